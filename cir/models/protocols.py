@@ -1,0 +1,100 @@
+"""What the flow asks of a model: one capability each. Nothing here knows a model library.
+
+Arrays at these seams are numpy float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir.types import Features
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """Images -> features. `fingerprint` changes whenever features would: it is part of every cache key."""
+
+    dim: int
+    fingerprint: str
+
+    def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """(N, D) projected image features, NOT normalised: a mapping network wants them raw."""
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Texts -> features, in the space of the image encoder with the same fingerprint."""
+
+    dim: int
+    fingerprint: str
+
+    def encode_texts(self, texts: Sequence[str]) -> Features:
+        """(N, D) unit rows. Longer texts are cut at the context length, the end mark kept."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text, start and end marks counted, before any cut."""
+        ...
+
+
+@runtime_checkable
+class PseudoWordEncoder(Protocol):
+    """The text tower with places for pseudo-words."""
+
+    dim: int
+    fingerprint: str
+
+    def encode_spliced(self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = "") -> Features:
+        """(N, D) unit rows of "prefix <pseudo-words> suffix tail", spliced by position.
+
+        Args:
+            prefix: text before the pseudo-words.
+            pseudo_words: (N, T, W) rows for the token-embedding table's space.
+            suffix: text after them; what is cut when the whole is too long.
+            tail: text that has to survive the cut (the objects likely added).
+        """
+        ...
+
+
+@runtime_checkable
+class ImageToWords(Protocol):
+    """The mapping network phi: (N, D) raw image features -> (N, T, W) pseudo-words."""
+
+    tokens: int
+    fingerprint: str
+
+    def map_features(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pseudo-words for raw (un-normalised) image features."""
+        ...
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """Images -> `per_image` captions each, by nucleus sampling."""
+
+    fingerprint: str
+
+    def caption(self, images: Sequence[Image.Image], *, per_image: int, seed: int) -> list[list[str]]:
+        """`per_image` captions for each image, reproducible from `seed`."""
+        ...
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Prompt -> completion. The answer is data: it is checked before use and never obeyed."""
+
+    fingerprint: str
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """The completion, without the prompt.
+
+        Raises:
+            LanguageModelFailed: no answer in time, or the worker died (it is started again).
+        """
+        ...

@@ -1,0 +1,114 @@
+"""The nouns that every part of the flow shares: validated values, no logic.
+
+Arrays are numpy float32. `Features` are unit rows in the shared image-text space, shape (N, D).
+A score is a cosine: higher is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir.errors import BadQuery
+
+Features = NDArray[np.float32]
+
+MODIFIED_CAPTIONS = "modified_captions"  # q_m
+FINE_GRAINED = "fine_grained"  # q_f
+REFERENCE_IMAGE = "reference_image"  # q_v
+PARTS = (MODIFIED_CAPTIONS, FINE_GRAINED, REFERENCE_IMAGE)  # the order of every Gram matrix and term table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """A reference image I_r (upright RGB) and a modification text T; either may be absent, not both.
+
+    T is the "relative caption" of CIRR, CIRCO and FashionIQ. Text arrives cleaned (`cir.text.clean_text`).
+    """
+
+    reference_image: Image.Image | None = None
+    modification_text: str = ""
+
+    def __post_init__(self) -> None:
+        if self.reference_image is None and not self.modification_text:
+            raise BadQuery("There is nothing to search for.", "Choose a reference image, or type an edit, or both.")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """CVSI's weights. Source: CVSI, section III-D, Eq. 8 (alpha, beta) and Eq. 9 (gamma).
+
+    alpha weighs the modified captions q_m, beta the fine-grained text q_f, 1 - alpha - beta the reference
+    image q_v; gamma weighs the captions of gallery images against their pixels.
+
+    Raises:
+        BadQuery: a value that is not a finite number in [0, 1], or alpha + beta above 1.
+    """
+
+    alpha: float = 0.6
+    beta: float = 0.4
+    gamma: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise BadQuery(f"{name} has to be a number, not {value!r}.", "Give a number from 0 to 1.")
+            if not 0.0 <= value <= 1.0:
+                raise BadQuery(f"{name} is {value:g}.", "Give a number from 0 to 1.")
+        if self.alpha + self.beta > 1.0 + 1e-6:
+            raise BadQuery(
+                f"alpha + beta is {self.alpha + self.beta:g}, so the reference image would count negatively.",
+                "Lower one of them until their sum is at most 1.",
+            )
+
+    @property
+    def parts(self) -> tuple[float, float, float]:
+        """(alpha, beta, 1 - alpha - beta), in the order of PARTS."""
+        return self.alpha, self.beta, max(0.0, 1.0 - self.alpha - self.beta)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComposedQuery:
+    """A query turned into named features, not yet fused.
+
+    Attributes:
+        parts: name -> unit row (D,). A part that could not be made (no language model, no text) is absent;
+            its weight counts as 0 and the others keep their ratio.
+        trace: what was thought on the way, to be seen and edited: "captions", "modified_captions",
+            "added_objects".
+        notes: sentences for the person: what is missing, what was cut.
+        timings_ms: stage -> milliseconds.
+        pending: what is still being worked on ("captioning", "asking the language model"); "" when whole.
+    """
+
+    parts: Mapping[str, NDArray[np.float32]]
+    trace: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    pending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedImage:
+    """One result: its rank from 1, its id in the gallery, its score (cosine, Eq. 10)."""
+
+    rank: int
+    image_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class CirQuery:
+    """A composed query of a benchmark, by ids: the reference, the text, the targets (the first is the intended one)."""
+
+    query_id: str
+    reference_id: str
+    modification_text: str
+    target_ids: tuple[str, ...]
+    kind: str = ""
