@@ -85,6 +85,7 @@ class ComposedQuery:
         notes: sentences for the person: what is missing, what was cut.
         timings_ms: stage -> milliseconds.
         pending: what is still being worked on ("captioning", "asking the language model"); "" when whole.
+        weighted: whether the person's weights apply. A baseline has one part and is ranked by pixels alone.
     """
 
     parts: Mapping[str, NDArray[np.float32]]
@@ -92,6 +93,7 @@ class ComposedQuery:
     notes: Sequence[str] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     pending: str = ""
+    weighted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

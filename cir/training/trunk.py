@@ -16,7 +16,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cir.training.data import cell_labels, close_up, crop_object, images_to_tensor, may_be_close, training_scene
+from cir.training.data import (
+    cell_labels,
+    close_up,
+    crop_object,
+    images_to_tensor,
+    may_be_close,
+    training_scene,
+)
 from cir.training.loop import Run, RunSettings
 from cir.world.render import HELD_OUT_VARIANTS, TRAINING_VARIANTS, RenderedScene, render_scene
 from cir.world.scene import Scene, sample_scene

@@ -1,0 +1,45 @@
+# Two commands: `make app` sets everything up and starts the page, `make test` sets up the same way and tests.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Threads that wait by spinning slow small machines down several times.
+export OMP_WAIT_POLICY ?= passive
+export GRADIO_ANALYTICS_ENABLED ?= False
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: app test check fix models bench slow clean
+
+app: $(VENV)/runtime.stamp
+	@$(BIN)/python -m cir models pull embedded --best-effort
+	$(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/dev.stamp
+	@$(BIN)/python -m cir models pull embedded --best-effort
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/python -m pytest -q -m "not slow and not browser"
+
+fix: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+models: $(VENV)/runtime.stamp
+	$(BIN)/python -m cir models pull embedded
+
+bench: $(VENV)/runtime.stamp
+	$(BIN)/python benchmarks/ranking.py
+
+clean:
+	rm -rf $(VENV) gallery_cache/[!R]*
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.stamp: requirements.txt constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
+	$(BIN)/python -m pip install -q -r requirements-dev.txt -c constraints.txt
+	@touch $@

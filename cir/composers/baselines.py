@@ -1,0 +1,74 @@
+"""The three ways without any composition: image alone, text alone, their sum.
+
+Source: the first rows of CVSI's Table I (Image-only, Text-only); the sum is in every other table of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cir.composers.composer import unit_row
+from cir.errors import BadQuery
+from cir.models.protocols import ImageEncoder, TextEncoder
+from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+
+
+class ImageOnly:
+    """q = f_v(I_r)."""
+
+    name = "Image-only"
+    default_weights = Weights(0.0, 0.0, 0.0)
+
+    def __init__(self, image_encoder: ImageEncoder) -> None:
+        self.image_encoder = image_encoder
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """One part, the reference image.
+
+        Raises:
+            BadQuery: no image.
+        """
+        if query.reference_image is None:
+            raise BadQuery("Image-only needs a reference image.", "Choose one, or choose another method.")
+        row = unit_row(self.image_encoder.encode_images([query.reference_image]))
+        yield ComposedQuery({REFERENCE_IMAGE: row}, weighted=False)
+
+
+class TextOnly:
+    """q = f_t(T)."""
+
+    name = "Text-only"
+    default_weights = Weights(0.0, 1.0, 0.0)
+
+    def __init__(self, text_encoder: TextEncoder) -> None:
+        self.text_encoder = text_encoder
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """One part, the text.
+
+        Raises:
+            BadQuery: no text.
+        """
+        if not query.modification_text:
+            raise BadQuery("Text-only needs a text.", "Type one, or choose another method.")
+        row = unit_row(self.text_encoder.encode_texts([query.modification_text]))
+        yield ComposedQuery({FINE_GRAINED: row}, weighted=False)
+
+
+class Sum:
+    """q = f_v(I_r) + f_t(T), both of length 1."""
+
+    name = "Sum"
+    default_weights = Weights(0.0, 0.5, 0.0)
+
+    def __init__(self, image_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """Two parts of equal weight; one of them, where the query has only that."""
+        parts = {}
+        if query.modification_text:
+            parts[FINE_GRAINED] = unit_row(self.text_encoder.encode_texts([query.modification_text]))
+        if query.reference_image is not None:
+            parts[REFERENCE_IMAGE] = unit_row(self.image_encoder.encode_images([query.reference_image]))
+        yield ComposedQuery(parts, weighted=False)

@@ -1,0 +1,247 @@
+"""CVSI: complementary visual-semantic integration.
+
+Three features of one query: q_v, the reference image; q_f, "a photo of $ that T. And the photo should have O" with
+the image's pseudo-word for $; q_m, the mean over captions of the image that a language model has modified.
+Source: CVSI, sections III-B and III-C, Eq. 1-3, 6 and 7.
+
+Where paper and released code differ we follow the paper, and name the difference: the code asks the language model once
+for all captions together (`joint_call`), gives p_a every caption (paper: the first), and lets "should have ." stand when
+no object is added (we drop the clause). Both leave open whether q_m is normalised; it is here, so that alpha means the
+same for every query.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir import prompts
+from cir.composers.composer import unit_row
+from cir.errors import LanguageModelFailed
+from cir.models.protocols import (
+    Captioner,
+    ImageEncoder,
+    ImageToWords,
+    LanguageModel,
+    PseudoWordEncoder,
+    TextEncoder,
+)
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+
+PAPER_PRESETS: Mapping[str, Weights] = {  # CVSI, section IV-A2
+    "CIRCO / CIRR": Weights(0.6, 0.4, 0.2),
+    "FashionIQ": Weights(0.2, 0.6, 0.1),
+}
+REMEMBERED_CAPTIONS = 128
+MODIFIED_TOKENS, OBJECT_TOKENS = 48, 24
+
+
+@dataclass(frozen=True, slots=True)
+class CvsiSettings:
+    """What CVSI leaves to choose.
+
+    Attributes:
+        captions: N for the query. Paper: 15; each costs one call of the language model.
+        joint_call: one call for all captions, as the released code does, instead of one for each.
+        seed: of the captioner's sampling.
+    """
+
+    captions: int = 2
+    joint_call: bool = False
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A query on its way: what is known so far."""
+
+    text: str
+    parts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    trace: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def seen(self, pending: str = "") -> ComposedQuery:
+        return ComposedQuery(
+            dict(self.parts),
+            {name: tuple(texts) for name, texts in self.trace.items()},
+            tuple(self.notes),
+            dict(self.timings),
+            pending,
+        )
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def took(self, stage: str, since: float) -> None:
+        self.timings[stage] = self.timings.get(stage, 0.0) + 1000.0 * (time.perf_counter() - since)
+
+
+class Cvsi:
+    """The method of the paper, in stages.
+
+    Args:
+        image_encoder, text_encoder, pseudo_word_encoder: one CLIP.
+        phi: a mapping network for it; any, the paper takes LinCIR's.
+        captioner, language_model: None where they are missing; `missing` then says why, for the person.
+        default_weights: where the sliders start.
+    """
+
+    name = "CVSI"
+
+    def __init__(
+        self,
+        image_encoder: ImageEncoder,
+        text_encoder: TextEncoder,
+        pseudo_word_encoder: PseudoWordEncoder,
+        phi: ImageToWords,
+        captioner: Captioner | None,
+        language_model: LanguageModel | None,
+        *,
+        settings: CvsiSettings | None = None,
+        default_weights: Weights | None = None,
+        missing: Mapping[str, str] | None = None,
+    ) -> None:
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+        self.pseudo_word_encoder, self.phi = pseudo_word_encoder, phi
+        self.captioner, self.language_model = captioner, language_model
+        self.settings = settings or CvsiSettings()
+        self.default_weights = default_weights or PAPER_PRESETS["CIRCO / CIRR"]
+        self.missing = dict(missing or {})
+        self._captions: OrderedDict[bytes, list[str]] = OrderedDict()
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """Yield q_v and q_f without objects; then captions; then q_f with objects; then q_m, growing."""
+        draft = _Draft(query.modification_text)
+        if query.reference_image is None:
+            yield self._text_alone(draft)
+            return
+        since = time.perf_counter()
+        raw = self.image_encoder.encode_images([query.reference_image])
+        draft.parts[REFERENCE_IMAGE] = unit_row(raw)
+        draft.took("image", since)
+        if not draft.text:
+            draft.note("There is no edit text, so these are pictures like the reference.")
+            yield draft.seen()
+            return
+        words = self.phi.map_features(raw)
+        self._fine_grained(draft, words, [])
+        self._note_length(draft)
+        if self.captioner is None or self.language_model is None:
+            for part in ("captioner", "language model"):
+                if part in self.missing:
+                    draft.note(self.missing[part])
+            if self.captioner is None:
+                yield draft.seen()
+                return
+        yield draft.seen("captioning the reference image")
+        draft.trace["captions"] = self._caption(draft, query.reference_image)
+        if self.language_model is None:
+            yield draft.seen()
+            return
+        yield draft.seen("asking the language model what is added")
+        yield from self._ask(draft, words, self.language_model)
+
+    def _text_alone(self, draft: _Draft) -> ComposedQuery:
+        since = time.perf_counter()
+        draft.parts[FINE_GRAINED] = unit_row(self.text_encoder.encode_texts([draft.text]))
+        draft.took("text", since)
+        draft.note("There is no reference image, so the text alone is searched for.")
+        return draft.seen()
+
+    def _fine_grained(self, draft: _Draft, words: NDArray[np.float32], objects: list[str]) -> None:
+        """q_f. Source: Eq. 1 and 2."""
+        since = time.perf_counter()
+        prefix, suffix, tail = prompts.cvsi_fine_grained(draft.text, objects)
+        draft.parts[FINE_GRAINED] = unit_row(self.pseudo_word_encoder.encode_spliced(prefix, words, suffix, tail))
+        draft.took("text", since)
+
+    def _note_length(self, draft: _Draft) -> None:
+        limit = getattr(self.text_encoder, "text_length_limit", 77)
+        room = limit - self.phi.tokens - self.text_encoder.count_tokens("a photo of that")
+        if self.text_encoder.count_tokens(draft.text) - 2 > room:
+            draft.note("The edit is longer than CLIP reads; its end counts only through the language model.")
+
+    def _caption(self, draft: _Draft, image: Image.Image) -> list[str]:
+        """N captions of the reference. Source: Eq. 3. The same picture is captioned once."""
+        assert self.captioner is not None
+        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        if key not in self._captions:
+            since = time.perf_counter()
+            found = self.captioner.caption([image], per_image=self.settings.captions, seed=self.settings.seed)[0]
+            draft.took("captions", since)
+            self._captions[key] = found
+            while len(self._captions) > REMEMBERED_CAPTIONS:
+                self._captions.popitem(last=False)
+        if not self._captions[key]:
+            draft.note("The captioner found no words for this picture, so alpha counts as 0.")
+        return list(self._captions[key])
+
+    def _ask(self, draft: _Draft, words: NDArray[np.float32], model: LanguageModel) -> Iterator[ComposedQuery]:
+        captions = draft.trace["captions"]
+        if not captions:
+            yield draft.seen()
+            return
+        try:
+            objects = self._added_objects(draft, captions[0], model)
+            draft.trace["added_objects"] = objects
+            if objects:
+                self._fine_grained(draft, words, objects)
+            yield draft.seen("asking the language model for the edited description")
+            calls = [captions] if self.settings.joint_call else [[c] for c in dict.fromkeys(captions)]
+            draft.trace["modified_captions"] = []
+            for i, group in enumerate(calls):
+                draft.trace["modified_captions"].append(self._modified_caption(draft, group, model))
+                self._mean_modified(draft)
+                left = len(calls) - i - 1
+                yield draft.seen(f"{left} more edited description{'s' if left > 1 else ''}" if left else "")
+        except LanguageModelFailed as error:
+            draft.note(f"The language model did not answer, so its part is missing here: {error}")
+            yield draft.seen()
+
+    def _added_objects(self, draft: _Draft, caption: str, model: LanguageModel) -> list[str]:
+        """F_add. Source: Eq. 6 and Figure 3."""
+        since = time.perf_counter()
+        answer = model.complete(prompts.cvsi_added_objects(caption, draft.text), max_tokens=OBJECT_TOKENS)
+        draft.took("language model", since)
+        return prompts.parse_added_objects(answer)
+
+    def _modified_caption(self, draft: _Draft, captions: list[str], model: LanguageModel) -> str:
+        """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""
+        since = time.perf_counter()
+        if len(captions) == 1:
+            prompt = prompts.cvsi_modified_caption(captions[0], draft.text)
+        else:
+            prompt = prompts.cvsi_joint_modified_caption(captions, draft.text)
+        parsed = prompts.parse_modified_caption(model.complete(prompt, max_tokens=MODIFIED_TOKENS))
+        if parsed is None:  # one more try, with another path through the model
+            again = model.complete(prompt, max_tokens=MODIFIED_TOKENS, temperature=0.7, seed=1)
+            parsed = prompts.parse_modified_caption(again)
+        draft.took("language model", since)
+        if parsed is None:
+            draft.note('An answer of the language model was unusable; "caption, edit" stands in for it.')
+            return f"{captions[0]}, {draft.text}"
+        if not _shares_word(parsed, f"{captions[0]} {draft.text}"):
+            draft.note("The language model's description shares no word with the picture or the edit; alpha 0 leaves it out.")
+        return parsed
+
+    def _mean_modified(self, draft: _Draft) -> None:
+        since = time.perf_counter()
+        features = self.text_encoder.encode_texts(draft.trace["modified_captions"])
+        draft.parts[MODIFIED_CAPTIONS] = unit_row(features.mean(axis=0))
+        draft.took("text", since)
+
+
+def _shares_word(answer: str, known: str) -> bool:
+    def stems(text: str) -> set[str]:
+        return {word.strip(".,;:!?").rstrip("s").lower() for word in text.split()} - {"a", "an", "the", "on", "in", "of", "and"}
+
+    return bool(stems(answer) & stems(known))

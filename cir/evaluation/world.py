@@ -1,0 +1,330 @@
+"""`evaluate world`: the embedded models, and every method on them, on the world benchmark.
+
+Per-query ranks come first; the report is made of them. The reference is left out of every ranking. What is slow is
+kept: features and captions under the cache folder by the models' fingerprints, the language model's answers with the
+benchmark itself (`AnswerBook`), because on a CPU they take an hour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir.composers.composer import Composer
+from cir.errors import LanguageModelFailed
+from cir.evaluation.benchmark import FOLDER, PICTURE_PX, Benchmark, held_out_scenes
+from cir.evaluation.measures import recalls
+from cir.gallery.gallery import Gallery
+from cir.models.protocols import Captioner, ImageEncoder, LanguageModel, TextEncoder
+from cir.retriever import Retriever
+from cir.types import CirQuery, ComposedQuery, Features, Query, Weights
+from cir.world.captions import caption_scene, describe_scene
+from cir.world.reading import background_in, nouns_in
+from cir.world.render import HELD_OUT_VARIANTS, RenderedScene, render_scene
+from cir.world.scene import Scene
+from cir.world.vocabulary import load_nouns
+
+Report = dict[str, Any]
+Say = Callable[[str], None]
+SCENES = 5000
+CROPS = 1000
+CAPTIONED_SCENES = 1000
+
+
+class AnswerBook:
+    """A language model whose answers are written down: asked again, it answers from the book.
+
+    Args:
+        path: JSON lines {"prompt": hash, "answer": text}.
+        model: who answers what is not in the book; None makes that an error.
+        fresh: do not read what is there.
+    """
+
+    def __init__(self, path: Path, model: LanguageModel | None, *, fresh: bool = False) -> None:
+        self.path, self.model = path, model
+        self.fingerprint = model.fingerprint if model else "answers in the book"
+        self.answers: dict[str, str] = {}
+        if path.exists() and not fresh:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                self.answers[row["prompt"]] = row["answer"]
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """The answer in the book, or a new one, which is written down at once."""
+        text = f"{prompt}\x00{max_tokens}\x00{temperature}\x00{seed}"
+        key = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        if key not in self.answers:
+            if self.model is None:
+                raise LanguageModelFailed(
+                    "An answer is not in the book, and there is no language model to ask.",
+                    "Fetch one: python -m cir models pull embedded",
+                )
+            answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+            self.answers[key] = answer
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"prompt": key, "answer": answer}) + "\n")
+        return self.answers[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """The models under test, and where their work is kept."""
+
+    image_encoder: ImageEncoder
+    text_encoder: TextEncoder
+    captioner: Captioner
+    cache: Path
+
+    def images(self, key: str, pictures: Callable[[], Iterable[Image.Image]]) -> NDArray[np.float32]:
+        """(N, D) raw features of pictures, kept under `key` and the encoder's fingerprint."""
+        return self._kept(f"images-{key}", self.image_encoder.fingerprint, lambda: self._encode(pictures()))
+
+    def _encode(self, pictures: Iterable[Image.Image]) -> NDArray[np.float32]:
+        rows, batch = [], []
+        for picture in pictures:
+            batch.append(picture)
+            if len(batch) == 64:
+                rows.append(self.image_encoder.encode_images(batch))
+                batch = []
+        if batch:
+            rows.append(self.image_encoder.encode_images(batch))
+        return np.concatenate(rows)
+
+    def captions(self, key: str, pictures: Sequence[Callable[[], Image.Image]], per_image: int, say: Say) -> list[list[str]]:
+        """Captions of pictures, kept in steps of 200 so that a stop loses little."""
+        name = _safe(f"captions-{key}-{per_image}-{self.captioner.fingerprint}")
+        path = self.cache / f"{name}.jsonl"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        done = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        while len(done) < len(pictures):
+            batch = [draw() for draw in pictures[len(done) : len(done) + 200]]
+            found = self.captioner.caption(batch, per_image=per_image, seed=0)
+            with path.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(row) + "\n" for row in found))
+            done += found
+            say(f"captions of {key}: {len(done)} of {len(pictures)}")
+        return done
+
+    def _kept(self, key: str, fingerprint: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        path = self.cache / f"{_safe(f'{key}-{fingerprint}')}.npy"
+        if path.exists():
+            return np.load(path)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        rows = make()
+        with path.with_suffix(".tmp").open("wb") as file:
+            np.save(file, rows)
+        os.replace(path.with_suffix(".tmp"), path)
+        return rows
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def unit(rows: NDArray[np.float32]) -> Features:
+    """Rows of length 1."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def mean_captions(captions: Sequence[Sequence[str]], text_encoder: TextEncoder) -> NDArray[np.float32]:
+    """t_c of each image, Eq. 5; zeros where it has no caption."""
+    flat = [caption for row in captions for caption in row]
+    features = text_encoder.encode_texts(flat)
+    out = np.zeros((len(captions), text_encoder.dim), np.float32)
+    start = 0
+    for i, row in enumerate(captions):
+        if row:
+            out[i] = features[start : start + len(row)].mean(axis=0)
+        start += len(row)
+    return out
+
+
+def benchmark_gallery(name: str, benchmark: Benchmark, encoders: Encoders, *, per_image: int, say: Say) -> Gallery:
+    """The benchmark's scenes as a gallery in memory, encoded and captioned by the models under test."""
+    ids = tuple(benchmark.scenes)
+    raw = encoders.images(name, lambda: (benchmark.picture(i) for i in ids))
+    captions = encoders.captions(name, [lambda i=i: benchmark.picture(i) for i in ids], per_image, say)
+    means = mean_captions(captions, encoders.text_encoder)
+    return Gallery.from_features(name, ids, raw, caption_features=means, captions=captions)
+
+
+def target_rank(retriever: Retriever, composed: ComposedQuery, weights: Weights, query: CirQuery) -> int:
+    """Rank of the intended target among all images but the reference, from 1."""
+    return retriever.rank_of(composed, weights, query.target_ids[0], exclude=(query.reference_id,))
+
+
+def compose_whole(composer: Composer, query: Query) -> ComposedQuery:
+    """The last, whole stage of a composition."""
+    *_, composed = composer.compose(query)
+    return composed
+
+
+def by_kind(queries: Sequence[CirQuery], ranks: Sequence[int]) -> Report:
+    """Recalls of all queries, and R@1 of each kind with the number of its queries."""
+    kinds = sorted({q.kind for q in queries})
+    split = {kind: [r for q, r in zip(queries, ranks, strict=True) if q.kind == kind] for kind in kinds}
+    return {
+        **recalls(ranks),
+        "by_kind": {kind: {"R@1": recalls(rows)["R@1"], "queries": len(rows)} for kind, rows in split.items()},
+    }
+
+
+def compose_all(benchmark: Benchmark, queries: Sequence[CirQuery], composer: Composer, say: Say) -> list[ComposedQuery]:
+    """Every query composed, in order."""
+    out = []
+    for i, query in enumerate(queries, start=1):
+        out.append(compose_whole(composer, Query(benchmark.picture(query.reference_id), query.modification_text)))
+        if i % 50 == 0:
+            say(f"{composer.name}: {i} of {len(queries)} queries")
+    return out
+
+
+def oracle_caption_ranks(benchmark: Benchmark, queries: Sequence[CirQuery], gallery: Gallery, text_encoder: TextEncoder) -> list[int]:
+    """Ranks by the target's true caption as a text query, pixels alone."""
+    texts = text_encoder.encode_texts([describe_scene(benchmark.scenes[q.target_ids[0]]) for q in queries])
+    scores = texts @ gallery.image_features.T
+    ranks = []
+    for row, query in zip(scores, queries, strict=True):
+        row[gallery.find(query.reference_id)] = -np.inf
+        ranks.append(1 + int((row > row[gallery.find(query.target_ids[0])]).sum()))
+    return ranks
+
+
+def text_to_image(encoders: Encoders) -> Report:
+    """Captions against 1,000 and 5,000 held-out scenes, none said twice."""
+    rng = np.random.default_rng(5)
+    scenes: dict[Any, Scene] = {}
+    for scene in held_out_scenes(rng):
+        scenes.setdefault(scene.key, scene)
+        if len(scenes) == SCENES:
+            break
+    listed = list(scenes.values())
+    images = unit(encoders.images("held-out", lambda: (_draw(s).image for s in listed)))
+    texts = encoders.text_encoder.encode_texts([caption_scene(s, rng, drop=0.0) for s in listed])
+    out = {}
+    for name, n in (("1k", 1000), ("5k", SCENES)):
+        scores = texts[:n] @ images[:n].T
+        out[name] = recalls((1 + (scores > scores.diagonal()[:, None]).sum(1)).tolist())
+    return out
+
+
+def _draw(scene: Scene) -> RenderedScene:
+    return render_scene(scene, PICTURE_PX, variants=HELD_OUT_VARIANTS)
+
+
+def noun_accuracy(encoders: Encoders) -> dict[str, float]:
+    """Naming: a single object cut out of its scene, and a single object in its scene with all else said.
+
+    Both among all nouns, zero-shot, on held-out content before held-out backgrounds.
+    """
+    rng = np.random.default_rng(6)
+    singles = []
+    for scene in held_out_scenes(rng):
+        if len(scene.groups) == 1 and scene.groups[0].count == 1:
+            singles.append(scene)
+        if len(singles) == CROPS:
+            break
+    nouns = list(load_nouns())
+    truth = np.array([nouns.index(s.groups[0].noun) for s in singles])
+    crops = unit(encoders.images("crops", lambda: (_crop(_draw(s)) for s in singles)))
+    names = encoders.text_encoder.encode_texts([f"a photo of {_article(n)} {n}" for n in nouns])
+    right = (crops @ names.T).argmax(1) == truth
+    whole = unit(encoders.images("singles", lambda: (_draw(s).image for s in singles)))
+    in_scene = []
+    for row, scene, noun in zip(whole[:300], singles, truth, strict=False):
+        said = describe_scene(scene)
+        texts = encoders.text_encoder.encode_texts([_renamed(said, nouns[noun], other) for other in nouns])
+        in_scene.append(int((texts @ row).argmax()) == noun)
+    return {"noun_top1": 100.0 * float(right.mean()), "noun_in_scene_top1": 100.0 * float(np.mean(in_scene))}
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
+
+
+def _renamed(text: str, noun: str, other: str) -> str:
+    words = text.replace(noun, other, 1)
+    return words.replace("an ", "a ", 1) if words.startswith("an ") and other[0] not in "aeiou" else words
+
+
+def _crop(picture: RenderedScene) -> Image.Image:
+    (box,), side = picture.boxes, picture.image.width
+    span = 1.25 * max(box.right - box.left, box.bottom - box.top)
+    span = min(span, 1.0)
+    left = min(max(0.0, (box.left + box.right - span) / 2), 1.0 - span)
+    top = min(max(0.0, (box.top + box.bottom - span) / 2), 1.0 - span)
+    return picture.image.crop(tuple(round(v * side) for v in (left, top, left + span, top + span)))
+
+
+def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
+    """One sampled caption for each of 1,000 held-out scenes: object recall and precision, background right."""
+    scenes = []
+    for scene in held_out_scenes(np.random.default_rng(7)):
+        scenes.append(scene)
+        if len(scenes) == CAPTIONED_SCENES:
+            break
+    captions = encoders.captions("held-out", [lambda s=s: _draw(s).image for s in scenes], 1, say)
+    texts = [row[0] if row else "" for row in captions]
+    found, real = [nouns_in(t) for t in texts], [{g.noun for g in s.groups} for s in scenes]
+    right = sum(len(f & r) for f, r in zip(found, real, strict=True))
+    return {
+        "object_recall": 100.0 * right / sum(map(len, real)),
+        "object_precision": 100.0 * right / max(1, sum(map(len, found))),
+        "background": 100.0 * float(np.mean([background_in(t) == s.background for t, s in zip(texts, scenes, strict=True)])),
+    }
+
+
+def tune_weights(retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]) -> tuple[Weights, float]:
+    """The weights with the best R@1 (then R@5) on validation queries, on a grid. No model is asked."""
+    best: tuple[tuple[float, float], Weights] | None = None
+    for alpha in np.arange(0.0, 1.01, 0.1):
+        for beta in np.arange(0.0, 1.01 - alpha, 0.1):
+            for gamma in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+                weights = Weights(round(float(alpha), 2), round(float(beta), 2), gamma)
+                ranks = [target_rank(retriever, c, weights, q) for c, q in zip(composed, queries, strict=True)]
+                found = recalls(ranks)
+                score = (found["R@1"] + 0.5 * found["R@5"], -abs(gamma - 0.3))
+                if best is None or score > best[0]:
+                    best = (score, weights)
+    assert best is not None
+    return best[1], best[0][0]
+
+
+def answer_book_path(name: str, model: LanguageModel | None) -> Path:
+    """Where the answers for a benchmark are kept."""
+    return FOLDER / f"{name}-answers.jsonl"
+
+
+def method_reports(
+    benchmark: Benchmark, retriever: Retriever, weights: Mapping[str, Weights], say: Say, *, limit: int | None = None
+) -> dict[str, Report]:
+    """Recalls of every method of the retriever, in its order."""
+    queries = benchmark.queries[:limit]
+    reports = {}
+    for name, composer in retriever.composers.items():
+        composed = compose_all(benchmark, queries, composer, say)
+        chosen = weights.get(name, composer.default_weights)
+        ranks = [target_rank(retriever, c, chosen, q) for c, q in zip(composed, queries, strict=True)]
+        reports[name] = by_kind(queries, ranks)
+        if composed[0].weighted:
+            reports[name]["weights"] = {"alpha": chosen.alpha, "beta": chosen.beta, "gamma": chosen.gamma}
+            reports[name]["parts"] = part_recalls(retriever, composed, queries)
+    return reports
+
+
+def part_recalls(retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]) -> Report:
+    """R@1 and R@10 of each part alone, gamma 0."""
+    alone = {"modified_captions": Weights(1.0, 0.0, 0.0), "fine_grained": Weights(0.0, 1.0, 0.0), "reference_image": Weights(0.0, 0.0, 0.0)}
+    return {
+        name: recalls([target_rank(retriever, c, w, q) for c, q in zip(composed, queries, strict=True)], (1, 10))
+        for name, w in alone.items()
+    }

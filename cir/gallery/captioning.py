@@ -1,0 +1,90 @@
+"""Captions for the contents of a gallery, and the mean of their features.
+
+It takes captions as data: cleaned, short, shown and encoded, never obeyed. What is captioned, others decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.files import WalkedFile
+from cir.gallery.cache import GalleryCache
+from cir.gallery.reading import load
+from cir.models.protocols import Captioner, TextEncoder
+from cir.text import clean_text
+
+CAPTION_SIDE = 1024  # pixels: captioners look at less; larger images are made smaller before they wait
+CAPTION_CHARACTERS = 200
+Skip = Callable[[bytes, str], None]  # (path inside the folder, reason)
+
+
+def write_captions(
+    cache: GalleryCache, root: Path, captioner: Captioner, hashes: Sequence[str], per_image: int, skip: Skip
+) -> dict[str, list[str]]:
+    """Caption contents, reading each from one of its files.
+
+    Returns:
+        content hash -> captions, at least one. What could not be captioned is absent, and told to `skip`.
+    """
+    paths = {content: cache.file_with(content) or b"" for content in hashes}
+    images = {}
+    for content, relative in paths.items():
+        loaded = load(root, WalkedFile(relative), ())
+        if loaded.image is None or loaded.content != content:
+            skip(relative, loaded.reason or "it changed while it was indexed")
+            continue
+        loaded.image.thumbnail((CAPTION_SIDE, CAPTION_SIDE))
+        images[content] = loaded.image
+    if not images:
+        return {}
+    written = captioner.caption(list(images.values()), per_image=per_image, seed=0)
+    captions = {content: _clean(texts) for content, texts in zip(images, written, strict=True)}
+    for content in (content for content, texts in captions.items() if not texts):
+        skip(paths[content], "the captioner found no words for it")
+    return {content: texts for content, texts in captions.items() if texts}
+
+
+def mean_features(
+    cache: GalleryCache, encoder: TextEncoder | None, captions: Mapping[str, Sequence[str]], skip: Skip
+) -> tuple[list[str], NDArray[np.float32]]:
+    """The mean of the unit features of each content's captions, not normalised again.
+
+    Source: CVSI, section III-D, Eq. 5.
+
+    Returns:
+        N content hashes, and (N, D). Contents whose mean is not finite are absent, and told to `skip`.
+    """
+    if encoder is None or not captions:
+        return [], np.zeros((0, 1), np.float32)
+    texts = [text for one in captions.values() for text in one]
+    rows = checked_features(encoder.encode_texts(texts), len(texts), encoder.dim)
+    ends = np.cumsum([len(one) for one in captions.values()])
+    means = np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
+    sound = dict(zip(captions, np.isfinite(means.sum(axis=1)).tolist(), strict=True))
+    for content in (content for content, good in sound.items() if not good):
+        skip(cache.file_with(content) or b"", "the features of its captions are not finite")
+    return [content for content, good in sound.items() if good], means[list(sound.values())]
+
+
+def checked_features(rows: object, count: int, dim: int) -> NDArray[np.float32]:
+    """What an encoder gave for `count` inputs, as (count, dim) float32.
+
+    Raises:
+        ValueError: another shape, which is a fault of the encoder.
+    """
+    array = np.asarray(rows, dtype=np.float32)
+    if count == 0:
+        return array.reshape(0, dim)
+    if array.shape != (count, dim):
+        raise ValueError(f"the encoder gave {array.shape} for {count} inputs of dimension {dim}")
+    return array
+
+
+def _clean(texts: Sequence[str]) -> list[str]:
+    """Captions as plain short lines, without empty ones: a model may repeat the text that it sees."""
+    lines = (clean_text(text)[0][:CAPTION_CHARACTERS].rstrip() for text in texts)
+    return [line for line in lines if line]

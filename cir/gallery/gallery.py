@@ -1,0 +1,294 @@
+"""A gallery in memory: image ids aligned with features and captions. Immutable once it is open.
+
+It opens what indexing has left on disk, and refuses what other models made. It knows no model and no query.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.errors import BadImage, BadQuery, GalleryError
+from cir.files import display_name
+from cir.gallery.cache import thumbnail_file, write_thumbnail
+from cir.gallery.manifest import (
+    FEATURES,
+    MANIFEST,
+    GallerySummary,
+    Manifest,
+    gallery_folder,
+    list_galleries,
+    read_manifest,
+    source_root_of,
+)
+from cir.gallery.rows import read_rows
+from cir.gallery.shards import ShardReader
+from cir.images import make_thumbnail, read_image
+from cir.pixels import READER_VERSION
+from cir.types import Features
+
+__all__ = ["Gallery", "GallerySummary", "list_galleries", "open_gallery"]
+
+GONE = "file is gone"
+GONE_TILE = "gone"  # the name of the thumbnail that stands for an image of which nothing is left
+_AGAIN = "Index it again: python -m cir index PHOTOS"
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """K images that can be searched.
+
+    Attributes:
+        name: what the gallery is called.
+        image_ids: K ids, in the order of the rows; safe to be sent to a browser.
+        image_features: (K, D) unit rows, t_v.
+        caption_features: (K, D) mean of the unit features of an image's captions, t_c, NOT normalised again;
+            zeros where there are no captions. Source: CVSI, section III-D, Eq. 5; their code does the same.
+        captioned: (K,) bool, whether a row of `caption_features` counts.
+        norms: (K,) lengths of the raw image features.
+        fingerprints: "image_encoder", "text_encoder", "captioner" -> what made it.
+        notes: sentences for the person: what is missing or damaged.
+        relatives: K paths inside `root`; empty for a gallery that has no files.
+        texts: K JSON lists of captions, "" for none.
+        contents: K content hashes.
+        root, folder: where the images are, and where the gallery is kept.
+    """
+
+    name: str
+    image_ids: tuple[str, ...]
+    image_features: Features
+    caption_features: NDArray[np.float32]
+    captioned: NDArray[np.bool_]
+    norms: NDArray[np.float32]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    relatives: tuple[bytes, ...] = ()
+    texts: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    root: Path | None = None
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        for array in (self.image_features, self.caption_features, self.captioned, self.norms):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @classmethod
+    def from_features(
+        cls,
+        name: str,
+        image_ids: Sequence[str],
+        raw_features: NDArray[np.float32],
+        *,
+        caption_features: NDArray[np.float32] | None = None,
+        captions: Sequence[Sequence[str]] = (),
+        fingerprints: Mapping[str, str] | None = None,
+    ) -> Gallery:
+        """A gallery without files: for a benchmark, whose images are drawn or read elsewhere.
+
+        Args:
+            name: what it is called.
+            image_ids: K ids.
+            raw_features: (K, D) image features, not normalised, finite and not zero.
+            caption_features: (K, D) mean caption features; rows of zeros have no captions.
+            captions: K lists of captions, or none at all.
+            fingerprints: as in the attributes.
+
+        Raises:
+            ValueError: shapes that do not fit, or a row that has no direction.
+        """
+        raw = np.asarray(raw_features, dtype=np.float32)
+        norms = np.linalg.norm(raw, axis=1)
+        means = (
+            np.zeros_like(raw) if caption_features is None else np.array(caption_features, dtype=np.float32)
+        )
+        if raw.shape != means.shape or len(raw) != len(image_ids) or len(captions) not in (0, len(raw)):
+            raise ValueError(f"{len(image_ids)} ids, features {raw.shape}, caption features {means.shape}")
+        if not (np.isfinite(norms).all() and (norms > 0).all() and np.isfinite(means).all()):
+            raise ValueError("features with a row that is zero or not finite")
+        texts = tuple(json.dumps(list(one)) for one in captions)
+        return cls(
+            name=name,
+            image_ids=tuple(image_ids),
+            image_features=raw / norms[:, None],
+            caption_features=means,
+            captioned=np.asarray(means.any(axis=1)),
+            norms=norms,
+            fingerprints=fingerprints or {},
+            texts=texts,
+        )
+
+    def find(self, image_id: str) -> int:
+        """The row of an image.
+
+        Raises:
+            BadQuery: the gallery has no such image.
+        """
+        row = self._rows.get(image_id) if isinstance(image_id, str) else None
+        if row is None:
+            shown = str(image_id)[:40]
+            raise BadQuery(
+                f"There is no image {shown!r} in {self.name}.", "Choose one of those that are shown."
+            )
+        return row
+
+    def raw_features(self, image_id: str) -> NDArray[np.float32]:
+        """(D,) the features as the encoder gave them, not normalised: what a mapping network wants."""
+        row = self.find(image_id)
+        return self.image_features[row] * self.norms[row]
+
+    def captions(self, image_id: str) -> list[str]:
+        """The captions of an image; none when it was not captioned."""
+        row = self.find(image_id)
+        return json.loads(self.texts[row]) if self.texts and self.texts[row] else []
+
+    def label(self, image_id: str) -> str:
+        """The path of an image inside its folder, as one harmless line; the id where there is no file."""
+        row = self.find(image_id)
+        return display_name(self.relatives[row]) if self.relatives else image_id
+
+    def image_path(self, image_id: str) -> Path:
+        """Where the image was when it was indexed. Never to be sent to a browser.
+
+        Raises:
+            GalleryError: this gallery has no files.
+        """
+        row = self.find(image_id)
+        if self.root is None or not self.relatives:
+            raise GalleryError(
+                f"The images of {self.name} are not kept as files.", "Use a gallery made from a folder."
+            )
+        return self.root / os.fsdecode(self.relatives[row])
+
+    def note(self, image_id: str) -> str:
+        """ "file is gone" when the image was deleted or moved since; otherwise ""."""
+        row = self.find(image_id)
+        if self.root is None or not self.relatives or self.image_path(self.image_ids[row]).is_file():
+            return ""
+        return GONE
+
+    def thumbnail_path(self, image_id: str) -> Path:
+        """A small WebP of the image, without metadata, fit to be shown in a browser.
+
+        It is made now when indexing made none. A shipped gallery shows its own small images. When nothing of
+        the image is left, it is a grey tile; `note` says so in words.
+
+        Raises:
+            GalleryError: there is neither thumbnail, image nor tile.
+        """
+        row = self.find(image_id)
+        image = self.image_path(image_id)
+        assert self.folder is not None, "a gallery with files has a folder"
+        kept = thumbnail_file(self.folder, self.contents[row])
+        if kept.is_file():
+            return kept
+        if image.suffix == ".webp" and image.is_relative_to(self.folder) and image.is_file():
+            return image
+        try:
+            return write_thumbnail(self.folder, self.contents[row], make_thumbnail(read_image(image)))
+        except (BadImage, OSError) as error:
+            tile = thumbnail_file(self.folder, GONE_TILE)
+            if tile.is_file():
+                return tile
+            message = f"There is no small picture of {self.label(image_id)}, and none can be made."
+            raise GalleryError(message, _AGAIN) from error
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {image_id: row for row, image_id in enumerate(self.image_ids)}
+
+
+def open_gallery(
+    name_or_folder: str | Path,
+    *,
+    cache_root: Path,
+    image_encoder_fingerprint: str,
+    text_encoder_fingerprint: str | None = None,
+) -> Gallery:
+    """Open a gallery for searching. Nothing is written.
+
+    Args:
+        name_or_folder: a gallery's name, its own folder, or the folder of images that it was made from.
+        cache_root: where galleries are kept.
+        image_encoder_fingerprint: of the model that will encode queries.
+        text_encoder_fingerprint: of the model that will encode texts; None when there are none.
+
+    Raises:
+        GalleryError: it is not there, is damaged beyond use, or was made by other models.
+    """
+    folder = _locate(name_or_folder, cache_root)
+    manifest = read_manifest(folder)
+    _refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
+    rows = read_rows(folder, manifest)
+    notes = _unfinished_note(manifest, len(rows))
+    shards = ShardReader(folder / FEATURES, manifest.dim)
+    raw, sound = shards.gather([(row.shard, row.row) for row in rows])
+    means, captioned = shards.gather([(row.caption_shard, row.caption_row) for row in rows])
+    if shards.damaged:
+        notes += (f"{shards.damaged} rows of {manifest.name} are damaged and left out. {_AGAIN}",)
+    if not sound.any():
+        raise GalleryError(f"There are no images in {manifest.name} that can be searched.", _AGAIN)
+    norms = np.linalg.norm(raw[sound], axis=1)
+    rows = [rows[i] for i in np.flatnonzero(sound)]
+    return Gallery(
+        name=manifest.name,
+        image_ids=tuple(row.image_id for row in rows),
+        image_features=raw[sound] / norms[:, None],
+        caption_features=means[sound],
+        captioned=captioned[sound],
+        norms=norms,
+        fingerprints=manifest.models.fingerprints,
+        notes=notes,
+        relatives=tuple(row.relative for row in rows),
+        texts=tuple(row.texts or "" for row in rows),
+        contents=tuple(row.content_hash for row in rows),
+        root=source_root_of(folder, manifest),
+        folder=folder,
+    )
+
+
+def _locate(name_or_folder: str | Path, cache_root: Path) -> Path:
+    """The gallery's folder: by name, by itself, or by the folder of its images."""
+    given = Path(name_or_folder)
+    is_name = isinstance(name_or_folder, str) and given.name == name_or_folder
+    if is_name and (not given.is_dir() or (cache_root / given).is_dir()):
+        return gallery_folder(cache_root, given.name).absolute()
+    if (given / MANIFEST).is_file() or not given.is_dir():
+        return given.absolute()
+    for summary in list_galleries(cache_root):
+        if not summary.problem and _is_made_from(summary.folder, given):
+            return summary.folder.absolute()
+    raise GalleryError(f"{given.name} is not indexed yet.", "Index it first: python -m cir index PHOTOS")
+
+
+def _is_made_from(folder: Path, root: Path) -> bool:
+    return os.path.realpath(source_root_of(folder, read_manifest(folder))) == os.path.realpath(root)
+
+
+def _refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: str | None) -> None:
+    made = manifest.models
+    if made.image_encoder != image_encoder:
+        message = f"{manifest.name} was made with {made.image_encoder}, but the app now uses {image_encoder}."
+        raise GalleryError(message, _AGAIN)
+    if manifest.captioned and text_encoder is not None and made.text_encoder != text_encoder:
+        message = (
+            f"The captions of {manifest.name} were encoded with {made.text_encoder}, not with {text_encoder}."
+        )
+        raise GalleryError(message, _AGAIN)
+    if manifest.preprocess != READER_VERSION:
+        raise GalleryError(f"{manifest.name} was made when images were read in another way.", _AGAIN)
+
+
+def _unfinished_note(manifest: Manifest, images: int) -> tuple[str, ...]:
+    if images == manifest.images:
+        return ()
+    return (f"{manifest.name} is being indexed, or that was interrupted: {images} images can be searched.",)

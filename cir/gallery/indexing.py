@@ -1,0 +1,262 @@
+"""A folder of images -> a gallery on disk: scan, image features, captions, caption features, manifest.
+
+The whole stream, in order, is `index_folder`. Models come in as protocols, storage is the cache's; this
+module knows neither sqlite nor a model library.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cir.errors import GalleryError
+from cir.files import WalkedFile, display_name, walk_images
+from cir.gallery.cache import GalleryCache, open_cache, thumbnail_file, write_thumbnail
+from cir.gallery.captioning import checked_features, mean_features, write_captions
+from cir.gallery.gallery import GONE_TILE
+from cir.gallery.manifest import (
+    THUMBNAILS,
+    Manifest,
+    Models,
+    as_source_root,
+    gallery_folder,
+    write_manifest,
+)
+from cir.gallery.preparation import earlier_manifest, models_of_run, no_images, real_folder
+from cir.gallery.reading import Loaded, batches, load_ahead
+from cir.gallery.shards import storage_errors
+from cir.gallery.upkeep import drop_damaged, merge_shards, sweep
+from cir.images import make_thumbnail
+from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class IndexingProgress:
+    """How far indexing is.
+
+    Attributes:
+        stage: "images" or "captions".
+        done, total: images settled in this stage, of how many. Unchanged ones count as done at once.
+        images_per_second: of those worked on in this stage; 0 before the first.
+        eta_seconds: until the stage is over, at that rate; None before it is known.
+        skipped: (path inside the folder, reason) of everything left out so far.
+        notes: sentences about what was repaired or changed.
+    """
+
+    stage: str
+    done: int
+    total: int
+    images_per_second: float = 0.0
+    eta_seconds: float | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def index_folder(
+    root: Path,
+    *,
+    name: str,
+    image_encoder: ImageEncoder,
+    text_encoder: TextEncoder | None = None,
+    captioner: Captioner | None = None,
+    captions_per_image: int = 5,
+    cache_root: Path,
+    batch_size: int = 32,
+    thumbnails: bool = True,
+    confirm_purge: bool = False,
+    rehash: bool = False,
+) -> Iterator[IndexingProgress]:
+    """Index the images below `root`, or bring their gallery up to date.
+
+    What is unchanged (path, size, time of change) is not opened; the same content is encoded once under any
+    name. Every batch is kept when it is done, so a later call goes on where this one was stopped, however
+    that happened. A file that cannot be read is listed and tried again next time. The gallery can be
+    searched without captions as soon as the stage "images" is over.
+
+    Args:
+        root: the folder of images.
+        name: what the gallery is called; it is kept in `cache_root / name`.
+        image_encoder: makes image features; they are kept raw, not normalised.
+        text_encoder: encodes captions; without it captions are only kept and shown.
+        captioner: writes captions; without it those of an earlier run stay in use.
+        captions_per_image: how many; the mean of their unit features is kept. Source: CVSI, III-D, Eq. 5.
+        cache_root: where galleries are kept.
+        batch_size: images that are encoded at once, and lost at most.
+        thumbnails: make a small WebP of each new image.
+        confirm_purge: take vanished files out of the gallery even when they are more than half of it.
+        rehash: read all files again, to find images that were exchanged without a change of size and time.
+
+    Yields:
+        Progress at the beginning of each stage, after each batch, and when the gallery is finished.
+
+    Raises:
+        GalleryError: the folder is missing or holds no images, too many files have vanished, the gallery is
+            another folder's, is being indexed by another process, or cannot be written.
+    """
+    top, folder = real_folder(root), gallery_folder(cache_root, name).absolute()
+    excluded = (cache_root, folder, folder / THUMBNAILS)
+    if not folder.exists() and all(file.skip_reason for file in walk_images(top, exclude=excluded)):
+        raise no_images(top)  # before anything is written
+    with open_cache(folder, name) as cache:
+        before = earlier_manifest(cache, top)
+        models = models_of_run(image_encoder, text_encoder, captioner, captions_per_image, before)
+        run = _Run(cache, top, models, thumbnails, batch_size)
+        run.repair()
+        yield run.scan(exclude=excluded, confirm_purge=confirm_purge, rehash=rehash)
+        yield from run.encode_images(image_encoder, rehash=rehash)
+        run.finish(image_encoder.dim)
+        yield from run.caption_images(captioner, text_encoder, captions_per_image)
+        run.finish(image_encoder.dim)
+        yield run.progress()
+
+
+class _Run:
+    """One run over one folder: where it is, and what it has to tell."""
+
+    def __init__(self, cache: GalleryCache, root: Path, models: Models, thumbnails: bool, batch: int) -> None:
+        self.cache, self.root, self.models = cache, root, models
+        self.thumbnails, self.batch_size = thumbnails, max(1, batch)
+        self.skipped: list[tuple[str, str]] = []
+        self.stage, self.done, self.total = "images", 0, 0
+        self.started, self.done_before = time.monotonic(), 0
+
+    # --- before anything is encoded ---
+
+    def repair(self) -> None:
+        """Leftovers deleted, damaged features forgotten, so that they are made again."""
+        sweep(self.cache)
+        keys = (self.models.image_key, self.models.caption_features_key)
+        lost = sum(drop_damaged(self.cache, key) for key in keys)
+        if lost:
+            self.cache.notes.append(f"{lost} rows of features were damaged on the disk and are made again.")
+        if self.thumbnails and not thumbnail_file(self.cache.folder, GONE_TILE).is_file():
+            self._keep_thumbnail(GONE_TILE, Image.new("RGB", (160, 160), "lightgrey"))
+
+    def scan(self, *, exclude: Collection[Path], confirm_purge: bool, rehash: bool) -> IndexingProgress:
+        """Walk the folder; let go of what has vanished, unless that looks like a disk that is not there."""
+        unreadable: list[bytes] = []
+        total = self.cache.record_scan(self._candidates(exclude, unreadable))
+        self._purge(unreadable, confirm_purge)
+        if not total:
+            raise no_images(self.root)
+        pending = self.cache.count_pending(self.models.image_key, everything=rehash)
+        self._begin("images", total, total - pending)
+        return self.progress()
+
+    def _candidates(self, exclude: Collection[Path], unreadable: list[bytes]) -> Iterator[WalkedFile]:
+        for file in walk_images(self.root, exclude=exclude):
+            if file.skip_reason:
+                unreadable.append(file.relative)
+                self._skip(file.relative, file.skip_reason)
+            else:
+                yield file
+
+    def _purge(self, unreadable: Sequence[bytes], confirmed: bool) -> None:
+        below = tuple(path + b"/" for path in unreadable)
+        gone = [p for p in self.cache.vanished() if not p.startswith(below) and b"." not in unreadable]
+        known, name = self.cache.count_files(), self.cache.name
+        if 2 * len(gone) > known and not confirmed:
+            raise GalleryError(
+                f"{len(gone)} of the {known} images of {name} are gone from {self.root.name}.",
+                "Is the disk connected? If they were deleted on purpose: python -m cir index PHOTOS --purge",
+            )
+        self.cache.forget(gone)
+        if gone:
+            self.cache.notes.append(f"{len(gone)} images that have vanished were taken out of the gallery.")
+
+    # --- images ---
+
+    def encode_images(self, encoder: ImageEncoder, *, rehash: bool) -> Iterator[IndexingProgress]:
+        """Read what is new or changed, encode each new content once, keep it batch by batch."""
+        key = self.models.image_key
+        known = self.cache.hashes_with_features(key)
+        files = self.cache.pending_files(key, everything=rehash)
+        for batch in batches(load_ahead(self.root, files, known), self.batch_size):
+            fresh = {o.content: o.image for o in batch if o.image is not None and o.content not in known}
+            known.update(self._encode(encoder, fresh, [one for one in batch if one.content], known))
+            self.cache.forget([one.file.relative for one in batch if one.content not in known])
+            for one in batch:
+                if one.content not in known:
+                    self._skip(one.file.relative, one.reason or "its features are not finite, or zero")
+            self.done += len(batch)
+            yield self.progress()
+
+    def _encode(
+        self, encoder: ImageEncoder, fresh: dict[str, Image.Image], read: Sequence[Loaded], known: set[str]
+    ) -> list[str]:
+        """Encode and keep a batch. Returns the contents whose features are sound."""
+        encoded = encoder.encode_images(list(fresh.values())) if fresh else ()
+        rows = checked_features(encoded, len(fresh), encoder.dim)
+        sound = np.isfinite(rows).all(axis=1) & (np.abs(rows).max(axis=1, initial=0.0) > 0)
+        hashes = [content for content, good in zip(fresh, sound, strict=True) if good]
+        for content in hashes if self.thumbnails else ():
+            self._keep_thumbnail(content, fresh[content])
+        files = [(one.file, one.content) for one in read if one.content in known or one.content in hashes]
+        self.cache.store_images(self.models.image_key, hashes, rows[sound], files)
+        return hashes
+
+    def _keep_thumbnail(self, content: str, image: Image.Image) -> None:
+        with storage_errors(self.cache.name):
+            write_thumbnail(self.cache.folder, content, make_thumbnail(image))
+
+    # --- captions ---
+
+    def caption_images(
+        self, captioner: Captioner | None, encoder: TextEncoder | None, per_image: int
+    ) -> Iterator[IndexingProgress]:
+        """Caption what has no captions, encode what captions have no features, batch by batch."""
+        make, encode = captioner is not None, encoder is not None
+        pending = self.cache.count_uncaptioned(self.models, make=make, encode=encode)
+        if not pending:
+            return
+        total = self.cache.count_contents()
+        self._begin("captions", total, total - pending)
+        yield self.progress()
+        for page in self.cache.uncaptioned(self.models, make=make, encode=encode, page=self.batch_size):
+            texts = self.cache.captions_of(self.models, page)
+            missing = [content for content in page if content not in texts]
+            made = {}
+            if captioner is not None:
+                made = write_captions(self.cache, self.root, captioner, missing, per_image, self._skip)
+            hashes, rows = mean_features(self.cache, encoder, texts | made, self._skip)
+            self.cache.store_captions(self.models, made, hashes, rows)
+            self.done += len(page)
+            yield self.progress()
+
+    # --- bookkeeping ---
+
+    def finish(self, dim: int) -> None:
+        """Order the shards and say, last of all, what the gallery now is."""
+        for key in (self.models.image_key, self.models.caption_features_key):
+            merge_shards(self.cache, key)
+        images, captioned = self.cache.count_gallery(self.models)
+        source_root = as_source_root(self.cache.folder, self.root)
+        manifest = Manifest(self.cache.name, source_root, self.models, images, captioned, dim)
+        with storage_errors(self.cache.name):
+            write_manifest(self.cache.folder, manifest)
+
+    def progress(self) -> IndexingProgress:
+        """Where the run is."""
+        worked = self.done - self.done_before
+        rate = worked / max(time.monotonic() - self.started, 1e-9)
+        return IndexingProgress(
+            stage=self.stage,
+            done=self.done,
+            total=self.total,
+            images_per_second=rate,
+            eta_seconds=(self.total - self.done) / rate if worked else None,
+            skipped=tuple(self.skipped),
+            notes=tuple(self.cache.notes),
+        )
+
+    def _begin(self, stage: str, total: int, done: int) -> None:
+        self.stage, self.total, self.done, self.done_before = stage, total, done, done
+        self.started = time.monotonic()
+
+    def _skip(self, relative: bytes, reason: str) -> None:
+        self.skipped.append((display_name(relative), reason))

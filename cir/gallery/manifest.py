@@ -1,0 +1,185 @@
+"""What a gallery on disk says about itself, and how galleries are called.
+
+The manifest is written last: what it names is whole. It knows neither sqlite nor features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cir.errors import GalleryError
+from cir.files import name_of
+from cir.gallery.shards import write_atomically
+from cir.pixels import READER_VERSION
+
+SCHEMA = 1
+# the layout of a gallery's folder
+MANIFEST, ROWS, FEATURES, THUMBNAILS = "manifest.json", "rows.sqlite", "features", "thumbnails"
+LOCK, LOCK_HOLDER = "lock", "lock.pid"
+_NAME = re.compile(r"\w[\w .()+-]{0,78}")
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The fingerprints of the models that made a gallery; "" for one that took no part."""
+
+    image_encoder: str
+    text_encoder: str = ""
+    captioner: str = ""
+    captions_per_image: int = 0
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Model -> fingerprint."""
+        return {
+            "image_encoder": self.image_encoder,
+            "text_encoder": self.text_encoder,
+            "captioner": self.captioner,
+        }
+
+    @property
+    def image_key(self) -> str:
+        """Under which image features are kept: the encoder, and how its images were read."""
+        return _key("images", self.image_encoder, READER_VERSION)
+
+    @property
+    def captions_key(self) -> str:
+        """Under which captions are kept: not the encoder, so changing CLIP loses none of them."""
+        return _key("captions", self.captioner, self.captions_per_image)
+
+    @property
+    def caption_features_key(self) -> str:
+        """Under which mean caption features are kept."""
+        return _key("caption features", self.text_encoder, self.captions_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One gallery, as far as it is finished.
+
+    Attributes:
+        name: what it is called.
+        source_root: the folder of its images; a relative path begins at the gallery's own folder.
+        models: who made it.
+        images, captioned: how many images have features, and how many of them caption features.
+        dim: D, the length of a feature row.
+        packed: whether it is shipped: read only, one shard of each kind, images beside it.
+        preprocess: how images were read.
+        schema: version of the layout.
+        written: UTC, ISO 8601.
+    """
+
+    name: str
+    source_root: str
+    models: Models
+    images: int
+    captioned: int
+    dim: int
+    packed: bool = False
+    preprocess: str = READER_VERSION
+    schema: int = SCHEMA
+    written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True, slots=True)
+class GallerySummary:
+    """A gallery that is on disk, without its features. `problem` says why it cannot be opened, or is ""."""
+
+    name: str
+    folder: Path
+    images: int = 0
+    captioned: int = 0
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest of the gallery in `folder`, whole or not at all."""
+    text = json.dumps(asdict(manifest), indent=1)  # ASCII: a root that is not UTF-8 survives as escapes
+    write_atomically(folder / MANIFEST, text.encode("ascii"))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the gallery in `folder`.
+
+    Raises:
+        GalleryError: there is none, or it is damaged, or of another version.
+    """
+    name = name_of(folder)
+    again = "Index it again: python -m cir index PHOTOS"
+    try:
+        data = json.loads((folder / MANIFEST).read_text(encoding="ascii"))
+    except FileNotFoundError as error:
+        if (folder / ROWS).exists():
+            message = f"The indexing of {name} was not finished."
+            raise GalleryError(message, "Go on with it: python -m cir index PHOTOS") from error
+        raise GalleryError(f"There is no gallery {name}.", "Make it: python -m cir index PHOTOS") from error
+    except (OSError, ValueError) as error:
+        raise GalleryError(f"The manifest of {name} cannot be read.", again) from error
+    try:
+        schema = data["schema"]
+        manifest = Manifest(**{**data, "models": Models(**data["models"])})
+    except (KeyError, TypeError) as error:
+        raise GalleryError(f"The manifest of {name} is damaged.", again) from error
+    if schema != SCHEMA:
+        raise GalleryError(f"{name} was made by another version of this program.", again)
+    return manifest
+
+
+def source_root_of(folder: Path, manifest: Manifest) -> Path:
+    """The folder of a gallery's images."""
+    return folder / manifest.source_root  # an absolute source root replaces the folder
+
+
+def as_source_root(folder: Path, root: Path) -> str:
+    """How the manifest names `root`: relative inside the gallery's folder, so that both can be moved."""
+    if root.is_relative_to(folder):
+        return root.relative_to(folder).as_posix()
+    return os.fspath(root)
+
+
+def gallery_folder(cache_root: Path, name: str) -> Path:
+    """The folder of gallery `name`.
+
+    Raises:
+        GalleryError: a name that could lead out of the cache.
+    """
+    if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+        remedy = "Use letters, digits, spaces and . - _ ( ) +, beginning with a letter or digit."
+        raise GalleryError(f"{name[:40]!r} cannot be the name of a gallery.", remedy)
+    return cache_root / name
+
+
+def gallery_name(root: Path) -> str:
+    """A name for the gallery of this folder, made from the folder's own."""
+    plain = re.sub(r"[^\w.-]+", "-", name_of(Path(os.path.realpath(root)))).strip("-._")
+    return plain[:60].rstrip("-.") or "gallery"
+
+
+def list_galleries(cache_root: Path) -> list[GallerySummary]:
+    """The galleries below `cache_root`, by name; also those that cannot be opened, with the reason."""
+    if not cache_root.is_dir():
+        return []
+    folders = {path.parent for mark in (MANIFEST, ROWS) for path in cache_root.glob(f"*/{mark}")}
+    return [_summary(folder) for folder in sorted(folders)]
+
+
+def _summary(folder: Path) -> GallerySummary:
+    try:
+        manifest = read_manifest(folder)
+    except GalleryError as error:
+        return GallerySummary(folder.name, folder, problem=str(error))
+    return GallerySummary(
+        manifest.name, folder, manifest.images, manifest.captioned, manifest.models.fingerprints
+    )
+
+
+def _key(*parts: str | int) -> str:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,71 @@
+"""What an indexing run begins with: its folder, what is known from an earlier run, which models take part."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from cir.errors import GalleryError
+from cir.gallery.cache import GalleryCache
+from cir.gallery.manifest import MANIFEST, Manifest, Models, read_manifest, source_root_of
+from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
+
+
+def real_folder(root: Path) -> Path:
+    """The folder without links in its path.
+
+    Raises:
+        GalleryError: it is missing, no folder, or cannot be read.
+    """
+    top = Path(os.path.realpath(root))
+    remedy = "Check the path, or connect the disk. An index made before is untouched."
+    if not top.exists():
+        raise GalleryError(f"{root} is not there.", remedy)
+    if not top.is_dir():
+        raise GalleryError(f"{root} is not a folder.", "Give the folder that holds the images.")
+    if not os.access(top, os.R_OK | os.X_OK):
+        raise GalleryError(f"{root} cannot be read: permission denied.", remedy)
+    return top
+
+
+def no_images(root: Path) -> GalleryError:
+    """The error for a folder without images."""
+    return GalleryError(f"There are no images in {root.name}.", "Choose a folder that holds some.")
+
+
+def earlier_manifest(cache: GalleryCache, root: Path) -> Manifest | None:
+    """The manifest of an earlier run over the same folder, or over one that was moved to here."""
+    if not (cache.folder / MANIFEST).exists():
+        return None
+    try:
+        manifest = read_manifest(cache.folder)
+    except GalleryError:
+        cache.notes.append("The manifest was damaged or outdated, and is written anew.")
+        return None
+    other = Path(os.path.realpath(source_root_of(cache.folder, manifest)))
+    if other != root and other.is_dir():
+        message = f"The name {cache.name} is taken: that gallery was made from {other}."
+        raise GalleryError(message, "Choose another: python -m cir index PHOTOS --name NAME")
+    return manifest
+
+
+def models_of_run(
+    image_encoder: ImageEncoder,
+    text_encoder: TextEncoder | None,
+    captioner: Captioner | None,
+    captions_per_image: int,
+    before: Manifest | None,
+) -> Models:
+    """The fingerprints of this run; what it was not given stays as it was, as long as that still fits."""
+    models = Models(image_encoder.fingerprint)
+    if captioner is not None:
+        models = replace(models, captioner=captioner.fingerprint, captions_per_image=captions_per_image)
+    elif before is not None:
+        earlier = before.models
+        models = replace(models, captioner=earlier.captioner, captions_per_image=earlier.captions_per_image)
+    if text_encoder is not None:
+        return replace(models, text_encoder=text_encoder.fingerprint)
+    if before is not None and before.models.image_encoder == models.image_encoder:
+        return replace(models, text_encoder=before.models.text_encoder)
+    return models

@@ -1,0 +1,92 @@
+"""Files of a folder -> content hashes and images, read ahead by a few threads, in batches of bounded size."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from cir.errors import BadImage
+from cir.files import WalkedFile, content_hash, read_bytes
+from cir.images import read_image
+
+READERS = min(4, os.cpu_count() or 1)
+BATCH_MEGAPIXELS = 100  # 300 MB of pixels that wait to be encoded
+BATCH_FILES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One file that was read.
+
+    Attributes:
+        file: its path, with the size and time it had when it was read.
+        content: its content hash; "" when it could not be read.
+        image: its image; None when that is not wanted or not possible.
+        reason: why it is left out, or "".
+    """
+
+    file: WalkedFile
+    content: str = ""
+    image: Image.Image | None = None
+    reason: str = ""
+
+
+def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
+    """Read a file once, and decode it unless its content is known.
+
+    Args:
+        root: the folder of images.
+        file: a file that a walk met; its size and time may be outdated.
+        known: content hashes whose image is not wanted.
+    """
+    path = root / os.fsdecode(file.relative)
+    try:
+        before = os.lstat(path)
+        data, after = read_bytes(path)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            return Loaded(file, reason="it is being written: it will be read next time")
+        read = WalkedFile(file.relative, after.st_size, after.st_mtime_ns)
+        content = content_hash(data)
+        return Loaded(read, content, None if content in known else read_image(data))
+    except BadImage as error:
+        return Loaded(file, reason=error.message)
+    except OSError as error:
+        return Loaded(file, reason=f"it cannot be read: {(error.strerror or 'unknown reason').lower()}")
+    except MemoryError:
+        return Loaded(file, reason="there is not enough memory to read it")
+
+
+def load_ahead(root: Path, files: Iterable[WalkedFile], known: Collection[str]) -> Iterator[Loaded]:
+    """Load files in their order; a few are read while earlier ones are being encoded."""
+    waiting: deque[Future[Loaded]] = deque()
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    try:
+        for file in files:
+            waiting.append(pool.submit(load, root, file, known))
+            if len(waiting) > READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
+    """Group files until `size` images wait, or 100 megapixels of them, or 512 files."""
+    batch: list[Loaded] = []
+    images, pixels = 0, 0
+    for one in loaded:
+        batch.append(one)
+        if one.image is not None:
+            images, pixels = images + 1, pixels + one.image.width * one.image.height
+        if images >= size or pixels >= BATCH_MEGAPIXELS * 1_000_000 or len(batch) >= BATCH_FILES:
+            yield batch
+            batch, images, pixels = [], 0, 0
+    if batch:
+        yield batch

@@ -1,0 +1,192 @@
+"""Files that are whole or absent: atomic writes, and features in immutable shards named by their SHA-256.
+
+A shard is a .npy file of one matrix. Its name is the checksum of its bytes, so a flipped bit or a missing end
+is noticed when it is read. This module knows neither galleries nor what the rows stand for.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import itertools
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.errors import GalleryError, UnsafeFile
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+_SQLITE_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_AGAIN = "Index again: python -m cir index PHOTOS"
+_writes = itertools.count(1)
+
+
+def crash_point() -> None:
+    """End the process at once when CIR_CRASH_AT says that this is the write to die at. For tests alone."""
+    number = next(_writes)
+    if os.environ.get("CIR_CRASH_AT") == str(number):
+        os._exit(137)
+
+
+@contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Turn what the disk and sqlite raise while gallery `name` is written into sentences.
+
+    Raises:
+        GalleryError: the disk is full, the folder cannot be written, the database is damaged.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _disk_full(name) from error
+        if error.errno in _NOT_WRITABLE:
+            raise _not_writable(name) from error
+        message = f"The index of {name} could not be written: {error.strerror}."
+        raise GalleryError(message, _AGAIN) from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest the detail
+        if code == sqlite3.SQLITE_FULL:
+            raise _disk_full(name) from error
+        if code in _SQLITE_NOT_WRITABLE:
+            raise _not_writable(name) from error
+        message = f"The index of {name} could not be written: {error}."
+        raise GalleryError(message, _AGAIN) from error
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file so that at any moment the old one or the new one is whole.
+
+    Args:
+        path: the file.
+        data: its content.
+        durable: wait for the disk, so that this holds after a power loss too.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.{threading.get_ident()}.tmp")
+    crash_point()
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            crash_point()
+            file.write(data[len(data) // 2 :])
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        crash_point()
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+    crash_point()
+
+
+def write_shard(folder: Path, rows: NDArray[np.floating]) -> str:
+    """Write one matrix as a shard.
+
+    Args:
+        folder: where shards are kept.
+        rows: (N, D), float32 or float16.
+
+    Returns:
+        Its name: the SHA-256 of the file, 64 hex digits.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(rows), allow_pickle=False)
+    data = buffer.getvalue()
+    name = hashlib.sha256(data).hexdigest()
+    write_atomically(shard_path(folder, name), data)
+    return name
+
+
+def read_shard(folder: Path, name: str) -> NDArray[np.float32]:
+    """The matrix of a shard as (N, D) float32, once its checksum was found right.
+
+    Raises:
+        UnsafeFile: the file is gone, cannot be read, is not what its name says, or no matrix.
+    """
+    try:
+        data = shard_path(folder, name).read_bytes()
+    except OSError as error:
+        raise UnsafeFile(f"The features in {name[:12]} cannot be read: {error.strerror}.", _AGAIN) from error
+    if hashlib.sha256(data).hexdigest() != name:
+        raise UnsafeFile(f"The features in {name[:12]} are damaged: the checksum differs.", _AGAIN)
+    try:
+        rows = np.load(io.BytesIO(data), allow_pickle=False)  # never a pickle, whatever the checksum says
+    except (ValueError, EOFError) as error:
+        raise UnsafeFile(f"The features in {name[:12]} are not a matrix.", _AGAIN) from error
+    if rows.ndim != 2 or rows.dtype not in (np.float32, np.float16):
+        raise UnsafeFile(f"The features in {name[:12]} are not a matrix of floats.", _AGAIN)
+    return rows.astype(np.float32, copy=False)
+
+
+class ShardReader:
+    """Reads rows out of shards of one folder.
+
+    Attributes:
+        damaged: how many rows could not be read so far.
+    """
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self.folder, self.dim, self.damaged = folder, dim, 0
+
+    def gather(
+        self, places: Sequence[tuple[str | None, int | None]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(K, D) rows at these places, and (K,) which of them are there, finite and not zero."""
+        rows = np.zeros((len(places), self.dim), np.float32)
+        wanted: dict[str, list[tuple[int, int]]] = {}
+        for target, (name, row) in enumerate(places):
+            if name is not None and row is not None:
+                wanted.setdefault(name, []).append((target, row))
+        for name, pairs in wanted.items():
+            targets, sources = map(list, zip(*pairs, strict=True))
+            try:
+                rows[targets] = read_shard(self.folder, name)[sources]
+            except (UnsafeFile, IndexError, ValueError):  # not in silence: `damaged` counts them
+                self.damaged += len(pairs)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(rows, axis=1)
+        sound = np.isfinite(norms) & (norms > 0)
+        rows[~sound] = 0.0
+        return rows, sound
+
+
+def shard_path(folder: Path, name: str) -> Path:
+    """Where the shard of that name is kept."""
+    return folder / f"{name}.npy"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power loss, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _disk_full(name: str) -> GalleryError:
+    return GalleryError(
+        f"The disk is full: the index of {name} could not be written any further.",
+        "Free some space and index again: it goes on where it stopped. What is indexed can be searched.",
+    )
+
+
+def _not_writable(name: str) -> GalleryError:
+    return GalleryError(
+        f"The index of {name} cannot be written: its folder allows no writing.",
+        "Choose another cache folder, or allow writing. What is indexed can be searched.",
+    )

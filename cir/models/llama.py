@@ -1,0 +1,365 @@
+"""The language model behind its protocol: a worker process with one lock, a deadline, and a restart.
+
+llama.cpp ends the process that two threads call it in, and a fault in it cannot be caught: so it lives in a
+process of its own (`cir.models.llama_engine`), started as a plain command and spoken to in lines of JSON. A
+command, not `multiprocessing`: a spawned child would import the application's main module, gradio and torch
+with it, and would need seconds and hundreds of megabytes for nothing.
+
+Knows the wire, time limits and restarts; does not know what a prompt asks, nor what becomes of an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
+from cir.prompts import Prompt
+
+DEADLINE_SECONDS = 10.0
+START_SECONDS = 120.0  # reading a file and evaluating prefixes, on a machine that is busy with other things
+QUEUE_SECONDS = 60.0
+SOFT_SHARE = 0.9  # of the deadline: then the worker gives up by itself, and keeps its model
+LONGEST_LINE = 1 << 20
+KINDS_KEPT = 3  # kinds of prompts kept evaluated; the worker has a fourth place for plain questions
+_SMALLER = "The search goes on without it. Try again, or choose a smaller model: --llm qwen2.5-coder-0.5b"
+
+
+def check_gguf(path: Path) -> None:
+    """Look at a model file's first bytes, before a parser written in C sees it.
+
+    Raises:
+        MissingModel: no such file.
+        UnsafeFile: no GGUF, or counts that no model has.
+    """
+    if not path.is_file():
+        raise MissingModel(
+            f"There is no language model at {path}.", "Fetch the default one: python -m cir models pull embedded"
+        )
+    with path.open("rb") as file:
+        head = file.read(24)
+    if len(head) < 24 or head[:4] != b"GGUF":
+        raise UnsafeFile(f"{path.name} is no GGUF file.", _ANOTHER)
+    version, tensors, keys = struct.unpack("<IQQ", head[4:])
+    # Split files have their tensors in the later parts, so that none in the first is legal.
+    if version not in (2, 3) or tensors > 100_000 or not 0 < keys < 100_000:
+        raise UnsafeFile(f"{path.name} is a damaged GGUF file (version {version}).", _ANOTHER)
+    if path.stat().st_size < 24 + 12 * keys + 24 * tensors:
+        raise UnsafeFile(f"{path.name} is a GGUF file that was cut off.", _ANOTHER)
+
+
+_ANOTHER = "Give another file, or fetch the default one: python -m cir models pull embedded"
+
+
+def file_fingerprint(path: Path) -> str:
+    """12 hexadecimal digits from a file's size, its first and its last MiB: a gigabyte is not read at every start."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 20))
+        file.seek(max(0, size - (1 << 20)))
+        digest.update(file.read())
+    return digest.hexdigest()[:12]
+
+
+class LlamaWorker:
+    """A GGUF model in a worker process, as a `LanguageModel`. Safe to be called by several threads.
+
+    The process is started at the first call (or by `warm_up`), killed when it does not answer in time, and
+    started again after it was killed or died. It ends when this object is closed, and when this process ends.
+
+    Args:
+        path: the GGUF file; checked when it is first used.
+        name: for people; the file's name by default.
+        fingerprint: where its hash is known already.
+        threads: CPU threads; all cores, at most eight, by default.
+        context_tokens: prompt and answer together.
+        deadline_seconds: for one call, once the model is loaded and the prompt's prefix evaluated.
+        start_seconds: for these two.
+        cache_folder: where evaluated prefixes are kept from one start to the next; None keeps none.
+        command: another worker that speaks the same lines.
+        remembered: how many answers are kept.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        fingerprint: str | None = None,
+        threads: int | None = None,
+        context_tokens: int = 2048,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        start_seconds: float = START_SECONDS,
+        cache_folder: Path | None = None,
+        command: Sequence[str] | None = None,
+        remembered: int = 512,
+    ) -> None:
+        self.path = Path(path)
+        check_gguf(self.path)
+        self.name = name or self.path.stem
+        self.fingerprint = f"{self.name}@{fingerprint or file_fingerprint(self.path)}"
+        self.context_tokens = context_tokens
+        self.deadline_seconds, self.start_seconds = deadline_seconds, start_seconds
+        self.last_timings: dict[str, float] = {}
+        self._command = list(command or self._usual_command(threads, cache_folder))
+        self._remembered = remembered
+        self._answers: OrderedDict[tuple[str, str, int, float, int], str] = OrderedDict()
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+        self._wanted: OrderedDict[str, Prompt] = OrderedDict()  # prefix -> a prompt with it
+        self._closed = False
+
+    def _usual_command(self, threads: int | None, cache_folder: Path | None) -> list[str]:
+        count = threads or min(8, os.cpu_count() or 1)
+        options = ["--threads", str(count), "--context", str(self.context_tokens), "--fingerprint", self.fingerprint]
+        if cache_folder is not None:
+            options += ["--cache", str(cache_folder)]
+        return [sys.executable, "-m", "cir.models.llama_engine", str(self.path), *options]
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """The completion of a prompt. A plain string is one question; a `Prompt` has its prefix kept evaluated.
+
+        Raises:
+            LanguageModelFailed: no answer in time, a prompt that is too long, or the worker died (it is
+                started again).
+            UnsafeFile: llama.cpp cannot read the file.
+        """
+        if max_tokens < 1:
+            raise ValueError("max_tokens has to be at least 1")
+        asked = prompt if isinstance(prompt, Prompt) else Prompt("", (), prompt, stop="")
+        key = (str(asked), asked.stop, max_tokens, temperature, seed)
+        with self._turn():
+            if key in self._answers:
+                self._answers.move_to_end(key)
+                return self._answers[key]
+            if asked.prefix:
+                self._warm([asked])
+            answer = self._ask(
+                {
+                    "do": "complete",
+                    "prompt": _as_json(asked),
+                    "max_tokens": max_tokens,
+                    "temperature": temperature,
+                    "seed": seed,
+                    "seconds": SOFT_SHARE * self.deadline_seconds,
+                },
+                self.deadline_seconds,
+            )
+            text = answer.get("text")
+            if not isinstance(text, str):
+                raise self._broken("The language model's process sent something that is no answer.")
+            self.last_timings = {k: float(answer[k]) for k in ("evaluated", "generated", "milliseconds") if k in answer}
+            self._answers[key] = text
+            while len(self._answers) > self._remembered:
+                self._answers.popitem(last=False)
+            return text
+
+    def warm_up(self, prompts: Sequence[Prompt]) -> None:
+        """Load the model and evaluate what the given kinds of prompts share, so that the first call is quick.
+
+        Raises:
+            LanguageModelFailed, UnsafeFile: as for `complete`.
+        """
+        with self._turn():
+            self._warm(prompts)
+
+    def close(self) -> None:
+        """End the worker process. Calls after this fail."""
+        self._closed = True
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
+
+    def __enter__(self) -> LlamaWorker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=QUEUE_SECONDS):
+            raise LanguageModelFailed("The language model is busy with other questions.", "Try again in a minute.")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _warm(self, prompts: Sequence[Prompt]) -> None:
+        child = self._ready_child()
+        for prompt in prompts:
+            self._wanted[prompt.prefix] = prompt
+            self._wanted.move_to_end(prompt.prefix)
+        while len(self._wanted) > KINDS_KEPT:
+            child.warm.discard(self._wanted.popitem(last=False)[0])
+        for prefix, prompt in self._wanted.items():
+            if prefix not in child.warm:
+                self._ask({"do": "warm", "prompt": _as_json(prompt)}, self.start_seconds)
+                child.warm.add(prefix)
+
+    def _ready_child(self) -> _Child:
+        """The running worker, started if there is none; its model is loaded."""
+        if self._closed:
+            raise LanguageModelFailed("The language model was closed.", "Start the program again.")
+        if self._child is None:
+            self._child = _Child(self._command)
+        child = self._child
+        if not child.ready:
+            first = self._receive(child, self.start_seconds, None)
+            if not first.get("ready"):
+                raise self._broken(f"{self.path.name} cannot be used: {first.get('error', 'no reason given')}.", UnsafeFile)
+            child.ready = True
+        return child
+
+    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        child = self._ready_child()
+        number = child.send(request)
+        answer = self._receive(child, seconds, number)
+        if "error" in answer:
+            remedy = "Shorten the edit." if answer.get("kind") == "too_long" else _SMALLER
+            raise LanguageModelFailed(f"The language model gave no answer: {answer['error']}.", remedy)
+        return answer
+
+    def _receive(self, child: _Child, seconds: float, number: int | None) -> dict[str, Any]:
+        try:
+            return child.receive(seconds, number)
+        except TimeoutError:
+            raise self._broken(f"The language model gave no answer within {seconds:.0f} seconds.") from None
+        except (EOFError, ValueError, OSError) as error:
+            raise self._broken(f"The language model's process failed: {error}.") from error
+
+    def _broken(self, message: str, kind: type[CirError] = LanguageModelFailed) -> CirError:
+        """End the worker; the next call starts another. Returns the error to raise."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+        return kind(message, _ANOTHER if kind is UnsafeFile else _SMALLER)
+
+
+def _as_json(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "instruction": prompt.instruction,
+        "examples": [list(e) for e in prompt.examples],
+        "question": prompt.question,
+        "prefix": prompt.prefix,
+        "stop": prompt.stop,
+    }
+
+
+class _Child:
+    """One run of the worker process: its pipes, and a thread that reads what it says."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        root = str(Path(__file__).resolve().parents[2])
+        inherited = os.environ.get("PYTHONPATH")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_WAIT_POLICY": "passive",  # threads that spin slow everything else on the machine
+            "GGML_NO_BACKTRACE": "1",  # else an abort forks a debugger, which can hang
+        }
+        pipe = subprocess.PIPE
+        # A session of its own: it can be killed with whatever it forked, and Ctrl-C is left to this process.
+        self.process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+        )
+        self.ready = False
+        self.warm: set[str] = set()
+        self._numbers = itertools.count(1)
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._complaints: deque[bytes | None] = deque(maxlen=5)
+        for stream, keep in ((self.process.stdout, self._lines.put), (self.process.stderr, self._complaints.append)):
+            threading.Thread(target=_pump, args=(stream, keep), daemon=True, name="language model").start()
+        self._finalizer = weakref.finalize(self, _kill, self.process)
+
+    def send(self, request: dict[str, Any]) -> int:
+        """Write a request; returns its number."""
+        number = next(self._numbers)
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass  # it is gone: `receive` finds out why
+        return number
+
+    def receive(self, seconds: float, number: int | None) -> dict[str, Any]:
+        """The answer with a number (None: the greeting). Answers nobody waits for any more are passed over.
+
+        Raises:
+            TimeoutError: not in time.
+            EOFError: the process ended.
+            ValueError: a line that is no JSON object.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError from None
+            if line is None:
+                raise EOFError(self._obituary())
+            answer = json.loads(line)
+            if not isinstance(answer, dict):
+                raise ValueError("it sent something that is no answer")
+            if answer.get("id") == number:
+                return answer
+
+    def _obituary(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=2)
+        said = [text for line in self._complaints if line and (text := line.decode("utf-8", "replace").strip())]
+        return f"it ended with code {self.process.poll()}{f' ({said[-1][:200]})' if said else ''}"
+
+    def end(self) -> None:
+        """Close its input, at which it ends; kill it when it does not."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            pass
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._finalizer()
+
+
+def _pump(stream: BinaryIO, keep: Callable[[bytes | None], object]) -> None:
+    """Hand on a stream's lines, then None."""
+    with stream:
+        while line := stream.readline(LONGEST_LINE):
+            keep(line)
+    keep(None)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()

@@ -1,0 +1,198 @@
+"""Compose once (seconds), rank often (milliseconds)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from cir.composers.composer import Composer
+from cir.errors import BadQuery
+from cir.fusion import GalleryTerms, QueryTerms, exact_top, fuse_scores, gallery_terms, query_terms
+from cir.gallery.gallery import Gallery
+from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
+
+MAX_RESULTS = 100
+REMEMBERED_QUERIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that one score is made of, so that anyone can compute it again.
+
+    Attributes:
+        terms: part -> {"image": t_v . q, "captions": t_c . q}, the dot products.
+        weights: part -> the weight that counted.
+        gamma: the gamma that counted for this image (0 where it has no captions).
+        tv_tv, tc_tc, tv_tc: the image's norms and cross term.
+    """
+
+    terms: Mapping[str, Mapping[str, float]]
+    weights: Mapping[str, float]
+    gamma: float
+    tv_tv: float
+    tc_tc: float
+    tv_tc: float
+
+
+class Retriever:
+    """A gallery, and the methods that search it."""
+
+    def __init__(self, gallery: Gallery, composers: Mapping[str, Composer]) -> None:
+        self.gallery = gallery
+        self.composers = dict(composers)
+        self._gallery_terms: GalleryTerms = gallery_terms(
+            gallery.image_features, gallery.caption_features, gallery.captioned
+        )
+        self._terms: OrderedDict[bytes, QueryTerms] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods, as in their papers."""
+        return tuple(self.composers)
+
+    def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
+        """Turn a query into named features: first what needs no language model, then more, finally the whole.
+
+        Raises:
+            BadQuery: no such method.
+        """
+        if method not in self.composers:
+            raise BadQuery(f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}.")
+        return self.composers[method].compose(query)
+
+    def rank(
+        self,
+        composed: ComposedQuery,
+        weights: Weights,
+        *,
+        top_k: int = 10,
+        exclude: Iterable[str] = (),
+        cosine: bool = True,
+    ) -> list[RetrievedImage]:
+        """The `top_k` best images, best first; equal scores in the gallery's order. No model is called.
+
+        Args:
+            composed: from `compose`.
+            weights: CVSI's; a part that is missing counts as 0 and the others keep their ratio.
+            top_k: 1 to 100.
+            exclude: image ids to leave out, such as the reference itself.
+            cosine: Eq. 10; False scores by the dot product, as the released code does.
+
+        Raises:
+            BadQuery: `top_k` out of its range, an unknown id, or an empty gallery.
+        """
+        if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_RESULTS:
+            raise BadQuery(f"The number of results is {top_k!r}.", f"Give a whole number from 1 to {MAX_RESULTS}.")
+        if not self.gallery.image_ids:
+            raise BadQuery(
+                f"The gallery {self.gallery.name} has no pictures.", "Index a folder: python -m cir index PHOTOS"
+            )
+        numbers, gamma = part_weights(composed, weights)
+        excluded = np.array([self.gallery.find(image_id) for image_id in exclude], dtype=np.int64)
+        indices, scores = exact_top(
+            composed.parts,
+            self._query_terms(composed),
+            self._gallery_terms,
+            (self.gallery.image_features, self.gallery.caption_features),
+            np.array([numbers[name] for name in composed.parts]),
+            gamma,
+            top_k,
+            excluded=excluded,
+            cosine=cosine,
+        )
+        ids = self.gallery.image_ids
+        return [
+            RetrievedImage(rank, ids[i], float(score))
+            for rank, (i, score) in enumerate(zip(indices, scores, strict=True), start=1)
+        ]
+
+    def rank_of(
+        self, composed: ComposedQuery, weights: Weights, image_id: str, *, exclude: Iterable[str] = ()
+    ) -> int:
+        """Rank of one image, from 1, among all that are not left out. For measuring."""
+        numbers, gamma = part_weights(composed, weights)
+        scores = fuse_scores(
+            self._query_terms(composed),
+            self._gallery_terms,
+            np.array([numbers[name] for name in composed.parts]),
+            gamma,
+        )
+        target = self.gallery.find(image_id)
+        better = scores > scores[target]
+        better[[self.gallery.find(other) for other in exclude]] = False
+        return 1 + int(better.sum())
+
+    def explain(self, composed: ComposedQuery, weights: Weights, image_id: str) -> Explanation:
+        """The dot products and norms behind one image's score."""
+        index = self.gallery.find(image_id)
+        terms, gallery = self._query_terms(composed), self._gallery_terms
+        numbers, gamma = part_weights(composed, weights)
+        return Explanation(
+            {
+                name: {"image": float(terms.image[index, i]), "captions": float(terms.captions[index, i])}
+                for i, name in enumerate(terms.names)
+            },
+            numbers,
+            gamma if gallery.captioned[index] else 0.0,
+            float(gallery.tv_tv[index]),
+            float(gallery.tc_tc[index]),
+            float(gallery.tv_tc[index]),
+        )
+
+    def gram(self, composed: ComposedQuery) -> list[list[float]]:
+        """(3, 3) dot products among the parts, in the order of PARTS; rows of a missing part are zeros."""
+        rows = np.zeros((len(PARTS), len(next(iter(composed.parts.values())))))
+        for i, name in enumerate(PARTS):
+            if name in composed.parts:
+                rows[i] = composed.parts[name]
+        return (rows @ rows.T).tolist()
+
+    def _query_terms(self, composed: ComposedQuery) -> QueryTerms:
+        digest = hashlib.blake2b(digest_size=16)
+        for name, row in composed.parts.items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(row).tobytes())
+        key = digest.digest()
+        with self._lock:
+            if key in self._terms:
+                self._terms.move_to_end(key)
+                return self._terms[key]
+        terms = query_terms(composed.parts, self.gallery.image_features, self.gallery.caption_features)
+        with self._lock:
+            self._terms[key] = terms
+            while len(self._terms) > REMEMBERED_QUERIES:
+                self._terms.popitem(last=False)
+        return terms
+
+
+def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, float], float]:
+    """The weight of every part that is there, and gamma.
+
+    When all weight lies on parts that are missing, the others count equally: an order that follows from nothing
+    would be worse. `weight_note` says so.
+    """
+    if not composed.weighted:
+        return {name: 1.0 / len(composed.parts) for name in composed.parts}, 0.0
+    wanted = dict(zip(PARTS, weights.parts, strict=True))
+    there = {name: wanted.get(name, 0.0) for name in composed.parts}
+    total = sum(there.values())
+    if total <= 1e-9:
+        return {name: 1.0 / len(there) for name in there}, weights.gamma
+    return {name: value / total for name, value in there.items()}, weights.gamma
+
+
+def weight_note(composed: ComposedQuery, weights: Weights) -> str:
+    """A sentence when the weights that were chosen cannot count as they are; "" otherwise."""
+    if not composed.weighted:
+        return ""
+    wanted = dict(zip(PARTS, weights.parts, strict=True))
+    if sum(wanted.get(name, 0.0) for name in composed.parts) <= 1e-9:
+        names = " and ".join(name.replace("_", " ") for name in composed.parts)
+        return f"All weight lies on parts that this query does not have, so it is ranked by its {names}."
+    return ""

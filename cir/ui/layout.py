@@ -1,0 +1,225 @@
+"""Where everything stands on the page: the query left, pictures right. No event is wired here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from cir.types import Weights
+from cir.ui import render
+from cir.ui.handlers import Example, Settings
+from cir.ui.reading import MAX_RESULTS
+
+if TYPE_CHECKING:
+    from cir.retriever import Retriever
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """What the page is about.
+
+    Attributes:
+        retriever: what is searched.
+        presets: name -> weights, as buttons; the first one is set at the start.
+        missing: part -> sentence with the remedy, for models that are not here.
+        facts: the lines of "About the models".
+        fingerprints: part -> fingerprint, for programs.
+        examples: queries that work.
+    """
+
+    retriever: Retriever
+    presets: Mapping[str, Weights] = field(default_factory=lambda: {"Default": Weights()})
+    missing: Mapping[str, str] = field(default_factory=dict)
+    facts: Sequence[render.ModelFact] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    examples: Sequence[Example] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The components of the left column: the query and its weights."""
+
+    image: gr.Image
+    pick: gr.Button
+    text: gr.Textbox
+    search: gr.Button
+    presets: dict[str, gr.Button]
+    alpha: gr.Slider
+    beta: gr.Slider
+    gamma: gr.Slider
+    method: gr.Dropdown
+    top_k: gr.Slider
+    leave_out: gr.Checkbox
+    weights_fold: gr.Accordion
+
+    @property
+    def settings(self) -> list[gr.components.Component]:
+        """What `read_settings` reads, in its order."""
+        return [self.alpha, self.beta, self.gamma, self.top_k, self.leave_out]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The components of the right column: what was found, and the gallery."""
+
+    chips: list[gr.Button]
+    stage: gr.HTML
+    trace: gr.HTML
+    results_box: gr.Column
+    results: gr.Gallery
+    inspector: gr.Column
+    card: gr.HTML
+    use: gr.Button
+    close: gr.Button
+    browse_box: gr.Column
+    grid: gr.Gallery
+    previous: gr.Button
+    shuffle: gr.Button
+    following: gr.Button
+    back: gr.Button
+
+
+def lay_out_ask(content: PageContent) -> Ask:
+    """The left column, from the picture to the weights."""
+    with gr.Column(elem_id="ask", min_width=280):
+        image = gr.Image(
+            label="Reference picture",
+            sources=["upload", "clipboard"],
+            type="filepath",
+            image_mode=None,
+            height=196,
+            buttons=[],
+            placeholder="Drop a picture here\nor click to choose one",
+            elem_id="reference",
+        )
+        pick = gr.Button("Pick from the gallery", size="sm", elem_id="pick")
+        text = gr.Textbox(
+            label="What should be different?",
+            placeholder="at night, with two of them …",
+            lines=1,
+            max_lines=3,
+            max_length=500,
+            elem_id="edit",
+        )
+        search = gr.Button("Search", variant="primary", elem_id="search")
+        fold, controls = lay_out_weights(content)
+    return Ask(image=image, pick=pick, text=text, search=search, weights_fold=fold, **controls)
+
+
+def lay_out_examples(content: PageContent) -> list[gr.Button]:
+    """The example queries as chips with their picture; nothing when there are none."""
+    if not content.examples:
+        return []
+    gallery = content.retriever.gallery
+    with gr.Row(elem_id="examples"):
+        html_piece("<h2>Try</h2>")
+        return [
+            gr.Button(
+                example.text,
+                icon=str(gallery.thumbnail_path(example.image_id)),
+                size="sm",
+                min_width=0,
+                elem_classes="example",
+            )
+            for example in content.examples
+        ]
+
+
+def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]:
+    """One bar of three shares, a slider for each weight, presets; then method and number of results."""
+    start = next(iter(content.presets.values()))
+    methods = list(content.retriever.methods)
+    with gr.Accordion("Weights", open=True, elem_id="weights") as fold:
+        html_piece(render.share_bar(start), elem_id="share-bar")
+        alpha = _weight("Described edit  α", start.alpha, "alpha")
+        beta = _weight("Image word + edit  β", start.beta, "beta")
+        gamma = _weight("Captions of gallery images  γ", start.gamma, "gamma")
+        with gr.Row(elem_id="presets"):
+            presets = {name: gr.Button(name, size="sm", min_width=0) for name in content.presets}
+        with gr.Row(elem_id="more"):
+            method = gr.Dropdown(methods, value=methods[0], label="Method", min_width=96, elem_id="method")
+            top_k = gr.Slider(
+                1,
+                MAX_RESULTS,
+                value=Settings().top_k,
+                step=1,
+                label="Results",
+                buttons=[],
+                min_width=140,
+                elem_id="top-k",
+            )
+        leave_out = gr.Checkbox(True, label="Leave out the reference", visible=False, elem_id="leave-out")
+        html_piece(render.meanings(), elem_id="meanings")
+    names = {"alpha": alpha, "beta": beta, "gamma": gamma, "presets": presets}
+    return fold, {**names, "method": method, "top_k": top_k, "leave_out": leave_out}
+
+
+def html_piece(value: str, **options: Any) -> gr.HTML:
+    """A piece of our own HTML, dressed by our own style sheet alone."""
+    return gr.HTML(value, apply_default_css=False, **options)
+
+
+def _weight(label: str, value: float, elem_id: str) -> gr.Slider:
+    return gr.Slider(
+        0, 1, value=value, step=0.01, label=label, buttons=[], elem_id=elem_id, elem_classes="weight"
+    )
+
+
+def lay_out_shown(content: PageContent) -> Shown:
+    """The right column: stage line, results with the inspector, or the gallery to pick from."""
+    with gr.Column(elem_id="answer", min_width=280):
+        chips = lay_out_examples(content)
+        stage = html_piece("", elem_id="stage")
+        with gr.Column(visible=False, elem_id="results-box") as results_box:
+            trace = html_piece("", elem_id="trace")
+            results = _picture_grid("results", "Results")
+        with gr.Column(visible=False, elem_id="inspector") as inspector:
+            card = html_piece("", elem_id="card")
+            with gr.Row():
+                use = gr.Button("Use as reference", variant="primary", size="sm", elem_id="use-as-reference")
+                close = gr.Button("Close", size="sm", elem_id="close-inspector")
+        with gr.Column(elem_id="browse-box") as browse_box:
+            with gr.Row(elem_id="browse-bar"):
+                html_piece("<h2>Start from a picture of the gallery</h2>", elem_id="browse-title")
+                back = gr.Button("Back to the results", size="sm", min_width=0, visible=False, elem_id="back")
+                previous = gr.Button("Previous", size="sm", min_width=0, elem_id="previous")
+                shuffle = gr.Button("Shuffle", size="sm", min_width=0, elem_id="shuffle")
+                following = gr.Button("Next", size="sm", min_width=0, elem_id="next")
+            grid = _picture_grid("browse-grid", "Gallery")
+    return Shown(
+        chips,
+        stage,
+        trace,
+        results_box,
+        results,
+        inspector,
+        card,
+        use,
+        close,
+        browse_box,
+        grid,
+        previous,
+        shuffle,
+        following,
+        back,
+    )
+
+
+def _picture_grid(elem_id: str, label: str) -> gr.Gallery:
+    """`columns` is one number, as a list would be drawn as a single column; the style sheet adapts it."""
+    return gr.Gallery(
+        label=label,
+        show_label=False,
+        columns=4,
+        height="100%",
+        allow_preview=False,
+        interactive=False,
+        object_fit="cover",
+        buttons=[],
+        container=False,
+        elem_id=elem_id,
+        elem_classes="pictures",
+    )

@@ -1,0 +1,100 @@
+"""Check what a browser or a program sends, and turn it into the nouns of `cir.types`.
+
+Limits of input fields hold in the browser only, so nothing that arrives is trusted here: not its type, not
+its range, not its path. This module knows neither gradio nor the retriever.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cir.errors import BadImage, BadQuery
+from cir.types import Weights
+
+MAX_RESULTS = 60
+
+
+def read_number(name: str, value: object) -> float:
+    """`value` as a finite float.
+
+    Raises:
+        BadQuery: anything else: text, a bool, None, NaN.
+    """
+    # Compared, not converted: a whole number of 400 digits is no float.
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not numeric or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
+        raise BadQuery(f"{name} has to be a number, not {str(value)[:40]!r}.", "Give a number from 0 to 1.")
+    return float(value)  # type: ignore[arg-type]
+
+
+def read_weights(alpha: object, beta: object, gamma: object, *, moved: str = "") -> Weights:
+    """The weights that arrived.
+
+    Args:
+        alpha, beta, gamma: numbers from 0 to 1.
+        moved: "alpha" or "beta": the one that a person is moving. The other one gives way, so that their sum
+            stays at most 1.
+
+    Raises:
+        BadQuery: not a number, out of range, or alpha + beta above 1 when neither is being moved.
+    """
+    a, b, c = read_number("alpha", alpha), read_number("beta", beta), read_number("gamma", gamma)
+    if moved == "alpha" and 0.0 <= a <= 1.0:
+        b = min(b, round(1.0 - a, 6))
+    if moved == "beta" and 0.0 <= b <= 1.0:
+        a = min(a, round(1.0 - b, 6))
+    return Weights(a, b, c)
+
+
+def read_top_k(value: object) -> tuple[int, list[str]]:
+    """How many results, kept within 1 and MAX_RESULTS and made whole, with a note when it was changed.
+
+    Raises:
+        BadQuery: not a number.
+    """
+    asked = read_number("The number of results", value)
+    top_k = int(min(max(asked, 1), MAX_RESULTS))
+    if top_k == asked:
+        return top_k, []
+    return top_k, [f"The number of results is {top_k}: a whole number from 1 to {MAX_RESULTS} is possible."]
+
+
+def read_method(methods: Sequence[str], value: object) -> str:
+    """The method by its name, whatever its case.
+
+    Raises:
+        BadQuery: there is none of that name.
+    """
+    for method in methods:
+        if isinstance(value, str) and value.casefold() == method.casefold():
+            return method
+    raise BadQuery(f"There is no method {str(value)[:40]!r}.", f"Choose one of: {', '.join(methods)}.")
+
+
+def read_index(ids: Sequence[str], index: object) -> str:
+    """The id behind an index that a click sent.
+
+    Raises:
+        BadQuery: no whole number, negative, or beyond the list.
+    """
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(ids):
+        raise BadQuery("That picture is not on the page any more.", "Choose one of those that are shown.")
+    return ids[index]
+
+
+def read_upload(value: object) -> Path | None:
+    """The file behind a picture as the page sends it: {"path": ...}, an upload or a thumbnail of ours.
+
+    Raises:
+        BadImage: something came that is no upload.
+    """
+    if value is None:
+        return None
+    path = value.get("path") if isinstance(value, Mapping) else None
+    if not isinstance(path, str) or not path:
+        raise BadImage(
+            "The picture did not arrive as a file.", "Upload it, paste it, or pick one from the gallery."
+        )
+    return Path(path)

@@ -1,0 +1,244 @@
+"""Answers and problems -> small pieces of HTML. Every text that is not ours passes through `escape`.
+
+This module knows neither gradio nor the retriever; the looks are in `style.css`.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, Weights
+from cir.ui.handlers import Answer, Inspected, Problem
+
+CHIPS_SHOWN = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PartWords:
+    """How a part of the query is called on the page, and what it is, in one sentence."""
+
+    name: str
+    symbol: str
+    meaning: str
+
+
+PART_WORDS = {
+    MODIFIED_CAPTIONS: PartWords(
+        "Described edit",
+        "q_m",
+        "Captions of the reference, rewritten with your edit by the language model.",
+    ),
+    FINE_GRAINED: PartWords(
+        "Image word + edit",
+        "q_f",
+        "The reference turned into one made-up word, put into a sentence with your edit.",
+    ),
+    REFERENCE_IMAGE: PartWords(
+        "Reference look",
+        "q_v",
+        "How the reference itself looks. It gets what the other two leave.",
+    ),
+}
+TRACE_WORDS = {
+    "captions": "Seen in the reference",
+    "modified_captions": "Rewritten with the edit",
+    "added_objects": "Objects likely added",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFact:
+    """One line of "About the models"."""
+
+    part: str
+    name: str
+    licence: str
+    source: str = ""
+
+
+def escape(text: object) -> str:
+    """Text as it may stand in HTML, and in a template: braces and dollar signs become entities as well."""
+    safe = html.escape(str(text), quote=True)
+    return safe.replace("{", "&#123;").replace("}", "&#125;").replace("$", "&#36;").replace("`", "&#96;")
+
+
+def header(gallery_name: str, images: int) -> str:
+    """The name, one sentence, and what is searched."""
+    return (
+        '<header class="masthead"><div><h1>Recompose</h1>'
+        "<p>Search your pictures with a picture and a sentence.</p></div>"
+        f'<p class="searched">{escape(gallery_name)}<span>{images:,} pictures</span></p></header>'
+    )
+
+
+def missing_banner(missing: Mapping[str, str]) -> str:
+    """Which terms are missing and how to get them; nothing when all are there."""
+    if not missing:
+        return ""
+    items = "".join(
+        f"<li><b>{escape(part)}</b> {_with_code(sentence)}</li>" for part, sentence in missing.items()
+    )
+    return (
+        '<section class="banner" aria-label="Missing models">'
+        "<p>Search works, but not with all of its terms.</p>"
+        f"<ul>{items}</ul></section>"
+    )
+
+
+def _with_code(sentence: str) -> str:
+    """A sentence whose `back-quoted` parts are shown as code."""
+    pieces = sentence.split("`")
+    return "".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(pieces))
+
+
+def share_bar(weights: Weights) -> str:
+    """One bar of three shares. The page's script keeps it in step with the sliders."""
+    segments = []
+    for (part, words), share in zip(PART_WORDS.items(), weights.parts, strict=True):
+        segments.append(
+            f'<div class="share {part}" style="flex-grow:{share:.3f}" title="{escape(words.meaning)}">'
+            f'<span class="percent">{share:.0%}</span></div>'
+        )
+    keys = "".join(
+        f'<li class="{part}" title="{escape(words.meaning)}"><i></i>{escape(words.name)}</li>'
+        for part, words in PART_WORDS.items()
+    )
+    spoken = ", ".join(f"{w.name} {s:.0%}" for w, s in zip(PART_WORDS.values(), weights.parts, strict=True))
+    return (
+        f'<div class="shares" role="img" aria-label="{escape(spoken)}">{"".join(segments)}</div>'
+        f'<ul class="share-keys" aria-hidden="true">{keys}</ul>'
+    )
+
+
+def meanings() -> str:
+    """What the three shares and gamma are, for those who ask."""
+    rows = "".join(
+        f'<dt class="{part}"><i></i>{escape(w.name)} <var>{escape(w.symbol)}</var></dt>'
+        f"<dd>{escape(w.meaning)}</dd>"
+        for part, w in PART_WORDS.items()
+    )
+    return (
+        f'<details class="meanings"><summary>What these are</summary><dl>{rows}'
+        "<dt>Captions of gallery images <var>γ</var></dt>"
+        "<dd>How much what is said about a gallery image counts beside its pixels.</dd></dl></details>"
+    )
+
+
+def working(stage: str) -> str:
+    """The stage line while something is being worked on."""
+    return f'<p class="stage busy"><span class="dot" aria-hidden="true"></span>{escape(stage)}</p>'
+
+
+def stage_line(found: Answer) -> str:
+    """How far the search is; when it is done, how long its parts took."""
+    timings = found.composed.timings_ms
+    if found.composed.pending:
+        return working(f"First results. Still {found.composed.pending.rstrip(' .…')} …")
+    count = len(found.results)
+    said = f"{count} picture{'' if count == 1 else 's'}"
+    parts = "".join(
+        f"<span>{escape(_stage_name(stage))} {_duration(ms)}</span>"
+        for stage, ms in timings.items()
+        if stage != "total"
+    )
+    total = timings.get("total", sum(timings.values()))
+    took = f" in {_duration(total)}" if timings else ""
+    return f'<p class="stage">{said}{took}<span class="timings">{parts}</span></p>'
+
+
+def _stage_name(stage: str) -> str:
+    return stage.removesuffix("_ms").replace("_", " ")
+
+
+def _duration(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:.1f} s" if milliseconds >= 950 else f"{max(milliseconds, 1):.0f} ms"
+
+
+def notes_list(notes: Sequence[str]) -> str:
+    """What the person should know about this search."""
+    if not notes:
+        return ""
+    return f'<ul class="notes">{"".join(f"<li>{_with_code(note)}</li>" for note in notes)}</ul>'
+
+
+def problem_card(problem: Problem) -> str:
+    """What went wrong, and the way out."""
+    said = f"<p>{escape(problem.message)}</p><p>{_with_code(problem.remedy)}</p>"
+    return f'<div class="problem" role="alert">{said}</div>'
+
+
+def trace(found_trace: Mapping[str, Sequence[str]], *, pending: bool) -> str:
+    """What was thought on the way: captions, rewritten captions, added objects.
+
+    Args:
+        found_trace: name -> texts.
+        pending: more is to come: what is missing keeps its place, so that nothing jumps when it arrives.
+    """
+    rows = []
+    for key, title in TRACE_WORDS.items():
+        items = found_trace.get(key, ())
+        shown = len(items) if key == "added_objects" else CHIPS_SHOWN
+        if items:
+            rows.append(f"<dt>{title}</dt><dd>{chips(items, shown)}</dd>")
+        elif pending:
+            rows.append(
+                f'<dt>{title}</dt><dd><span class="chip waiting" aria-hidden="true">&nbsp;</span></dd>'
+            )
+    return f'<dl class="trace">{"".join(rows)}</dl>' if rows else ""
+
+
+def chips(items: Iterable[str], shown: int) -> str:
+    """Texts as chips, equal ones counted; those after the first `shown` wait in a fold."""
+    counted = Counter(items)
+    made = [
+        f'<span class="chip">{escape(text)}{f" <small>×{n}</small>" if n > 1 else ""}</span>'
+        for text, n in counted.items()
+    ]
+    rest = made[shown:]
+    fold = f"<details><summary>{len(rest)} more</summary>{''.join(rest)}</details>" if rest else ""
+    return "".join(made[:shown]) + fold
+
+
+def result_caption(rank: int, score: float, label: str) -> str:
+    """Under a result and as its alternative text: rank and score on the first line, then what it is."""
+    return f"{rank} · {score:.3f}\n{label}"
+
+
+def inspected_card(seen: Inspected) -> str:
+    """One result closely: rank, score, its captions, and how close it is to each part of the query."""
+    bars = "".join(
+        f'<li class="{part}" title="{escape(words.meaning)}"><span>{escape(words.name)}</span>'
+        f'<b><i style="width:{100 * min(max(seen.closeness[part], 0.0), 1.0):.0f}%"></i></b>'
+        f"<em>{seen.closeness[part]:.2f}</em></li>"
+        for part, words in PART_WORDS.items()
+        if part in seen.closeness
+    )
+    said = (
+        chips(seen.captions, CHIPS_SHOWN)
+        if seen.captions
+        else '<span class="none">No captions of this picture.</span>'
+    )
+    return (
+        f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
+        f'<div class="said">{said}</div>'
+        f'<ul class="closeness" aria-label="How close the picture is to each part">{bars}</ul></div>'
+    )
+
+
+def about_models(facts: Sequence[ModelFact]) -> str:
+    """The footer's fold: which models answer, from where, under which licence."""
+    if not facts:
+        return ""
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(f.part)}</th><td>{escape(f.name)}</td><td>{escape(f.licence)}</td>"
+        f"<td>{escape(f.source)}</td></tr>"
+        for f in facts
+    )
+    return (
+        '<footer class="about"><details><summary>About the models</summary><div class="wide"><table><thead>'
+        "<tr><th scope='col'>Part</th><th scope='col'>Model</th><th scope='col'>Licence</th>"
+        f"<th scope='col'>From</th></tr></thead><tbody>{rows}</tbody></table></div></details></footer>"
+    )

@@ -1,0 +1,309 @@
+"""Which event of the page calls which handler, and where its answer goes. Nothing is computed here.
+
+Every event of the page is private; programs have `/search` and `/rank` (`cir.ui.programs`). Values are handed
+over as they were sent (`preprocess=False`; uploads are still checked to be uploads), because the handlers
+check them and say in words what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from cir.errors import CirError, GalleryError
+from cir.gallery.cache import THUMBNAILS
+from cir.gallery.gallery import Gallery
+from cir.ui import handlers, render
+from cir.ui.handlers import Answer, Example, Session, read_settings
+from cir.ui.layout import Ask, PageContent, Shown, html_piece, lay_out_ask, lay_out_shown
+from cir.ui.programs import serve_programs
+from cir.ui.reading import read_index
+
+SESSION_SECONDS = 3600
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_EMPTY_TILE = Image.new("RGB", (64, 64), "#d5d1ca")
+_FOLD_ON_PHONES = "() => recompose.isPhone() ? {open: false, __type__: 'update'} : {__type__: 'update'}"
+
+
+def build_page(content: PageContent) -> gr.Blocks:
+    """The whole page, wired, not yet launched. The thumbnails' folder is the only one that is served."""
+    gallery = content.retriever.gallery
+    serve_thumbnails(gallery)
+    with gr.Blocks(
+        title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as page:
+        session = gr.State(Session(), time_to_live=SESSION_SECONDS)
+        html_piece(render.header(gallery.name, len(gallery.image_ids)))
+        html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
+        html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
+        with gr.Row(elem_id="work"):
+            ask = lay_out_ask(content)
+            shown = lay_out_shown(content)
+        html_piece(render.about_models(content.facts), visible=bool(content.facts))
+        wire_search(content, session, ask, shown)
+        wire_weights(content, session, ask, shown)
+        wire_browsing(content, session, ask, shown)
+        wire_results(content, session, ask, shown)
+        serve_programs(content, session, ask)
+        page.load(browse_with(content), [session], [shown.grid], **QUIET)
+        page.load(None, None, [ask.weights_fold], js=_FOLD_ON_PHONES, api_visibility="private")
+    return page
+
+
+def serve_thumbnails(gallery: Gallery) -> None:
+    """Allow the folders of the thumbnails, which the program wrote itself, to be served; no originals."""
+    folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.image_ids[:1]}
+    if gallery.folder is not None:
+        folders.add(gallery.folder / THUMBNAILS)
+    gr.set_static_paths(sorted(folders))
+
+
+def small_picture(gallery: Gallery, image_id: str) -> str | Image.Image:
+    """The thumbnail of a gallery image, or an empty tile where nothing of the image is left."""
+    try:
+        return str(gallery.thumbnail_path(image_id))
+    except GalleryError:  # the words beside it say that it is gone
+        return _EMPTY_TILE
+
+
+def pictures(content: PageContent, found: Answer, session: Session) -> Any:
+    """The results as the gallery component takes them, the inspected one still marked."""
+    gallery = content.retriever.gallery
+    items = [
+        (
+            small_picture(gallery, r.image_id),
+            render.result_caption(r.rank, r.score, handlers.in_words(gallery, r.image_id)),
+        )
+        for r in found.results
+    ]
+    ids = session.result_ids
+    chosen = ids.index(session.inspected_id) if session.inspected_id in ids else None
+    return gr.Gallery(value=items, selected_index=chosen)
+
+
+def told(error: Exception) -> str:
+    """An error as the page shows it."""
+    return render.problem_card(handlers.describe_problem(error))
+
+
+def inspected(content: PageContent, session: Session, found: Answer | None = None) -> tuple[Any, Any]:
+    """(card, inspector): the inspected result as it stands now; closed when it is no result any more."""
+    if session.inspected_id not in session.result_ids:
+        session.inspected_id = ""
+        return gr.skip(), gr.Column(visible=False)
+    seen = handlers.inspect(content.retriever, session, session.inspected_id, found)
+    return render.inspected_card(seen), gr.Column(visible=True)
+
+
+def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
+    """Enter, the button and every example start the same search, whose answers come in stages."""
+    boxes = [shown.results_box, shown.results, shown.card, shown.inspector, shown.browse_box, shown.back]
+    outputs = [shown.stage, shown.trace, *boxes]
+    untouched = tuple(gr.skip() for _ in outputs)
+
+    def run(
+        state: Session, image: object, text: object, method: object, *values: object
+    ) -> Iterator[tuple[Any, ...]]:
+        yield (render.working("Looking at the query …"), *untouched[1:])
+        try:
+            settings, notes = read_settings(values)
+            state.inspected_id = ""
+            stages = handlers.search(
+                content.retriever,
+                state,
+                image=image,
+                text=text,
+                method=method,
+                settings=settings,
+                notes=notes,
+            )
+            for found in stages:
+                yield search_screen(content, state, found)
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            yield (told(error), *untouched[1:])
+        # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
+        yield untouched
+
+    def run_again(state: Session, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Another method was chosen: the query on the screen is asked again, if there is one."""
+        if state.composed is not None:
+            yield from run(state, *values)  # type: ignore[arg-type]
+        yield untouched
+
+    inputs = [session, ask.image, ask.text, ask.method, *ask.settings]
+    how = {
+        **QUIET,
+        "preprocess": False,
+        "trigger_mode": "multiple",
+        "concurrency_id": "models",
+        "concurrency_limit": 2,
+    }
+    asked = [ask.text.submit, ask.search.click]
+    gr.on(asked, run, inputs, outputs, **how)
+    gr.on(asked, None, js="() => recompose.showAnswer()", api_visibility="private")
+    ask.method.input(run_again, inputs, outputs, **how)
+    for example, chip in zip(content.examples, shown.chips, strict=True):
+        filled = chip.click(
+            fill_with(content, example), [session], [ask.image, ask.text, ask.leave_out], **QUIET
+        )
+        filled.then(None, js="() => recompose.showAnswer()", api_visibility="private")
+        filled.then(run, inputs, outputs, **how)
+
+
+def search_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
+    """One stage of a search, for the outputs of `wire_search`."""
+    said = render.notes_list(found.notes) + render.trace(
+        found.composed.trace, pending=bool(found.composed.pending)
+    )
+    return (
+        render.stage_line(found),
+        said,
+        gr.Column(visible=True),
+        pictures(content, found, session),
+        *inspected(content, session, found),
+        gr.Column(visible=False),
+        gr.Button(visible=True),
+    )
+
+
+def fill_with(content: PageContent, example: Example) -> Callable[[Session], tuple[Any, ...]]:
+    """The handler of an example chip: its picture and its text."""
+
+    def fill(state: Session) -> tuple[Any, ...]:
+        path = handlers.pick(content.retriever.gallery, state, example.image_id)
+        return str(path), example.text, gr.Checkbox(visible=True)
+
+    return fill
+
+
+def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
+    """Sliders, presets and the other settings re-rank what was composed; the bar follows in the browser."""
+    outputs = [shown.results, shown.stage, shown.card, shown.inspector]
+    inputs = [session, *ask.settings]
+    how = {**QUIET, "preprocess": False, "trigger_mode": "always_last", "concurrency_limit": None}
+    shares = [ask.alpha, ask.beta]
+    room = {"js": "(moved, other) => recompose.room(moved, other)", "api_visibility": "private"}
+    ask.alpha.input(None, [ask.alpha, ask.beta], [ask.beta], **room)
+    ask.beta.input(None, [ask.beta, ask.alpha], [ask.alpha], **room)
+    gr.on(
+        [ask.alpha.change, ask.beta.change],
+        None,
+        shares,
+        js="(a, b) => recompose.shares(a, b)",
+        api_visibility="private",
+    )
+    ask.alpha.input(rerank_with(content, "alpha"), inputs, outputs, **how)
+    ask.beta.input(rerank_with(content, "beta"), inputs, outputs, **how)
+    gr.on(
+        [ask.gamma.input, ask.top_k.input, ask.leave_out.input], rerank_with(content), inputs, outputs, **how
+    )
+    for name, button in ask.presets.items():
+        weights = content.presets[name]
+        set_to = button.click(
+            lambda w=weights: (w.alpha, w.beta, w.gamma), None, [*shares, ask.gamma], **QUIET
+        )
+        set_to.then(rerank_with(content), inputs, outputs, **how)
+
+
+def rerank_with(content: PageContent, moved: str = "") -> Callable[..., tuple[Any, ...]]:
+    """The handler of a moved weight: same query, new order, no model."""
+
+    def rerank(state: Session, *values: object) -> tuple[Any, ...]:
+        if state.composed is None:
+            return tuple(gr.skip() for _ in range(4))
+        try:
+            settings, _ = read_settings(values, moved)
+            found = handlers.rerank(
+                content.retriever,
+                state,
+                weights=settings.weights,
+                top_k=settings.top_k,
+                leave_out=settings.leave_out_reference,
+            )
+            return (
+                pictures(content, found, state),
+                render.stage_line(found),
+                *inspected(content, state, found),
+            )
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return gr.skip(), told(error), gr.skip(), gr.skip()
+
+    return rerank
+
+
+def browse_with(
+    content: PageContent, *, step: int = 0, shuffle: bool = False
+) -> Callable[[Session], list[Any]]:
+    """The handler of the gallery's page buttons."""
+    gallery = content.retriever.gallery
+
+    def turn_page(state: Session) -> list[Any]:
+        ids = handlers.browse(gallery, state, step=step, shuffle=shuffle)
+        return [(small_picture(gallery, image_id), handlers.in_words(gallery, image_id)) for image_id in ids]
+
+    return turn_page
+
+
+def wire_browsing(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
+    """The gallery to pick a reference from; an own picture takes its place."""
+    boxes = [shown.browse_box, shown.results_box, shown.inspector]
+
+    def picked(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
+        try:
+            image_id = read_index(state.browsed_ids, event.index)
+            path = handlers.pick(content.retriever.gallery, state, image_id)
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return gr.skip(), gr.skip(), told(error)
+        return str(path), gr.Checkbox(visible=True), ""
+
+    def own_picture(state: Session) -> Any:
+        state.picked_id = ""
+        return gr.Checkbox(visible=False)
+
+    for button, turn_page in [
+        (shown.previous, browse_with(content, step=-1)),
+        (shown.following, browse_with(content, step=1)),
+        (shown.shuffle, browse_with(content, shuffle=True)),
+    ]:
+        button.click(turn_page, [session], [shown.grid], **QUIET)
+    shown.grid.select(picked, [session], [ask.image, ask.leave_out, shown.stage], **QUIET).then(
+        None, js="() => recompose.askAgain()", api_visibility="private"
+    )
+    gr.on([ask.image.upload, ask.image.clear], own_picture, [session], [ask.leave_out], **QUIET)
+    ask.pick.click(lambda: [gr.Column(visible=v) for v in (True, False, False)], None, boxes, **QUIET).then(
+        None, js="() => recompose.showAnswer()", api_visibility="private"
+    )
+    shown.back.click(lambda: [gr.Column(visible=v) for v in (False, True, False)], None, boxes, **QUIET)
+
+
+def wire_results(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
+    """A click on a result shows it closely; from there it can become the next reference."""
+
+    def look(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
+        try:
+            state.inspected_id = read_index(state.result_ids, event.index)
+            return (*inspected(content, state), gr.skip())
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return gr.skip(), gr.skip(), told(error)
+
+    def use(state: Session) -> tuple[Any, ...]:
+        try:
+            path = handlers.pick(content.retriever.gallery, state, state.inspected_id)
+        except CirError as error:
+            return gr.skip(), gr.skip(), gr.skip(), told(error)
+        return str(path), gr.Checkbox(visible=True), gr.Column(visible=False), gr.skip()
+
+    def close(state: Session) -> Any:
+        state.inspected_id = ""
+        return gr.Column(visible=False)
+
+    opened = shown.results.select(look, [session], [shown.card, shown.inspector, shown.stage], **QUIET)
+    opened.then(None, js="() => recompose.look()", api_visibility="private")
+    used = shown.use.click(use, [session], [ask.image, ask.leave_out, shown.inspector, shown.stage], **QUIET)
+    used.then(None, js="() => recompose.askAgain()", api_visibility="private")
+    closed = shown.close.click(close, [session], [shown.inspector], **QUIET)
+    closed.then(None, js="() => recompose.focus('#results .selected')", api_visibility="private")

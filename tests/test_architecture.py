@@ -1,0 +1,95 @@
+"""The tree keeps its promises: who may import what, and what no code may contain."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = sorted((ROOT / "cir").rglob("*.py"))
+MODEL_LIBRARIES = {"torch", "open_clip", "transformers", "llama_cpp", "timm", "torchvision", "accelerate"}
+# Part -> parts of cir that it may import. Everything may import itself, types, errors and text.
+BASE = {"types", "errors", "text"}
+ALLOWED = {
+    "files": set(),
+    "pixels": set(),
+    "images": {"files", "pixels"},
+    "prompts": set(),
+    "fusion": set(),
+    "world": set(),
+    "models": {"prompts", "files", "pixels", "images"},
+    "gallery": {"files", "pixels", "images", "models.protocols"},
+    "composers": {"prompts", "models.protocols"},
+    "retriever": {"gallery", "composers", "fusion"},
+    "evaluation": {"retriever", "gallery", "composers", "world", "models.protocols", "fusion"},
+    "ui": {"retriever", "gallery", "composers", "images", "files", "pixels", "models.protocols"},
+    "training": {"world", "models"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full names of the modules that a file imports anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_right_parts_know_gradio_and_the_model_libraries(path: Path) -> None:
+    part = path.relative_to(ROOT / "cir").parts[0]
+    roots = {name.split(".")[0] for name in imports_of(path)}
+    if part != "ui":
+        assert "gradio" not in roots
+    if part not in {"models", "training"}:
+        assert not roots & MODEL_LIBRARIES
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nobody_imports_from_below_itself(path: Path) -> None:
+    part = path.relative_to(ROOT / "cir").parts[0].removesuffix(".py")
+    if part not in ALLOWED:  # __init__, __main__, commands, application: the places where things are joined
+        assert part in {"__init__", "__main__", "commands", "application", *BASE}
+        return
+    allowed = ALLOWED[part] | BASE | {part}
+    for name in imports_of(path):
+        if not name.startswith("cir."):
+            continue
+        below = name.removeprefix("cir.")
+        assert any(below == a or below.startswith(a + ".") for a in allowed), f"{path.name} imports {name}"
+
+
+def test_importing_cir_loads_no_heavy_library() -> None:
+    heavy = sorted(MODEL_LIBRARIES | {"gradio", "faiss"})
+    code = f"import sys, cir; print([m for m in {heavy!r} if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+FORBIDDEN = re.compile(
+    r"pickle\.loads?\(|torch\.load\((?![^)]*weights_only=True)|trust_remote_code=True|shell=True|"
+    r"allow_dangerous_deserialization|np\.load\([^)]*allow_pickle=True"
+)
+
+
+@pytest.mark.parametrize("path", [*CORE, ROOT / "app.py"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_unsafe_loading_and_no_shell(path: Path) -> None:
+    assert not FORBIDDEN.search(path.read_text(encoding="utf-8"))
+    if path.name not in {"images.py", "pixels.py"}:
+        calls = [
+            node.func.attr
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "open"
+            and isinstance(node.func.value, ast.Name) and node.func.value.id == "Image"
+        ]
+        if path.parts[-2] != "world":  # the world opens its own atlas
+            assert calls == [], "pictures are opened in one place"

@@ -1,0 +1,399 @@
+"""Headless Chromium drives the real page over doubles of the models."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from ui_doubles import ToyGallery, ToyRetriever
+
+from cir.types import Weights
+from cir.ui.handlers import Example
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{constructor}}<script>window.__x=3</script>'
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@dataclass
+class Served:
+    """A page that is being served, and the double behind it."""
+
+    url: str
+    retriever: ToyRetriever
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One page over a toy gallery, for all tests."""
+    from cir.ui.layout import PageContent
+    from cir.ui.serving import launch
+    from cir.ui.view import build_page
+
+    retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
+    content = PageContent(
+        retriever,  # type: ignore[arg-type]
+        presets={"CIRCO / CIRR": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
+        missing={"captioner": "No captioner: `python -m cir models pull embedded`"},
+        examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
+    )
+    page = build_page(content)
+    port = free_port()
+    launch(page, port=port, prevent_thread_lock=True, quiet=True)
+    yield Served(f"http://127.0.0.1:{port}/", retriever)
+    page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable[..., object]]:
+    """Open a page; in the end nothing may have been requested from elsewhere, and no script have failed."""
+    contexts, hosts, failures = [], set(), []
+
+    def open_page(url: str, *, width: int = 1280, height: int = 900, **options: object):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("#browse-grid img")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert hosts <= {"127.0.0.1", None}  # None: data and blob addresses
+    assert failures == []
+
+
+def captions(page) -> list[str]:
+    return page.locator("#results .caption-label").all_inner_texts()
+
+
+def names(page) -> list[str]:
+    """What the results are, in order: the second line under each."""
+    return [caption.split("\n")[-1] for caption in captions(page)]
+
+
+def wait_until_done(page) -> None:
+    page.wait_for_selector("#stage .timings span")
+
+
+def wait_for_first(page, name: str) -> None:
+    page.wait_for_function(
+        "name => document.querySelector('#results .caption-label')?.textContent.endsWith(name)", arg=name
+    )
+
+
+def overflow(page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+def tops(page, count: int) -> list[float]:
+    """Where the first results begin, all measured at one moment."""
+    return page.locator("#results .thumbnail-lg").evaluate_all(
+        "(items, n) => items.slice(0, n).map(item => item.getBoundingClientRect().top)", count
+    )
+
+
+def focused(page, selector: str) -> None:
+    page.wait_for_function("s => document.activeElement?.matches(s)", arg=selector)
+
+
+def tab_to(page, selector: str) -> None:
+    """Press Tab until something that matches has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => document.activeElement?.matches(s) ?? false", selector):
+            return
+    raise AssertionError(f"{selector} cannot be reached with Tab")
+
+
+def drag_to(page, slider: str, value: float) -> None:
+    """Move a slider as a person does: the browser's own input events."""
+    page.locator(f"#{slider} input[type=range]").evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }", value
+    )
+
+
+def test_the_page_opens_with_its_name_the_gallery_and_the_examples(served, visit):
+    page = visit(served.url)
+    assert page.title() == "Recompose"
+    assert page.locator("h1").inner_text() == "Recompose"
+    assert page.locator("#browse-grid .thumbnail-lg").count() == 24
+    assert page.locator(".example").all_inner_texts() == ["make it blue", "star"]
+    assert page.locator("#reference input[type=file]").count() == 1
+
+
+def test_an_example_fills_the_query_and_searches(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    assert page.input_value("#edit textarea") == "make it blue"
+    assert page.locator("#reference img").count() == 1
+    assert names(page)[0] == "a large blue square"
+    assert captions(page)[0].startswith("1 · 0.")
+    assert page.locator("#results img").first.get_attribute("alt").startswith("1 · 0.")
+    assert page.locator("#trace dt").all_inner_texts() == [
+        "Seen in the reference", "Rewritten with the edit", "Objects likely added"
+    ]  # fmt: skip
+    assert page.locator("#leave-out input").is_checked()
+
+
+def test_typing_and_enter_search_by_text_alone(served, visit):
+    page = visit(served.url)
+    page.fill("#edit textarea", "green circle")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    assert names(page)[:2] == ["a small green circle", "a large green circle"]
+
+
+def test_first_results_are_there_while_the_models_still_work(served, visit, monkeypatch):
+    monkeypatch.setattr(served.retriever, "delay_seconds", 3)
+    page = visit(served.url)
+    page.click("text=make it blue")
+    page.wait_for_selector("#results img")
+    assert "Still captioning and asking the language model" in page.inner_text("#stage")
+    assert page.locator("#trace .chip.waiting").count() == 3
+    assert page.get_attribute("#stage", "role") == "status"
+    wait_until_done(page)
+    assert page.locator("#trace .chip.waiting").count() == 0
+    assert names(page)[0] == "a large blue square"
+
+
+def test_the_answer_to_a_second_question_is_not_overwritten_by_the_first(served, visit, monkeypatch):
+    monkeypatch.setattr(served.retriever, "delay_seconds", 1.5)
+    page = visit(served.url)
+    page.click("text=make it blue")
+    page.wait_for_selector("#results img")
+    page.fill("#edit textarea", "purple")
+    page.keyboard.press("Enter")
+    wait_for_first(page, "a large purple square")
+    wait_until_done(page)
+    page.wait_for_timeout(2500)  # longer than the first search had left
+    assert names(page)[0] == "a large purple square"
+    assert "purple" in page.inner_text("#trace")
+
+
+def test_a_slider_reorders_at_once_without_a_model_and_the_other_gives_way(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    before, calls = names(page), list(served.retriever.model_calls)
+    drag_to(page, "alpha", 0.0)
+    drag_to(page, "beta", 0.0)
+    wait_for_first(page, "a small red square")  # the reference itself, large, is left out
+    assert names(page) != before
+    assert page.get_attribute(".shares", "aria-label").endswith("Reference look 100%")
+    drag_to(page, "beta", 0.7)
+    drag_to(page, "alpha", 0.9)
+    wait_for_first(page, "a large blue square")
+    assert page.input_value("#beta input[type=number]") == "0.1"
+    assert page.locator(".shares .percent").all_text_contents()[:2] == ["90%", "10%"]
+    assert served.retriever.model_calls == calls
+
+
+def test_a_preset_sets_the_sliders_the_bar_and_the_order(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    page.click("text=Look alone")
+    wait_for_first(page, "a small red square")
+    assert page.input_value("#alpha input[type=number]") == "0"
+    assert page.locator(".shares .percent").all_text_contents() == ["0%", "0%", "100%"]
+
+
+def test_an_own_picture_is_uploaded_and_searched_with(served, visit):
+    page = visit(served.url)
+    own = served.retriever.gallery.thumbnail_path("green-circle-small")
+    page.set_input_files("#reference input[type=file]", own)
+    page.wait_for_selector("#reference img")
+    page.click("#search")
+    wait_until_done(page)
+    assert names(page)[0] == "a small green circle"
+    assert "No edit text" in page.inner_text("#trace")
+    assert page.locator("#leave-out").count() == 0 or not page.locator("#leave-out").is_visible()
+
+
+def test_the_whole_way_by_keyboard(served, visit):
+    page = visit(served.url)
+    page.locator("#reference button").first.focus()
+    tab_to(page, "#pick")
+    page.keyboard.press("Enter")
+    tab_to(page, "#browse-grid .thumbnail-lg")
+    picked = page.evaluate("document.activeElement.querySelector('img').alt")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#reference img")
+    focused(page, "#edit textarea")
+    page.keyboard.type("yellow")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    assert names(page)[0].split()[2] == "yellow"
+    assert picked not in names(page)[:1]
+    tab_to(page, "#results .thumbnail-lg")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    focused(page, "#use-as-reference")
+    assert "Number 1" in page.inner_text("#inspector")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#inspector", state="hidden")
+    focused(page, "#results .thumbnail-lg")
+    page.keyboard.press("Enter")
+    focused(page, "#use-as-reference")
+    page.keyboard.press("Enter")
+    focused(page, "#edit textarea")
+    page.keyboard.press("Enter")
+    page.wait_for_function("n => document.querySelector('#trace')?.textContent.includes(n)", arg="yellow")
+
+
+def test_a_result_looked_at_shows_its_captions_and_becomes_the_next_reference(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    page.locator("#results .thumbnail-lg").nth(0).click()
+    page.wait_for_selector("#inspector .closeness")
+    assert "a large blue square" in page.inner_text("#inspector")
+    source = page.locator("#results img").first.get_attribute("src")
+    page.click("#use-as-reference")
+    page.wait_for_function(
+        "s => document.querySelector('#reference img')?.getAttribute('src') === s", arg=source
+    )
+    page.wait_for_selector("#inspector", state="hidden")
+
+
+def test_on_a_phone_nothing_overflows_and_pictures_stand_two_by_two(served, visit):
+    page = visit(served.url, width=390, height=844, has_touch=True, is_mobile=True)
+    assert overflow(page) == 0
+    page.locator("text=make it blue").tap()
+    wait_until_done(page)
+    page.locator("#results .thumbnail-lg").nth(2).tap()
+    page.wait_for_selector("#use-as-reference")
+    assert overflow(page) == 0
+    first, second, third = tops(page, 3)
+    assert first == second < third
+    page.click("#weights > button")
+    page.wait_for_selector("#alpha input[type=range]")
+    assert overflow(page) == 0
+
+
+def test_on_a_desktop_the_results_stand_beside_the_query_in_several_columns(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    assert len(set(tops(page, 5))) == 1
+    assert page.locator("#answer").bounding_box()["x"] > page.locator("#search").bounding_box()["x"] + 300
+    assert overflow(page) == 0
+
+
+def background(page) -> int:
+    """The brightness of the page's ground, 0 to 255."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return max(int(float(part)) for part in re.findall(r"[\d.]+", colour)[:3])
+
+
+def test_the_page_is_dark_where_the_system_is_and_where_it_is_asked_to_be(served, visit):
+    assert background(visit(served.url)) > 230
+    assert background(visit(served.url, color_scheme="dark")) < 40
+    assert background(visit(served.url + "?__theme=dark")) < 40
+
+
+def test_fault_12_hostile_texts_are_shown_and_never_run(served, visit, monkeypatch):
+    monkeypatch.setattr(served.retriever.gallery, "hostile_caption", HOSTILE)
+    page = visit(served.url)
+    assert "python -m cir models pull embedded" in page.inner_text(".banner")
+    page.fill("#edit textarea", f"blue {HOSTILE}")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    page.locator("#results .thumbnail-lg").first.click()
+    page.wait_for_selector("#inspector .said")
+    assert HOSTILE in page.inner_text("#inspector")
+    assert "{{constructor}}" in page.inner_text("#trace")
+    assert page.evaluate("window.__x") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_fault_16_nothing_to_search_for_is_said_in_a_sentence(served, visit):
+    page = visit(served.url)
+    page.click("#search")
+    page.wait_for_selector("#stage .problem")
+    assert page.inner_text("#stage .problem").splitlines()[0] == "There is nothing to search for."
+    assert "Traceback" not in page.content()
+
+
+def test_fault_22_a_file_that_is_no_picture_is_refused_in_a_sentence(served, visit, tmp_path: Path):
+    page = visit(served.url)
+    fake = tmp_path / "fake.png"
+    fake.write_text("<h1>not a picture</h1>")
+    page.set_input_files("#reference input[type=file]", fake)
+    page.wait_for_selector("#reference img", state="attached")
+    page.click("#search")
+    page.wait_for_selector("#stage .problem")
+    assert "Traceback" not in page.inner_text("#stage")
+    assert len(page.inner_text("#stage .problem")) > 20
+
+
+def test_a_fault_is_one_sentence_with_an_id_and_the_next_search_works(served, visit, monkeypatch):
+    page = visit(served.url)
+    monkeypatch.setattr(served.retriever, "fail_with", ZeroDivisionError("inner detail"))
+    page.fill("#edit textarea", "blue")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#stage .problem")
+    said = page.inner_text("#stage .problem")
+    monkeypatch.undo()
+    assert re.search(r"under [0-9a-f]{8}\.", said)
+    assert "inner detail" not in page.content()
+    page.focus("#edit textarea")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    assert names(page)[0].split()[2] == "blue"
+
+
+def test_fault_83_a_reload_in_the_middle_of_a_search_leaves_a_working_page(served, visit, monkeypatch):
+    monkeypatch.setattr(served.retriever, "delay_seconds", 2)
+    page = visit(served.url)
+    page.click("text=make it blue")
+    page.wait_for_selector("#results img")
+    page.reload()
+    page.wait_for_selector("#browse-grid img")
+    page.fill("#edit textarea", "purple")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    assert names(page)[0].split()[2] == "purple"
+
+
+def test_fault_84_a_second_visitor_sees_nothing_of_the_first(served, visit):
+    first = visit(served.url)
+    first.click("text=make it blue")
+    wait_until_done(first)
+    second = visit(served.url)
+    drag_to(second, "alpha", 0.1)
+    second.wait_for_timeout(500)
+    assert second.locator("#results img").count() == 0
+    assert "blue" not in second.inner_text("#stage")

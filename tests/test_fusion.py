@@ -1,0 +1,116 @@
+"""Scores without encoding again: equal to Eq. 10 by brute force, and to FAISS, for any weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cir.errors import BadQuery
+from cir.fusion import exact_top, fuse_scores, gallery_terms, query_terms, top_indices
+from cir.types import PARTS, Weights
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def a_gallery(seed: int, images: int = 300, dim: int = 32) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    image = unit(rng.normal(size=(images, dim)) + 0.6).astype(np.float32)
+    captions = (unit(rng.normal(size=(images, dim)) - 0.3) * rng.uniform(0.5, 1.0, (images, 1))).astype(np.float32)
+    captioned = rng.random(images) < 0.8
+    captions[~captioned] = 0.0
+    return image, captions, captioned
+
+
+def brute_force(parts, weights, gamma, image, captions, captioned) -> np.ndarray:
+    """Eq. 8-10 word for word, one image at a time, in float64."""
+    q = sum(w * np.asarray(parts[name], np.float64) for w, name in zip(weights, parts, strict=True))
+    scores = []
+    for tv, tc, has in zip(image.astype(np.float64), captions.astype(np.float64), captioned, strict=True):
+        g = gamma if has else 0.0
+        t = g * tc + (1.0 - g) * tv
+        scores.append(q @ t / (np.linalg.norm(q) * np.linalg.norm(t)))
+    return np.array(scores)
+
+
+SHARES = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ab: (ab[0], ab[1] * (1 - ab[0])))
+CORNERS = st.sampled_from([(0.6, 0.4), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.2, 0.6)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 500), shares=st.one_of(SHARES, CORNERS), gamma=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])))
+def test_the_top_50_is_that_of_equation_10_in_float64(seed: int, shares: tuple[float, float], gamma: float) -> None:
+    image, captions, captioned = a_gallery(seed % 7)
+    rng = np.random.default_rng(seed)
+    parts = {name: unit(rng.normal(size=32) + 0.3).astype(np.float32) for name in PARTS}
+    weights = np.array(Weights(shares[0], shares[1], gamma).parts)
+    terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
+    found, scores = exact_top(parts, terms, gallery, (image, captions), weights, gamma, 50)
+    truth = brute_force(parts, weights, gamma, image, captions, captioned)
+    order = np.lexsort((np.arange(len(truth)), -truth))[:50]
+    assert found.tolist() == order.tolist()
+    np.testing.assert_allclose(scores, truth[order], atol=1e-12)
+
+
+def test_faiss_over_fused_rows_finds_the_same_images() -> None:
+    faiss = pytest.importorskip("faiss")
+    image, captions, captioned = a_gallery(3)
+    rng = np.random.default_rng(1)
+    parts = {name: unit(rng.normal(size=32)).astype(np.float32) for name in PARTS}
+    weights, gamma = np.array([0.5, 0.3, 0.2]), 0.35
+    g = np.where(captioned, gamma, 0.0)[:, None]
+    fused = unit(g * captions + (1 - g) * image).astype(np.float32)
+    index = faiss.IndexFlatIP(32)
+    index.add(fused)
+    query = unit(sum(w * parts[n] for w, n in zip(weights, PARTS, strict=True))).astype(np.float32)
+    _, faiss_found = index.search(query[None], 10)
+    terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
+    found, _ = exact_top(parts, terms, gallery, (image, captions), weights, gamma, 10)
+    assert found.tolist() == faiss_found[0].tolist()
+
+
+def test_without_cosine_the_score_is_the_dot_product_of_the_released_code() -> None:
+    image, captions, captioned = a_gallery(5)
+    rng = np.random.default_rng(2)
+    parts = {name: unit(rng.normal(size=32)).astype(np.float32) for name in PARTS}
+    weights = np.array([0.6, 0.4, 0.0])
+    scores = fuse_scores(query_terms(parts, image, captions), gallery_terms(image, captions, captioned), weights, 0.2, cosine=False)
+    q = 0.6 * parts[PARTS[0]] + 0.4 * parts[PARTS[1]]
+    g = np.where(captioned, 0.2, 0.0)[:, None]
+    np.testing.assert_allclose(scores, (g * captions + (1 - g) * image) @ q, atol=1e-6)
+    cosine = fuse_scores(query_terms(parts, image, captions), gallery_terms(image, captions, captioned), weights, 0.2)
+    assert np.argsort(-scores)[:20].tolist() != np.argsort(-cosine)[:20].tolist()
+
+
+def test_fault_45_equal_scores_keep_the_order_of_the_gallery() -> None:
+    assert top_indices(np.array([0.5, 0.9, 0.5, 0.9, 0.5]), 4).tolist() == [1, 3, 0, 2]
+
+
+def test_fault_44_more_results_than_images_gives_every_image_once() -> None:
+    assert sorted(top_indices(np.array([0.1, 0.3, 0.2]), 50).tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", [5, -3, 1e308, float("nan"), float("inf"), "abc", None, True])
+@pytest.mark.parametrize("name", ["alpha", "beta", "gamma"])
+def test_fault_39_and_40_a_weight_out_of_range_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(BadQuery, match=name):
+        Weights(**{"alpha": 0.0, "beta": 0.0, "gamma": 0.0, name: value})
+
+
+def test_fault_41_alpha_and_beta_above_one_are_refused_with_the_reason() -> None:
+    with pytest.raises(BadQuery, match="reference image would count negatively"):
+        Weights(0.7, 0.6, 0.1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(factor=st.floats(0.01, 100))
+def test_a_common_factor_of_the_weights_changes_no_score(factor: float) -> None:
+    image, captions, captioned = a_gallery(1)
+    parts = {name: unit(np.random.default_rng(4).normal(size=32)).astype(np.float32) for name in PARTS}
+    terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
+    weights = np.array([0.5, 0.25, 0.25])
+    one, other = (fuse_scores(terms, gallery, w, 0.3) for w in (weights, factor * weights))
+    np.testing.assert_allclose(one, other, atol=1e-9)

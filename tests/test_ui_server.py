@@ -1,0 +1,213 @@
+"""The served page without a browser: what programs may call, and what nobody may reach."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from ui_doubles import ToyGallery, ToyRetriever
+
+from cir.types import Weights
+
+gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
+
+WEIGHTS = {"alpha": 0.6, "beta": 0.4, "gamma": 0.2, "k": 5}
+
+
+class Served:
+    """A page that is being served, the double behind it, and a client for programs."""
+
+    def __init__(self, url: str, retriever: ToyRetriever) -> None:
+        self.url, self.retriever = url, retriever
+
+    def client(self):
+        return gradio_client.Client(self.url, verbose=False)
+
+    def picture(self, image_id: str):
+        return gradio_client.handle_file(str(self.retriever.gallery.thumbnail_path(image_id)))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    from cir.ui.layout import PageContent
+    from cir.ui.serving import launch
+    from cir.ui.view import build_page
+
+    retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
+    content = PageContent(retriever, presets={"Start": Weights()}, fingerprints={"clip": "abc"})
+    page = build_page(content)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launch(page, port=port, prevent_thread_lock=True, quiet=True)
+    yield Served(f"http://127.0.0.1:{port}/", retriever)
+    page.close(verbose=False)
+
+
+def test_programs_search_and_rank_again_with_the_fields_of_the_contract(served):
+    client = served.client()
+    found = client.predict(
+        image=served.picture("red-square-large"),
+        text="make it blue",
+        method="CVSI",
+        **WEIGHTS,
+        api_name="/search",
+    )
+    assert [r["rank"] for r in found["results"]] == [1, 2, 3, 4, 5]
+    assert found["results"][0]["image_id"] == "blue-square-large"
+    assert found["gallery"] == {"name": "Toy shapes", "images": 40}
+    assert found["models"] == {"clip": "abc"}
+    assert found["trace"]["added_objects"] == ["blue"]
+    calls = list(served.retriever.model_calls)
+    again = client.predict(alpha=0, beta=0, gamma=0, k=3, api_name="/rank")
+    assert again["results"][0]["image_id"] == "red-square-large"
+    assert len(again["results"]) == 3
+    assert served.retriever.model_calls == calls
+
+
+def test_programs_see_the_first_answer_before_the_whole_one(served):
+    job = served.client().submit(
+        image=served.picture("red-square-large"),
+        text="make it blue",
+        method="CVSI",
+        **WEIGHTS,
+        api_name="/search",
+    )
+    job.result()
+    assert [bool(answer["pending"]) for answer in job.outputs()] == [True, False]
+
+
+def test_only_the_two_contracts_are_public(served):
+    info = served.client().view_api(return_format="dict", print_info=False)
+    assert set(info["named_endpoints"]) == {"/search", "/rank"}
+    names = [p["parameter_name"] for p in info["named_endpoints"]["/search"]["parameters"]]
+    assert names == ["image", "text", "method", "alpha", "beta", "gamma", "k"]
+    assert [p["parameter_name"] for p in info["named_endpoints"]["/rank"]["parameters"]] == names[3:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"text": 5}, "has to be text"),
+        ({"text": "", "image": None}, "nothing to search for"),
+        ({"alpha": 5}, "0 to 1"),
+        ({"alpha": "abc"}, "has to be a number"),
+        ({"alpha": True}, "has to be a number"),
+        ({"beta": None}, "has to be a number"),
+        ({"alpha": 0.8, "beta": 0.8}, "at most 1"),
+        ({"method": "FAISS"}, "no method 'FAISS'"),
+        ({"k": "ten"}, "has to be a number"),
+    ],
+)
+def test_faults_02_16_39_programs_are_told_in_words_what_was_wrong(served, changes, said):
+    fields = {"image": None, "text": "blue", "method": "CVSI", **WEIGHTS, **changes}
+    with pytest.raises(Exception, match=said):
+        served.client().predict(**fields, api_name="/search")
+
+
+def test_fault_43_a_bounded_number_of_results_is_said_to_programs(served):
+    found = served.client().predict(
+        image=None, text="blue", method="CVSI", **{**WEIGHTS, "k": 1000}, api_name="/search"
+    )
+    assert len(found["results"]) == 40
+    assert any("number of results is 60" in note for note in found["notes"])
+
+
+def test_a_fault_reaches_programs_as_a_sentence_with_an_id_alone(served, monkeypatch, caplog):
+    monkeypatch.setattr(served.retriever, "fail_with", ZeroDivisionError("inner detail"))
+    with (
+        caplog.at_level(logging.ERROR),
+        pytest.raises(Exception, match="the log has the details under") as caught,
+    ):
+        served.client().predict(image=None, text="blue", method="CVSI", **WEIGHTS, api_name="/search")
+    assert "inner detail" not in str(caught.value)
+
+
+def test_fault_84_ranking_again_needs_a_search_of_the_same_session(served):
+    served.client().predict(image=None, text="blue", method="CVSI", **WEIGHTS, api_name="/search")
+    with pytest.raises(Exception, match="nothing to rank yet"):
+        served.client().predict(**WEIGHTS, api_name="/rank")
+
+
+def test_fault_38_a_path_that_was_not_uploaded_is_refused(served):
+    for path in ("/etc/passwd", str(Path(__file__).resolve()), "http://127.0.0.1:22/"):
+        image = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        fields = [image, "blue", "CVSI", 0.6, 0.4, 0.2, 5]
+        posted = httpx.post(f"{served.url}gradio_api/call/search", json={"data": fields})
+        if posted.status_code != 200:
+            continue
+        heard = httpx.get(f"{served.url}gradio_api/call/search/{posted.json()['event_id']}").text
+        assert "event: error" in heard
+        assert "results" not in heard
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/file=/etc/passwd",
+        "gradio_api/file=//etc/passwd",
+        "gradio_api/file=/%2e%2e/etc/passwd",
+        f"gradio_api/file={Path(__file__).resolve()}",
+        "gradio_api/file=http://127.0.0.1:22",
+        "gradio_api/file=http://169.254.169.254/latest/meta-data",
+        "gradio_api/proxy=http://127.0.0.1:22/",
+        "file=/etc/passwd",
+        "openapi.json",
+        "docs",
+        "monitoring",
+    ],
+)
+def test_nothing_but_thumbnails_and_the_page_can_be_fetched(served, path):
+    assert httpx.get(f"{served.url}{path}").status_code in (400, 403, 404, 405)
+
+
+def test_thumbnails_are_served_and_their_type_is_not_guessed(served):
+    path = served.retriever.gallery.thumbnail_path("red-square-large")
+    answer = httpx.get(f"{served.url}gradio_api/file={path}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/webp"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+def test_a_foreign_host_name_is_refused_so_that_rebinding_fails(served):
+    assert httpx.get(served.url, headers={"host": "evil.example"}).status_code == 400
+    assert httpx.get(served.url).status_code == 200
+
+
+def test_fault_33_an_upload_above_the_limit_is_refused(served):
+    answer = httpx.post(
+        f"{served.url}gradio_api/upload",
+        files={"files": ("big.png", b"\0" * (21 * 2**20), "image/png")},
+        timeout=60,
+    )
+    assert answer.status_code == 413
+
+
+def forge_click(served: Served, event_data: dict[str, object], session: str) -> dict[str, object]:
+    """Call the private event behind a click in the gallery by its number; how it ended."""
+    config = httpx.get(f"{served.url}config").json()
+    grid = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "browse-grid")
+    chosen = next(d["id"] for d in config["dependencies"] if [grid, "select"] in d["targets"])
+    body = {"data": [None], "event_data": event_data, "fn_index": chosen, "session_hash": session}
+    assert (
+        httpx.post(f"{served.url}gradio_api/queue/join", json={**body, "trigger_id": grid}).status_code == 200
+    )
+    address = f"{served.url}gradio_api/queue/data?session_hash={session}"
+    with httpx.stream("GET", address, timeout=30) as stream:
+        messages = (json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:"))
+        return next(message for message in messages if message["msg"] == "process_completed")
+
+
+def test_fault_47_a_forged_click_chooses_by_the_servers_list_alone(served):
+    """The private events can be called by number; only an index into a list of this session gets anywhere."""
+    beyond = forge_click(served, {"index": -1, "value": "red-square-large", "selected": True}, "forger-1")
+    assert "not on the page any more" in json.dumps(beyond)
+    value = {"image": {"path": "/etc/passwd"}}
+    with_path = forge_click(served, {"index": 0, "value": value, "selected": True}, "forger-2")
+    assert with_path["success"] is False or "not on the page any more" in json.dumps(with_path)

@@ -1,0 +1,181 @@
+"""Doubles to drive the page with: a gallery of coloured shapes, a retriever that counts its models' calls.
+
+One axis per colour and per shape, so that "red square" and "make it blue" have one right answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from cir.errors import BadQuery, GalleryError
+from cir.types import (
+    FINE_GRAINED,
+    MODIFIED_CAPTIONS,
+    PARTS,
+    REFERENCE_IMAGE,
+    ComposedQuery,
+    Query,
+    RetrievedImage,
+    Weights,
+)
+
+COLOURS = {"red": "#c8443c", "blue": "#3f6fb5", "green": "#4b9460", "yellow": "#e2b844", "purple": "#80599f"}
+SHAPES = ("square", "circle", "triangle", "star")
+SIZES = ("small", "large")
+WORDS = (*COLOURS, *SHAPES, *SIZES)
+PIXELS = 96
+
+
+def unit(words: Sequence[str]) -> NDArray[np.float32]:
+    """A unit row with one axis for each known word; the first word counts a little more."""
+    row = np.full(len(WORDS), 0.01, dtype=np.float32)
+    for place, word in enumerate(words):
+        if word in WORDS:
+            row[WORDS.index(word)] += 1.0 + 0.1 * (place == 0)
+    return (row / np.linalg.norm(row)).astype(np.float32)
+
+
+def draw(colour: str, shape: str, size: str) -> Image.Image:
+    """One shape on paper."""
+    image = Image.new("RGB", (PIXELS, PIXELS), "#f2efe9")
+    pen = ImageDraw.Draw(image)
+    half = 36 if size == "large" else 20
+    middle = PIXELS // 2
+    box = (middle - half, middle - half, middle + half, middle + half)
+    fill = COLOURS[colour]
+    if shape == "circle":
+        pen.ellipse(box, fill=fill)
+    elif shape == "square":
+        pen.rectangle(box, fill=fill)
+    else:
+        pen.regular_polygon((middle, middle, half + 4), 3 if shape == "triangle" else 6, fill=fill)
+    return image
+
+
+class ToyGallery:
+    """Forty shapes, "red-square-small" and so on, with thumbnails in a folder and a caption each."""
+
+    name = "Toy shapes"
+    notes: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    def __init__(self, folder: Path, *, hostile_caption: str = "") -> None:
+        self._folder = folder
+        self.hostile_caption = hostile_caption
+        self.gone: set[str] = set()
+        self.image_ids = tuple("-".join(words) for words in product(COLOURS, SHAPES, SIZES))
+        self.features = np.stack([unit(image_id.split("-")) for image_id in self.image_ids])
+        folder.mkdir(parents=True, exist_ok=True)
+        for image_id in self.image_ids:
+            draw(*image_id.split("-")).save(self.thumbnail_path(image_id), quality=80)  # type: ignore[arg-type]
+
+    def captions(self, image_id: str) -> list[str]:
+        colour, shape, size = image_id.split("-")
+        return [self.hostile_caption or f"a {size} {colour} {shape}", f"a {colour} {shape}"]
+
+    def note(self, image_id: str) -> str:
+        return "file is gone" if image_id in self.gone else ""
+
+    def thumbnail_path(self, image_id: str) -> Path:
+        if image_id not in self.image_ids:
+            raise BadQuery(f"There is no image {image_id!r}.", "Choose one of those that are shown.")
+        if image_id in self.gone:
+            raise GalleryError("There is no small picture of it.", "Index it again.")
+        return self._folder / f"{image_id}.webp"
+
+    def label(self, image_id: str) -> str:
+        return f"{image_id}.webp"
+
+
+@dataclass(frozen=True, slots=True)
+class ToyExplanation:
+    terms: Mapping[str, Mapping[str, float]]
+
+
+@dataclass
+class ToyRetriever:
+    """Looks at the reference, obeys the words of the edit; `model_calls` counts what costs in earnest."""
+
+    gallery: ToyGallery
+    delay_seconds: float = 0.0
+    fail_with: Exception | None = None
+    methods: tuple[str, ...] = ("CVSI",)
+    model_calls: list[str] = field(default_factory=list)
+
+    def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
+        self.model_calls.append(f"encode {query.modification_text}")
+        if self.fail_with is not None:
+            raise self.fail_with
+        seen = self._words_of(query.reference_image)
+        asked = [word for word in query.modification_text.lower().split() if word in WORDS]
+        fine = unit(asked or seen)
+        parts = {FINE_GRAINED: fine} if asked or seen else {}
+        if query.reference_image is not None:
+            parts[REFERENCE_IMAGE] = unit(seen)
+        first = {"encode": 21.0}
+        yield ComposedQuery(parts, {}, self._notes(query), first, "captioning and asking the language model")
+        time.sleep(self.delay_seconds)
+        self.model_calls.append("caption")
+        rewritten = self._rewrite(seen, asked)
+        trace = {
+            "captions": [f"a {' '.join(seen)}"] * 3
+            + [f"one {' '.join(seen)} on paper", f"a shape: {' '.join(seen)}"],
+            "modified_captions": [f"a {' '.join(rewritten)} — {query.modification_text}"],
+            "added_objects": asked,
+        }
+        parts = {MODIFIED_CAPTIONS: unit(rewritten), **parts}
+        timings = {**first, "captions": 1240.0, "language_model": 1890.0}
+        yield ComposedQuery(parts, trace, self._notes(query), timings, "")
+
+    def rank(
+        self, composed: ComposedQuery, weights: Weights, *, top_k: int = 10, exclude: Sequence[str] = ()
+    ) -> list[RetrievedImage]:
+        shares = dict(zip(PARTS, weights.parts, strict=True))
+        total = sum((shares[part] * row for part, row in composed.parts.items()), np.zeros(len(WORDS)))
+        total = total if np.linalg.norm(total) > 0 else next(iter(composed.parts.values()))
+        scores = self.gallery.features @ (total / np.linalg.norm(total))
+        order = [i for i in np.argsort(-scores, kind="stable") if self.gallery.image_ids[i] not in exclude]
+        return [
+            RetrievedImage(rank, self.gallery.image_ids[i], float(scores[i]))
+            for rank, i in enumerate(order[:top_k], start=1)
+        ]
+
+    def explain(self, composed: ComposedQuery, weights: Weights, image_id: str) -> ToyExplanation:
+        row = self.gallery.features[self.gallery.image_ids.index(image_id)]
+        return ToyExplanation(
+            {
+                part: {"image": float(row @ feature), "captions": 0.0}
+                for part, feature in composed.parts.items()
+            }
+        )
+
+    def _words_of(self, image: Image.Image | None) -> list[str]:
+        """The gallery image with the nearest pixels, as words."""
+        if image is None:
+            return []
+        small = np.asarray(image.resize((24, 24)).convert("RGB"), dtype=np.float32)
+        distances = []
+        for image_id in self.gallery.image_ids:
+            with Image.open(self.gallery.thumbnail_path(image_id)) as other:
+                known = np.asarray(other.resize((24, 24)).convert("RGB"), dtype=np.float32)
+            distances.append(float(np.abs(known - small).mean()))
+        return self.gallery.image_ids[int(np.argmin(distances))].split("-")
+
+    @staticmethod
+    def _rewrite(seen: Sequence[str], asked: Sequence[str]) -> list[str]:
+        """The seen words, with those of a kind that was asked for replaced."""
+        kinds = [(*COLOURS,), SHAPES, SIZES]
+        kept = [w for w in seen if not any(w in kind and any(a in kind for a in asked) for kind in kinds)]
+        return [*asked, *kept]
+
+    @staticmethod
+    def _notes(query: Query) -> tuple[str, ...]:
+        return () if query.modification_text else ("No edit text: this is a search by picture alone.",)
