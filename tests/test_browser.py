@@ -314,7 +314,7 @@ def test_on_a_desktop_the_results_stand_beside_the_query_in_several_columns(serv
 
 def background(page) -> int:
     """The brightness of the page's ground, 0 to 255."""
-    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    colour = page.evaluate("getComputedStyle(document.querySelector('gradio-app')).backgroundColor")
     return max(int(float(part)) for part in re.findall(r"[\d.]+", colour)[:3])
 
 

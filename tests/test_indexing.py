@@ -60,7 +60,7 @@ def test_indexing_reports_every_batch_and_the_gallery_holds_raw_and_unit_rows(
 ) -> None:
     progress = index(photos, cache)
     assert [(p.stage, p.done, p.total) for p in progress] == [("images", done, 5) for done in (0, 2, 4, 5, 5)]
-    assert progress[-1].skipped == ()
+    assert (progress[-1].skipped, progress[-1].images) == ((), 5)
     assert progress[0].eta_seconds is None
     assert progress[1].eta_seconds > 0
     assert progress[1].images_per_second > 0
@@ -501,7 +501,7 @@ def test_fault_60_an_empty_or_missing_root_purges_nothing(photos: Path, cache: P
     photos.mkdir()
     with pytest.raises(GalleryError, match="5 of the 5 images of toys are gone") as caught:
         index(photos, cache)
-    assert "--purge" in caught.value.remedy
+    assert "--confirm-purge" in caught.value.remedy
     photos.rmdir()
     away.rename(photos)
     assert contents(opened(cache)) == before

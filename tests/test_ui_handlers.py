@@ -404,6 +404,7 @@ def test_an_answer_for_programs_has_the_keys_of_the_command_line(gallery, retrie
     assert made["results"][0] == {
         "rank": 1,
         "image_id": "blue-square-large",
+        "label": "blue-square-large.webp",
         "score": pytest.approx(found.results[0].score),
     }
     assert made["weights"] == {"alpha": 0.6, "beta": 0.4, "gamma": 0.2}
@@ -440,8 +441,9 @@ def test_the_bar_of_shares_says_its_three_shares_to_those_who_do_not_see_it():
 
 
 def test_missing_models_are_named_with_the_command_that_gets_them():
-    banner = render.missing_banner({"captioner": "It is not here: `python -m cir models pull embedded`"})
-    assert "<b>captioner</b> It is not here: <code>python -m cir models pull embedded</code>" in banner
+    for remedy in ("python -m cir models pull embedded", "`python -m cir models pull embedded`"):
+        banner = render.missing_banner({"captioner": f"It is not here. Fetch it: {remedy}"})
+        assert "<li>It is not here. Fetch it: <code>python -m cir models pull embedded</code></li>" in banner
     assert render.missing_banner({}) == ""
 
 

@@ -299,8 +299,8 @@ def tune_weights(retriever: Retriever, composed: Sequence[ComposedQuery], querie
     return best[1], best[0][0]
 
 
-def answer_book_path(name: str, model: LanguageModel | None) -> Path:
-    """Where the answers for a benchmark are kept."""
+def answer_book_path(name: str) -> Path:
+    """Where the language model's answers for a benchmark are kept."""
     return FOLDER / f"{name}-answers.jsonl"
 
 

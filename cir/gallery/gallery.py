@@ -29,7 +29,7 @@ from cir.gallery.manifest import (
     source_root_of,
 )
 from cir.gallery.rows import read_rows
-from cir.gallery.shards import ShardReader
+from cir.gallery.shards import gather_rows
 from cir.images import make_thumbnail, read_image
 from cir.pixels import READER_VERSION
 from cir.types import Features
@@ -229,12 +229,11 @@ def open_gallery(
     manifest = read_manifest(folder)
     _refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
     rows = read_rows(folder, manifest)
-    notes = _unfinished_note(manifest, len(rows))
-    shards = ShardReader(folder / FEATURES, manifest.dim)
-    raw, sound = shards.gather([(row.shard, row.row) for row in rows])
-    means, captioned = shards.gather([(row.caption_shard, row.caption_row) for row in rows])
-    if shards.damaged:
-        notes += (f"{shards.damaged} rows of {manifest.name} are damaged and left out. {_AGAIN}",)
+    raw, sound = gather_rows(folder / FEATURES, manifest.dim, [(row.shard, row.row) for row in rows])
+    places = [(row.caption_shard, row.caption_row) for row in rows]
+    means, captioned = gather_rows(folder / FEATURES, manifest.dim, places)
+    without = sum(row is not None for _, row in places) - int(captioned.sum())
+    notes = _notes(manifest, len(rows), damaged=int((~sound).sum()), without_captions=without)
     if not sound.any():
         raise GalleryError(f"There are no images in {manifest.name} that can be searched.", _AGAIN)
     norms = np.linalg.norm(raw[sound], axis=1)
@@ -288,7 +287,14 @@ def _refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: s
         raise GalleryError(f"{manifest.name} was made when images were read in another way.", _AGAIN)
 
 
-def _unfinished_note(manifest: Manifest, images: int) -> tuple[str, ...]:
-    if images == manifest.images:
-        return ()
-    return (f"{manifest.name} is being indexed, or that was interrupted: {images} images can be searched.",)
+def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:
+    name, notes = manifest.name, []
+    if images != manifest.images:
+        notes.append(f"{name} is being indexed, or that was interrupted: {images} images can be searched.")
+    if damaged:
+        notes.append(f"{damaged} images of {name} are left out: their features are damaged. {_AGAIN}")
+    if without_captions:
+        notes.append(
+            f"The captions of {without_captions} images of {name} are damaged and left out. {_AGAIN}"
+        )
+    return tuple(notes)

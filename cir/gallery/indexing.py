@@ -46,6 +46,7 @@ class IndexingProgress:
         eta_seconds: until the stage is over, at that rate; None before it is known.
         skipped: (path inside the folder, reason) of everything left out so far.
         notes: sentences about what was repaired or changed.
+        images: how many the gallery held when its manifest was last written; final in the last progress.
     """
 
     stage: str
@@ -55,6 +56,7 @@ class IndexingProgress:
     eta_seconds: float | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    images: int = 0
 
 
 def index_folder(
@@ -124,6 +126,7 @@ class _Run:
         self.skipped: list[tuple[str, str]] = []
         self.stage, self.done, self.total = "images", 0, 0
         self.started, self.done_before = time.monotonic(), 0
+        self.images = 0
 
     # --- before anything is encoded ---
 
@@ -163,7 +166,7 @@ class _Run:
         if 2 * len(gone) > known and not confirmed:
             raise GalleryError(
                 f"{len(gone)} of the {known} images of {name} are gone from {self.root.name}.",
-                "Is the disk connected? If they were deleted on purpose: python -m cir index PHOTOS --purge",
+                "Is the disk connected? If they are really gone: python -m cir index PHOTOS --confirm-purge",
             )
         self.cache.forget(gone)
         if gone:
@@ -234,9 +237,9 @@ class _Run:
         """Order the shards and say, last of all, what the gallery now is."""
         for key in (self.models.image_key, self.models.caption_features_key):
             merge_shards(self.cache, key)
-        images, captioned = self.cache.count_gallery(self.models)
+        self.images, captioned = self.cache.count_gallery(self.models)
         source_root = as_source_root(self.cache.folder, self.root)
-        manifest = Manifest(self.cache.name, source_root, self.models, images, captioned, dim)
+        manifest = Manifest(self.cache.name, source_root, self.models, self.images, captioned, dim)
         with storage_errors(self.cache.name):
             write_manifest(self.cache.folder, manifest)
 
@@ -252,6 +255,7 @@ class _Run:
             eta_seconds=(self.total - self.done) / rate if worked else None,
             skipped=tuple(self.skipped),
             notes=tuple(self.cache.notes),
+            images=self.images,
         )
 
     def _begin(self, stage: str, total: int, done: int) -> None:

@@ -6,6 +6,7 @@ is noticed when it is read. This module knows neither galleries nor what the row
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -14,7 +15,6 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def crash_point() -> None:
         os._exit(137)
 
 
-@contextmanager
+@contextlib.contextmanager
 def storage_errors(name: str) -> Iterator[None]:
     """Turn what the disk and sqlite raise while gallery `name` is written into sentences.
 
@@ -130,36 +130,33 @@ def read_shard(folder: Path, name: str) -> NDArray[np.float32]:
     return rows.astype(np.float32, copy=False)
 
 
-class ShardReader:
-    """Reads rows out of shards of one folder.
+def gather_rows(
+    folder: Path, dim: int, places: Sequence[tuple[str | None, int | None]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Rows out of many shards, each shard read once.
 
-    Attributes:
-        damaged: how many rows could not be read so far.
+    Args:
+        folder: where the shards are.
+        dim: D.
+        places: K times (shard, row); None where there is none.
+
+    Returns:
+        (K, D), zeros where there is no sound row; and (K,) which rows are there, undamaged, finite, not zero.
     """
-
-    def __init__(self, folder: Path, dim: int) -> None:
-        self.folder, self.dim, self.damaged = folder, dim, 0
-
-    def gather(
-        self, places: Sequence[tuple[str | None, int | None]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """(K, D) rows at these places, and (K,) which of them are there, finite and not zero."""
-        rows = np.zeros((len(places), self.dim), np.float32)
-        wanted: dict[str, list[tuple[int, int]]] = {}
-        for target, (name, row) in enumerate(places):
-            if name is not None and row is not None:
-                wanted.setdefault(name, []).append((target, row))
-        for name, pairs in wanted.items():
-            targets, sources = map(list, zip(*pairs, strict=True))
-            try:
-                rows[targets] = read_shard(self.folder, name)[sources]
-            except (UnsafeFile, IndexError, ValueError):  # not in silence: `damaged` counts them
-                self.damaged += len(pairs)
-        with np.errstate(over="ignore", invalid="ignore"):
-            norms = np.linalg.norm(rows, axis=1)
-        sound = np.isfinite(norms) & (norms > 0)
-        rows[~sound] = 0.0
-        return rows, sound
+    rows = np.zeros((len(places), dim), np.float32)
+    wanted: dict[str, list[tuple[int, int]]] = {}
+    for target, (name, row) in enumerate(places):
+        if name is not None and row is not None:
+            wanted.setdefault(name, []).append((target, row))
+    for name, pairs in wanted.items():
+        targets, sources = map(list, zip(*pairs, strict=True))
+        with contextlib.suppress(UnsafeFile, IndexError, ValueError):  # told by the rows that stay unsound
+            rows[targets] = read_shard(folder, name)[sources]
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(rows, axis=1)
+    sound = np.isfinite(norms) & (norms > 0)
+    rows[~sound] = 0.0
+    return rows, sound
 
 
 def shard_path(folder: Path, name: str) -> Path:

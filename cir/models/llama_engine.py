@@ -1,12 +1,8 @@
 """One llama.cpp model in this process: tokens in, a short completion out, prefixes kept evaluated.
 
-It is run by the worker process (`python -m cir.models.llama_engine FILE ...`), never by the application
-itself, because a fault in llama.cpp ends the process that it happens in. It knows chat templates and token
-ids; it does not know captions, edits, deadlines of a query or restarts (`cir.models.llama` does).
-
-The wire: one JSON object a line. In: {"id", "do": "complete" | "warm", "prompt", ...}. Out: {"ready": true}
-once, or {"ready": false, "error"}; then {"id", "text", "evaluated", "generated", "milliseconds"} or
-{"id", "error", "kind"} for each request. When its input ends, the process ends, even in the middle of an answer.
+It runs in the worker process (`cir.models.llama_child`), never in the application itself, because a fault in
+llama.cpp ends the process that it happens in. It knows tokens and the KV cache; it does not know captions,
+edits, the wire, or restarts.
 """
 
 from __future__ import annotations
@@ -21,67 +17,11 @@ from typing import Any
 
 import numpy as np
 
-Part = tuple[str, bool]  # text, and whether it is markup of the template (parsed for special tokens)
+from cir.models.chat_templates import recognise, render
+from cir.models.prefix_store import PrefixStore
+
 MAX_SLOTS = 4  # kinds of prompts whose evaluated prefixes are kept side by side
 BATCH_TOKENS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class ChatTemplate:
-    """The markup around each role. A model without a system role has its instruction put before the first question."""
-
-    recognised_by: str
-    system: tuple[str, str] | None
-    user: tuple[str, str]
-    assistant: tuple[str, str]
-
-
-CHAT_TEMPLATES = (
-    ChatTemplate(
-        "<|im_start|>",
-        ("<|im_start|>system\n", "<|im_end|>\n"),
-        ("<|im_start|>user\n", "<|im_end|>\n"),
-        ("<|im_start|>assistant\n", "<|im_end|>\n"),
-    ),
-    ChatTemplate(
-        "<start_of_turn>",
-        None,
-        ("<start_of_turn>user\n", "<end_of_turn>\n"),
-        ("<start_of_turn>model\n", "<end_of_turn>\n"),
-    ),
-    ChatTemplate(
-        "<|start_header_id|>",
-        ("<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>"),
-        ("<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>"),
-        ("<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"),
-    ),
-    ChatTemplate("[INST]", None, ("[INST] ", " [/INST]"), ("", "</s>")),
-)
-PLAIN_TEMPLATE = ChatTemplate("", ("", "\n\n"), ("", " "), ("", "\n\n"))  # a model that was never taught to chat
-
-
-def render(template: ChatTemplate, prompt: Mapping[str, Any]) -> list[Part]:
-    """Lay a prompt out as turns.
-
-    Only markup that stands in the template is marked as such; everything that came from a prompt file, a
-    caption or a person is plain text, so no typed text can become a special token.
-
-    Args:
-        template: the model's own.
-        prompt: {"instruction", "examples": [[question, answer], ...], "question"}.
-    """
-    instruction = prompt["instruction"]
-    parts: list[Part] = []
-    if instruction and template.system:
-        parts += [(template.system[0], True), (instruction, False), (template.system[1], True)]
-        instruction = ""
-    for question, answer in [*prompt["examples"], (prompt["question"], None)]:
-        text = f"{instruction}\n\n{question}" if instruction else question
-        instruction = ""
-        parts += [(template.user[0], True), (text, False), (template.user[1], True), (template.assistant[0], True)]
-        if answer is not None:
-            parts += [(answer, False), (template.assistant[1], True)]
-    return parts
 
 
 class PromptTooLong(ValueError):
@@ -120,14 +60,18 @@ class LlamaEngine:
         path: the GGUF file.
         context_tokens: cells of the KV cache, shared by all kinds.
         threads: CPU threads.
+        store: where evaluated prefixes are kept from one start to the next.
 
     Raises:
         ValueError: llama.cpp cannot read the file.
     """
 
-    def __init__(self, path: str, *, context_tokens: int = 2048, threads: int = 2) -> None:
-        import llama_cpp
+    def __init__(
+        self, path: str, *, context_tokens: int = 2048, threads: int = 2, store: PrefixStore | None = None
+    ) -> None:
+        import llama_cpp as library
 
+        llama_cpp: Any = library  # its pointers are optional in its types; they are checked here, once
         self._api = llama_cpp
         llama_cpp.llama_backend_init()
         model_parameters = llama_cpp.llama_model_default_params()
@@ -150,14 +94,12 @@ class LlamaEngine:
         self._vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         self._batch = llama_cpp.llama_batch_init(BATCH_TOKENS, 0, 1)
         self._slots: OrderedDict[str, Slot] = OrderedDict()  # kind -> slot, the least recently used first
-        self.template = self._find_template()
-
-    def _find_template(self) -> ChatTemplate:
-        text = (self._api.llama_model_chat_template(self._model, None) or b"").decode("utf-8", "replace")
-        return next((t for t in CHAT_TEMPLATES if t.recognised_by in text), PLAIN_TEMPLATE)
+        jinja = llama_cpp.llama_model_chat_template(self._model, None) or b""
+        self.template = recognise(jinja.decode("utf-8", "replace"))
+        self._store = store
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Token ids of a text, without start or end marks. Only with `special` can there be control tokens."""
+        """Token ids of a text, without start or end marks. Only `special` lets control tokens in."""
         data = text.encode("utf-8")
         room = len(data) + 8
         ids = (self._api.llama_token * room)()
@@ -212,7 +154,8 @@ class LlamaEngine:
         ids = self.encode_prompt(prompt)
         if len(ids) + max_tokens > self.context_tokens:
             raise PromptTooLong(
-                f"the prompt has {len(ids)} tokens; with {max_tokens} for the answer the limit is {self.context_tokens}"
+                f"the prompt has {len(ids)} tokens, which with {max_tokens} for the answer is more than "
+                f"{self.context_tokens}"
             )
         slot = self._take_slot(str(prompt["prefix"]), len(ids) + max_tokens)
         evaluated = self._evaluate(slot, ids)
@@ -236,10 +179,39 @@ class LlamaEngine:
         return Completion(text, evaluated, generated, 1000 * (time.monotonic() - began))
 
     def warm(self, prompt: Mapping[str, Any]) -> int:
-        """Evaluate what all prompts of this kind share. Returns the tokens that it took."""
+        """Evaluate what all prompts of this kind share, or read it from the store.
+
+        Returns:
+            Tokens that had to be evaluated.
+        """
         first, second = (self.encode_prompt({**prompt, "question": q}) for q in ("a", "The"))
         shared = first[: _common_length(first, second)]
-        return self._evaluate(self._take_slot(str(prompt["prefix"]), len(shared)), shared) if shared else 0
+        if not shared:
+            return 0
+        slot = self._take_slot(str(prompt["prefix"]), len(shared))
+        if slot.tokens[: len(shared)] == shared or self._restore(slot, shared):
+            return 0
+        evaluated = self._evaluate(slot, shared)
+        if self._store is not None:
+            size = self._api.llama_state_seq_get_size(self._context, slot.sequence)
+            buffer = (ctypes.c_uint8 * size)()
+            size = self._api.llama_state_seq_get_data(self._context, buffer, size, slot.sequence)
+            self._store.save(shared, memoryview(buffer).cast("B")[:size])
+        return evaluated
+
+    def _restore(self, slot: Slot, ids: Sequence[int]) -> bool:
+        """Fill a slot from the store. Returns whether that was possible."""
+        state = self._store.load(ids) if self._store is not None else None
+        if state is None:
+            return False
+        self._api.llama_memory_seq_rm(self._memory, slot.sequence, -1, -1)
+        slot.tokens.clear()
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if not self._api.llama_state_seq_set_data(self._context, buffer, len(state), slot.sequence):
+            self._api.llama_memory_seq_rm(self._memory, slot.sequence, -1, -1)
+            return False
+        slot.tokens.extend(ids)
+        return True
 
     def _take_slot(self, kind: str, tokens: int) -> Slot:
         """The slot of a kind, emptied of other kinds as far as `tokens` cells are needed."""
@@ -249,9 +221,10 @@ class LlamaEngine:
             used = {s.sequence for s in self._slots.values()}
             self._slots[kind] = Slot(next(i for i in range(MAX_SLOTS) if i not in used))
         self._slots.move_to_end(kind)
-        while len(self._slots) > 1 and tokens + sum(
-            len(s.tokens) for k, s in self._slots.items() if k != kind
-        ) > self.context_tokens:
+        while (
+            len(self._slots) > 1
+            and tokens + sum(len(s.tokens) for k, s in self._slots.items() if k != kind) > self.context_tokens
+        ):
             self._forget(next(iter(self._slots)))
         return self._slots[kind]
 
@@ -259,7 +232,7 @@ class LlamaEngine:
         self._api.llama_memory_seq_rm(self._memory, self._slots.pop(kind).sequence, -1, -1)
 
     def _evaluate(self, slot: Slot, ids: Sequence[int]) -> int:
-        """Bring the slot to hold exactly `ids`, with the last one's logits at hand. Returns how many were evaluated."""
+        """Bring the slot to hold exactly `ids`, the last one's logits at hand. Returns how many were run."""
         keep = min(_common_length(slot.tokens, ids), len(ids) - 1)
         if not self._api.llama_memory_seq_rm(self._memory, slot.sequence, keep, -1):
             self._api.llama_memory_seq_rm(self._memory, slot.sequence, -1, -1)
@@ -303,69 +276,3 @@ def _common_length(left: Sequence[int], right: Sequence[int]) -> int:
         if a != b:
             return index
     return min(len(left), len(right))
-
-
-def answer_request(engine: LlamaEngine, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Do what one line asks for."""
-    try:
-        if request["do"] == "warm":
-            return {"id": request["id"], "evaluated": engine.warm(request["prompt"])}
-        done = engine.complete(
-            request["prompt"],
-            max_tokens=int(request["max_tokens"]),
-            temperature=float(request["temperature"]),
-            seed=int(request["seed"]),
-            seconds=float(request["seconds"]),
-        )
-    except PromptTooLong as error:
-        return {"id": request["id"], "error": str(error), "kind": "too_long"}
-    except OutOfTime as error:
-        return {"id": request["id"], "error": str(error), "kind": "time"}
-    except (ValueError, RuntimeError) as error:
-        return {"id": request["id"], "error": str(error), "kind": "fault"}
-    return {
-        "id": request["id"],
-        "text": done.text,
-        "evaluated": done.evaluated,
-        "generated": done.generated,
-        "milliseconds": round(done.milliseconds, 1),
-    }
-
-
-def _read_requests(requests: queue.Queue[dict[str, Any]]) -> None:
-    for line in sys.stdin:
-        requests.put(json.loads(line))
-    os._exit(0)  # the parent is gone: nobody waits for the answer being computed
-
-
-def _own_stdout() -> TextIO:
-    """The real standard output, for answers alone: what llama.cpp prints goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-    return answers
-
-
-def main() -> None:
-    """Load a model, then answer lines until the input ends."""
-    parser = argparse.ArgumentParser(description="Answer prompts, one JSON object a line.")
-    parser.add_argument("path")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--context", type=int, default=2048)
-    parser.add_argument("--fingerprint", default="")
-    parser.add_argument("--cache", default=None)
-    arguments = parser.parse_args()
-    answers = _own_stdout()
-    requests: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_read_requests, args=(requests,), daemon=True, name="requests").start()
-    try:
-        engine = LlamaEngine(arguments.path, context_tokens=arguments.context, threads=arguments.threads)
-    except ValueError as error:
-        print(json.dumps({"ready": False, "error": str(error)}), file=answers)
-        return
-    print(json.dumps({"ready": True}), file=answers)
-    while True:
-        print(json.dumps(answer_request(engine, requests.get())), file=answers)
-
-
-if __name__ == "__main__":
-    main()

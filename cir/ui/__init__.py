@@ -1,1 +1,5 @@
+"""The page: the only part that knows gradio.
 
+`layout` says where things stand, `view` which event calls which handler, `handlers` what happens then;
+`reading` checks what arrives, `render` puts answers into HTML, `programs` is what programs may call.
+"""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cir.retriever import Retriever
 
 BROWSE_PAGE = 24
+TRACE = ("captions", "modified_captions", "added_objects")
 
 logger = logging.getLogger(__name__)
 
@@ -208,11 +209,19 @@ def as_json(found: Answer, retriever: Retriever, fingerprints: Mapping[str, str]
         "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
         "gallery": {"name": retriever.gallery.name, "images": len(retriever.gallery.image_ids)},
         "models": dict(fingerprints),
-        "trace": {name: list(items) for name, items in found.composed.trace.items()},
-        "notes": list(found.notes),
+        "trace": {name: list(found.composed.trace.get(name, ())) for name in TRACE},
+        "notes": [*retriever.gallery.notes, *found.notes],
         "timings_ms": {stage: float(ms) for stage, ms in found.composed.timings_ms.items()},
         "pending": found.composed.pending,
-        "results": [{"rank": r.rank, "image_id": r.image_id, "score": float(r.score)} for r in found.results],
+        "results": [
+            {
+                "rank": r.rank,
+                "image_id": r.image_id,
+                "score": float(r.score),
+                "label": retriever.gallery.label(r.image_id),
+            }
+            for r in found.results
+        ],
     }
 
 

@@ -28,6 +28,7 @@ class PageContent:
         facts: the lines of "About the models".
         fingerprints: part -> fingerprint, for programs.
         examples: queries that work.
+        gallery_title: how the gallery is called on the page; by default its name.
     """
 
     retriever: Retriever
@@ -36,6 +37,7 @@ class PageContent:
     facts: Sequence[render.ModelFact] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
+    gallery_title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

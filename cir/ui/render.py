@@ -6,14 +6,17 @@ This module knows neither gradio nor the retriever; the looks are in `style.css`
 from __future__ import annotations
 
 import html
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, Weights
 from cir.ui.handlers import Answer, Inspected, Problem
 
 CHIPS_SHOWN = 1
+_CODE = re.compile(r"`([^`]+)`|(python -m cir(?: [\w./:-]*\w)+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,28 @@ TRACE_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFact:
+class ModelFact(Protocol):
     """One line of "About the models"."""
 
-    part: str
-    name: str
-    licence: str
-    source: str = ""
+    @property
+    def part(self) -> str:
+        """What the model is for."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Under which it may be used."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where it comes from."""
+        ...
 
 
 def escape(text: object) -> str:
@@ -78,20 +95,22 @@ def missing_banner(missing: Mapping[str, str]) -> str:
     """Which terms are missing and how to get them; nothing when all are there."""
     if not missing:
         return ""
-    items = "".join(
-        f"<li><b>{escape(part)}</b> {_with_code(sentence)}</li>" for part, sentence in missing.items()
-    )
+    items = "".join(f"<li>{_with_code(sentence)}</li>" for sentence in missing.values())
     return (
         '<section class="banner" aria-label="Missing models">'
-        "<p>Search works, but not with all of its terms.</p>"
+        "<p>Some models are not here. Search goes on without them.</p>"
         f"<ul>{items}</ul></section>"
     )
 
 
 def _with_code(sentence: str) -> str:
-    """A sentence whose `back-quoted` parts are shown as code."""
-    pieces = sentence.split("`")
-    return "".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(pieces))
+    """A sentence for people, in which commands and what stands in `back quotes` are shown as code."""
+    pieces = _CODE.split(sentence)  # every third piece is ordinary text
+    shown = []
+    for plain, quoted, command in zip(pieces[::3], [*pieces[1::3], ""], [*pieces[2::3], ""], strict=True):
+        code = quoted or command
+        shown.append(escape(plain) + (f"<code>{escape(code)}</code>" if code else ""))
+    return "".join(shown)
 
 
 def share_bar(weights: Weights) -> str:
@@ -183,6 +202,8 @@ def trace(found_trace: Mapping[str, Sequence[str]], *, pending: bool) -> str:
         shown = len(items) if key == "added_objects" else CHIPS_SHOWN
         if items:
             rows.append(f"<dt>{title}</dt><dd>{chips(items, shown)}</dd>")
+        elif key in found_trace and not pending:
+            rows.append(f'<dt>{title}</dt><dd><span class="none">none</span></dd>')
         elif pending:
             rows.append(
                 f'<dt>{title}</dt><dd><span class="chip waiting" aria-hidden="true">&nbsp;</span></dd>'

@@ -15,8 +15,8 @@ import gradio as gr
 from PIL import Image
 
 from cir.errors import CirError, GalleryError
-from cir.gallery.cache import THUMBNAILS
 from cir.gallery.gallery import Gallery
+from cir.gallery.manifest import THUMBNAILS
 from cir.ui import handlers, render
 from cir.ui.handlers import Answer, Example, Session, read_settings
 from cir.ui.layout import Ask, PageContent, Shown, html_piece, lay_out_ask, lay_out_shown
@@ -37,7 +37,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
         session = gr.State(Session(), time_to_live=SESSION_SECONDS)
-        html_piece(render.header(gallery.name, len(gallery.image_ids)))
+        html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
         html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Row(elem_id="work"):
@@ -135,7 +135,7 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
         yield untouched
 
     inputs = [session, ask.image, ask.text, ask.method, *ask.settings]
-    how = {
+    how: dict[str, Any] = {
         **QUIET,
         "preprocess": False,
         "trigger_mode": "multiple",
@@ -184,9 +184,17 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
     """Sliders, presets and the other settings re-rank what was composed; the bar follows in the browser."""
     outputs = [shown.results, shown.stage, shown.card, shown.inspector]
     inputs = [session, *ask.settings]
-    how = {**QUIET, "preprocess": False, "trigger_mode": "always_last", "concurrency_limit": None}
+    how: dict[str, Any] = {
+        **QUIET,
+        "preprocess": False,
+        "trigger_mode": "always_last",
+        "concurrency_limit": None,
+    }
     shares = [ask.alpha, ask.beta]
-    room = {"js": "(moved, other) => recompose.room(moved, other)", "api_visibility": "private"}
+    room: dict[str, Any] = {
+        "js": "(moved, other) => recompose.room(moved, other)",
+        "api_visibility": "private",
+    }
     ask.alpha.input(None, [ask.alpha, ask.beta], [ask.beta], **room)
     ask.beta.input(None, [ask.beta, ask.alpha], [ask.alpha], **room)
     gr.on(

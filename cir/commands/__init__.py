@@ -1,0 +1,61 @@
+"""What each command does, one file for each. Each takes the parsed options and gives an exit status."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def search(options: argparse.Namespace) -> int:
+    """See `cir.commands.searching`. Imported when it is run, so that `--help` is quick."""
+    from cir.commands.searching import search as run
+
+    return run(options)
+
+
+def index(options: argparse.Namespace) -> int:
+    """See `cir.commands.indexing`."""
+    from cir.commands.indexing import index as run
+
+    return run(options)
+
+
+def models_list(options: argparse.Namespace) -> int:
+    """See `cir.commands.models`."""
+    from cir.commands.models import models_list as run
+
+    return run(options)
+
+
+def models_pull(options: argparse.Namespace) -> int:
+    """See `cir.commands.models`."""
+    from cir.commands.models import models_pull as run
+
+    return run(options)
+
+
+def evaluate_world(options: argparse.Namespace) -> int:
+    """See `cir.commands.evaluating`."""
+    from cir.commands.evaluating import evaluate_world as run
+
+    return run(options)
+
+
+def train(options: argparse.Namespace) -> int:
+    """See `cir.commands.training`."""
+    from cir.commands.training import train as run
+
+    return run(options)
+
+
+def world_benchmark(options: argparse.Namespace) -> int:
+    """See `cir.commands.drawing`."""
+    from cir.commands.drawing import world_benchmark as run
+
+    return run(options)
+
+
+def world_gallery(options: argparse.Namespace) -> int:
+    """See `cir.commands.drawing`."""
+    from cir.commands.drawing import world_gallery as run
+
+    return run(options)

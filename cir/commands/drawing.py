@@ -1,0 +1,47 @@
+"""`python -m cir world`: the benchmark and the sample gallery."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cir.application import ROOT, SAMPLE_GALLERY, build_models
+from cir.evaluation.benchmark import draw_benchmark, write_benchmark
+from cir.evaluation.sample import draw_sample
+from cir.gallery import index_folder, pack_gallery
+
+BENCHMARKS = {"world": (1000, 5000, 2026), "world-validation": (120, 1500, 11)}  # queries, gallery, seed
+
+
+def world_benchmark(options: argparse.Namespace) -> int:
+    """Draw both splits into assets/benchmark. The same seeds draw the same."""
+    for name, (queries, gallery, seed) in BENCHMARKS.items():
+        write_benchmark(draw_benchmark(queries=queries, gallery=gallery, seed=seed), name)
+        sys.stdout.write(f"{name}: {queries} queries over {gallery} scenes\n")
+    return 0
+
+
+def world_gallery(options: argparse.Namespace) -> int:
+    """Draw the sample gallery, index it with the embedded models, and pack it for shipping."""
+    images = SAMPLE_GALLERY / "images"
+    if not images.exists():
+        for done in draw_sample(SAMPLE_GALLERY):
+            sys.stderr.write(f"\rdrawn: {done}")
+    models = build_models("embedded")
+    for progress in index_folder(
+        images,
+        name=SAMPLE_GALLERY.name,
+        image_encoder=models.clip,
+        text_encoder=models.clip,
+        captioner=models.captioner,
+        captions_per_image=5,
+        cache_root=SAMPLE_GALLERY.parent,
+        thumbnails=False,
+    ):
+        sys.stderr.write(f"\r{progress.stage}: {progress.done} of {progress.total}   ")
+        sys.stderr.flush()
+    pack_gallery(SAMPLE_GALLERY)
+    size = sum(f.stat().st_size for f in Path(SAMPLE_GALLERY).rglob("*") if f.is_file())
+    sys.stdout.write(f"\n{SAMPLE_GALLERY.relative_to(ROOT)}: {size / 1e6:.1f} MB\n")
+    return 0

