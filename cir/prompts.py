@@ -191,7 +191,7 @@ _ADDRESS = re.compile(
 _REFUSAL = re.compile(
     r"^(?:i['’]?m sorry|sorry|i can(?:no|['’])t|i am (?:sorry|unable)|as an ai|i do(?: no|n['’])t)\b", re.I
 )
-_NOTHING = re.compile(r"^(?:(?:none|nothing|n/?a|empty)\b[^a-z]*$|no\b|not\b|without\b)", re.IGNORECASE)
+_NOTHING = re.compile(r"^(?:(?:none|nothing|n/?a|no|not|without)\b|empty$)", re.IGNORECASE)
 _QUOTES = "\"'`*_“”‘’«» \t"
 
 

@@ -163,7 +163,7 @@ def test_fault_11_an_order_to_the_model_can_only_become_a_caption() -> None:
         ("Objects most likely added: a hat; a dog", ["a hat", "a dog"]),
         ('"a hat", "A hat"', ["a hat"]),
         ("1. a hat", ["a hat"]),
-        ("a, b2, cup, dog, egg, fig, gap, hat", ["b2", "cup", "dog", "egg", "fig"]),
+        ("a, bee, cup, dog, egg, fig, gap, hat", ["bee", "cup", "dog", "egg", "fig"]),
         ("none", []),
         ("None.", []),
         ("nothing is added", []),

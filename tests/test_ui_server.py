@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import httpx
 import pytest
 from ui_doubles import ToyGallery, ToyRetriever
 
+import app
+from cir.errors import BadQuery
 from cir.types import Weights
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
@@ -211,3 +214,30 @@ def test_fault_47_a_forged_click_chooses_by_the_servers_list_alone(served):
     value = {"image": {"path": "/etc/passwd"}}
     with_path = forge_click(served, {"index": 0, "value": value, "selected": True}, "forger-2")
     assert with_path["success"] is False or "not on the page any more" in json.dumps(with_path)
+
+
+def test_the_page_listens_on_this_machine_alone_unless_a_password_is_given():
+    assert app.read_address(app.read_options([])) == ("127.0.0.1", None, ["127.0.0.1", "localhost"])
+    for exposed in (
+        ["--listen"],
+        ["--host", "0.0.0.0"],
+        ["--listen", "--auth", "user"],
+        ["--auth", ":secret"],
+    ):
+        with pytest.raises(BadQuery) as caught:
+            app.read_address(app.read_options(exposed))
+        assert "--auth USER:PASSWORD" in caught.value.remedy
+    listening = app.read_address(app.read_options(["--listen", "--auth", "ann:s:x"]))
+    assert listening == ("0.0.0.0", ("ann", "s:x"), ["*"])
+
+
+def test_an_error_for_people_at_the_start_is_one_line_and_an_exit_status(capsys):
+    assert app.main(["--listen"]) == 2
+    assert capsys.readouterr().err == (
+        "Without a password the page is not served at 0.0.0.0. Add --auth USER:PASSWORD.\n"
+    )
+
+
+def test_without_more_wishes_nothing_leaves_the_machine():
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert os.environ["HF_HUB_OFFLINE"] == "1"

@@ -37,6 +37,7 @@ __all__ = [
     "sentence_encoder_folder",
 ]
 
+WITHOUT = "none"  # as the name of a language model: do without one
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "models"
 Built = TypeVar("Built")
 Progress = Callable[[str, int, int], None]  # what is being fetched, bytes done, bytes in all (0: not known)
@@ -168,11 +169,16 @@ class Models:
         """
         from cir.models.llama import LlamaWorker
 
+        if self.llm == WITHOUT:
+            self.missing["language model"] = (
+                "The language model is switched off, so edited descriptions (alpha) and added objects are left out."
+            )
+            return None
         own = self.llm.lower().endswith(".gguf")
         if not own and self.llm not in LANGUAGE_MODELS:
             raise BadQuery(
                 f"There is no language model called {self.llm!r}.",
-                f"Choose one of {', '.join(LANGUAGE_MODELS)}, or give a path to a .gguf file.",
+                f"Choose one of {', '.join(LANGUAGE_MODELS)}, give a path to a .gguf file, or say {WITHOUT}.",
             )
         part = None if own else LANGUAGE_MODELS[self.llm]
         known = part.fetched.sha256 if part and isinstance(part.fetched, ModelFile) else None

@@ -26,7 +26,8 @@ window.recompose = (() => {
   }
 
   function showAnswer() {
-    if (isPhone()) document.querySelector("#answer")?.scrollIntoView({ behavior: calm(), block: "start" });
+    const answer = document.querySelector("#answer");
+    if (answer && (isPhone() || answer.getBoundingClientRect().top < 0)) answer.scrollIntoView({ behavior: calm(), block: "start" });
   }
 
   function askAgain() {

@@ -16,10 +16,17 @@ def _noun_pattern() -> tuple[re.Pattern[str], Mapping[str, str]]:
     return re.compile(rf"\b(?:{longest_first})\b"), words
 
 
+@lru_cache(maxsize=1)
+def _place_pattern() -> re.Pattern[str]:
+    phrases = sorted((p for group in BACKGROUNDS.values() for p in group), key=len, reverse=True)
+    return re.compile("|".join(re.escape(phrase) for phrase in phrases))
+
+
 def nouns_in(text: str) -> set[str]:
-    """Canonical nouns that a text names, by any of their names."""
+    """Canonical nouns that a text names, by any of their names. "Among the trees" is a place, not trees."""
     pattern, words = _noun_pattern()
-    return {words[found] for found in pattern.findall(text.lower())}
+    said = _place_pattern().sub(" ", text.lower())
+    return {words[found] for found in pattern.findall(said)}
 
 
 def background_in(text: str) -> str | None:

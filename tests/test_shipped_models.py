@@ -1,0 +1,122 @@
+"""The models that ship, for real: a broken splice or a wrong preprocessing would show here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cir.application import SAMPLE_GALLERY, build_composers, build_models, open_for
+from cir.evaluation.benchmark import read_benchmark
+from cir.evaluation.world import compose_whole
+from cir.images import read_image
+from cir.retriever import Retriever
+from cir.types import Query, Weights
+from cir.world.reading import nouns_in
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def models():
+    found = build_models("embedded", llm="none")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def retriever(models) -> Retriever:
+    return Retriever(open_for(models), build_composers(models))
+
+
+@pytest.fixture(scope="module")
+def sample_queries() -> list[dict[str, str]]:
+    return json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:60]
+
+
+def test_shipped_weights_stay_below_60_megabytes() -> None:
+    size = sum(f.stat().st_size for f in (ROOT / "assets" / "models").rglob("*.safetensors"))
+    assert size < 60e6
+
+
+def test_the_sample_gallery_opens_with_features_and_five_captions_for_each_picture(retriever: Retriever) -> None:
+    gallery = retriever.gallery
+    assert 1500 <= len(gallery.image_ids) <= 2000
+    assert gallery.captioned.all()
+    np.testing.assert_allclose(np.linalg.norm(gallery.image_features, axis=1), 1.0, atol=1e-4)
+    assert all(len(gallery.captions(i)) == 5 for i in gallery.image_ids[::100])
+
+
+def test_shipped_features_are_those_of_the_shipped_model(retriever: Retriever, models) -> None:
+    gallery = retriever.gallery
+    chosen = gallery.image_ids[::300]
+    raw = models.clip.encode_images([read_image(gallery.image_path(i)) for i in chosen])
+    fresh = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    stored = gallery.image_features[[gallery.find(i) for i in chosen]]
+    assert (fresh * stored).sum(axis=1).min() > 0.999
+
+
+def test_shipped_captions_name_what_is_in_the_pictures(retriever: Retriever) -> None:
+    rows = [json.loads(line) for line in (SAMPLE_GALLERY / "scenes.jsonl").read_text(encoding="utf-8").splitlines()]
+    shown = {row["file"]: {g["noun"] for g in row["groups"]} for row in rows}
+    gallery = retriever.gallery
+    right = named = 0
+    for image_id in gallery.image_ids[::9]:
+        truth, found = shown[gallery.label(image_id)], nouns_in(gallery.captions(image_id)[0])
+        right, named = right + len(truth & found), named + len(found)
+    assert right / named > 0.8
+
+
+def ranks_of(retriever: Retriever, rows: list[dict[str, str]], method: str, weights: Weights) -> list[int]:
+    gallery = retriever.gallery
+    by_label = {gallery.label(i): i for i in gallery.image_ids}
+    ranks = []
+    for row in rows:
+        reference = by_label[row["reference"]]
+        query = Query(read_image(gallery.image_path(reference)), row["text"])
+        composed = compose_whole(retriever.composers[method], query)
+        ranks.append(retriever.rank_of(composed, weights, by_label[row["target"]], exclude=[reference]))
+    return ranks
+
+
+def test_composition_beats_image_alone_and_text_alone_by_far(retriever: Retriever, sample_queries) -> None:
+    found = {}
+    for method in ("Pic2Word", "Image-only", "Text-only"):
+        ranks = ranks_of(retriever, sample_queries, method, Weights())
+        found[method] = float(np.mean([rank <= 10 for rank in ranks]))
+    assert found["Pic2Word"] > 0.7
+    assert found["Pic2Word"] > found["Image-only"] + 0.15
+    assert found["Pic2Word"] > found["Text-only"] + 0.3
+
+
+def test_without_a_language_model_cvsi_says_so_and_still_finds(retriever: Retriever, sample_queries) -> None:
+    gallery = retriever.gallery
+    by_label = {gallery.label(i): i for i in gallery.image_ids}
+    row = sample_queries[0]
+    query = Query(read_image(gallery.image_path(by_label[row["reference"]])), row["text"])
+    composed = compose_whole(retriever.composers["CVSI"], query)
+    assert any("language model" in note for note in composed.notes)
+    ranks = ranks_of(retriever, sample_queries[:30], "CVSI", Weights(0.6, 0.4, 0.2))
+    assert np.mean([rank <= 10 for rank in ranks]) > 0.6
+
+
+def test_a_typed_dollar_sign_is_not_the_image(models) -> None:
+    words = models.phi().map_features(np.ones((1, models.clip.dim), np.float32))
+    one, other = (models.clip.encode_spliced("a photo of", words, f"that costs {price}") for price in ("$5", "5"))
+    assert np.isfinite(one).all()
+    assert float((one * other).sum()) > 0.8
+
+
+def test_the_benchmark_has_one_answer_for_each_query_and_nothing_that_training_drew() -> None:
+    benchmark = read_benchmark("world")
+    assert len(benchmark.queries) == 1000
+    assert len(benchmark.scenes) == 5000
+    keys = [scene.key for scene in benchmark.scenes.values()]
+    assert len(set(keys)) == len(keys)
+    assert all(scene.is_held_out for scene in benchmark.scenes.values())
+    assert all(q.reference_id != q.target_ids[0] for q in benchmark.queries)
+    assert {q.kind for q in benchmark.queries} == {
+        "replace", "add", "remove", "count", "colour", "size", "background", "time", "compound",
+    }  # fmt: skip
