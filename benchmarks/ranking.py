@@ -74,7 +74,12 @@ def main() -> None:
     options.add_argument("--repeats", type=int, default=9)
     chosen = options.parse_args()
     for images in chosen.images:
-        row = {"images": images, "dim": chosen.dim, "machine": platform.machine(), **measure(images, chosen.dim, chosen.repeats)}
+        row = {
+            "images": images,
+            "dim": chosen.dim,
+            "machine": platform.machine(),
+            **measure(images, chosen.dim, chosen.repeats),
+        }
         sys.stdout.write(json.dumps(row) + "\n")
 
 

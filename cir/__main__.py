@@ -19,7 +19,9 @@ from cir.errors import CirError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m cir", description="Search your pictures with a picture and a sentence.")
+    top = argparse.ArgumentParser(
+        prog="python -m cir", description="Search your pictures with a picture and a sentence."
+    )
     commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_search(commands_)
     _add_index(commands_)
@@ -30,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(group, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+def _command(
+    group, name: str, run: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
     sub = group.add_parser(name, help=text, description=text)
     sub.set_defaults(run=run)
     return sub
@@ -38,7 +42,9 @@ def _command(group, name: str, run: Callable[[argparse.Namespace], int], text: s
 
 def _add_models_option(sub: argparse.ArgumentParser) -> None:
     default = os.environ.get("CIR_MODELS", "embedded")
-    sub.add_argument("--models", default=default, help=f"model set: embedded, base, large or giga (default: {default})")
+    sub.add_argument(
+        "--models", default=default, help=f"model set: embedded, base, large or giga (default: {default})"
+    )
     sub.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
 
 
@@ -46,26 +52,38 @@ def _add_search(group) -> None:
     sub = _command(group, "search", commands.search, "Search a gallery with a reference image and an edit.")
     sub.add_argument("--image", type=Path, help="the reference image")
     sub.add_argument("--text", default="", help="the edit")
-    sub.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from (default: the sample)")
+    sub.add_argument(
+        "--gallery", help="a gallery's name, or the folder that it was indexed from (default: the sample)"
+    )
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
     for name in ("alpha", "beta", "gamma"):
         sub.add_argument(f"--{name}", type=float, help=f"weight {name}, from 0 to 1")
     sub.add_argument("--top-k", type=int, default=10, help="how many results (default: 10)")
-    sub.add_argument("--captions", type=int, default=2, help="captions of the reference, N (default: 2; paper: 15)")
-    sub.add_argument("--released-code", action="store_true", help="one joint call and dot products, as the released code")
+    sub.add_argument(
+        "--captions", type=int, default=2, help="captions of the reference, N (default: 2; paper: 15)"
+    )
+    sub.add_argument(
+        "--released-code", action="store_true", help="one joint call and dot products, as the released code"
+    )
     _add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--explain", action="store_true", help="add every term of every score (with --json)")
 
 
 def _add_index(group) -> None:
-    sub = _command(group, "index", commands.index, "Index a folder of pictures, or bring its gallery up to date.")
+    sub = _command(
+        group, "index", commands.index, "Index a folder of pictures, or bring its gallery up to date."
+    )
     sub.add_argument("folder", type=Path)
     sub.add_argument("--name", help="the gallery's name (default: the folder's)")
-    sub.add_argument("--captions-per-image", type=int, default=5, help="captions of each picture (default: 5)")
+    sub.add_argument(
+        "--captions-per-image", type=int, default=5, help="captions of each picture (default: 5)"
+    )
     sub.add_argument("--no-captions", action="store_true", help="image features only")
     sub.add_argument("--batch-size", type=int, default=32)
-    sub.add_argument("--confirm-purge", action="store_true", help="forget vanished files even when they are most")
+    sub.add_argument(
+        "--confirm-purge", action="store_true", help="forget vanished files even when they are most"
+    )
     sub.add_argument("--rehash", action="store_true", help="read every file again")
     _add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -74,25 +92,40 @@ def _add_index(group) -> None:
 def _add_models(group) -> None:
     sub = _command(group, "models", lambda _: 0, "List or fetch models.")
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = _command(actions, "list", commands.models_list, "Every model of every set: size, licence, whether it is here.")
+    listing = _command(
+        actions, "list", commands.models_list, "Every model of every set: size, licence, whether it is here."
+    )
     listing.add_argument("--json", action="store_true")
     pull = _command(actions, "pull", commands.models_pull, "Fetch what a set needs.")
     pull.add_argument("name", nargs="?", default="embedded")
     pull.add_argument("--llm", help="another language model")
-    pull.add_argument("--accept-noncommercial", action="store_true", help="also fetch weights for non-commercial use")
+    pull.add_argument(
+        "--accept-noncommercial", action="store_true", help="also fetch weights for non-commercial use"
+    )
     pull.add_argument("--best-effort", action="store_true", help="say what could not be fetched, and succeed")
 
 
 def _add_evaluate(group) -> None:
     sub = _command(group, "evaluate", lambda _: 0, "Measure methods on a benchmark.")
     datasets = sub.add_subparsers(dest="dataset", required=True, metavar="DATASET")
-    world = _command(datasets, "world", commands.evaluate_world, "The embedded models and every method on the world benchmark.")
+    world = _command(
+        datasets,
+        "world",
+        commands.evaluate_world,
+        "The embedded models and every method on the world benchmark.",
+    )
     _add_models_option(world)
     world.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
-    world.add_argument("--gallery-captions", type=int, default=3, help="captions of each gallery image (default: 3)")
+    world.add_argument(
+        "--gallery-captions", type=int, default=3, help="captions of each gallery image (default: 3)"
+    )
     world.add_argument("--limit", type=int, help="only the first queries")
-    world.add_argument("--fresh", action="store_true", help="ask the language model again instead of reading its answers")
-    world.add_argument("--tune", action="store_true", help="find CVSI's weights on the validation split first")
+    world.add_argument(
+        "--fresh", action="store_true", help="ask the language model again instead of reading its answers"
+    )
+    world.add_argument(
+        "--tune", action="store_true", help="find CVSI's weights on the validation split first"
+    )
     world.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -103,7 +136,9 @@ def _add_train(group) -> None:
     sub.add_argument("--ranks", type=int, default=1, help="processes that share the work")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints and logs go")
-    sub.add_argument("--trunk-weights", type=Path, help="ImageNet weights for the first stage (default: fetched)")
+    sub.add_argument(
+        "--trunk-weights", type=Path, help="ImageNet weights for the first stage (default: fetched)"
+    )
     sub.add_argument("--recipe", choices=("pic2word", "lincir"), default="pic2word")
     sub.add_argument("--words", type=int, default=1, help="pseudo-words for one image")
 

@@ -54,7 +54,9 @@ class QueryTerms:
     gram: Floats
 
 
-def gallery_terms(image_features: Floats, caption_features: Floats, captioned: NDArray[np.bool_]) -> GalleryTerms:
+def gallery_terms(
+    image_features: Floats, caption_features: Floats, captioned: NDArray[np.bool_]
+) -> GalleryTerms:
     """Norms and cross terms of a gallery: (K, D) t_v, (K, D) t_c, (K,) which have captions."""
     return GalleryTerms(
         np.einsum("kd,kd->k", image_features, image_features),

@@ -63,7 +63,9 @@ class Retriever:
             BadQuery: no such method.
         """
         if method not in self.composers:
-            raise BadQuery(f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}.")
+            raise BadQuery(
+                f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
+            )
         return self.composers[method].compose(query)
 
     def rank(
@@ -88,10 +90,13 @@ class Retriever:
             BadQuery: `top_k` out of its range, an unknown id, or an empty gallery.
         """
         if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_RESULTS:
-            raise BadQuery(f"The number of results is {top_k!r}.", f"Give a whole number from 1 to {MAX_RESULTS}.")
+            raise BadQuery(
+                f"The number of results is {top_k!r}.", f"Give a whole number from 1 to {MAX_RESULTS}."
+            )
         if not self.gallery.image_ids:
             raise BadQuery(
-                f"The gallery {self.gallery.name} has no pictures.", "Index a folder: python -m cir index PHOTOS"
+                f"The gallery {self.gallery.name} has no pictures.",
+                "Index a folder: python -m cir index PHOTOS",
             )
         numbers, gamma = part_weights(composed, weights)
         excluded = np.array([self.gallery.find(image_id) for image_id in exclude], dtype=np.int64)
@@ -179,7 +184,7 @@ def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, f
     """
     if not composed.weighted:
         return {name: 1.0 / len(composed.parts) for name in composed.parts}, 0.0
-    wanted = dict(zip(PARTS, weights.parts, strict=True))
+    wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
     there = {name: wanted.get(name, 0.0) for name in composed.parts}
     total = sum(there.values())
     if total <= 1e-9:
@@ -191,7 +196,7 @@ def weight_note(composed: ComposedQuery, weights: Weights) -> str:
     """A sentence when the weights that were chosen cannot count as they are; "" otherwise."""
     if not composed.weighted:
         return ""
-    wanted = dict(zip(PARTS, weights.parts, strict=True))
+    wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
     if sum(wanted.get(name, 0.0) for name in composed.parts) <= 1e-9:
         names = " and ".join(name.replace("_", " ") for name in composed.parts)
         return f"All weight lies on parts that this query does not have, so it is ranked by its {names}."

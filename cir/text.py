@@ -8,7 +8,18 @@ from cir.errors import BadQuery
 
 MAX_CHARACTERS = 500
 # Chat markup of the usual language models: broken up, so that no part of a typed text can change its role.
-_MARKUP = ("<|", "|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>")
+_MARKUP = (
+    "<|",
+    "|>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "[INST]",
+    "[/INST]",
+    "<<SYS>>",
+    "<</SYS>>",
+    "<s>",
+    "</s>",
+)
 
 
 def clean_text(text: object) -> tuple[str, list[str]]:
@@ -29,11 +40,15 @@ def clean_text(text: object) -> tuple[str, list[str]]:
     if text is None:
         return "", []
     if not isinstance(text, str):
-        raise BadQuery(f"The edit has to be text, not {type(text).__name__}.", 'Send a string, like "in the snow".')
+        raise BadQuery(
+            f"The edit has to be text, not {type(text).__name__}.", 'Send a string, like "in the snow".'
+        )
     notes = []
     # NFKC can lengthen a text up to eighteen-fold: cut first, generously, then again after.
     normal = unicodedata.normalize("NFKC", text[: 8 * MAX_CHARACTERS])
-    kept = "".join(" " if c.isspace() else c for c in normal if c.isspace() or unicodedata.category(c)[0] != "C")
+    kept = "".join(
+        " " if c.isspace() else c for c in normal if c.isspace() or unicodedata.category(c)[0] != "C"
+    )
     for mark in _MARKUP:
         kept = kept.replace(mark, " ")
     clean = " ".join(kept.split())

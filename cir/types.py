@@ -18,9 +18,9 @@ from cir.errors import BadQuery
 
 Features = NDArray[np.float32]
 
-MODIFIED_CAPTIONS = "modified_captions"  # q_m
-FINE_GRAINED = "fine_grained"  # q_f
-REFERENCE_IMAGE = "reference_image"  # q_v
+MODIFIED_CAPTIONS: str = "modified_captions"  # q_m
+FINE_GRAINED: str = "fine_grained"  # q_f
+REFERENCE_IMAGE: str = "reference_image"  # q_v
 PARTS = (MODIFIED_CAPTIONS, FINE_GRAINED, REFERENCE_IMAGE)  # the order of every Gram matrix and term table
 
 
@@ -36,7 +36,9 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.reference_image is None and not self.modification_text:
-            raise BadQuery("There is nothing to search for.", "Choose a reference image, or type an edit, or both.")
+            raise BadQuery(
+                "There is nothing to search for.", "Choose a reference image, or type an edit, or both."
+            )
 
 
 @dataclass(frozen=True, slots=True)

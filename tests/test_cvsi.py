@@ -11,7 +11,16 @@ from cir.errors import BadQuery, LanguageModelFailed
 from cir.retriever import Retriever, part_weights, weight_note
 from cir.text import clean_text
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
-from tests.fakes import ToyCaptioner, ToyClip, ToyLanguageModel, ToyPhi, draw, toy_cvsi, toy_gallery, toy_retriever
+from tests.fakes import (
+    ToyCaptioner,
+    ToyClip,
+    ToyLanguageModel,
+    ToyPhi,
+    draw,
+    toy_cvsi,
+    toy_gallery,
+    toy_retriever,
+)
 
 EDIT = Query(draw("red", "square"), "make it blue")
 
@@ -93,7 +102,7 @@ def test_fault_74_without_models_the_notes_say_what_is_missing_and_search_goes_o
     assert set(composed.parts) == {REFERENCE_IMAGE, FINE_GRAINED}
 
 
-@pytest.mark.parametrize("junk", ["", "\n\n", "<|im_start|>", "```{\"a\": 1", "http://x.y/z", "x" * 10_000])
+@pytest.mark.parametrize("junk", ["", "\n\n", "<|im_start|>", '```{"a": 1', "http://x.y/z", "x" * 10_000])
 def test_fault_77_junk_is_asked_again_once_and_then_named_in_a_note(junk: str) -> None:
     model = ToyLanguageModel(["none", junk, junk])
     composed = last(toy_cvsi(model, ToyCaptioner(), captions=1).compose(EDIT))
@@ -131,7 +140,11 @@ def test_ranking_again_asks_no_model() -> None:
     retriever = Retriever(toy_gallery(), {"CVSI": cvsi})
     composed = last(retriever.compose(EDIT, "CVSI"))
     before = (clip.calls, len(model.prompts), captioner.calls)
-    orders = {tuple(r.image_id for r in retriever.rank(composed, Weights(a, 1 - a, g))) for a in (0.0, 0.5, 1.0) for g in (0.0, 0.9)}
+    orders = {
+        tuple(r.image_id for r in retriever.rank(composed, Weights(a, 1 - a, g)))
+        for a in (0.0, 0.5, 1.0)
+        for g in (0.0, 0.9)
+    }
     assert (clip.calls, len(model.prompts), captioner.calls) == before
     assert len(orders) > 1
 

@@ -19,7 +19,9 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def a_gallery(seed: int, images: int = 300, dim: int = 32) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     image = unit(rng.normal(size=(images, dim)) + 0.6).astype(np.float32)
-    captions = (unit(rng.normal(size=(images, dim)) - 0.3) * rng.uniform(0.5, 1.0, (images, 1))).astype(np.float32)
+    captions = (unit(rng.normal(size=(images, dim)) - 0.3) * rng.uniform(0.5, 1.0, (images, 1))).astype(
+        np.float32
+    )
     captioned = rng.random(images) < 0.8
     captions[~captioned] = 0.0
     return image, captions, captioned
@@ -41,8 +43,14 @@ CORNERS = st.sampled_from([(0.6, 0.4), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.2,
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 500), shares=st.one_of(SHARES, CORNERS), gamma=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])))
-def test_the_top_50_is_that_of_equation_10_in_float64(seed: int, shares: tuple[float, float], gamma: float) -> None:
+@given(
+    seed=st.integers(0, 500),
+    shares=st.one_of(SHARES, CORNERS),
+    gamma=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])),
+)
+def test_the_top_50_is_that_of_equation_10_in_float64(
+    seed: int, shares: tuple[float, float], gamma: float
+) -> None:
     image, captions, captioned = a_gallery(seed % 7)
     rng = np.random.default_rng(seed)
     parts = {name: unit(rng.normal(size=32) + 0.3).astype(np.float32) for name in PARTS}
@@ -77,11 +85,19 @@ def test_without_cosine_the_score_is_the_dot_product_of_the_released_code() -> N
     rng = np.random.default_rng(2)
     parts = {name: unit(rng.normal(size=32)).astype(np.float32) for name in PARTS}
     weights = np.array([0.6, 0.4, 0.0])
-    scores = fuse_scores(query_terms(parts, image, captions), gallery_terms(image, captions, captioned), weights, 0.2, cosine=False)
+    scores = fuse_scores(
+        query_terms(parts, image, captions),
+        gallery_terms(image, captions, captioned),
+        weights,
+        0.2,
+        cosine=False,
+    )
     q = 0.6 * parts[PARTS[0]] + 0.4 * parts[PARTS[1]]
     g = np.where(captioned, 0.2, 0.0)[:, None]
     np.testing.assert_allclose(scores, (g * captions + (1 - g) * image) @ q, atol=1e-6)
-    cosine = fuse_scores(query_terms(parts, image, captions), gallery_terms(image, captions, captioned), weights, 0.2)
+    cosine = fuse_scores(
+        query_terms(parts, image, captions), gallery_terms(image, captions, captioned), weights, 0.2
+    )
     assert np.argsort(-scores)[:20].tolist() != np.argsort(-cosine)[:20].tolist()
 
 

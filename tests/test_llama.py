@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -236,7 +235,8 @@ def test_fault_10_only_the_templates_own_markup_may_become_special_tokens(text: 
 def test_a_prompt_is_laid_out_in_turns_and_ends_where_the_answer_begins() -> None:
     prompt = wire(Prompt("Do it.", [("one", "1")], "two"))
     assert "".join(part for part, _ in render(CHATML, prompt)) == (
-        "<|im_start|>system\nDo it.<|im_end|>\n<|im_start|>user\none<|im_end|>\n<|im_start|>assistant\n1<|im_end|>\n"
+        "<|im_start|>system\nDo it.<|im_end|>\n"
+        "<|im_start|>user\none<|im_end|>\n<|im_start|>assistant\n1<|im_end|>\n"
         "<|im_start|>user\ntwo<|im_end|>\n<|im_start|>assistant\n"
     )
     gemma = "".join(part for part, _ in render(CHAT_TEMPLATES[1], prompt))
@@ -286,16 +286,20 @@ def test_a_folder_that_cannot_be_written_costs_only_the_next_start(
     assert "not kept" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def real() -> Iterator[Path]:
-    """The smallest real model that is here."""
-    for key in ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"):
+def find_model(*keys: str) -> Path:
+    """The first of these language models that is here; without any, the test is skipped."""
+    for key in keys:
         spec = LANGUAGE_MODELS[key].fetched
         path = locate(spec) if spec else None
         if path is not None:
-            yield path
-            return
+            return path
     pytest.skip("no language model is here: python -m cir models pull embedded")
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    """The smallest real model that is here."""
+    return find_model("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
 
 
 @pytest.mark.slow
@@ -314,22 +318,19 @@ def test_fault_10_with_a_real_tokenizer_typed_markup_is_never_a_control_token(re
 
 
 @pytest.mark.slow
-def test_a_real_model_edits_a_caption_and_two_kinds_of_prompts_do_not_evict_each_other(
-    real: Path, tmp_path: Path
-) -> None:
-    options = {"deadline_seconds": 300.0, "start_seconds": 600.0, "cache_folder": tmp_path / "prefixes"}
-    with LlamaWorker(real, threads=2, **options) as model:
-        modify, add = (
-            cvsi_modified_caption("a red car", "make it blue"),
-            cvsi_added_objects("a red car", "add a dog"),
-        )
-        assert "blue" in model.complete(modify, max_tokens=24)
-        assert "dog" in model.complete(add, max_tokens=24)
+def test_the_real_model_edits_and_two_kinds_of_prompts_do_not_evict_each_other(tmp_path: Path) -> None:
+    path, prefixes = find_model("qwen2.5-coder-1.5b"), tmp_path / "prefixes"
+    modify, add = cvsi_modified_caption("a red car", "make it blue"), cvsi_added_objects("a car", "add a dog")
+    with LlamaWorker(path, deadline_seconds=300.0, start_seconds=600.0, cache_folder=prefixes) as model:
+        answers = [model.complete(prompt, max_tokens=24) for prompt in (modify, add)]
+        assert answers == ["a blue car", "a dog"]
         model.complete(cvsi_modified_caption("a cat on a chair", "two cats"), max_tokens=24)
         assert model.last_timings["evaluated"] < 40
         with pytest.raises(LanguageModelFailed, match="Shorten the edit"):
             model.complete("word " * 3000, max_tokens=8)
-    assert len(list((tmp_path / "prefixes").glob("*.prefix"))) == 2
+    with LlamaWorker(path, deadline_seconds=300.0, start_seconds=600.0, cache_folder=prefixes) as model:
+        assert [model.complete(prompt, max_tokens=24) for prompt in (modify, add)] == answers
+        assert model.last_timings["evaluated"] < 40
 
 
 @pytest.mark.slow

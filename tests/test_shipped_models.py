@@ -41,7 +41,9 @@ def test_shipped_weights_stay_below_60_megabytes() -> None:
     assert size < 60e6
 
 
-def test_the_sample_gallery_opens_with_features_and_five_captions_for_each_picture(retriever: Retriever) -> None:
+def test_the_sample_gallery_opens_with_features_and_five_captions_for_each_picture(
+    retriever: Retriever,
+) -> None:
     gallery = retriever.gallery
     assert 1500 <= len(gallery.image_ids) <= 2000
     assert gallery.captioned.all()
@@ -59,7 +61,10 @@ def test_shipped_features_are_those_of_the_shipped_model(retriever: Retriever, m
 
 
 def test_shipped_captions_name_what_is_in_the_pictures(retriever: Retriever) -> None:
-    rows = [json.loads(line) for line in (SAMPLE_GALLERY / "scenes.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (SAMPLE_GALLERY / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     shown = {row["file"]: {g["noun"] for g in row["groups"]} for row in rows}
     gallery = retriever.gallery
     right = named = 0
@@ -104,7 +109,9 @@ def test_without_a_language_model_cvsi_says_so_and_still_finds(retriever: Retrie
 
 def test_a_typed_dollar_sign_is_not_the_image(models) -> None:
     words = models.phi().map_features(np.ones((1, models.clip.dim), np.float32))
-    one, other = (models.clip.encode_spliced("a photo of", words, f"that costs {price}") for price in ("$5", "5"))
+    one, other = (
+        models.clip.encode_spliced("a photo of", words, f"that costs {price}") for price in ("$5", "5")
+    )
     assert np.isfinite(one).all()
     assert float((one * other).sum()) > 0.8
 

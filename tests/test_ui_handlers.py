@@ -287,15 +287,16 @@ def test_a_method_is_known_by_its_name_whatever_its_case():
             read_method(("CVSI", "LinCIR"), unknown)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=80, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.sampled_from(["alpha", "beta"]))
-def test_the_weight_that_is_moved_stays_and_the_other_gives_way(alpha, beta, gamma, moved):
-    weights = read_weights(alpha, beta, gamma, moved=moved)
-    assert getattr(weights, moved) == {"alpha": alpha, "beta": beta}[moved]
+def test_the_weight_that_is_moved_stays_and_the_other_gives_way(share, rest, to, moved):
+    before = Weights(share, (1.0 - share) * rest, 0.2)
+    sent = {"alpha": before.alpha, "beta": before.beta, moved: to}
+    weights = read_weights(**sent, gamma=0.2, before=before)
+    other = "beta" if moved == "alpha" else "alpha"
+    assert getattr(weights, moved) == to
     assert weights.alpha + weights.beta <= 1 + 1e-6
-    assert weights.alpha <= alpha
-    assert weights.beta <= beta
-    assert weights.gamma == gamma
+    assert getattr(weights, other) == pytest.approx(min(sent[other], 1.0 - to))
 
 
 @hypothesis_settings(max_examples=60, deadline=None)

@@ -45,7 +45,9 @@ def test_a_full_caption_says_counts_colours_and_sizes() -> None:
     assert describe_scene(scene) == "two small red dogs and an umbrella in the snow at night"
 
 
-@pytest.mark.parametrize(("phrase", "expected"), [("owl", "an owl"), ("dog", "a dog"), ("ice cream", "an ice cream")])
+@pytest.mark.parametrize(
+    ("phrase", "expected"), [("owl", "an owl"), ("dog", "a dog"), ("ice cream", "an ice cream")]
+)
 def test_articles(phrase: str, expected: str) -> None:
     assert with_article(phrase) == expected
 

@@ -29,11 +29,15 @@ def evaluate_world(options: argparse.Namespace) -> int:
     encoders = world.Encoders(clip, clip, models.captioner, gallery_cache() / "benchmark")
     weights = _tuned(options, models, encoders) if options.tune else next(iter(presets(models).values()))
     benchmark = read_benchmark("world")
-    gallery = world.benchmark_gallery("world", benchmark, encoders, per_image=options.gallery_captions, say=_say)
+    gallery = world.benchmark_gallery(
+        "world", benchmark, encoders, per_image=options.gallery_captions, say=_say
+    )
     retriever = Retriever(gallery, _composers(options, models, "world"))
     methods = world.method_reports(benchmark, retriever, {"CVSI": weights}, _say, limit=options.limit)
     queries = benchmark.queries[: options.limit]
-    methods["Oracle caption"] = world.by_kind(queries, world.oracle_caption_ranks(benchmark, queries, gallery, clip))
+    methods["Oracle caption"] = world.by_kind(
+        queries, world.oracle_caption_ranks(benchmark, queries, gallery, clip)
+    )
     report = {
         **world.noun_accuracy(encoders),
         "text_to_image": world.text_to_image(encoders),
@@ -75,7 +79,9 @@ def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[s
 
 def _tuned(options: argparse.Namespace, models: Models, encoders: world.Encoders) -> Weights:
     validation = read_benchmark("world-validation")
-    gallery = world.benchmark_gallery("world-validation", validation, encoders, per_image=options.gallery_captions, say=_say)
+    gallery = world.benchmark_gallery(
+        "world-validation", validation, encoders, per_image=options.gallery_captions, say=_say
+    )
     composers = _composers(options, models, "world-validation")
     retriever = Retriever(gallery, composers)
     composed = world.compose_all(validation, validation.queries, composers["CVSI"], _say)
@@ -96,6 +102,10 @@ def _print(report: dict[str, Any]) -> None:
     out(f"\nnouns: {report['noun_top1']:.1f} % of crops, {report['noun_in_scene_top1']:.1f} % in a scene\n")
     for size, row in report["text_to_image"].items():
         out(f"text to image, {size}: " + ", ".join(f"{k} {v:.1f}" for k, v in row.items()) + "\n")
-    out("captioner: " + ", ".join(f"{k.replace('_', ' ')} {v:.1f}" for k, v in report["captioner"].items()) + "\n\n")
+    out(
+        "captioner: "
+        + ", ".join(f"{k.replace('_', ' ')} {v:.1f}" for k, v in report["captioner"].items())
+        + "\n\n"
+    )
     for name, row in report["methods"].items():
         out(f"{name:<16} R@1 {row['R@1']:5.1f}   R@5 {row['R@5']:5.1f}   R@10 {row['R@10']:5.1f}\n")

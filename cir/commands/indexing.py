@@ -47,11 +47,15 @@ def index(options: argparse.Namespace) -> int:
         return 0
     for file, reason in skipped:
         sys.stdout.write(f"skipped {file}: {reason}\n")
-    sys.stdout.write(f"{name} is ready. Search it: python -m cir search --gallery {name} --image FILE --text EDIT\n")
+    sys.stdout.write(
+        f"{name} is ready. Search it: python -m cir search --gallery {name} --image FILE --text EDIT\n"
+    )
     return 0
 
 
 def _line(progress: IndexingProgress) -> str:
     eta = f", {progress.eta_seconds:.0f} s left" if progress.eta_seconds else ""
     speed = f", {progress.images_per_second:.1f} a second" if progress.images_per_second else ""
-    return f"{progress.stage}: {progress.done} of {progress.total}{speed}{eta}, {len(progress.skipped)} skipped"
+    return (
+        f"{progress.stage}: {progress.done} of {progress.total}{speed}{eta}, {len(progress.skipped)} skipped"
+    )

@@ -20,7 +20,9 @@ def models_list(options: argparse.Namespace) -> int:
     for row in rows:
         here = "here" if row["here"] else "not here"
         size = f"{row['size'] / 1e6:.0f} MB" if row["size"] else "?"
-        sys.stdout.write(f"{row['set']:<9} {row['part']:<16} {row['name']:<46} {size:>9}  {row['licence']:<14} {here}\n")
+        sys.stdout.write(
+            f"{row['set']:<9} {row['part']:<16} {row['name']:<46} {size:>9}  {row['licence']:<14} {here}\n"
+        )
     return 0
 
 
@@ -38,7 +40,12 @@ def models_pull(options: argparse.Namespace) -> int:
             shown[0] = line
 
     try:
-        fetched = pull(options.name, llm=options.llm, accept_noncommercial=options.accept_noncommercial, progress=progress)
+        fetched = pull(
+            options.name,
+            llm=options.llm,
+            accept_noncommercial=options.accept_noncommercial,
+            progress=progress,
+        )
     except CirError as error:
         if not options.best_effort:
             raise

@@ -43,12 +43,16 @@ def _method(asked: str, retriever: Retriever) -> str:
     for name in retriever.methods:
         if name.lower() == asked.lower():
             return name
-    raise BadQuery(f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(retriever.methods)}.")
+    raise BadQuery(
+        f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(retriever.methods)}."
+    )
 
 
 def _weights(options: argparse.Namespace, default: Weights) -> Weights:
     given = {name: getattr(options, name) for name in ("alpha", "beta", "gamma")}
-    return Weights(**{name: getattr(default, name) if value is None else value for name, value in given.items()})
+    return Weights(
+        **{name: getattr(default, name) if value is None else value for name, value in given.items()}
+    )
 
 
 def _answer(
@@ -64,13 +68,20 @@ def _answer(
     gallery = retriever.gallery
     rows: list[dict[str, Any]] = []
     for result in results:
-        row: dict[str, Any] = {"rank": result.rank, "image_id": result.image_id, "score": result.score, "label": gallery.label(result.image_id)}
+        row: dict[str, Any] = {
+            "rank": result.rank,
+            "image_id": result.image_id,
+            "score": result.score,
+            "label": gallery.label(result.image_id),
+        }
         if explain:
             why = retriever.explain(composed, weights, result.image_id)
             row["terms"] = why.terms
             row |= {"tv_tv": why.tv_tv, "tc_tc": why.tc_tc, "tv_tc": why.tv_tc, "gamma": why.gamma}
         rows.append(row)
-    trace = {name: list(composed.trace.get(name, ())) for name in ("captions", MODIFIED_CAPTIONS, "added_objects")}
+    trace = {
+        name: list(composed.trace.get(name, ())) for name in ("captions", MODIFIED_CAPTIONS, "added_objects")
+    }
     answer: dict[str, Any] = {
         "method": method,
         "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
@@ -86,7 +97,9 @@ def _answer(
     return answer
 
 
-def _print(retriever: Retriever, composed: ComposedQuery, results: list[RetrievedImage], notes: list[str]) -> None:
+def _print(
+    retriever: Retriever, composed: ComposedQuery, results: list[RetrievedImage], notes: list[str]
+) -> None:
     out = sys.stdout.write
     for name, texts in composed.trace.items():
         out(f"{name.replace('_', ' ')}: {'; '.join(texts) or 'none'}\n")

@@ -15,7 +15,9 @@ def train(options: argparse.Namespace) -> int:
         from cir.models.catalog import pull_trunk
 
         weights = pull_trunk()
-    stage = Stage(options.runs, options.minutes, options.ranks, options.seed, weights, options.recipe, options.words)
+    stage = Stage(
+        options.runs, options.minutes, options.ranks, options.seed, weights, options.recipe, options.words
+    )
     STAGES[options.stage](stage)
     sys.stdout.write(f"{options.stage} is done; its log is in {options.runs}.\n")
     return 0

@@ -161,7 +161,9 @@ class Cvsi:
         """q_f. Source: Eq. 1 and 2."""
         since = time.perf_counter()
         prefix, suffix, tail = prompts.cvsi_fine_grained(draft.text, objects)
-        draft.parts[FINE_GRAINED] = unit_row(self.pseudo_word_encoder.encode_spliced(prefix, words, suffix, tail))
+        draft.parts[FINE_GRAINED] = unit_row(
+            self.pseudo_word_encoder.encode_spliced(prefix, words, suffix, tail)
+        )
         draft.took("text", since)
 
     def _note_length(self, draft: _Draft) -> None:
@@ -176,7 +178,9 @@ class Cvsi:
         key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         if key not in self._captions:
             since = time.perf_counter()
-            found = self.captioner.caption([image], per_image=self.settings.captions, seed=self.settings.seed)[0]
+            found = self.captioner.caption(
+                [image], per_image=self.settings.captions, seed=self.settings.seed
+            )[0]
             draft.took("captions", since)
             self._captions[key] = found
             while len(self._captions) > REMEMBERED_CAPTIONS:
@@ -185,7 +189,9 @@ class Cvsi:
             draft.note("The captioner found no words for this picture, so alpha counts as 0.")
         return list(self._captions[key])
 
-    def _ask(self, draft: _Draft, words: NDArray[np.float32], model: LanguageModel) -> Iterator[ComposedQuery]:
+    def _ask(
+        self, draft: _Draft, words: NDArray[np.float32], model: LanguageModel
+    ) -> Iterator[ComposedQuery]:
         captions = draft.trace["captions"]
         if not captions:
             yield draft.seen()
@@ -230,7 +236,9 @@ class Cvsi:
             draft.note('An answer of the language model was unusable; "caption, edit" stands in for it.')
             return f"{captions[0]}, {draft.text}"
         if not _shares_word(parsed, f"{captions[0]} {draft.text}"):
-            draft.note("The language model's description shares no word with the picture or the edit; alpha 0 leaves it out.")
+            draft.note(
+                "The language model's description shares no word with the picture or the edit; alpha 0 leaves it out."
+            )
         return parsed
 
     def _mean_modified(self, draft: _Draft) -> None:
@@ -242,6 +250,14 @@ class Cvsi:
 
 def _shares_word(answer: str, known: str) -> bool:
     def stems(text: str) -> set[str]:
-        return {word.strip(".,;:!?").rstrip("s").lower() for word in text.split()} - {"a", "an", "the", "on", "in", "of", "and"}
+        return {word.strip(".,;:!?").rstrip("s").lower() for word in text.split()} - {
+            "a",
+            "an",
+            "the",
+            "on",
+            "in",
+            "of",
+            "and",
+        }
 
     return bool(stems(answer) & stems(known))

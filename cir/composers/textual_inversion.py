@@ -38,18 +38,24 @@ class TextualInversion:
             BadQuery: no image.
         """
         if query.reference_image is None:
-            raise BadQuery(f"{self.name} needs a reference image.", "Choose one, or search with the text alone.")
+            raise BadQuery(
+                f"{self.name} needs a reference image.", "Choose one, or search with the text alone."
+            )
         words = self.phi.map_features(self.image_encoder.encode_images([query.reference_image]))
         prefix, suffix = self.template(query.modification_text)
         row = unit_row(self.text_encoder.encode_spliced(prefix, words, suffix))
         yield ComposedQuery({FINE_GRAINED: row}, weighted=False)
 
 
-def pic2word(image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder) -> TextualInversion:
+def pic2word(
+    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
+) -> TextualInversion:
     """Saito et al., CVPR 2023."""
     return TextualInversion("Pic2Word", pic2word_template, image_encoder, phi, text_encoder)
 
 
-def lincir(image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder) -> TextualInversion:
+def lincir(
+    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
+) -> TextualInversion:
     """Gu et al., CVPR 2024."""
     return TextualInversion("LinCIR", lincir_template, image_encoder, phi, text_encoder)

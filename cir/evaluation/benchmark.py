@@ -47,7 +47,9 @@ def held_out_scenes(rng: np.random.Generator) -> Iterator[Scene]:
             yield scene
 
 
-def _held_out_edit(reference: Scene, rng: np.random.Generator, known: set[Any]) -> tuple[str, str, Scene] | None:
+def _held_out_edit(
+    reference: Scene, rng: np.random.Generator, known: set[Any]
+) -> tuple[str, str, Scene] | None:
     for _ in range(80):  # one target in twenty is held out
         edit = sample_edit(reference, rng)
         if edit and edit.target.is_held_out and edit.target.key not in known:
@@ -70,7 +72,10 @@ def draw_benchmark(*, queries: int, gallery: int, seed: int) -> Benchmark:
     draw = held_out_scenes(rng)
     while len(rows) < queries:
         reference = next(draw)
-        if reference.key in known or (found := _held_out_edit(reference, rng, known | {reference.key})) is None:
+        if (
+            reference.key in known
+            or (found := _held_out_edit(reference, rng, known | {reference.key})) is None
+        ):
             continue
         kind, text, target = found
         rows.append((add(reference), add(target), kind, text))
@@ -97,10 +102,18 @@ def write_benchmark(benchmark: Benchmark, name: str, folder: Path = FOLDER) -> N
     """Write `NAME.jsonl` (queries) and `NAME-gallery.jsonl` (scenes)."""
     folder.mkdir(parents=True, exist_ok=True)
     queries = [
-        {"query_id": q.query_id, "kind": q.kind, "reference_id": q.reference_id, "text": q.modification_text, "target_ids": q.target_ids}
+        {
+            "query_id": q.query_id,
+            "kind": q.kind,
+            "reference_id": q.reference_id,
+            "text": q.modification_text,
+            "target_ids": q.target_ids,
+        }
         for q in benchmark.queries
     ]
-    gallery = [{"image_id": image_id, **scene_to_record(scene)} for image_id, scene in benchmark.scenes.items()]
+    gallery = [
+        {"image_id": image_id, **scene_to_record(scene)} for image_id, scene in benchmark.scenes.items()
+    ]
     for path, rows in ((f"{name}.jsonl", queries), (f"{name}-gallery.jsonl", gallery)):
         (folder / path).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
@@ -112,11 +125,17 @@ def read_benchmark(name: str, folder: Path = FOLDER) -> Benchmark:
         CirError: a file that is missing or damaged.
     """
     try:
-        lines = [(folder / f"{name}{part}.jsonl").read_text(encoding="utf-8").splitlines() for part in ("", "-gallery")]
+        lines = [
+            (folder / f"{name}{part}.jsonl").read_text(encoding="utf-8").splitlines()
+            for part in ("", "-gallery")
+        ]
         queries, gallery = ([json.loads(line) for line in rows] for rows in lines)
         return Benchmark(
             {row["image_id"]: scene_from_record(row) for row in gallery},
-            tuple(CirQuery(q["query_id"], q["reference_id"], q["text"], tuple(q["target_ids"]), q["kind"]) for q in queries),
+            tuple(
+                CirQuery(q["query_id"], q["reference_id"], q["text"], tuple(q["target_ids"]), q["kind"])
+                for q in queries
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CirError(

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from cir.evaluation.benchmark import PICTURE_PX, Benchmark, draw_benchmark
 from cir.world.captions import describe_scene
 from cir.world.records import scene_to_record
@@ -39,9 +38,12 @@ def draw_sample(folder: Path, *, count: int = 1800, seed: int = 20_261) -> Itera
     (folder / "scenes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     numbers = {image_id: f"{i:04d}.webp" for i, image_id in enumerate(sample.scenes, start=1)}
     queries = [
-        {"reference": numbers[q.reference_id], "text": q.modification_text, "target": numbers[q.target_ids[0]], "kind": q.kind}
+        {
+            "reference": numbers[q.reference_id],
+            "text": q.modification_text,
+            "target": numbers[q.target_ids[0]],
+            "kind": q.kind,
+        }
         for q in sample.queries
     ]
     (folder / "queries.json").write_text(json.dumps(queries, indent=0) + "\n", encoding="utf-8")
-
-

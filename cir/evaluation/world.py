@@ -99,12 +99,18 @@ class Encoders:
             rows.append(self.image_encoder.encode_images(batch))
         return np.concatenate(rows)
 
-    def captions(self, key: str, pictures: Sequence[Callable[[], Image.Image]], per_image: int, say: Say) -> list[list[str]]:
+    def captions(
+        self, key: str, pictures: Sequence[Callable[[], Image.Image]], per_image: int, say: Say
+    ) -> list[list[str]]:
         """Captions of pictures, kept in steps of 200 so that a stop loses little."""
         name = _safe(f"captions-{key}-{per_image}-{self.captioner.fingerprint}")
         path = self.cache / f"{name}.jsonl"
         self.cache.mkdir(parents=True, exist_ok=True)
-        done = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        done = (
+            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            if path.exists()
+            else []
+        )
         while len(done) < len(pictures):
             batch = [draw() for draw in pictures[len(done) : len(done) + 200]]
             found = self.captioner.caption(batch, per_image=per_image, seed=0)
@@ -114,7 +120,9 @@ class Encoders:
             say(f"captions of {key}: {len(done)} of {len(pictures)}")
         return done
 
-    def _kept(self, key: str, fingerprint: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _kept(
+        self, key: str, fingerprint: str, make: Callable[[], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
         path = self.cache / f"{_safe(f'{key}-{fingerprint}')}.npy"
         if path.exists():
             return np.load(path)
@@ -148,7 +156,9 @@ def mean_captions(captions: Sequence[Sequence[str]], text_encoder: TextEncoder) 
     return out
 
 
-def benchmark_gallery(name: str, benchmark: Benchmark, encoders: Encoders, *, per_image: int, say: Say) -> Gallery:
+def benchmark_gallery(
+    name: str, benchmark: Benchmark, encoders: Encoders, *, per_image: int, say: Say
+) -> Gallery:
     """The benchmark's scenes as a gallery in memory, encoded and captioned by the models under test."""
     ids = tuple(benchmark.scenes)
     raw = encoders.images(name, lambda: (benchmark.picture(i) for i in ids))
@@ -174,21 +184,29 @@ def by_kind(queries: Sequence[CirQuery], ranks: Sequence[int]) -> Report:
     split = {kind: [r for q, r in zip(queries, ranks, strict=True) if q.kind == kind] for kind in kinds}
     return {
         **recalls(ranks),
-        "by_kind": {kind: {"R@1": recalls(rows)["R@1"], "queries": len(rows)} for kind, rows in split.items()},
+        "by_kind": {
+            kind: {"R@1": recalls(rows)["R@1"], "queries": len(rows)} for kind, rows in split.items()
+        },
     }
 
 
-def compose_all(benchmark: Benchmark, queries: Sequence[CirQuery], composer: Composer, say: Say) -> list[ComposedQuery]:
+def compose_all(
+    benchmark: Benchmark, queries: Sequence[CirQuery], composer: Composer, say: Say
+) -> list[ComposedQuery]:
     """Every query composed, in order."""
     out = []
     for i, query in enumerate(queries, start=1):
-        out.append(compose_whole(composer, Query(benchmark.picture(query.reference_id), query.modification_text)))
+        out.append(
+            compose_whole(composer, Query(benchmark.picture(query.reference_id), query.modification_text))
+        )
         if i % 50 == 0:
             say(f"{composer.name}: {i} of {len(queries)} queries")
     return out
 
 
-def oracle_caption_ranks(benchmark: Benchmark, queries: Sequence[CirQuery], gallery: Gallery, text_encoder: TextEncoder) -> list[int]:
+def oracle_caption_ranks(
+    benchmark: Benchmark, queries: Sequence[CirQuery], gallery: Gallery, text_encoder: TextEncoder
+) -> list[int]:
     """Ranks by the target's true caption as a text query, pixels alone."""
     texts = text_encoder.encode_texts([describe_scene(benchmark.scenes[q.target_ids[0]]) for q in queries])
     scores = texts @ gallery.image_features.T
@@ -262,7 +280,9 @@ def _crop(picture: RenderedScene) -> Image.Image:
     span = min(span, 1.0)
     left = min(max(0.0, (box.left + box.right - span) / 2), 1.0 - span)
     top = min(max(0.0, (box.top + box.bottom - span) / 2), 1.0 - span)
-    return picture.image.crop(tuple(round(v * side) for v in (left, top, left + span, top + span)))
+    return picture.image.crop(
+        (round(left * side), round(top * side), round((left + span) * side), round((top + span) * side))
+    )
 
 
 def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
@@ -279,18 +299,23 @@ def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
     return {
         "object_recall": 100.0 * right / sum(map(len, real)),
         "object_precision": 100.0 * right / max(1, sum(map(len, found))),
-        "background": 100.0 * float(np.mean([background_in(t) == s.background for t, s in zip(texts, scenes, strict=True)])),
+        "background": 100.0
+        * float(np.mean([background_in(t) == s.background for t, s in zip(texts, scenes, strict=True)])),
     }
 
 
-def tune_weights(retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]) -> tuple[Weights, float]:
+def tune_weights(
+    retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]
+) -> tuple[Weights, float]:
     """The weights with the best R@1 (then R@5) on validation queries, on a grid. No model is asked."""
     best: tuple[tuple[float, float], Weights] | None = None
     for alpha in np.arange(0.0, 1.01, 0.1):
         for beta in np.arange(0.0, 1.01 - alpha, 0.1):
             for gamma in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
                 weights = Weights(round(float(alpha), 2), round(float(beta), 2), gamma)
-                ranks = [target_rank(retriever, c, weights, q) for c, q in zip(composed, queries, strict=True)]
+                ranks = [
+                    target_rank(retriever, c, weights, q) for c, q in zip(composed, queries, strict=True)
+                ]
                 found = recalls(ranks)
                 score = (found["R@1"] + 0.5 * found["R@5"], -abs(gamma - 0.3))
                 if best is None or score > best[0]:
@@ -305,7 +330,12 @@ def answer_book_path(name: str) -> Path:
 
 
 def method_reports(
-    benchmark: Benchmark, retriever: Retriever, weights: Mapping[str, Weights], say: Say, *, limit: int | None = None
+    benchmark: Benchmark,
+    retriever: Retriever,
+    weights: Mapping[str, Weights],
+    say: Say,
+    *,
+    limit: int | None = None,
 ) -> dict[str, Report]:
     """Recalls of every method of the retriever, in its order."""
     queries = benchmark.queries[:limit]
@@ -321,10 +351,18 @@ def method_reports(
     return reports
 
 
-def part_recalls(retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]) -> Report:
+def part_recalls(
+    retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]
+) -> Report:
     """R@1 and R@10 of each part alone, gamma 0."""
-    alone = {"modified_captions": Weights(1.0, 0.0, 0.0), "fine_grained": Weights(0.0, 1.0, 0.0), "reference_image": Weights(0.0, 0.0, 0.0)}
+    alone = {
+        "modified_captions": Weights(1.0, 0.0, 0.0),
+        "fine_grained": Weights(0.0, 1.0, 0.0),
+        "reference_image": Weights(0.0, 0.0, 0.0),
+    }
     return {
-        name: recalls([target_rank(retriever, c, w, q) for c, q in zip(composed, queries, strict=True)], (1, 10))
+        name: recalls(
+            [target_rank(retriever, c, w, q) for c, q in zip(composed, queries, strict=True)], (1, 10)
+        )
         for name, w in alone.items()
     }

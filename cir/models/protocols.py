@@ -50,7 +50,9 @@ class PseudoWordEncoder(Protocol):
     dim: int
     fingerprint: str
 
-    def encode_spliced(self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = "") -> Features:
+    def encode_spliced(
+        self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = ""
+    ) -> Features:
         """(N, D) unit rows of "prefix <pseudo-words> suffix tail", spliced by position.
 
         Args:

@@ -56,15 +56,20 @@ class CaptionerTeacher(nn.Module):
     def __init__(self, model: TrunkBlip2, readers: TrunkTeacher) -> None:
         super().__init__()
         self.model = model
-        width = model.config.vision_config.hidden_size
+        config: Any = model.config  # its parts may be dicts, for transformers' types
+        width = config.vision_config.hidden_size
         self.cell_noun, self.cell_tint = nn.Linear(width, len(NOUNS) + 1), nn.Linear(width, len(TINTS))
-        out = model.config.text_config.hidden_size
+        out = config.text_config.hidden_size
         self.query_noun, self.query_tint = nn.Linear(out, len(NOUNS) + 1), nn.Linear(out, len(TINTS))
         self.place, self.hour = nn.Linear(out, len(PLACES)), nn.Linear(out, len(HOURS))
         self._readers = (readers.cell_noun.requires_grad_(False), readers.cell_tint.requires_grad_(False))
-        self._seen: dict[str, torch.Tensor] = {}
-        model.vision_model.register_forward_hook(lambda _m, _i, out: self._seen.__setitem__("cells", out.last_hidden_state))
-        model.language_projection.register_forward_hook(lambda _m, _i, out: self._seen.__setitem__("queries", out))
+        self._seen: dict[str, Any] = {}
+        model.vision_model.register_forward_hook(
+            lambda _m, _i, out: self._seen.__setitem__("cells", out.last_hidden_state)
+        )
+        model.language_projection.register_forward_hook(
+            lambda _m, _i, out: self._seen.__setitem__("queries", out)
+        )
 
     def loss(
         self, maps: torch.Tensor, batch: dict[str, torch.Tensor], scenes: list[Scene], progress: float
@@ -87,10 +92,19 @@ class CaptionerTeacher(nn.Module):
             aids[name] = F.cross_entropy(noun_head(seen).flatten(0, 1), nouns.flatten(), weight=weight)
             aids[name] = aids[name] + 0.5 * F.cross_entropy(tint_head(seen).flatten(0, 1), tints.flatten())
         whole = self._seen["queries"].float().mean(1)
-        aids["place"] = F.cross_entropy(self.place(whole), torch.tensor([PLACES.index(s.background) for s in scenes]))
-        aids["place"] = aids["place"] + F.cross_entropy(self.hour(whole), torch.tensor([HOURS.index(s.time) for s in scenes]))
-        loss = 2.0 * words + (1.0 - 0.7 * progress) * (0.5 * aids["cells"] + aids["queries"] + 0.5 * aids["place"])
-        return loss, {"words": float(words.detach()), **{name: float(aid.detach()) for name, aid in aids.items()}}
+        aids["place"] = F.cross_entropy(
+            self.place(whole), torch.tensor([PLACES.index(s.background) for s in scenes])
+        )
+        aids["place"] = aids["place"] + F.cross_entropy(
+            self.hour(whole), torch.tensor([HOURS.index(s.time) for s in scenes])
+        )
+        loss = 2.0 * words + (1.0 - 0.7 * progress) * (
+            0.5 * aids["cells"] + aids["queries"] + 0.5 * aids["place"]
+        )
+        return loss, {
+            "words": float(words.detach()),
+            **{name: float(aid.detach()) for name, aid in aids.items()},
+        }
 
 
 def score_captions(captions: list[str], scenes: list[Scene]) -> dict[str, float]:
@@ -102,12 +116,15 @@ def score_captions(captions: list[str], scenes: list[Scene]) -> dict[str, float]
         "object_recall": 100.0 * right / max(1, sum(map(len, real))),
         "object_precision": 100.0 * right / max(1, sum(map(len, found))),
         "exact": 100.0 * float(np.mean([f == r for f, r in zip(found, real, strict=True)])),
-        "background": 100.0 * float(np.mean([background_in(c) == s.background for c, s in zip(captions, scenes, strict=True)])),
+        "background": 100.0
+        * float(np.mean([background_in(c) == s.background for c, s in zip(captions, scenes, strict=True)])),
     }
 
 
 @torch.no_grad()
-def evaluate_captioner(teacher: CaptionerTeacher, tokenizer: Any, plurals: PluralTable, held_out: CachedPictures, pairs: int) -> dict[str, Any]:
+def evaluate_captioner(
+    teacher: CaptionerTeacher, tokenizer: Any, plurals: PluralTable, held_out: CachedPictures, pairs: int
+) -> dict[str, Any]:
     """Greedy captions of the first pictures of `held_out`."""
     teacher.eval()
     scenes = [s for pair in range(pairs) for s in held_out.describe(pair)[:2]]
@@ -115,7 +132,9 @@ def evaluate_captioner(teacher: CaptionerTeacher, tokenizer: Any, plurals: Plura
     for start in range(0, len(scenes), 50):
         maps = held_out.maps(np.arange(start, min(start + 50, len(scenes))))
         ids = teacher.model.generate(pixel_values=maps, do_sample=False, num_beams=1, max_new_tokens=40)
-        captions += [plurals.write(t).replace(" ,", ",") for t in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        captions += [
+            plurals.write(t).replace(" ,", ",") for t in tokenizer.batch_decode(ids, skip_special_tokens=True)
+        ]
     teacher.train()
     return {**score_captions(captions, scenes), "example": captions[0], "scene": str(scenes[0].groups)}
 
@@ -123,21 +142,26 @@ def evaluate_captioner(teacher: CaptionerTeacher, tokenizer: Any, plurals: Plura
 def train_captioner(settings: RunSettings, rank: int) -> None:
     """One rank. `settings.extra`: pictures, held_out (folders of cached pictures), trunk (a teacher's checkpoint)."""
     torch.manual_seed(settings.seed)
-    pictures, held_out = CachedPictures(settings.extra["pictures"]), CachedPictures(settings.extra["held_out"])
+    pictures, held_out = (
+        CachedPictures(settings.extra["pictures"]),
+        CachedPictures(settings.extra["held_out"]),
+    )
     teacher, tokenizer, plurals = build_teacher(Path(settings.extra["trunk"]))
     if "start" in settings.extra:  # weights of another run; classifiers that it did not have stay fresh
         start = torch.load(settings.extra["start"], map_location="cpu", weights_only=True)["model"]
         teacher.load_state_dict(start, strict=False)
     queries = teacher.model.config.num_query_tokens
     trained = [p for p in teacher.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=float(settings.extra.get("rate", 1e-3)), betas=(0.9, 0.98), weight_decay=0.02)
+    optimiser = torch.optim.AdamW(
+        trained, lr=float(settings.extra.get("rate", 1e-3)), betas=(0.9, 0.98), weight_decay=0.02
+    )
     run = Run(settings, teacher, optimiser, rank)
     rng = np.random.default_rng((settings.seed, rank, run.steps))
     size, tested = int(settings.extra.get("batch", 128)), run.elapsed
     teacher.train()
     while run.running():
         chosen = rng.integers(2 * len(pictures), size=size)
-        scenes = [pictures.describe(int(i) // 2)[int(i) % 2] for i in chosen]
+        scenes = [pictures.describe(int(i) // 2)[:2][int(i) % 2] for i in chosen]
         captions = [plurals.mark(caption_scene(s, rng, drop=DROP)) for s in scenes]
         batch = encode_captions(tokenizer, captions, queries)
         loss, measures = teacher.loss(pictures.maps(chosen), batch, scenes, run.progress)
@@ -167,4 +191,6 @@ def export_captioner(checkpoint: Path, trunk: Path, folder: Path, manifest: dict
     """Write the folder that `TrunkBlip2.from_pretrained` reads, in half precision."""
     teacher, tokenizer, plurals = build_teacher(trunk)
     teacher.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["model"])
-    save_captioner(teacher.model.eval(), tokenizer, folder, {"plurals": plurals.plurals, "manifest": manifest})
+    save_captioner(
+        teacher.model.eval(), tokenizer, folder, {"plurals": plurals.plurals, "manifest": manifest}
+    )

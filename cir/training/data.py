@@ -40,9 +40,7 @@ def images_to_tensor(images: list[Image.Image]) -> torch.Tensor:
     return torch.from_numpy(array).permute(0, 3, 1, 2).float().div_(255.0).sub_(MEAN).div_(STD)
 
 
-def crop_object(
-    picture: RenderedScene, index: int, rng: np.random.Generator, size_px: int
-) -> Image.Image:
+def crop_object(picture: RenderedScene, index: int, rng: np.random.Generator, size_px: int) -> Image.Image:
     """A square window round one object of a picture, at about the scale that the picture has it."""
     box = picture.boxes[index]
     width, height = picture.image.size
@@ -67,7 +65,9 @@ def close_up(scene: Scene, picture: RenderedScene, rng: np.random.Generator) -> 
     x = min(max(0.0, (box.left + box.right) / 2 - side / 2 + rng.uniform(-0.1, 0.1) * side), 1.0 - side)
     y = min(max(0.0, (box.top + box.bottom) / 2 - side / 2 + rng.uniform(-0.1, 0.1) * side), 1.0 - side)
     image = picture.image.resize(
-        (width, width), Image.Resampling.BILINEAR, box=(x * width, y * width, (x + side) * width, (y + side) * width)
+        (width, width),
+        Image.Resampling.BILINEAR,
+        box=(x * width, y * width, (x + side) * width, (y + side) * width),
     )
     left, top = (max(0.0, (a - o) / side) for a, o in ((box.left, x), (box.top, y)))
     right, bottom = (min(1.0, (a - o) / side) for a, o in ((box.right, x), (box.bottom, y)))

@@ -36,7 +36,12 @@ class RunSettings:
 
     def manifest(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
-        return {**asdict(self), "folder": self.folder.name, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        return {
+            **asdict(self),
+            "folder": self.folder.name,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }
 
 
 def cosine_factor(progress: float, *, warm_up: float = 0.03, floor: float = 0.02) -> float:
@@ -47,12 +52,14 @@ def cosine_factor(progress: float, *, warm_up: float = 0.03, floor: float = 0.02
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def fast_half_precision(device: str = "cpu") -> AbstractContextManager[None]:
+def fast_half_precision(device: str = "cpu") -> AbstractContextManager[object]:
     """bfloat16 where the hardware computes in it; nothing elsewhere.
 
     A CPU without such instructions emulates them: on one, a matrix product took 46 times as long as in float32.
     """
-    fast = device == "cuda" or bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    fast = device == "cuda" or bool(
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
     return torch.autocast(device, dtype=torch.bfloat16, enabled=fast)
 
 
@@ -76,7 +83,9 @@ class Run:
     Usage: `while run.running(): loss = ...; run.step(loss, {"accuracy": ...})`.
     """
 
-    def __init__(self, settings: RunSettings, model: nn.Module, optimiser: torch.optim.Optimizer, rank: int = 0) -> None:
+    def __init__(
+        self, settings: RunSettings, model: nn.Module, optimiser: torch.optim.Optimizer, rank: int = 0
+    ) -> None:
         self.settings, self.model, self.optimiser, self.rank = settings, model, optimiser, rank
         self.parameters = [p for group in optimiser.param_groups for p in group["params"]]
         self.base_rates = [group["lr"] for group in optimiser.param_groups]
@@ -103,11 +112,15 @@ class Run:
             self.elapsed = float(clock)
         for group, rate in zip(self.optimiser.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * cosine_factor(self.progress)
-        if self.rank == 0 and (self.elapsed - self._saved > self.settings.save_every_seconds or self.progress >= 1.0):
+        if self.rank == 0 and (
+            self.elapsed - self._saved > self.settings.save_every_seconds or self.progress >= 1.0
+        ):
             self.save()
         return self.progress < 1.0
 
-    def step(self, loss: torch.Tensor, measures: dict[str, float], *, samples: int, clip: float = 2.0) -> None:
+    def step(
+        self, loss: torch.Tensor, measures: dict[str, float], *, samples: int, clip: float = 2.0
+    ) -> None:
         """Backward, average over ranks, clip, step, log."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -177,4 +190,6 @@ def launch(train: Callable[[RunSettings, int], None], settings: RunSettings) -> 
         _entry(0, settings, 0, train)
         return
     port = 20000 + os.getpid() % 20000
-    torch.multiprocessing.spawn(_entry, (settings, port, train), nprocs=settings.ranks, join=True, daemon=True)
+    torch.multiprocessing.spawn(
+        _entry, (settings, port, train), nprocs=settings.ranks, join=True, daemon=True
+    )

@@ -32,7 +32,9 @@ from cir.world.vocabulary import COLOURS, SIZES
 HIDDEN = (512, 512)
 # LinCIR adds u * N(0, 1), u ~ U(0, 1), to features of length about 10 in 768 dimensions: up to 2.7 times the signal.
 RELATIVE_NOISE = 2.7
-ADJECTIVES = frozenset({*COLOURS, *(word for words in SIZES.values() for word in words), "a", "an", "two", "three"})
+ADJECTIVES = frozenset(
+    {*COLOURS, *(word for words in SIZES.values() for word in words), "a", "an", "two", "three"}
+)
 
 
 def build_mapping(teacher: ClipTeacher, words: int) -> MappingNetwork:
@@ -69,7 +71,32 @@ def masked_caption(text: str) -> str | None:
 
 
 _FUNCTION_WORDS = frozenset(
-    ["in", "on", "at", "by", "of", "and", ",", "to", "the", "left", "right", "middle", "with", "under", "among", "below", "front", "as", "goes", "down", "photo", "picture", "image", "during"]
+    [
+        "in",
+        "on",
+        "at",
+        "by",
+        "of",
+        "and",
+        ",",
+        "to",
+        "the",
+        "left",
+        "right",
+        "middle",
+        "with",
+        "under",
+        "among",
+        "below",
+        "front",
+        "as",
+        "goes",
+        "down",
+        "photo",
+        "picture",
+        "image",
+        "during",
+    ]
 )
 
 
@@ -82,7 +109,9 @@ def masked_row(words: WordTokenizer, text: str) -> list[int]:
     return [start, *row[:60], end]
 
 
-def pic2word_step(teacher: ClipTeacher, phi: MappingNetwork, pictures: CachedPictures, words: WordTokenizer) -> Callable[[np.random.Generator], tuple[torch.Tensor, dict[str, float]]]:
+def pic2word_step(
+    teacher: ClipTeacher, phi: MappingNetwork, pictures: CachedPictures, words: WordTokenizer
+) -> Callable[[np.random.Generator], tuple[torch.Tensor, dict[str, float]]]:
     """One step of Pic2Word: 256 pictures against their own "a photo of $"."""
     start, *middle, end = words.row("a photo of")
 
@@ -91,7 +120,9 @@ def pic2word_step(teacher: ClipTeacher, phi: MappingNetwork, pictures: CachedPic
         with torch.no_grad():
             raw = teacher.clip.visual.head(pictures.pooled(chosen))
         rows = [[start, *middle, PSEUDO_WORD, end]] * len(chosen)
-        texts = F.normalize(encode_with_embeddings(teacher.clip, *splice(teacher.clip, rows, phi(raw))), dim=1)
+        texts = F.normalize(
+            encode_with_embeddings(teacher.clip, *splice(teacher.clip, rows, phi(raw))), dim=1
+        )
         logits = teacher.clip.logit_scale.exp().detach() * texts @ F.normalize(raw, dim=1).T
         labels = torch.arange(len(chosen))
         loss = 0.5 * (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels))
@@ -100,7 +131,9 @@ def pic2word_step(teacher: ClipTeacher, phi: MappingNetwork, pictures: CachedPic
     return step
 
 
-def lincir_step(teacher: ClipTeacher, phi: MappingNetwork, words: WordTokenizer) -> Callable[[np.random.Generator], tuple[torch.Tensor, dict[str, float]]]:
+def lincir_step(
+    teacher: ClipTeacher, phi: MappingNetwork, words: WordTokenizer
+) -> Callable[[np.random.Generator], tuple[torch.Tensor, dict[str, float]]]:
     """One step of LinCIR: 256 captions, masked, against themselves. Features of length 1 in and out."""
 
     def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
@@ -114,7 +147,12 @@ def lincir_step(teacher: ClipTeacher, phi: MappingNetwork, words: WordTokenizer)
             target = F.normalize(encode_with_embeddings(teacher.clip, *splice(teacher.clip, whole)), dim=1)
         amount = torch.rand(len(whole), 1) * RELATIVE_NOISE / math.sqrt(target.shape[1])
         noisy = target + amount * torch.randn_like(target)
-        found = F.normalize(encode_with_embeddings(teacher.clip, *splice(teacher.clip, masked, phi(F.normalize(noisy, dim=1)))), dim=1)
+        found = F.normalize(
+            encode_with_embeddings(
+                teacher.clip, *splice(teacher.clip, masked, phi(F.normalize(noisy, dim=1)))
+            ),
+            dim=1,
+        )
         loss = (found - target).square().sum(1).mean()
         return loss, {"cosine": float((found * target).sum(1).mean())}
 
@@ -141,6 +179,13 @@ def train_mapping(settings: RunSettings, rank: int) -> None:
         loss, measures = step(rng)
         run.step(loss, measures, samples=256, clip=1.0)
     if rank == 0:
-        manifest = {"recipe": recipe, "normalise_input": recipe == "lincir", "seconds": run.elapsed, "steps": run.steps, "samples": run.samples, **{k: v for k, v in settings.manifest().items() if k in ("seed", "torch")}}
+        manifest = {
+            "recipe": recipe,
+            "normalise_input": recipe == "lincir",
+            "seconds": run.elapsed,
+            "steps": run.steps,
+            "samples": run.samples,
+            **{k: v for k, v in settings.manifest().items() if k in ("seed", "torch")},
+        }
         Path(extra["out"]).parent.mkdir(parents=True, exist_ok=True)
         save_mapping(phi.half(), Path(extra["out"]), manifest)

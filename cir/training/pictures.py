@@ -35,7 +35,9 @@ CHUNK_PAIRS = 1000
 SINGLE_EVERY = 5  # one pair in so many is two unrelated pictures, where close-ups may be
 
 
-def draw_pair(seed: int, index: int, *, held_out: bool) -> tuple[Scene, Scene, Edit | None, np.random.Generator]:
+def draw_pair(
+    seed: int, index: int, *, held_out: bool
+) -> tuple[Scene, Scene, Edit | None, np.random.Generator]:
     """Pair `index`: reference, target, the edit between them (None for two unrelated scenes)."""
     rng = np.random.default_rng((seed, index))
     draw = held_out_scene if held_out else training_scene
@@ -52,7 +54,9 @@ def draw_pair(seed: int, index: int, *, held_out: bool) -> tuple[Scene, Scene, E
                 return reference, edit.target, edit, rng
 
 
-def draw_pictures(seed: int, index: int, *, held_out: bool) -> tuple[list[Scene], list[RenderedScene], Edit | None]:
+def draw_pictures(
+    seed: int, index: int, *, held_out: bool
+) -> tuple[list[Scene], list[RenderedScene], Edit | None]:
     """Pair `index` with its pictures; close-ups are applied to the scenes as well."""
     reference, target, edit, rng = draw_pair(seed, index, held_out=held_out)
     scenes = [reference, target]
@@ -65,7 +69,9 @@ def draw_pictures(seed: int, index: int, *, held_out: bool) -> tuple[list[Scene]
     return scenes, pictures, edit
 
 
-def encode_pictures(folder: Path, checkpoint: Path, *, pairs: int, seed: int, held_out: bool, part: int = 0, parts: int = 1) -> None:
+def encode_pictures(
+    folder: Path, checkpoint: Path, *, pairs: int, seed: int, held_out: bool, part: int = 0, parts: int = 1
+) -> None:
     """Draw and encode pairs in chunks; finished chunks are kept, so it can be stopped and started again.
 
     Args:
@@ -123,7 +129,9 @@ class CachedPictures:
             for i in (0, 1):
                 if may_be_close(scenes[i]) and rng.random() < 2 * CLOSE_UP_SHARE:
                     variants = HELD_OUT_VARIANTS if self.held_out else TRAINING_VARIANTS
-                    scenes[i], _ = close_up(scenes[i], render_scene(scenes[i], SCENE_PX, variants=variants), rng)
+                    scenes[i], _ = close_up(
+                        scenes[i], render_scene(scenes[i], SCENE_PX, variants=variants), rng
+                    )
         return scenes[0], scenes[1], edit
 
     def pooled(self, pictures: NDArray[np.int64]) -> torch.Tensor:

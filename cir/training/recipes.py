@@ -48,7 +48,9 @@ class Stage:
 
     def settings(self, name: str, minutes: float, **extra: Any) -> RunSettings:
         """Settings of the run `name`."""
-        return RunSettings(self.runs / name, self.minutes or minutes, self.ranks, self.seed, device="cpu", extra=extra)
+        return RunSettings(
+            self.runs / name, self.minutes or minutes, self.ranks, self.seed, device="cpu", extra=extra
+        )
 
     def checkpoint(self, name: str) -> Path:
         """The checkpoint of a run that has to be there.
@@ -86,7 +88,13 @@ def encode(stage: Stage, part: int = 0, parts: int = 1) -> None:
     torch.set_num_threads(1)
     for name, (pairs, seed, held_out) in PICTURES.items():
         encode_pictures(
-            stage.runs / name, stage.checkpoint("scenes"), pairs=pairs, seed=seed, held_out=held_out, part=part, parts=parts
+            stage.runs / name,
+            stage.checkpoint("scenes"),
+            pairs=pairs,
+            seed=seed,
+            held_out=held_out,
+            part=part,
+            parts=parts,
         )
 
 
@@ -105,7 +113,10 @@ def train_captioner(stage: Stage) -> None:
 
     launch(train, stage.settings("captioner", 15, **_pictures(stage)))
     export_captioner(
-        stage.checkpoint("captioner"), stage.checkpoint("scenes"), ASSETS / "blip2", manifest(stage, "captioner")
+        stage.checkpoint("captioner"),
+        stage.checkpoint("scenes"),
+        ASSETS / "blip2",
+        manifest(stage, "captioner"),
     )
 
 
@@ -114,13 +125,21 @@ def train_mapping(stage: Stage) -> None:
     from cir.training.mapping import train_mapping as train
 
     out = ASSETS / "mapping" / f"{stage.recipe}.safetensors"
-    extra = {"recipe": stage.recipe, "clip": stage.checkpoint("clip"), "pictures": stage.runs / "pictures", "words": stage.words, "out": out}
+    extra = {
+        "recipe": stage.recipe,
+        "clip": stage.checkpoint("clip"),
+        "pictures": stage.runs / "pictures",
+        "words": stage.words,
+        "out": out,
+    }
     launch(train, stage.settings(f"mapping-{stage.recipe}-{stage.words}", 4, **extra))
 
 
 def manifest(stage: Stage, run: str) -> dict[str, Any]:
     """What made a model: settings, time, samples and the last line of its log."""
-    rows = [json.loads(line) for line in (stage.runs / run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line) for line in (stage.runs / run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     return {
         "run": run,
         "made": time.strftime("%Y-%m-%d"),

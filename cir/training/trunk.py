@@ -9,6 +9,7 @@ captioner both stand on it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -51,7 +52,7 @@ def build_trunk(weights: Path | None = None) -> nn.Module:
     Raises:
         ValueError: the file's tensors are not those of this trunk.
     """
-    trunk = timm.create_model(TRUNK, pretrained=False)
+    trunk: Any = timm.create_model(TRUNK, pretrained=False)
     if weights is not None:
         names = list(trunk.state_dict())
         tensors = list(torch.load(weights, map_location="cpu", weights_only=True).items())
@@ -79,7 +80,7 @@ class TrunkTeacher(nn.Module):
 
     def __init__(self, trunk: nn.Module) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.trunk: Any = trunk  # torch types a module's attributes as "tensor or module"
         self.cell_noun = nn.Linear(WIDTH, len(NOUNS) + 1)
         self.cell_tint = nn.Linear(WIDTH, len(TINTS))
         self.cell_size = nn.Linear(WIDTH, len(SIZES))
@@ -110,7 +111,9 @@ class CropBatch:
         images, nouns, tints, sizes = [], [], [], []
         while len(images) < size:
             scene = held_out_scene(rng) if held_out else training_scene(rng)
-            picture = render_scene(scene, SCENE_PX, variants=HELD_OUT_VARIANTS if held_out else TRAINING_VARIANTS)
+            picture = render_scene(
+                scene, SCENE_PX, variants=HELD_OUT_VARIANTS if held_out else TRAINING_VARIANTS
+            )
             seen: set[int] = set()
             for index in rng.permutation(len(picture.boxes)):
                 g = picture.boxes[index].group_index
@@ -136,9 +139,13 @@ class SceneBatch:
     """Whole scenes: (N, 3, 128, 128) with cell labels and picture labels."""
 
     def __init__(self, rng: np.random.Generator, size: int, *, held_out: bool = False) -> None:
-        draw, variants = (held_out_scene, HELD_OUT_VARIANTS) if held_out else (training_scene, TRAINING_VARIANTS)
+        draw, variants = (
+            (held_out_scene, HELD_OUT_VARIANTS) if held_out else (training_scene, TRAINING_VARIANTS)
+        )
         self.scenes = [draw(rng) for _ in range(size)]
-        self.pictures: list[RenderedScene] = [render_scene(s, SCENE_PX, variants=variants) for s in self.scenes]
+        self.pictures: list[RenderedScene] = [
+            render_scene(s, SCENE_PX, variants=variants) for s in self.scenes
+        ]
         for row, scene in enumerate(self.scenes):
             if may_be_close(scene) and rng.random() < CLOSE_UP_SHARE:
                 self.scenes[row], self.pictures[row] = close_up(scene, self.pictures[row], rng)
@@ -149,7 +156,9 @@ class SceneBatch:
             nouns.append(cell_labels(picture, [NOUNS.index(g.noun) for g in groups], len(NOUNS), GRID))
             tints.append(cell_labels(picture, [TINTS.index(g.colour or "") for g in groups], -100, GRID))
             sizes.append(cell_labels(picture, [SIZES.index(g.size) for g in groups], -100, GRID))
-        self.cell_nouns, self.cell_tints, self.cell_sizes = (torch.from_numpy(np.stack(x)) for x in (nouns, tints, sizes))
+        self.cell_nouns, self.cell_tints, self.cell_sizes = (
+            torch.from_numpy(np.stack(x)) for x in (nouns, tints, sizes)
+        )
         self.present = torch.zeros(size, len(NOUNS))
         rows, keys, counts, group_sizes, group_tints = [], [], [], [], []
         for row, scene in enumerate(self.scenes):
@@ -185,12 +194,20 @@ def scene_loss(model: TrunkTeacher, batch: SceneBatch) -> tuple[torch.Tensor, di
     weight[-1] = 0.15  # most cells are empty
     nouns = model.cell_noun(cells).permute(0, 3, 1, 2)
     loss = F.cross_entropy(nouns, batch.cell_nouns, weight=weight)
-    loss = loss + 0.5 * F.cross_entropy(model.cell_tint(cells).permute(0, 3, 1, 2), batch.cell_tints, ignore_index=-100)
-    loss = loss + 0.2 * F.cross_entropy(model.cell_size(cells).permute(0, 3, 1, 2), batch.cell_sizes, ignore_index=-100)
+    loss = loss + 0.5 * F.cross_entropy(
+        model.cell_tint(cells).permute(0, 3, 1, 2), batch.cell_tints, ignore_index=-100
+    )
+    loss = loss + 0.2 * F.cross_entropy(
+        model.cell_size(cells).permute(0, 3, 1, 2), batch.cell_sizes, ignore_index=-100
+    )
     pooled = model.pooled(pool_map(maps))
     present = model.present(pooled)
     loss = loss + 20.0 * F.binary_cross_entropy_with_logits(present, batch.present)
-    loss = loss + 0.3 * F.cross_entropy(model.place(pooled), batch.places) + 0.3 * F.cross_entropy(model.hour(pooled), batch.hours)
+    loss = (
+        loss
+        + 0.3 * F.cross_entropy(model.place(pooled), batch.places)
+        + 0.3 * F.cross_entropy(model.hour(pooled), batch.hours)
+    )
     attributes = model.attributes(pooled[batch.rows] * (1 + model.noun_key(batch.keys)))
     counts, sizes, tints = attributes.split((3, len(SIZES), len(TINTS)), dim=1)
     loss = loss + 0.5 * F.cross_entropy(counts, batch.counts) + 0.2 * F.cross_entropy(sizes, batch.sizes)
@@ -255,7 +272,9 @@ def train_trunk(settings: RunSettings, rank: int) -> None:
         model.train()
         if frozen:
             model.freeze_early(frozen)
-        loss, measures = scene_loss(model, SceneBatch(rng, size)) if scenes else crop_loss(model, CropBatch(rng, size))
+        loss, measures = (
+            scene_loss(model, SceneBatch(rng, size)) if scenes else crop_loss(model, CropBatch(rng, size))
+        )
         run.step(loss, measures, samples=size)
         if rank == 0 and run.elapsed - tested > 120:
             run.log(evaluate_teacher(model, scenes=scenes, batches=4))

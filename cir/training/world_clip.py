@@ -53,14 +53,16 @@ EXTRA_PICTURES = 2048  # negatives for the texts, without captions of their own:
 
 def build_clip() -> CLIP:
     """open_clip's CLIP in the embedded size, with its initial weights."""
-    return CLIP(CLIP_CONFIG["embed_dim"], dict(CLIP_CONFIG["vision_cfg"]), dict(CLIP_CONFIG["text_cfg"]))
+    vision: Any = dict(CLIP_CONFIG["vision_cfg"])
+    text: Any = dict(CLIP_CONFIG["text_cfg"])
+    return CLIP(CLIP_CONFIG["embed_dim"], vision, text)
 
 
 class WordTokenizer:
     """CLIP's byte-pair ids, remembered word by word: the world's texts are made of few words."""
 
     def __init__(self) -> None:
-        self._tokenizer = open_clip.get_tokenizer("ViT-B-32")
+        self._tokenizer: Any = open_clip.get_tokenizer("ViT-B-32")
         self.seen: set[int] = {self._tokenizer.sot_token_id, self._tokenizer.eot_token_id}
         self.encode_word = lru_cache(maxsize=50_000)(self._encode_word)
 
@@ -118,7 +120,13 @@ def describe_object(scene: Scene, rng: np.random.Generator) -> str:
 class TextBatch:
     """Rows of token ids for some pictures, drawn fresh."""
 
-    def __init__(self, pictures: CachedPictures, pairs: NDArray[np.int64], rng: np.random.Generator, words: WordTokenizer) -> None:
+    def __init__(
+        self,
+        pictures: CachedPictures,
+        pairs: NDArray[np.int64],
+        rng: np.random.Generator,
+        words: WordTokenizer,
+    ) -> None:
         self.rows: list[list[int]] = []
         scenes: list[Scene] = []
         for pair in pairs:
@@ -128,7 +136,10 @@ class TextBatch:
                 texts = [describe_object(reference, rng), describe_object(target, rng)]
             else:
                 composed = rng.random() < COMPOSED_SHARE
-                texts = [caption_scene(reference, rng), compose_text(reference, edit, rng) if composed else caption_scene(target, rng)]
+                texts = [
+                    caption_scene(reference, rng),
+                    compose_text(reference, edit, rng) if composed else caption_scene(target, rng),
+                ]
             self.rows += [self._disturb(words.row(text), rng) for text in texts]
         self.keys = torch.tensor([hash(s.key) for s in scenes])
         self.nouns = torch.zeros(len(scenes), len(NOUNS))
@@ -149,7 +160,7 @@ class ClipTeacher(nn.Module):
 
     def __init__(self, clip: CLIP) -> None:
         super().__init__()
-        self.clip = clip
+        self.clip: Any = clip  # torch types a module's attributes as "tensor or module"
         self.nouns = nn.Linear(CLIP_CONFIG["embed_dim"], len(NOUNS))
 
     def encode_rows(self, rows: list[list[int]]) -> torch.Tensor:
@@ -166,7 +177,12 @@ class ClipTeacher(nn.Module):
 
 
 def clip_loss(
-    teacher: ClipTeacher, pooled: torch.Tensor, extra: torch.Tensor, extra_keys: torch.Tensor, batch: TextBatch, progress: float
+    teacher: ClipTeacher,
+    pooled: torch.Tensor,
+    extra: torch.Tensor,
+    extra_keys: torch.Tensor,
+    batch: TextBatch,
+    progress: float,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Symmetric contrastive loss over the batch; texts also against `extra` pictures.
 
@@ -206,18 +222,28 @@ def evaluate_clip(teacher: ClipTeacher, held_out: CachedPictures, words: WordTok
     images = F.normalize(teacher.clip.visual.head(held_out.pooled(np.arange(pictures))), dim=1)
     scenes = [s for pair in range(len(held_out)) for s in held_out.describe(pair)[:2]]
     rows = [words.row(caption_scene(s, rng, drop=0.0)) for s in scenes]
-    texts = F.normalize(torch.cat([teacher.encode_rows(rows[i : i + 256]) for i in range(0, len(rows), 256)]), dim=1)
+    texts = F.normalize(
+        torch.cat([teacher.encode_rows(rows[i : i + 256]) for i in range(0, len(rows), 256)]), dim=1
+    )
     out = {}
     for name, n in (("1k", 1000), ("all", len(scenes))):
         found = retrieval_recalls(texts[:n], images[:n], torch.arange(n))
         out |= {f"{name} {k}": v for k, v in found.items()}
-    edits = [(pair, held_out.describe(pair)) for pair in range(len(held_out)) if held_out.describe(pair)[2] is not None]
+    edits = [
+        (pair, held_out.describe(pair))
+        for pair in range(len(held_out))
+        if held_out.describe(pair)[2] is not None
+    ]
     composed = [words.row(compose_text(r, e, rng)) for _, (r, _, e) in edits if e is not None]
-    texts = F.normalize(torch.cat([teacher.encode_rows(composed[i : i + 256]) for i in range(0, len(composed), 256)]), dim=1)
+    texts = F.normalize(
+        torch.cat([teacher.encode_rows(composed[i : i + 256]) for i in range(0, len(composed), 256)]), dim=1
+    )
     found = retrieval_recalls(texts, images, torch.tensor([2 * pair + 1 for pair, _ in edits]))
     singles = [i for i, s in enumerate(scenes) if len(s.groups) == 1]
     names = F.normalize(teacher.encode_rows([words.row(f"a photo of {n}") for n in NOUNS]), dim=1)
-    right = (images[singles] @ names.T).argmax(1) == torch.tensor([NOUNS.index(scenes[i].groups[0].noun) for i in singles])
+    right = (images[singles] @ names.T).argmax(1) == torch.tensor(
+        [NOUNS.index(scenes[i].groups[0].noun) for i in singles]
+    )
     teacher.train()
     return out | {"composed R@1": found["R@1"], "noun of single": 100.0 * float(right.float().mean())}
 
@@ -226,18 +252,27 @@ def train_world_clip(settings: RunSettings, rank: int) -> None:
     """One rank. `settings.extra`: pictures, held_out (folders of cached pictures), trunk (a teacher's checkpoint)."""
     torch.manual_seed(settings.seed)
     words = WordTokenizer()
-    pictures, held_out = CachedPictures(settings.extra["pictures"]), CachedPictures(settings.extra["held_out"])
+    pictures, held_out = (
+        CachedPictures(settings.extra["pictures"]),
+        CachedPictures(settings.extra["held_out"]),
+    )
     teacher = ClipTeacher(build_clip())
     trunk = torch.load(settings.extra["trunk"], map_location="cpu", weights_only=True)["model"]
-    teacher.clip.visual.trunk.load_state_dict({k.removeprefix("trunk."): v for k, v in trunk.items() if k.startswith("trunk.")})
+    teacher.clip.visual.trunk.load_state_dict(
+        {k.removeprefix("trunk."): v for k, v in trunk.items() if k.startswith("trunk.")}
+    )
     teacher.clip.visual.trunk.requires_grad_(False)
     teacher.clip.logit_scale.data.fill_(float(np.log(1 / 0.07)))
     trained = [p for p in teacher.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=float(settings.extra.get("rate", 1.5e-3)), betas=(0.9, 0.98), weight_decay=0.03)
+    optimiser = torch.optim.AdamW(
+        trained, lr=float(settings.extra.get("rate", 1.5e-3)), betas=(0.9, 0.98), weight_decay=0.03
+    )
     run = Run(settings, teacher, optimiser, rank)
     rng = np.random.default_rng((settings.seed, rank, run.steps))
     pairs_per_batch = int(settings.extra.get("pairs", 160))
-    all_keys = torch.tensor([hash(s.key) for pair in range(len(pictures)) for s in pictures.describe(pair)[:2]])
+    all_keys = torch.tensor(
+        [hash(s.key) for pair in range(len(pictures)) for s in pictures.describe(pair)[:2]]
+    )
     tested = run.elapsed
     while run.running():
         pairs = rng.integers(len(pictures), size=pairs_per_batch)

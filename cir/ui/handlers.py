@@ -115,11 +115,19 @@ class Problem:
 # --- searching ------------------------------------------------------------------------------------------
 
 
-def read_settings(values: Sequence[object], moved: str = "") -> tuple[Settings, list[str]]:
-    """Settings from what (alpha, beta, gamma, top_k, leave_out) sent, and notes."""
+def read_settings(values: Sequence[object], before: Weights | None = None) -> tuple[Settings, list[str]]:
+    """Settings and notes.
+
+    Args:
+        values: what (alpha, beta, gamma, top_k, leave_out) sent.
+        before: the weights on the page until now; see `read_weights`.
+
+    Raises:
+        BadQuery: one of them cannot be read.
+    """
     alpha, beta, gamma, top_k, leave_out = values
     count, notes = read_top_k(top_k)
-    return Settings(read_weights(alpha, beta, gamma, moved=moved), count, leave_out is not False), notes
+    return Settings(read_weights(alpha, beta, gamma, before), count, leave_out is not False), notes
 
 
 def search(

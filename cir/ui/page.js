@@ -22,7 +22,7 @@ window.recompose = (() => {
   }
 
   function room(moved, other) {
-    return Math.min(other, Math.round(100 * (1 - moved)) / 100);
+    return Math.min(other, Math.round(10000 * (1 - moved)) / 10000);
   }
 
   function showAnswer() {
@@ -30,13 +30,28 @@ window.recompose = (() => {
     if (answer && (isPhone() || answer.getBoundingClientRect().top < 0)) answer.scrollIntoView({ behavior: calm(), block: "start" });
   }
 
+  // A closed closer look gives the focus back to the picture that it came from.
+  let looked = 0;
+  document.addEventListener("click", (event) => {
+    const item = event.target.closest?.("#results .thumbnail-lg");
+    if (item) looked = [...document.querySelectorAll("#results .thumbnail-lg")].indexOf(item);
+  }, true);
+  function lookAway() {
+    requestAnimationFrame(() => document.querySelectorAll("#results .thumbnail-lg")[looked]?.focus({ preventScroll: true }));
+  }
+
   function askAgain() {
     if (isPhone()) document.querySelector("#ask")?.scrollIntoView({ behavior: calm(), block: "start" });
     document.querySelector("#edit textarea, #edit input")?.focus({ preventScroll: true });
   }
 
-  function focus(selector) {
-    requestAnimationFrame(() => document.querySelector(selector)?.focus({ preventScroll: true }));
+  // What is to get the focus may be drawn only some frames later.
+  function focus(selector, frames = 60) {
+    requestAnimationFrame(() => {
+      const found = document.querySelector(selector);
+      if (found) found.focus({ preventScroll: true });
+      else if (frames > 0) focus(selector, frames - 1);
+    });
   }
 
   // The closer look must not cover the picture that it is about.
@@ -78,5 +93,5 @@ window.recompose = (() => {
   const watch = () => new MutationObserver(labelSoon).observe(document.body, watched);
   if (document.body) watch();
   else addEventListener("DOMContentLoaded", watch);
-  return { shares, room, showAnswer, askAgain, focus, look, isPhone };
+  return { shares, room, showAnswer, askAgain, look, lookAway, isPhone };
 })();

@@ -29,22 +29,23 @@ def read_number(name: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def read_weights(alpha: object, beta: object, gamma: object, *, moved: str = "") -> Weights:
+def read_weights(alpha: object, beta: object, gamma: object, before: Weights | None = None) -> Weights:
     """The weights that arrived.
 
     Args:
         alpha, beta, gamma: numbers from 0 to 1.
-        moved: "alpha" or "beta": the one that a person is moving. The other one gives way, so that their sum
-            stays at most 1.
+        before: the weights until now, where a person is moving one of them. When alpha + beta is too much,
+            the one that was not moved gives way.
 
     Raises:
-        BadQuery: not a number, out of range, or alpha + beta above 1 when neither is being moved.
+        BadQuery: not a number, out of range, or alpha + beta above 1 without `before`.
     """
     a, b, c = read_number("alpha", alpha), read_number("beta", beta), read_number("gamma", gamma)
-    if moved == "alpha" and 0.0 <= a <= 1.0:
-        b = min(b, round(1.0 - a, 6))
-    if moved == "beta" and 0.0 <= b <= 1.0:
-        a = min(a, round(1.0 - b, 6))
+    if before is not None and 0.0 <= a <= 1.0 and 0.0 <= b <= 1.0 and a + b > 1.0:
+        if a != before.alpha:
+            b = 1.0 - a
+        else:
+            a = 1.0 - b
     return Weights(a, b, c)
 
 

@@ -110,7 +110,7 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
     ) -> Iterator[tuple[Any, ...]]:
         yield (render.working("Looking at the query …"), *untouched[1:])
         try:
-            settings, notes = read_settings(values)
+            settings, notes = read_settings(values, state.settings.weights)
             state.inspected_id = ""
             stages = handlers.search(
                 content.retriever,
@@ -204,11 +204,9 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
         js="(a, b) => recompose.shares(a, b)",
         api_visibility="private",
     )
-    ask.alpha.input(rerank_with(content, "alpha"), inputs, outputs, **how)
-    ask.beta.input(rerank_with(content, "beta"), inputs, outputs, **how)
-    gr.on(
-        [ask.gamma.input, ask.top_k.input, ask.leave_out.input], rerank_with(content), inputs, outputs, **how
-    )
+    # One listener for all of them: two would answer in any order, and the older answer might stay.
+    moved = [ask.alpha.input, ask.beta.input, ask.gamma.input, ask.top_k.input, ask.leave_out.input]
+    gr.on(moved, rerank_with(content), inputs, outputs, **how)
     for name, button in ask.presets.items():
         weights = content.presets[name]
         set_to = button.click(
@@ -217,14 +215,14 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
         set_to.then(rerank_with(content), inputs, outputs, **how)
 
 
-def rerank_with(content: PageContent, moved: str = "") -> Callable[..., tuple[Any, ...]]:
+def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
     """The handler of a moved weight: same query, new order, no model."""
 
     def rerank(state: Session, *values: object) -> tuple[Any, ...]:
         if state.composed is None:
             return tuple(gr.skip() for _ in range(4))
         try:
-            settings, _ = read_settings(values, moved)
+            settings, _ = read_settings(values, state.settings.weights)
             found = handlers.rerank(
                 content.retriever,
                 state,
@@ -314,4 +312,4 @@ def wire_results(content: PageContent, session: gr.State, ask: Ask, shown: Shown
     used = shown.use.click(use, [session], [ask.image, ask.leave_out, shown.inspector, shown.stage], **QUIET)
     used.then(None, js="() => recompose.askAgain()", api_visibility="private")
     closed = shown.close.click(close, [session], [shown.inspector], **QUIET)
-    closed.then(None, js="() => recompose.focus('#results .selected')", api_visibility="private")
+    closed.then(None, js="() => recompose.lookAway()", api_visibility="private")

@@ -30,11 +30,20 @@ def choose(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def group_phrase(
-    group: ObjectGroup, rng: np.random.Generator, *, say_size: bool = True, say_colour: bool = True, canonical: bool = False
+    group: ObjectGroup,
+    rng: np.random.Generator,
+    *,
+    say_size: bool = True,
+    say_colour: bool = True,
+    canonical: bool = False,
 ) -> str:
     """A noun phrase for a group: "two small red umbrellas". `canonical` takes no synonym and one word for each size."""
     names = load_nouns()[group.noun].names
-    singular, plural = names[0] if canonical or len(names) == 1 or rng.random() < 0.6 else names[int(rng.integers(len(names)))]
+    singular, plural = (
+        names[0]
+        if canonical or len(names) == 1 or rng.random() < 0.6
+        else names[int(rng.integers(len(names)))]
+    )
     words = []
     if say_size and SIZES[group.size]:
         words.append(SIZES[group.size][0] if canonical else choose(rng, SIZES[group.size]))
@@ -54,7 +63,8 @@ def join_phrases(phrases: Sequence[str]) -> str:
 
 def _object_words(scene: Scene, rng: np.random.Generator, drop: float) -> str:
     phrases = [
-        group_phrase(g, rng, say_size=rng.random() >= drop, say_colour=rng.random() >= drop) for g in scene.groups
+        group_phrase(g, rng, say_size=rng.random() >= drop, say_colour=rng.random() >= drop)
+        for g in scene.groups
     ]
     if len(phrases) == 2 and rng.random() < 0.25:
         left, right = phrases

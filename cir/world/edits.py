@@ -56,7 +56,9 @@ def _is_are(group: ObjectGroup) -> str:
 def replace_object(scene: Scene, rng: np.random.Generator) -> tuple[str, Scene] | None:
     """One group becomes another noun; its number stays."""
     index, old = _pick(scene, rng)
-    new = replace(sample_group(rng, exclude=frozenset(g.noun for g in scene.groups)), count=old.count, size=old.size)
+    new = replace(
+        sample_group(rng, exclude=frozenset(g.noun for g in scene.groups)), count=old.count, size=old.size
+    )
     phrase = group_phrase(new, rng, say_size=False)
     text = choose(
         rng,
@@ -80,7 +82,13 @@ def add_object(scene: Scene, rng: np.random.Generator) -> tuple[str, Scene] | No
     phrase = group_phrase(new, rng)
     text = choose(
         rng,
-        (f"add {phrase}", f"with {phrase} too", f"there {_is_are(new)} also {phrase}", f"put {phrase} next to it", f"has {phrase} as well"),
+        (
+            f"add {phrase}",
+            f"with {phrase} too",
+            f"there {_is_are(new)} also {phrase}",
+            f"put {phrase} next to it",
+            f"has {phrase} as well",
+        ),
     )
     groups = list(scene.groups)
     groups.insert(int(rng.integers(len(groups) + 1)), new)
@@ -115,7 +123,11 @@ def change_count(scene: Scene, rng: np.random.Generator) -> tuple[str, Scene] | 
     new = replace(old, count=counts[int(rng.integers(len(counts)))])
     singular, plural = load_nouns()[new.noun].names[0]
     number, noun = COUNT_WORDS[new.count], singular if new.count == 1 else plural
-    options = [f"{number} {noun} instead of {COUNT_WORDS[old.count]}", f"make it {number} {noun}", f"there {_is_are(new)} {number} {noun} now"]
+    options = [
+        f"{number} {noun} instead of {COUNT_WORDS[old.count]}",
+        f"make it {number} {noun}",
+        f"there {_is_are(new)} {number} {noun} now",
+    ]
     if new.count == 1:
         options.append(f"only one {noun}")
     return choose(rng, options), _redrawn(scene, rng, groups=_with_group(scene, index, new))
@@ -163,7 +175,14 @@ def change_background(scene: Scene, rng: np.random.Generator) -> tuple[str, Scen
     where = choose(rng, BACKGROUNDS[background])
     text = choose(
         rng,
-        (f"move it {where}", f"the same but {where}", f"now {where}", f"{where} instead", f"show this {where}", f"the scene is {where}"),
+        (
+            f"move it {where}",
+            f"the same but {where}",
+            f"now {where}",
+            f"{where} instead",
+            f"show this {where}",
+            f"the scene is {where}",
+        ),
     )
     return text, _redrawn(scene, rng, background=background, time=time)
 
@@ -174,7 +193,16 @@ def change_time(scene: Scene, rng: np.random.Generator) -> tuple[str, Scene] | N
         return None
     time = choose(rng, [t for t in TIMES if t != scene.time])
     when = choose(rng, TIMES[time])
-    text = choose(rng, (f"the same {when}", f"make it {when}", f"{when} instead", f"now {when}", f"the same scene but {when}"))
+    text = choose(
+        rng,
+        (
+            f"the same {when}",
+            f"make it {when}",
+            f"{when} instead",
+            f"now {when}",
+            f"the same scene but {when}",
+        ),
+    )
     return text, _redrawn(scene, rng, time=time)
 
 

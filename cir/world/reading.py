@@ -11,7 +11,9 @@ from cir.world.vocabulary import BACKGROUNDS, load_nouns
 
 @lru_cache(maxsize=1)
 def _noun_pattern() -> tuple[re.Pattern[str], Mapping[str, str]]:
-    words = {word.lower(): noun.name for noun in load_nouns().values() for names in noun.names for word in names}
+    words = {
+        word.lower(): noun.name for noun in load_nouns().values() for names in noun.names for word in names
+    }
     longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
     return re.compile(rf"\b(?:{longest_first})\b"), words
 

@@ -19,7 +19,11 @@ def scene_to_record(scene: Scene) -> dict[str, Any]:
         if g.size != "normal":
             row["size"] = g.size
         groups.append(row)
-    record: dict[str, Any] = {"groups": groups, "background": scene.background, "layout_seed": scene.layout_seed}
+    record: dict[str, Any] = {
+        "groups": groups,
+        "background": scene.background,
+        "layout_seed": scene.layout_seed,
+    }
     if scene.time:
         record["time"] = scene.time
     return record

@@ -15,7 +15,9 @@ from cir.world.vocabulary import BACKGROUNDS, OUTDOOR, PLACES, SIZES, TIMES, loa
 
 TINT_SHARE = 0.30  # of the groups whose noun may be tinted
 MAX_INSTANCES = 5  # more would be drawn too small to be named
-HELD_OUT_SHARE = 20  # one key in so many is kept from training: galleries and benchmarks are made of these alone
+HELD_OUT_SHARE = (
+    20  # one key in so many is kept from training: galleries and benchmarks are made of these alone
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class Scene:
         return {1: ("middle",), 2: ("left", "right"), 3: PLACES}[len(self.groups)]
 
 
-def sample_group(rng: np.random.Generator, *, exclude: frozenset[str] = frozenset(), max_count: int = 3) -> ObjectGroup:
+def sample_group(
+    rng: np.random.Generator, *, exclude: frozenset[str] = frozenset(), max_count: int = 3
+) -> ObjectGroup:
     """Draw a group whose noun is not in `exclude`."""
     nouns = load_nouns()
     names = [n for n in nouns if n not in exclude]
@@ -75,7 +79,9 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     groups: list[ObjectGroup] = []
     for index in range(int(rng.choice((1, 2, 3), p=(0.45, 0.43, 0.12)))):
         room = MAX_INSTANCES - sum(g.count for g in groups) - (2 - index if index < 2 else 0)
-        groups.append(sample_group(rng, exclude=frozenset(g.noun for g in groups), max_count=max(1, min(3, room))))
+        groups.append(
+            sample_group(rng, exclude=frozenset(g.noun for g in groups), max_count=max(1, min(3, room)))
+        )
     background = str(rng.choice(tuple(BACKGROUNDS)))
     time = str(rng.choice(tuple(TIMES), p=(0.5, 0.25, 0.25))) if background in OUTDOOR else ""
     return Scene(tuple(groups), background, time, int(rng.integers(2**31)))

@@ -85,7 +85,7 @@ def _trimmed(cell: int) -> tuple[Image.Image, int]:
     left, top = cell % columns * CELL_PX, cell // columns * CELL_PX
     image = atlas.crop((left, top, left + CELL_PX, top + CELL_PX))
     # faint pixels that the compression left around a sprite are no part of it
-    box = image.getchannel("A").point(lambda a: 255 if a > 24 else 0).getbbox()
+    box = image.getchannel("A").point([0] * 25 + [255] * 231).getbbox()
     if box is None:
         raise ValueError(f"cell {cell} of the sprite atlas is empty")
     image = image.crop(box)
@@ -118,7 +118,7 @@ def _tint(image: Image.Image, median: int, colour: str) -> Image.Image:
 def _draw(cell: int, long_side_px: int, colour: str | None, mirrored: bool) -> Image.Image:
     image, median = _trimmed(cell)
     factor = long_side_px / max(image.size)
-    size = tuple(max(1, round(side * factor)) for side in image.size)
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
     # HAMMING reduces about as well as LANCZOS, at a third of the time
     image = image.resize(size, Image.Resampling.HAMMING if factor < 1 else Image.Resampling.LANCZOS)
     if mirrored:
