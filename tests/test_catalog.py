@@ -178,7 +178,7 @@ def test_fault_72_a_pickle_that_calls_itself_a_checkpoint_is_not_run(home: Path,
             return (Path.touch, (tmp_path / "ran",))
 
     home.mkdir()
-    (home / "phi_best_base_openai.pt").write_bytes(pickle.dumps({"Phi": Evil()}))
+    (home / "phi_best_base_openai.pt").write_bytes(pickle.dumps({"Phi": Evil()}, protocol=2))
     models = Models("base")
     assert models.phi("lincir") is None
     assert "no checkpoint that holds tensors alone" in models.missing["mapping network lincir"]

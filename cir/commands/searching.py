@@ -11,7 +11,7 @@ from cir.application import build_composers, build_models, open_for
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.images import read_image
-from cir.retriever import Retriever, weight_note
+from cir.retriever import Retriever, part_weights, weight_note
 from cir.text import clean_text
 from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, RetrievedImage, Weights
 
@@ -76,7 +76,8 @@ def _answer(
         }
         if explain:
             why = retriever.explain(composed, weights, result.image_id)
-            row["terms"] = why.terms
+            nothing = {"image": 0.0, "captions": 0.0}
+            row["terms"] = {name: why.terms.get(name, nothing) for name in PARTS}
             row |= {"tv_tv": why.tv_tv, "tc_tc": why.tc_tc, "tv_tc": why.tv_tc, "gamma": why.gamma}
         rows.append(row)
     trace = {
@@ -94,6 +95,8 @@ def _answer(
     if explain:
         answer["parts"] = [name for name in PARTS if name in composed.parts]
         answer["gram"] = retriever.gram(composed)
+        # A part that is missing counts as 0 and the others keep their ratio: these are the weights that counted.
+        answer["effective_weights"] = part_weights(composed, weights)[0]
     return answer
 
 

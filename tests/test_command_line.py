@@ -1,0 +1,114 @@
+"""The command line, on the shipped models without a language model: what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cir.__main__ import main
+from cir.application import SAMPLE_GALLERY
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURE = SAMPLE_GALLERY / "images" / "0648.webp"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_search_prints_one_json_object_from_which_every_score_can_be_computed_again(capsys) -> None:
+    status, out, _ = run(
+        capsys, "search", "--image", PICTURE, "--text", "at night", "--llm", "none", "--json", "--explain",
+        "--alpha", 0.2, "--beta", 0.5, "--gamma", 0.3, "--top-k", 7,
+    )  # fmt: skip
+    answer = json.loads(out)
+    assert status == 0
+    assert answer["method"] == "CVSI"
+    assert answer["weights"] == {"alpha": 0.2, "beta": 0.5, "gamma": 0.3}
+    assert answer["gallery"]["images"] == 1800
+    assert set(answer["trace"]) == {"captions", "modified_captions", "added_objects"}
+    assert answer["trace"]["captions"]
+    assert any("language model" in note for note in answer["notes"])
+    assert answer["models"]["clip"].startswith("clip@")
+    order = ("modified_captions", "fine_grained", "reference_image")
+    k = np.array([answer["effective_weights"].get(name, 0.0) for name in order])
+    query = np.sqrt(k @ np.array(answer["gram"]) @ k)
+    assert [row["rank"] for row in answer["results"]] == list(range(1, 8))
+    for row in answer["results"]:
+        g = row["gamma"]
+        a = np.array([row["terms"][name]["image"] for name in order])
+        b = np.array([row["terms"][name]["captions"] for name in order])
+        image = np.sqrt((1 - g) ** 2 * row["tv_tv"] + 2 * g * (1 - g) * row["tv_tc"] + g**2 * row["tc_tc"])
+        assert row["score"] == pytest.approx(((1 - g) * a + g * b) @ k / (query * image), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search"], "nothing to search for"),
+        (["search", "--text", "x", "--llm", "none", "--method", "no-such"], "no method called"),
+        (["search", "--text", "x", "--llm", "none", "--gallery", "no-such-gallery"], "no-such-gallery"),
+        (["search", "--text", "x", "--llm", "none", "--alpha", "7"], "alpha is 7"),
+        (["search", "--text", "x", "--models", "no-such"], "no-such"),
+        (["index", "/no/such/folder", "--llm", "none"], "/no/such/folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_with_a_way_out(capsys, arguments: list[str], said: str) -> None:
+    status, out, err = run(capsys, *arguments)
+    assert status == 2
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in (1, 2, 3, 648):
+        (photos / f"{number:04d}.webp").write_bytes((SAMPLE_GALLERY / "images" / f"{number:04d}.webp").read_bytes())
+    (photos / "broken.jpg").write_bytes(b"not a picture")
+    status, out, _ = run(capsys, "index", photos, "--captions-per-image", 1, "--json")
+    answer = json.loads(out)
+    assert status == 0
+    assert answer["images"] == 4
+    assert [row["file"] for row in answer["skipped"]] == ["broken.jpg"]
+    status, out, _ = run(capsys, "search", "--image", PICTURE, "--gallery", photos, "--llm", "none", "--json")
+    assert status == 0
+    assert json.loads(out)["results"][0]["label"] == "0648.webp"
+
+
+def test_models_list_names_a_licence_for_every_part(capsys) -> None:
+    status, out, _ = run(capsys, "models", "list", "--json")
+    rows = json.loads(out)
+    assert status == 0
+    assert {"embedded", "base", "large", "giga"} <= {row["set"] for row in rows}
+    assert all(row["licence"] for row in rows)
+
+
+def test_an_own_reference_picture_may_be_a_phone_photograph(capsys, tmp_path: Path) -> None:
+    Image.new("RGB", (1200, 900), (80, 120, 200)).save(tmp_path / "photo.jpg")
+    status, out, _ = run(capsys, "search", "--image", tmp_path / "photo.jpg", "--text", "with a dog", "--llm", "none", "--json")
+    assert status == 0
+    assert len(json.loads(out)["results"]) == 10
+
+
+def test_the_commands_and_files_that_the_readme_names_exist() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in re.findall(r"^make (\w+)", readme, flags=re.MULTILINE):
+        assert re.search(rf"^{command}:", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for path in re.findall(r"`(cir/[\w/]+\.py)`", readme) + re.findall(r"\]\((assets/[\w./]+)\)", readme):
+        assert (ROOT / path).exists(), path
+    tree = readme.split("## The tree")[1].split("```")[1]
+    for line in tree.strip().splitlines():
+        names = re.findall(r"^\s*((?:[\w]+(?:/|\.py)\s?)+)", line)
+        for name in names[0].split() if names else []:
+            inside = ROOT / "cir" / name if line.startswith("  ") else ROOT / name
+            assert inside.exists(), name
