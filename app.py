@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 # Read when the libraries are imported: no request leaves the machine, and no thread waits by spinning.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -61,6 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cir.ui.view import build_page
 
         models, retriever = application.build(options.models, llm=options.llm, gallery=options.gallery)
+        if (
+            models.language_model is not None
+        ):  # the first search then does not wait for its prompts to be read
+            Thread(target=application.warm_up, args=(models,), daemon=True).start()
         content = PageContent(
             retriever,
             presets=application.presets(models),

@@ -6,6 +6,7 @@ Command line, page and evaluation all build through here, so that they cannot di
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from cir.composers.baselines import ImageOnly, Sum, TextOnly
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, Cvsi, CvsiSettings
 from cir.composers.textual_inversion import lincir, pic2word
+from cir.errors import CirError
 from cir.gallery import Gallery, open_gallery
 from cir.models.catalog import Models
+from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.retriever import Retriever
 from cir.types import Weights
 
@@ -84,6 +87,19 @@ def open_for(models: Models, gallery: str | None = None) -> Gallery:
         image_encoder_fingerprint=clip.fingerprint,
         text_encoder_fingerprint=clip.fingerprint,
     )
+
+
+def warm_up(models: Models) -> None:
+    """Start the language model's process and let it read the constant part of every prompt.
+
+    A failure here is not the end: the first query asks again, and says what is wrong.
+    """
+    if models.language_model is None:
+        return
+    try:
+        models.language_model.warm_up([cvsi_modified_caption("", ""), cvsi_added_objects("", "")])
+    except CirError as error:
+        logging.getLogger(__name__).warning("The language model could not be warmed up: %s", error)
 
 
 def build(

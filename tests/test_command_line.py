@@ -73,7 +73,9 @@ def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypat
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in (1, 2, 3, 648):
-        (photos / f"{number:04d}.webp").write_bytes((SAMPLE_GALLERY / "images" / f"{number:04d}.webp").read_bytes())
+        (photos / f"{number:04d}.webp").write_bytes(
+            (SAMPLE_GALLERY / "images" / f"{number:04d}.webp").read_bytes()
+        )
     (photos / "broken.jpg").write_bytes(b"not a picture")
     status, out, _ = run(capsys, "index", photos, "--captions-per-image", 1, "--json")
     answer = json.loads(out)
@@ -95,7 +97,9 @@ def test_models_list_names_a_licence_for_every_part(capsys) -> None:
 
 def test_an_own_reference_picture_may_be_a_phone_photograph(capsys, tmp_path: Path) -> None:
     Image.new("RGB", (1200, 900), (80, 120, 200)).save(tmp_path / "photo.jpg")
-    status, out, _ = run(capsys, "search", "--image", tmp_path / "photo.jpg", "--text", "with a dog", "--llm", "none", "--json")
+    status, out, _ = run(
+        capsys, "search", "--image", tmp_path / "photo.jpg", "--text", "with a dog", "--llm", "none", "--json"
+    )
     assert status == 0
     assert len(json.loads(out)["results"]) == 10
 

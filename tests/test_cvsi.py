@@ -125,6 +125,13 @@ def test_fault_11_a_description_that_shares_no_word_is_flagged() -> None:
     assert any("shares no word" in note for note in composed.notes)
 
 
+def test_a_copied_caption_gets_the_edit_behind_it_and_a_note() -> None:
+    model = ToyLanguageModel(["none", "A red square."])
+    composed = last(toy_cvsi(model, ToyCaptioner(), captions=1).compose(EDIT))
+    assert composed.trace["modified_captions"] == ("A red square, make it blue",)
+    assert any("unchanged" in note for note in composed.notes)
+
+
 def test_fault_42_weights_that_lie_on_missing_parts_fall_back_with_a_note() -> None:
     composed = last(toy_cvsi(None, None).compose(EDIT))
     weights = Weights(1.0, 0.0, 0.0)

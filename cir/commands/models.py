@@ -33,9 +33,11 @@ def models_pull(options: argparse.Namespace) -> int:
     shown = [""]
 
     def progress(name: str, done: int, total: int) -> None:
-        line = f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else name
+        percent = 100 * done // total if total else 0
+        # On a terminal each percent replaces the last; in a log file each model is one line.
+        line = f"{name}: {percent} % of {total / 1e6:.0f} MB" if sys.stderr.isatty() else f"fetching {name}"
         if line != shown[0]:
-            sys.stderr.write(f"\r{line:<70}")
+            sys.stderr.write(f"\r{line:<70}" if sys.stderr.isatty() else f"{line}\n")
             sys.stderr.flush()
             shown[0] = line
 
@@ -51,7 +53,7 @@ def models_pull(options: argparse.Namespace) -> int:
             raise
         sys.stderr.write(f"\n{error}\nThe page starts without it and says which terms are missing.\n")
         return 0
-    if shown[0]:
+    if shown[0] and sys.stderr.isatty():
         sys.stderr.write("\n")
     for name in fetched:
         sys.stdout.write(f"fetched {name}\n")

@@ -235,6 +235,10 @@ class Cvsi:
         if parsed is None:
             draft.note('An answer of the language model was unusable; "caption, edit" stands in for it.')
             return f"{captions[0]}, {draft.text}"
+        if parsed.strip(" .").lower() in {caption.strip(" .").lower() for caption in captions}:
+            # Small models copy a caption now and then, mostly when something is to be removed: the edit would be lost.
+            draft.note("The language model left a caption unchanged, so the edit was put behind it.")
+            return f"{parsed}, {draft.text}"
         if not _shares_word(parsed, f"{captions[0]} {draft.text}"):
             draft.note(
                 "The language model's description shares no word with the picture or the edit; alpha 0 leaves it out."
