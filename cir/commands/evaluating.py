@@ -13,7 +13,9 @@ from cir.application import ROOT, build_composers, build_models, gallery_cache, 
 from cir.composers.cvsi import Cvsi, CvsiSettings
 from cir.errors import CirError
 from cir.evaluation import world
+from cir.evaluation.answers import AnswerBook, answer_book_path
 from cir.evaluation.benchmark import read_benchmark
+from cir.evaluation.encoders import Encoders
 from cir.models.catalog import Models
 from cir.retriever import Retriever
 from cir.types import Weights
@@ -28,7 +30,7 @@ def evaluate_world(options: argparse.Namespace) -> int:
     if models.captioner is None:
         raise CirError("The benchmark needs a captioner.", models.missing["captioner"])
     clip = models.clip
-    encoders = world.Encoders(clip, clip, models.captioner, gallery_cache() / "benchmark")
+    encoders = Encoders(clip, clip, models.captioner, gallery_cache() / "benchmark")
     weights = _tuned(options, models, encoders) if options.tune else next(iter(presets(models).values()))
     benchmark = read_benchmark("world")
     gallery = world.benchmark_gallery(
@@ -74,14 +76,14 @@ def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[s
     composers = build_composers(models, settings=CvsiSettings(captions=options.captions))
     cvsi = composers.get("CVSI")
     if isinstance(cvsi, Cvsi):
-        book = world.answer_book_path(name)
+        book = answer_book_path(name)
         if models.language_model is not None:
             models.language_model.deadline_seconds = PATIENCE_SECONDS
-        cvsi.language_model = world.AnswerBook(book, models.language_model, fresh=options.fresh)
+        cvsi.language_model = AnswerBook(book, models.language_model, fresh=options.fresh)
     return composers
 
 
-def _tuned(options: argparse.Namespace, models: Models, encoders: world.Encoders) -> Weights:
+def _tuned(options: argparse.Namespace, models: Models, encoders: Encoders) -> Weights:
     validation = read_benchmark("world-validation")
     gallery = world.benchmark_gallery(
         "world-validation", validation, encoders, per_image=options.gallery_captions, say=_say

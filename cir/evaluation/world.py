@@ -1,18 +1,12 @@
 """`evaluate world`: the embedded models, and every method on them, on the world benchmark.
 
-Per-query ranks come first; the report is made of them. The reference is left out of every ranking. What is slow is
-kept: features and captions under the cache folder by the models' fingerprints, the language model's answers with the
-benchmark itself (`AnswerBook`), because on a CPU they take an hour.
+Per-query ranks come first; the report is made of them. The reference is left out of every ranking. What is slow is kept:
+see `cir.evaluation.encoders` and `cir.evaluation.answers`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.composers.composer import Composer
-from cir.errors import LanguageModelFailed
-from cir.evaluation.benchmark import FOLDER, PICTURE_PX, Benchmark, held_out_scenes
+from cir.evaluation.benchmark import PICTURE_PX, Benchmark, held_out_scenes
+from cir.evaluation.encoders import Encoders, Say, unit
 from cir.evaluation.measures import recalls
 from cir.gallery.gallery import Gallery
-from cir.models.protocols import Captioner, ImageEncoder, LanguageModel, TextEncoder
+from cir.models.protocols import TextEncoder
 from cir.retriever import Retriever
-from cir.types import CirQuery, ComposedQuery, Features, Query, Weights
+from cir.types import CirQuery, ComposedQuery, Query, Weights
 from cir.world.captions import caption_scene, describe_scene
 from cir.world.reading import background_in, nouns_in
 from cir.world.render import HELD_OUT_VARIANTS, RenderedScene, render_scene
@@ -34,113 +28,9 @@ from cir.world.scene import Scene
 from cir.world.vocabulary import load_nouns
 
 Report = dict[str, Any]
-Say = Callable[[str], None]
 SCENES = 5000
 CROPS = 1000
 CAPTIONED_SCENES = 1000
-
-
-class AnswerBook:
-    """A language model whose answers are written down: asked again, it answers from the book.
-
-    Args:
-        path: JSON lines {"prompt": hash, "answer": text}.
-        model: who answers what is not in the book; None makes that an error.
-        fresh: do not read what is there.
-    """
-
-    def __init__(self, path: Path, model: LanguageModel | None, *, fresh: bool = False) -> None:
-        self.path, self.model = path, model
-        self.fingerprint = model.fingerprint if model else "answers in the book"
-        self.answers: dict[str, str] = {}
-        if path.exists() and not fresh:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
-                self.answers[row["prompt"]] = row["answer"]
-
-    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
-        """The answer in the book, or a new one, which is written down at once."""
-        text = f"{prompt}\x00{max_tokens}\x00{temperature}\x00{seed}"
-        key = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-        if key not in self.answers:
-            if self.model is None:
-                raise LanguageModelFailed(
-                    "An answer is not in the book, and there is no language model to ask.",
-                    "Fetch one: python -m cir models pull embedded",
-                )
-            answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
-            self.answers[key] = answer
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"prompt": key, "answer": answer}) + "\n")
-        return self.answers[key]
-
-
-@dataclass(frozen=True, slots=True)
-class Encoders:
-    """The models under test, and where their work is kept."""
-
-    image_encoder: ImageEncoder
-    text_encoder: TextEncoder
-    captioner: Captioner
-    cache: Path
-
-    def images(self, key: str, pictures: Callable[[], Iterable[Image.Image]]) -> NDArray[np.float32]:
-        """(N, D) raw features of pictures, kept under `key` and the encoder's fingerprint."""
-        return self._kept(f"images-{key}", self.image_encoder.fingerprint, lambda: self._encode(pictures()))
-
-    def _encode(self, pictures: Iterable[Image.Image]) -> NDArray[np.float32]:
-        rows, batch = [], []
-        for picture in pictures:
-            batch.append(picture)
-            if len(batch) == 64:
-                rows.append(self.image_encoder.encode_images(batch))
-                batch = []
-        if batch:
-            rows.append(self.image_encoder.encode_images(batch))
-        return np.concatenate(rows)
-
-    def captions(
-        self, key: str, pictures: Sequence[Callable[[], Image.Image]], per_image: int, say: Say
-    ) -> list[list[str]]:
-        """Captions of pictures, kept in steps of 200 so that a stop loses little."""
-        name = _safe(f"captions-{key}-{per_image}-{self.captioner.fingerprint}")
-        path = self.cache / f"{name}.jsonl"
-        self.cache.mkdir(parents=True, exist_ok=True)
-        done = (
-            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            if path.exists()
-            else []
-        )
-        while len(done) < len(pictures):
-            batch = [draw() for draw in pictures[len(done) : len(done) + 200]]
-            found = self.captioner.caption(batch, per_image=per_image, seed=0)
-            with path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in found))
-            done += found
-            say(f"captions of {key}: {len(done)} of {len(pictures)}")
-        return done
-
-    def _kept(
-        self, key: str, fingerprint: str, make: Callable[[], NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
-        path = self.cache / f"{_safe(f'{key}-{fingerprint}')}.npy"
-        if path.exists():
-            return np.load(path)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        rows = make()
-        with path.with_suffix(".tmp").open("wb") as file:
-            np.save(file, rows)
-        os.replace(path.with_suffix(".tmp"), path)
-        return rows
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-
-
-def unit(rows: NDArray[np.float32]) -> Features:
-    """Rows of length 1."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def mean_captions(captions: Sequence[Sequence[str]], text_encoder: TextEncoder) -> NDArray[np.float32]:
@@ -322,11 +212,6 @@ def tune_weights(
                     best = (score, weights)
     assert best is not None
     return best[1], best[0][0]
-
-
-def answer_book_path(name: str) -> Path:
-    """Where the language model's answers for a benchmark are kept."""
-    return FOLDER / f"{name}-answers.jsonl"
 
 
 def method_reports(

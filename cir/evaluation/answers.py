@@ -1,0 +1,51 @@
+"""The language model's answers to a benchmark, written down: on a CPU they take an hour, so they are kept with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from cir.errors import LanguageModelFailed
+from cir.evaluation.benchmark import FOLDER
+from cir.models.protocols import LanguageModel
+
+
+class AnswerBook:
+    """A language model whose answers are written down: asked again, it answers from the book.
+
+    Args:
+        path: JSON lines {"prompt": hash, "answer": text}.
+        model: who answers what is not in the book; None makes that an error.
+        fresh: do not read what is there.
+    """
+
+    def __init__(self, path: Path, model: LanguageModel | None, *, fresh: bool = False) -> None:
+        self.path, self.model = path, model
+        self.fingerprint = model.fingerprint if model else "answers in the book"
+        self.answers: dict[str, str] = {}
+        if path.exists() and not fresh:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                self.answers[row["prompt"]] = row["answer"]
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """The answer in the book, or a new one, which is written down at once."""
+        text = f"{prompt}\x00{max_tokens}\x00{temperature}\x00{seed}"
+        key = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        if key not in self.answers:
+            if self.model is None:
+                raise LanguageModelFailed(
+                    "An answer is not in the book, and there is no language model to ask.",
+                    "Fetch one: python -m cir models pull embedded",
+                )
+            answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+            self.answers[key] = answer
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"prompt": key, "answer": answer}) + "\n")
+        return self.answers[key]
+
+
+def answer_book_path(name: str) -> Path:
+    """Where the language model's answers for a benchmark are kept."""
+    return FOLDER / f"{name}-answers.jsonl"
