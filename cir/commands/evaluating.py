@@ -11,7 +11,7 @@ from typing import Any
 from cir import __version__
 from cir.application import ROOT, build_composers, build_models, gallery_cache, presets
 from cir.composers.cvsi import Cvsi, CvsiSettings
-from cir.errors import CirError
+from cir.errors import BadQuery, CirError
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, answer_book_path
 from cir.evaluation.benchmark import read_benchmark
@@ -80,7 +80,10 @@ def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[s
         if models.language_model is not None:
             models.language_model.deadline_seconds = PATIENCE_SECONDS
         cvsi.language_model = AnswerBook(book, models.language_model, fresh=options.fresh)
-    return composers
+    wanted = {method.strip().lower() for method in (options.methods or "").split(",") if method.strip()}
+    if unknown := wanted - {method.lower() for method in composers}:
+        raise BadQuery(f"There is no method called {unknown.pop()!r} here.", f"Choose from: {', '.join(composers)}.")
+    return {method: c for method, c in composers.items() if not wanted or method.lower() in wanted}
 
 
 def _tuned(options: argparse.Namespace, models: Models, encoders: Encoders) -> Weights:
