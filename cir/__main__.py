@@ -119,7 +119,7 @@ def _add_evaluate(group) -> None:
     world.add_argument(
         "--gallery-captions", type=int, default=3, help="captions of each gallery image (default: 3)"
     )
-    world.add_argument("--methods", help="only these, by name, separated by commas (default: all)")
+    world.add_argument("--methods", help="measure only these, by name, separated by commas")
     world.add_argument("--limit", type=int, help="only the first queries")
     world.add_argument(
         "--fresh", action="store_true", help="ask the language model again instead of reading its answers"

@@ -42,10 +42,15 @@ def evaluate_world(options: argparse.Namespace) -> int:
     methods["Oracle caption"] = world.by_kind(
         queries, world.oracle_caption_ranks(benchmark, queries, gallery, clip)
     )
+    models_alone: dict[str, Any] = {}
+    if not options.methods:  # with chosen methods, only these are measured
+        models_alone = {
+            **world.noun_accuracy(encoders),
+            "text_to_image": world.text_to_image(encoders),
+            "captioner": world.captioner_quality(encoders, _say),
+        }
     report = {
-        **world.noun_accuracy(encoders),
-        "text_to_image": world.text_to_image(encoders),
-        "captioner": world.captioner_quality(encoders, _say),
+        **models_alone,
         "methods": methods,
         "manifest": {
             "version": __version__,
@@ -82,7 +87,9 @@ def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[s
         cvsi.language_model = AnswerBook(book, models.language_model, fresh=options.fresh)
     wanted = {method.strip().lower() for method in (options.methods or "").split(",") if method.strip()}
     if unknown := wanted - {method.lower() for method in composers}:
-        raise BadQuery(f"There is no method called {unknown.pop()!r} here.", f"Choose from: {', '.join(composers)}.")
+        raise BadQuery(
+            f"There is no method called {unknown.pop()!r} here.", f"Choose from: {', '.join(composers)}."
+        )
     return {method: c for method, c in composers.items() if not wanted or method.lower() in wanted}
 
 
@@ -108,13 +115,15 @@ def _tuned(options: argparse.Namespace, models: Models, encoders: Encoders) -> W
 
 def _print(report: dict[str, Any]) -> None:
     out = sys.stdout.write
-    out(f"\nnouns: {report['noun_top1']:.1f} % of crops, {report['noun_in_scene_top1']:.1f} % in a scene\n")
-    for size, row in report["text_to_image"].items():
-        out(f"text to image, {size}: " + ", ".join(f"{k} {v:.1f}" for k, v in row.items()) + "\n")
-    out(
-        "captioner: "
-        + ", ".join(f"{k.replace('_', ' ')} {v:.1f}" for k, v in report["captioner"].items())
-        + "\n\n"
-    )
+    out("\n")
+    if "captioner" in report:
+        out(f"nouns: {report['noun_top1']:.1f} % of crops, {report['noun_in_scene_top1']:.1f} % in a scene\n")
+        for size, row in report["text_to_image"].items():
+            out(f"text to image, {size}: " + ", ".join(f"{k} {v:.1f}" for k, v in row.items()) + "\n")
+        out(
+            "captioner: "
+            + ", ".join(f"{k.replace('_', ' ')} {v:.1f}" for k, v in report["captioner"].items())
+            + "\n\n"
+        )
     for name, row in report["methods"].items():
         out(f"{name:<16} R@1 {row['R@1']:5.1f}   R@5 {row['R@5']:5.1f}   R@10 {row['R@10']:5.1f}\n")
