@@ -137,6 +137,19 @@ def test_fault_84_ranking_again_needs_a_search_of_the_same_session(served):
         served.client().predict(**WEIGHTS, api_name="/rank")
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:22/", "http://localhost:22/x.png", "file:///etc/passwd"])
+def test_fault_37_an_address_is_not_fetched_as_a_picture(served, url):
+    image = {"path": url, "url": url, "meta": {"_type": "gradio.FileData"}}
+    fields = [image, "blue", "CVSI", 0.6, 0.4, 0.2, 5]
+    posted = httpx.post(f"{served.url}gradio_api/call/search", json={"data": fields})
+    if posted.status_code == 200:
+        heard = httpx.get(f"{served.url}gradio_api/call/search/{posted.json()['event_id']}").text
+        assert "event: error" in heard
+        assert "results" not in heard
+    else:
+        assert posted.status_code in (400, 403, 422, 500)
+
+
 def test_fault_38_a_path_that_was_not_uploaded_is_refused(served):
     for path in ("/etc/passwd", str(Path(__file__).resolve()), "http://127.0.0.1:22/"):
         image = {"path": path, "meta": {"_type": "gradio.FileData"}}

@@ -33,6 +33,7 @@ from cir.models.protocols import (
     PseudoWordEncoder,
     TextEncoder,
 )
+from cir.text import notes_on
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
 
 PAPER_PRESETS: Mapping[str, Weights] = {  # CVSI, section IV-A2
@@ -120,7 +121,7 @@ class Cvsi:
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Yield q_v and q_f without objects; then captions; then q_f with objects; then q_m, growing."""
-        draft = _Draft(query.modification_text)
+        draft = _Draft(query.modification_text, notes=notes_on(query.modification_text))
         if query.reference_image is None:
             yield self._text_alone(draft)
             return
