@@ -81,7 +81,7 @@ def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[s
     composers = build_composers(models, settings=CvsiSettings(captions=options.captions))
     cvsi = composers.get("CVSI")
     if isinstance(cvsi, Cvsi):
-        book = answer_book_path(name)
+        book = answer_book_path(name, models.language_model)
         if models.language_model is not None:
             models.language_model.deadline_seconds = PATIENCE_SECONDS
         cvsi.language_model = AnswerBook(book, models.language_model, fresh=options.fresh)

@@ -46,6 +46,13 @@ class AnswerBook:
         return self.answers[key]
 
 
-def answer_book_path(name: str) -> Path:
-    """Where the language model's answers for a benchmark are kept."""
-    return FOLDER / f"{name}-answers.jsonl"
+def answer_book_path(name: str, model: LanguageModel | None) -> Path:
+    """Where one language model's answers for a benchmark are kept; without a model, those of the shipped book.
+
+    The file's name is the manifest of what answered: benchmark and the model's fingerprint.
+    """
+    if model is None:
+        shipped = sorted(FOLDER.glob(f"{name}-answers-*.jsonl"))
+        return shipped[0] if shipped else FOLDER / f"{name}-answers-none.jsonl"
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.fingerprint)
+    return FOLDER / f"{name}-answers-{safe}.jsonl"
