@@ -10,12 +10,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: app test check fix models bench slow clean
 
-app: $(VENV)/runtime.stamp
-	@$(BIN)/python -m cir models pull embedded --best-effort
+app: $(VENV)/runtime.stamp $(VENV)/models.stamp
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/dev.stamp
-	@$(BIN)/python -m cir models pull embedded --best-effort
+test: $(VENV)/dev.stamp $(VENV)/models.stamp
 	$(BIN)/python -m pytest -q $(ARGS)
 
 check: $(VENV)/dev.stamp
@@ -32,6 +30,10 @@ bench: $(VENV)/runtime.stamp
 
 clean:
 	rm -rf $(VENV) gallery_cache/[!R]*
+
+# Without a network the page starts as well and says what is missing; the next start then tries again.
+$(VENV)/models.stamp: cir/models/published.py | $(VENV)/runtime.stamp
+	@$(BIN)/python -m cir models pull embedded && touch $@ || echo "Starting without what could not be fetched."
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
