@@ -116,3 +116,36 @@ class CirQuery:
     modification_text: str
     target_ids: tuple[str, ...]
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """A synthetic training triplet with its whole history; dropped ones are kept, with the reason.
+
+    Attributes:
+        triplet_id: unique in its file.
+        reference_id, target_id: images of the gallery that it was made from.
+        text: the modification text; "" when none could be made.
+        reference_caption, target_caption: what the text was made from.
+        members: the subgroup's images by rank, the seed first; empty for imported triplets.
+        ranks: (rank of the reference, rank of the target) in the subgroup.
+        similarities: cosine of each member with the seed, the seed's own 1 first.
+        consistency: cos(sem_reference + sem_text, sem_target); None when it was not computed.
+        target_rank: rank of the target when (reference, text) is searched by the engine itself; None if not asked.
+        verdict: "kept" or "dropped".
+        reason: why it was dropped; "" when it is kept.
+    """
+
+    triplet_id: str
+    reference_id: str
+    target_id: str
+    text: str
+    reference_caption: str = ""
+    target_caption: str = ""
+    members: tuple[str, ...] = ()
+    ranks: tuple[int, int] = (0, 1)
+    similarities: tuple[float, ...] = ()
+    consistency: float | None = None
+    target_rank: int | None = None
+    verdict: str = "kept"
+    reason: str = ""

@@ -27,8 +27,10 @@ ALLOWED = {
     "composers": {"prompts", "models.protocols"},
     "retriever": {"gallery", "composers", "fusion"},
     "evaluation": {"retriever", "gallery", "composers", "world", "models.protocols", "fusion"},
-    "ui": {"retriever", "gallery", "composers", "images", "files", "pixels", "models.protocols"},
-    "training": {"world", "models"},
+    "shelf": {"retriever", "gallery", "composers", "files", "models.protocols"},
+    "syncir": {"retriever", "gallery", "composers", "prompts", "files", "fusion", "models.protocols"},
+    "ui": {"retriever", "shelf", "gallery", "composers", "images", "files", "pixels", "models.protocols"},
+    "training": {"world", "models", "files"},
 }
 
 

@@ -58,6 +58,8 @@ class Session:
         inspected_id: the result looked at closely.
         searches: how many were begun; an older one stops when a newer one has begun.
         seed, page: which page of which order of the gallery is shown.
+        gallery: the gallery that is searched; "" for the one that the page began with.
+        intended_id: the image that ought to be found, where a triplet or a person named one; its rank is told.
     """
 
     composed: ComposedQuery | None = None
@@ -72,6 +74,8 @@ class Session:
     searches: int = 0
     seed: int = 0
     page: int = 0
+    gallery: str = ""
+    intended_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from cir.ui.reading import MAX_RESULTS
 
 if TYPE_CHECKING:
     from cir.retriever import Retriever
+    from cir.shelf import Shelf
+    from cir.ui.handlers import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class PageContent:
         fingerprints: part -> fingerprint, for programs.
         examples: queries that work.
         gallery_title: how the gallery is called on the page; by default its name.
+        shelf: all galleries that can be searched here; None where there is only the retriever's.
     """
 
     retriever: Retriever
@@ -38,6 +41,11 @@ class PageContent:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
     gallery_title: str = ""
+    shelf: Shelf | None = None
+
+    def retriever_for(self, session: Session) -> Retriever:
+        """What this visitor searches: the retriever over the gallery that was chosen on the page."""
+        return self.retriever if self.shelf is None else self.shelf.retriever(session.gallery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,16 @@ class Shown:
     shuffle: gr.Button
     following: gr.Button
     back: gr.Button
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """What a tab may reach of the rest of the page: to fill the query in, and to go to another tab."""
+
+    tabs: gr.Tabs
+    session: gr.State
+    ask: Ask
+    shown: Shown
 
 
 def lay_out_ask(content: PageContent) -> Ask:

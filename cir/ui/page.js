@@ -45,6 +45,11 @@ window.recompose = (() => {
     document.querySelector("#edit textarea, #edit input")?.focus({ preventScroll: true });
   }
 
+  // Another tab filled the query in: the page follows, and the search starts as if it had been clicked.
+  function searchNow() {
+    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("#search")?.click()));
+  }
+
   // What is to get the focus may be drawn only some frames later.
   function focus(selector, frames = 60) {
     requestAnimationFrame(() => {
@@ -93,5 +98,5 @@ window.recompose = (() => {
   const watch = () => new MutationObserver(labelSoon).observe(document.body, watched);
   if (document.body) watch();
   else addEventListener("DOMContentLoaded", watch);
-  return { shares, room, showAnswer, askAgain, look, lookAway, isPhone };
+  return { shares, room, showAnswer, askAgain, searchNow, look, lookAway, isPhone };
 })();

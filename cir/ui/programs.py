@@ -22,7 +22,7 @@ def serve_programs(content: PageContent, session: gr.State, ask: Ask) -> None:
         try:
             settings, notes = read_settings((alpha, beta, gamma, k, False))
             stages = handlers.search(
-                content.retriever,
+                content.retriever_for(state),
                 state,
                 image=image,
                 text=text,
@@ -31,7 +31,7 @@ def serve_programs(content: PageContent, session: gr.State, ask: Ask) -> None:
                 notes=notes,
             )
             for found in stages:
-                yield handlers.as_json(found, content.retriever, content.fingerprints)
+                yield handlers.as_json(found, content.retriever_for(state), content.fingerprints)
         except Exception as error:
             raise _for_programs(error) from error
 
@@ -40,9 +40,9 @@ def serve_programs(content: PageContent, session: gr.State, ask: Ask) -> None:
         try:
             settings, notes = read_settings((alpha, beta, gamma, k, False))
             found = handlers.rerank(
-                content.retriever, state, weights=settings.weights, top_k=settings.top_k, leave_out=False
+                content.retriever_for(state), state, weights=settings.weights, top_k=settings.top_k, leave_out=False
             )
-            answer = handlers.as_json(found, content.retriever, content.fingerprints)
+            answer = handlers.as_json(found, content.retriever_for(state), content.fingerprints)
             return {**answer, "notes": [*dict.fromkeys((*notes, *answer["notes"]))]}
         except Exception as error:
             raise _for_programs(error) from error

@@ -19,7 +19,7 @@ from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
 from cir.ui import handlers, render
 from cir.ui.handlers import Answer, Example, Session, read_settings
-from cir.ui.layout import Ask, PageContent, Shown, html_piece, lay_out_ask, lay_out_shown
+from cir.ui.layout import Ask, PageContent, PageParts, Shown, html_piece, lay_out_ask, lay_out_shown
 from cir.ui.programs import serve_programs
 from cir.ui.reading import read_index
 
@@ -27,6 +27,10 @@ SESSION_SECONDS = 3600
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _EMPTY_TILE = Image.new("RGB", (64, 64), "#d5d1ca")
 _FOLD_ON_PHONES = "() => recompose.isPhone() ? {open: false, __type__: 'update'} : {__type__: 'update'}"
+
+
+# The tabs after Search, in their order: title -> what lays one out and wires it. One folder of `cir.ui` each.
+TABS: dict[str, Callable[[PageContent, PageParts], None]] = {}
 
 
 def build_page(content: PageContent) -> gr.Blocks:
@@ -40,9 +44,14 @@ def build_page(content: PageContent) -> gr.Blocks:
         html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
         html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
-        with gr.Row(elem_id="work"):
-            ask = lay_out_ask(content)
-            shown = lay_out_shown(content)
+        with gr.Tabs(selected="search", elem_id="tabs") as tabs:
+            with gr.Tab("Search", id="search"), gr.Row(elem_id="work"):
+                ask = lay_out_ask(content)
+                shown = lay_out_shown(content)
+            parts = PageParts(tabs, session, ask, shown)
+            for title, lay_out in TABS.items():
+                with gr.Tab(title, id=title.lower()):
+                    lay_out(content, parts)
         html_piece(render.about_models(content.facts), visible=bool(content.facts))
         wire_search(content, session, ask, shown)
         wire_weights(content, session, ask, shown)
@@ -72,7 +81,7 @@ def small_picture(gallery: Gallery, image_id: str) -> str | Image.Image:
 
 def pictures(content: PageContent, found: Answer, session: Session) -> Any:
     """The results as the gallery component takes them, the inspected one still marked."""
-    gallery = content.retriever.gallery
+    gallery = content.retriever_for(session).gallery
     items = [
         (
             small_picture(gallery, r.image_id),
@@ -95,7 +104,7 @@ def inspected(content: PageContent, session: Session, found: Answer | None = Non
     if session.inspected_id not in session.result_ids:
         session.inspected_id = ""
         return gr.skip(), gr.Column(visible=False)
-    seen = handlers.inspect(content.retriever, session, session.inspected_id, found)
+    seen = handlers.inspect(content.retriever_for(session), session, session.inspected_id, found)
     return render.inspected_card(seen), gr.Column(visible=True)
 
 
@@ -113,7 +122,7 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
             settings, notes = read_settings(values, state.settings.weights)
             state.inspected_id = ""
             stages = handlers.search(
-                content.retriever,
+                content.retriever_for(state),
                 state,
                 image=image,
                 text=text,
@@ -174,7 +183,7 @@ def fill_with(content: PageContent, example: Example) -> Callable[[Session], tup
     """The handler of an example chip: its picture and its text."""
 
     def fill(state: Session) -> tuple[Any, ...]:
-        path = handlers.pick(content.retriever.gallery, state, example.image_id)
+        path = handlers.pick(content.retriever_for(state).gallery, state, example.image_id)
         return str(path), example.text, gr.Checkbox(visible=True)
 
     return fill
@@ -224,7 +233,7 @@ def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
         try:
             settings, _ = read_settings(values, state.settings.weights)
             found = handlers.rerank(
-                content.retriever,
+                content.retriever_for(state),
                 state,
                 weights=settings.weights,
                 top_k=settings.top_k,
@@ -245,9 +254,9 @@ def browse_with(
     content: PageContent, *, step: int = 0, shuffle: bool = False
 ) -> Callable[[Session], list[Any]]:
     """The handler of the gallery's page buttons."""
-    gallery = content.retriever.gallery
 
     def turn_page(state: Session) -> list[Any]:
+        gallery = content.retriever_for(state).gallery
         ids = handlers.browse(gallery, state, step=step, shuffle=shuffle)
         return [(small_picture(gallery, image_id), handlers.in_words(gallery, image_id)) for image_id in ids]
 
@@ -261,7 +270,7 @@ def wire_browsing(content: PageContent, session: gr.State, ask: Ask, shown: Show
     def picked(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
         try:
             image_id = read_index(state.browsed_ids, event.index)
-            path = handlers.pick(content.retriever.gallery, state, image_id)
+            path = handlers.pick(content.retriever_for(state).gallery, state, image_id)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return gr.skip(), gr.skip(), told(error)
         return str(path), gr.Checkbox(visible=True), ""
@@ -298,7 +307,7 @@ def wire_results(content: PageContent, session: gr.State, ask: Ask, shown: Shown
 
     def use(state: Session) -> tuple[Any, ...]:
         try:
-            path = handlers.pick(content.retriever.gallery, state, state.inspected_id)
+            path = handlers.pick(content.retriever_for(state).gallery, state, state.inspected_id)
         except CirError as error:
             return gr.skip(), gr.skip(), gr.skip(), told(error)
         return str(path), gr.Checkbox(visible=True), gr.Column(visible=False), gr.skip()
