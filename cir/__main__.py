@@ -1,4 +1,4 @@
-"""python -m cir search | index | models | evaluate | train | world. Parsing and printing only."""
+"""python -m cir serve | search | index | models | evaluate | train | world. Parsing and printing only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from cir import commands
+from cir.commands.serving import add_options
 from cir.errors import CirError
+
+SAMPLE_TRIPLETS = Path(__file__).resolve().parents[1] / "assets" / "triplets" / "sample.jsonl"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,11 +26,13 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m cir", description="Search your pictures with a picture and a sentence."
     )
     commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands_)
     _add_search(commands_)
     _add_index(commands_)
     _add_models(commands_)
     _add_evaluate(commands_)
     _add_train(commands_)
+    _add_ablate(commands_)
     _add_world(commands_)
     return top
 
@@ -46,6 +51,11 @@ def _add_models_option(sub: argparse.ArgumentParser) -> None:
         "--models", default=default, help=f"model set: embedded, base, large or giga (default: {default})"
     )
     sub.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
+
+
+def _add_serve(group) -> None:
+    sub = _command(group, "serve", commands.serve, "Serve the page, without opening a browser.")
+    add_options(sub)
 
 
 def _add_search(group) -> None:
@@ -140,8 +150,35 @@ def _add_train(group) -> None:
     sub.add_argument(
         "--trunk-weights", type=Path, help="ImageNet weights for the first stage (default: fetched)"
     )
-    sub.add_argument("--recipe", choices=("pic2word", "lincir"), default="pic2word")
-    sub.add_argument("--words", type=int, default=1, help="pseudo-words for one image")
+    sub.add_argument("--recipe", choices=("pic2word", "lincir", "hycir"), default="pic2word")
+    sub.add_argument("--tokens", type=int, help="pseudo-words for one image (default: 1; hycir: 4)")
+    _add_models_option(sub)
+    own = sub.add_argument_group("mapping: hycir, or pic2word with --gallery, on any pictures and model set")
+    own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
+    own.add_argument("--triplets", type=Path, default=SAMPLE_TRIPLETS, help="made by: python -m cir synthesize")
+    own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")
+    own.add_argument("--loss", choices=("hybrid", "zs-cir", "triplet"), default="hybrid")
+    own.add_argument("--steps", type=int, default=2000)
+    own.add_argument("--rate", type=float, default=1e-4, help="of Adam (default: 1e-4, as in the paper)")
+    own.add_argument("--batch-images", type=int, default=512)
+    own.add_argument("--batch-triplets", type=int, default=256)
+    own.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), default="no")
+    own.add_argument("--out", type=Path, help="the network's file, .safetensors (default: in --runs)")
+
+
+def _add_ablate(group) -> None:
+    sub = _command(group, "ablate", commands.ablate, "HyCIR's ablations on the world benchmark.")
+    sub.add_argument("--tables", default="3,4,5", help="of the paper, separated by commas (default: 3,4,5)")
+    sub.add_argument("--triplets", type=Path, default=SAMPLE_TRIPLETS)
+    sub.add_argument("--runs", type=Path, default=Path("runs"), help="where measures are kept")
+    sub.add_argument(
+        "--pictures", type=Path, default=Path("runs/pictures"), help="made by: python -m cir train pictures"
+    )
+    sub.add_argument("--seeds", type=int, default=3)
+    sub.add_argument("--steps", type=int, default=150)
+    sub.add_argument("--rate", type=float, default=1e-3)
+    sub.add_argument("--batch-images", type=int, default=256)
+    sub.add_argument("--batch-triplets", type=int, default=128)
 
 
 def _add_world(group) -> None:

@@ -59,3 +59,17 @@ def world_gallery(options: argparse.Namespace) -> int:
     from cir.commands.drawing import world_gallery as run
 
     return run(options)
+
+
+def ablate(options: argparse.Namespace) -> int:
+    """See `cir.commands.hycir`."""
+    from cir.commands.hycir import ablate as run
+
+    return run(options)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """See `cir.commands.serving`."""
+    from cir.commands.serving import serve as run
+
+    return run(options)

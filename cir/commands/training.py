@@ -5,9 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 
+from cir.errors import CirError
+
 
 def train(options: argparse.Namespace) -> int:
     """Run one stage. Its log is `runs/STAGE/log.jsonl`."""
+    if options.stage == "mapping" and options.gallery and options.recipe == "lincir":
+        raise CirError(
+            "LinCIR learns from texts alone; its keywords are known in the illustrated world's language only.",
+            "Leave --gallery out, or take the recipe pic2word or hycir.",
+        )
+    if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
+        from cir.commands.hycir import train_general
+
+        return train_general(options)
     from cir.training.recipes import STAGES, Stage
 
     weights = options.trunk_weights
@@ -16,7 +27,7 @@ def train(options: argparse.Namespace) -> int:
 
         weights = pull_trunk()
     stage = Stage(
-        options.runs, options.minutes, options.ranks, options.seed, weights, options.recipe, options.words
+        options.runs, options.minutes, options.ranks, options.seed, weights, options.recipe, options.tokens or 1
     )
     STAGES[options.stage](stage)
     sys.stdout.write(f"{options.stage} is done; its log is in {options.runs}.\n")

@@ -1,0 +1,114 @@
+"""HyCIR's ablations as sections of docs/results.md: mean and spread over seeds beside the paper's own numbers.
+
+What is said about agreement is computed from the numbers of the table, so that it cannot outlive them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cir.evaluation.results_file import write_section
+
+Runs = Sequence[Mapping[str, float]]  # one mapping of measures per seed
+MEASURES = ("R@1", "R@5", "R@10", "R@50", "Avg")
+TITLES = {
+    "3": "HyCIR, Table 3: what synthetic triplets and their filter bring",
+    "4": "HyCIR, Table 4: how many pseudo-words",
+    "5": "HyCIR, Table 5: hybrid training and its halves",
+}
+# CIRR val, R@5: HyCIR, Tables 3 (BLIP, 1 word), 4 (BLIP) and 5 (CLIP). In Table 3 the first row is LaSCo's triplets,
+# which is not our first row, and so has no number here.
+PAPER_R5: Mapping[str, Mapping[str, float]] = {
+    "3": {"SynCir without filter": 68.93, "SynCir with filter": 69.52},
+    "4": dict(
+        zip(
+            ("1 word", *(f"{n} words" for n in range(2, 9))),
+            (69.52, 70.62, 71.17, 71.56, 71.34, 71.63, 70.77, 71.99),
+            strict=True,
+        )
+    ),
+    "5": {"L_ZS-CIR": 51.69, "L_triplet": 52.47, "L_hybrid": 55.80},
+}
+SOURCE_TITLES = {"syncir": "SynCir's triplets", "world": "the world's true edits"}
+
+
+def write_table(
+    path: Path, table: str, rows: Mapping[str, Mapping[str, Runs]], manifest: Mapping[str, Any]
+) -> None:
+    """Write one table; `rows`: name -> source of triplets -> one set of measures for each seed."""
+    command = f"python -m cir ablate --tables {table}"
+    markdown = f"## {TITLES[table]}\n\n{markdown_table(table, rows)}\n\n{findings(table, rows)}\n"
+    write_section(path, f"hycir-table-{table}", markdown, {"command": command, **manifest})
+
+
+def markdown_table(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
+    """One line for each row and source, mean ± standard deviation over seeds, and the paper's R@5."""
+    head = f"| row | triplets | {' | '.join(MEASURES)} | paper's R@5 (CIRR val) |"
+    lines = [head, "|" + "---|" * (len(MEASURES) + 3)]
+    for name, by_source in rows.items():
+        for source, runs in by_source.items():
+            cells = [f"{mean(runs, m):.1f} ± {spread(runs, m):.1f}" for m in MEASURES]
+            paper = PAPER_R5[table].get(name)
+            printed = f"{paper:.2f}" if paper and source == "syncir" else ""
+            said = "none" if name in ("no synthetic data", "L_ZS-CIR") else SOURCE_TITLES[source]
+            lines.append(f"| {name} | {said} | {' | '.join(cells)} | {printed} |")
+    return "\n".join(lines)
+
+
+def mean(runs: Runs, measure: str) -> float:
+    """Over the seeds."""
+    return float(np.mean([run[measure] for run in runs]))
+
+
+def spread(runs: Runs, measure: str) -> float:
+    """Standard deviation over the seeds (n - 1); 0 for a single one."""
+    return float(np.std([run[measure] for run in runs], ddof=1)) if len(runs) > 1 else 0.0
+
+
+def compare(better: Runs, worse: Runs, measure: str = "R@5") -> str:
+    """ "above", "below" or "not apart": whether the difference of the means exceeds both spreads together."""
+    gap = mean(better, measure) - mean(worse, measure)
+    noise = float(np.hypot(spread(better, measure), spread(worse, measure)))
+    return "not apart" if abs(gap) <= noise else ("above" if gap > 0 else "below")
+
+
+def findings(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
+    """What the numbers say about the paper's claims, in sentences."""
+    syncir = {name: by_source["syncir"] for name, by_source in rows.items()}
+    world = {name: by_source["world"] for name, by_source in rows.items() if "world" in by_source}
+    said = []
+    claims = {
+        "3": [("SynCir with filter", "no synthetic data"), ("SynCir with filter", "SynCir without filter")],
+        "4": [("4 words", "1 word"), ("4 words", "8 words")],
+        "5": [("L_hybrid", "L_ZS-CIR"), ("L_hybrid", "L_triplet"), ("L_triplet", "L_ZS-CIR")],
+    }
+    for first, second in claims[table]:
+        said.append(sentence(table, first, second, syncir))
+    prices = [name for name in world if name in syncir]
+    for name in prices:
+        gap = mean(world[name], "R@5") - mean(syncir[name], "R@5")
+        said.append(
+            f"The price of SynCir's noise, {name}: {gap:+.1f} points of R@5 between true edits and SynCir's "
+            f"triplets, as many of each ({compare(world[name], syncir[name])} beyond the seeds' spread)."
+        )
+    return "\n".join(f"- {line}" for line in said)
+
+
+def sentence(table: str, first: str, second: str, rows: Mapping[str, Runs]) -> str:
+    """One claim of the paper, and what was found here."""
+    gap = mean(rows[first], "R@5") - mean(rows[second], "R@5")
+    verdict = compare(rows[first], rows[second])
+    words = {"above": "above", "below": "below", "not apart": "not apart from"}[verdict]
+    paper = PAPER_R5[table]
+    claim = ""
+    if first in paper and second in paper:
+        difference = paper[first] - paper[second]
+        agrees = verdict == ("above" if difference > 0 else "below")
+        claim = (
+            f" The paper has {difference:+.2f}: our small world {'agrees' if agrees else 'does not agree'}."
+        )
+    return f"{first} is {words} {second} in R@5 ({gap:+.1f} points, SynCir's triplets).{claim}"

@@ -1,0 +1,303 @@
+"""`python -m cir train mapping --recipe hycir|pic2word --gallery ...` and `python -m cir ablate`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir import __version__
+from cir.application import ROOT, build_models, gallery_cache, open_for
+from cir.errors import CirError
+from cir.gallery import Gallery
+from cir.models.catalog import Models
+from cir.types import Triplet
+
+if TYPE_CHECKING:
+    from cir.models.clip import ClipModel
+    from cir.models.mapping import MappingNetwork
+    from cir.training.hycir import HycirSettings, TripletFeatures
+
+RESULTS = ROOT / "docs" / "results.md"
+POOL = 20_000  # unlabelled pictures of the world; more of them change nothing that can be measured here
+
+
+def train_general(options: argparse.Namespace) -> int:
+    """Train a mapping network on a gallery, and for HyCIR on its triplets; write it as safetensors."""
+    from cir.models.mapping import save_mapping
+    from cir.training.hycir import HycirSettings, train_hycir
+
+    models = build_models(options.models, llm="none")
+    gallery = open_for(models, options.gallery)
+    recipe = options.recipe
+    triplets = features_of(read_kept(options.triplets), gallery) if recipe == "hycir" else None
+    settings = HycirSettings(
+        tokens=options.tokens or (4 if recipe == "hycir" else 1),
+        loss=options.loss if recipe == "hycir" else "zs-cir",
+        images=options.batch_images,
+        triplets=options.batch_triplets,
+        rate=options.rate,
+        steps=options.steps,
+        seed=options.seed,
+        mixed_precision=options.mixed_precision,
+    )
+    images = unlabelled(options.unlabelled, gallery, models.clip)
+    out = options.out or options.runs / f"{recipe}-{options.models}.safetensors"
+    started = time.time()
+    folder = options.runs / f"mapping-{recipe}-{options.models}-{settings.tokens}-{settings.seed}"
+    network = train_hycir(models.clip, images, triplets, settings, folder, _say)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    record = training_record(settings, models, images, triplets, time.time() - started)
+    save_mapping(network.half(), out, {"recipe": recipe, "normalise_input": False, **record})
+    sys.stdout.write(f"\n{out} is written: {settings.tokens} pseudo-words, {settings.steps} steps.\n")
+    return 0
+
+
+def training_record(
+    settings: HycirSettings,
+    models: Models,
+    images: NDArray[np.float32],
+    triplets: TripletFeatures | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """What made a network, for its file."""
+    from dataclasses import asdict
+
+    return {
+        "version": __version__,
+        "date": time.strftime("%Y-%m-%d"),
+        "trained_for": models.clip.fingerprint,
+        "settings": asdict(settings),
+        "unlabelled_images": len(images),
+        "triplets": 0 if triplets is None else len(triplets),
+        "seconds": round(seconds, 1),
+    }
+
+
+def read_kept(path: Path, *, unfiltered: bool = False) -> list[Triplet]:
+    """The triplets of a file that training may use: the kept ones, or all that have a text.
+
+    Raises:
+        CirError: there is no such file, or nothing in it can be used.
+    """
+    from cir.syncir.records import read_triplets
+
+    if not path.is_file():
+        raise CirError(f"There are no triplets at {path}.", "Make them: python -m cir synthesize --out FILE")
+    found = [t for t in read_triplets(path) if t.text and (unfiltered or t.verdict == "kept")]
+    if not found:
+        raise CirError(f"{path} has no triplet that can be trained on.", "Lower the threshold, or make more.")
+    return found
+
+
+def features_of(triplets: Sequence[Triplet], gallery: Gallery) -> TripletFeatures:
+    """Raw features of both images of every triplet.
+
+    Raises:
+        BadQuery: an image that the gallery does not have.
+    """
+    from cir.training.hycir import TripletFeatures
+
+    targets = [gallery.find(t.target_id) for t in triplets]
+    return TripletFeatures(
+        np.stack([gallery.raw_features(t.reference_id) for t in triplets]),
+        np.stack([gallery.raw_features(t.target_id) for t in triplets]),
+        [t.text for t in triplets],
+        np.array(targets),
+    )
+
+
+def unlabelled(source: Path | None, gallery: Gallery, clip: ClipModel) -> NDArray[np.float32]:
+    """(N, D) raw features for L_ZS-CIR: of the gallery, or of pictures that `train pictures` encoded."""
+    if source is None:
+        return np.stack([gallery.raw_features(image_id) for image_id in gallery.image_ids])
+    from cir.training.pictures import CachedPictures
+
+    if not (source / "pictures.json").is_file():
+        raise CirError(
+            f"There are no encoded pictures in {source}.", "Make them: python -m cir train pictures"
+        )
+    pictures = CachedPictures(source)
+    return _head(clip, pictures, np.arange(min(POOL, 2 * len(pictures))))
+
+
+def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> TripletFeatures:
+    """True triplets: pairs of the world with the edit that was really made between them."""
+    from cir.training.hycir import TripletFeatures
+    from cir.training.pictures import CachedPictures
+
+    pictures = CachedPictures(source)
+    pairs: list[int] = []
+    texts: list[str] = []
+    for pair in np.random.default_rng(seed).permutation(len(pictures)).tolist():
+        edit = pictures.describe(pair)[2]
+        if edit is not None:
+            pairs.append(pair)
+            texts.append(edit.text)
+        if len(pairs) == count:
+            break
+    rows = np.array(pairs)
+    return TripletFeatures(
+        _head(clip, pictures, 2 * rows), _head(clip, pictures, 2 * rows + 1), texts, np.arange(len(rows))
+    )
+
+
+def _head(clip: ClipModel, pictures: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        parts = [clip.model.visual.head(pictures.pooled(rows[i : i + 512])) for i in range(0, len(rows), 512)]
+    return torch.cat(parts).numpy().astype(np.float32)
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"\r{sentence:<70}")
+    sys.stderr.flush()
+
+
+# --- the paper's ablations ------------------------------------------------------------------------------
+
+SOURCES = {"syncir": "SynCir's triplets", "world": "true edits"}
+# Row name -> what differs from the default (hybrid, 4 words, filtered). Source: HyCIR, Tables 3, 4 and 5.
+TABLES: dict[str, dict[str, dict[str, Any]]] = {
+    "3": {
+        "no synthetic data": {"loss": "zs-cir"},
+        "SynCir without filter": {"unfiltered": True},
+        "SynCir with filter": {},
+    },
+    "4": {f"{n} word{'s' if n > 1 else ''}": {"tokens": n} for n in range(1, 9)},
+    "5": {"L_ZS-CIR": {"loss": "zs-cir"}, "L_triplet": {"loss": "triplet"}, "L_hybrid": {}},
+}
+
+
+def ablate(options: argparse.Namespace) -> int:
+    """Train every row of a table with every seed, measure it on the world benchmark, and write the table."""
+    from cir.commands.ablation_tables import write_table
+
+    bench = _Bench(options)
+    for name in options.tables.split(","):
+        if name not in TABLES:
+            raise CirError(f"HyCIR has no table {name} of this kind.", f"Choose from {', '.join(TABLES)}.")
+        rows = {
+            row: {source: list(bench.runs(change, source)) for source in SOURCES if _applies(change, source)}
+            for row, change in TABLES[name].items()
+        }
+        write_table(RESULTS, name, rows, bench.record())
+        _say("")
+        sys.stdout.write(f"Table {name} is written to {RESULTS.relative_to(ROOT)}.\n")
+    return 0
+
+
+def _applies(change: dict[str, Any], source: str) -> bool:
+    """True edits need no filter, and without triplets there is no source of them."""
+    return source == "syncir" or not (change.get("unfiltered") or change.get("loss") == "zs-cir")
+
+
+class _Bench:
+    """The benchmark, the data, and what was measured already: runs/ablation/*.json, by settings."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.models = build_models("embedded", llm="none")
+        self.clip = self.models.clip
+        self.gallery = open_for(self.models)
+        self.pool = unlabelled(options.pictures, self.gallery, self.clip)
+        self.kept = read_kept(options.triplets)
+        self._data: dict[str, TripletFeatures] = {}
+
+    def runs(self, change: dict[str, Any], source: str) -> Iterator[dict[str, float]]:
+        """The measures of every seed."""
+        for seed in range(self.options.seeds):
+            yield self._measured(change, source, seed)
+
+    def record(self) -> dict[str, Any]:
+        """What all rows share."""
+        options = self.options
+        return {
+            "version": __version__,
+            "date": time.strftime("%Y-%m-%d"),
+            "seeds": options.seeds,
+            "steps": options.steps,
+            "batch": f"{options.batch_images} images and {options.batch_triplets} triplets",
+            "rate": options.rate,
+            "unlabelled_images": len(self.pool),
+            "kept_triplets": len(self.kept),
+            "unfiltered_triplets": len(read_kept(options.triplets, unfiltered=True)),
+            "true_edits": len(self.kept),
+            "clip": self.clip.fingerprint,
+        }
+
+    def _measured(self, change: dict[str, Any], source: str, seed: int) -> dict[str, float]:
+        from cir.training.hycir import HycirSettings, train_hycir
+
+        options = self.options
+        settings = HycirSettings(
+            tokens=change.get("tokens", 4),
+            loss=change.get("loss", "hybrid"),
+            images=options.batch_images,
+            triplets=options.batch_triplets,
+            rate=options.rate,
+            steps=options.steps,
+            seed=seed,
+            save_every=10**9,
+        )
+        data = "none" if settings.loss == "zs-cir" else source + ("-all" if change.get("unfiltered") else "")
+        key = json.dumps([str(settings), data, len(self.pool), self._digest(), self.clip.fingerprint])
+        folder = options.runs / "ablation" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        done = folder / "measures.json"
+        if not done.exists():
+            triplets = None if data == "none" else self._triplets(data)
+            network = train_hycir(
+                self.clip,
+                self.pool,
+                triplets,
+                settings,
+                folder,
+                lambda s: _say(f"{data}, {change}, {seed}: {s}"),
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            done.write_text(json.dumps({"key": key, **self.measure(network)}), encoding="utf-8")
+            (folder / "checkpoint.pt").unlink(missing_ok=True)
+        return json.loads(done.read_text(encoding="utf-8"))
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.options.triplets.read_bytes()).hexdigest()[:16]
+
+    def _triplets(self, data: str) -> TripletFeatures:
+        if data not in self._data:
+            if data == "world":  # as many as SynCir's kept ones: their number is not what is compared
+                self._data[data] = world_triplets(self.options.pictures, self.clip, len(self.kept), 0)
+            else:
+                rows = read_kept(self.options.triplets, unfiltered=data.endswith("-all"))
+                self._data[data] = features_of(rows, self.gallery)
+        return self._data[data]
+
+    def measure(self, network: MappingNetwork) -> dict[str, float]:
+        """Recall@K on the world benchmark, the reference left out, and HyCIR's "Avg", in percent."""
+        from cir.evaluation.benchmark import read_benchmark
+        from cir.evaluation.encoders import Encoders, unit
+        from cir.evaluation.measures import recalls
+        from cir.training.hycir import composed_rows
+
+        benchmark = read_benchmark("world")
+        ids = list(benchmark.scenes)
+        place = {image_id: i for i, image_id in enumerate(ids)}
+        assert self.models.captioner is not None, "embedded models ship with a captioner"
+        encoders = Encoders(self.clip, self.clip, self.models.captioner, gallery_cache() / "benchmark")
+        raw = encoders.images("world", lambda: (benchmark.picture(i) for i in ids))
+        references = np.array([place[q.reference_id] for q in benchmark.queries])
+        targets = np.array([place[q.target_ids[0]] for q in benchmark.queries])
+        texts = [q.modification_text for q in benchmark.queries]
+        scores = composed_rows(self.clip, network, raw[references], texts) @ unit(raw).T
+        rows = np.arange(len(texts))
+        scores[rows, references] = -np.inf
+        found = recalls((1 + (scores > scores[rows, targets][:, None]).sum(1)).tolist(), (1, 5, 10, 50))
+        return {**found, "Avg": float(np.mean(list(found.values())))}

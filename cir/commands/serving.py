@@ -1,0 +1,147 @@
+"""`python -m cir serve`, and what `app.py` runs: one place that reads the options, builds everything and serves.
+
+The two differ in one thing: `app.py` shows the page in a browser where there is a screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from cir.errors import BadQuery, CirError, MissingModel
+
+if TYPE_CHECKING:
+    from cir.models.catalog import Models
+    from cir.retriever import Retriever
+    from cir.ui.layout import PageContent
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SPACE_FRAMES = ("https://huggingface.co",)  # a hosted Space is shown inside a page of the hub
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What can be said about the page on the command line; the environment decides what is not said."""
+    sets, default = "embedded, base, large or giga", os.environ.get("CIR_MODELS", "embedded")
+    host, port = os.environ.get("GRADIO_SERVER_NAME", LOOPBACK[0]), os.environ.get("GRADIO_SERVER_PORT", 7860)
+    parser.add_argument("--models", default=default, help=f"model set: {sets} (default: {default})")
+    parser.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
+    parser.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
+    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
+    parser.add_argument("--port", type=int, default=port, help=f"port to listen on (default: {port})")
+    parser.add_argument("--listen", action="store_true", help="listen on every address; needs --auth")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="what a visitor has to know")
+    parser.add_argument("--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)")
+    parser.set_defaults(browser=False)
+
+
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line of `app.py`."""
+    parser = argparse.ArgumentParser(description="Search your pictures with a picture and a sentence.")
+    add_options(parser)
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="open no browser")
+    parser.set_defaults(browser=has_screen())
+    return parser.parse_args(arguments)
+
+
+def has_screen() -> bool:
+    """Whether a browser can be shown on this machine to who has started the program: not over SSH."""
+    if "SSH_CONNECTION" in os.environ:
+        return False
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or bool(shown)
+
+
+def is_space() -> bool:
+    """Whether this is a hosted Space: its container is reached through the hub alone."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def read_address(options: argparse.Namespace) -> tuple[str, tuple[str, str] | None, list[str]]:
+    """(host, auth, names by which the page may be called).
+
+    Raises:
+        BadQuery: the page would be open to other machines without a password.
+    """
+    host = "0.0.0.0" if options.listen or is_space() else options.host
+    user, _, password = (options.auth or "").partition(":")
+    auth = (user, password) if user and password else None
+    alone = host in LOOPBACK
+    if auth is None and (options.auth or not (alone or is_space())):
+        raise BadQuery(f"Without a password the page is not served at {host}.", "Add --auth USER:PASSWORD.")
+    if options.mcp and (auth is not None or not alone):
+        message = "Assistants cannot give a password, so their tool is not served beside one or to other machines."
+        raise BadQuery(message, "Leave out --mcp, or leave out --auth, --host and --listen.")
+    return host, auth, ["127.0.0.1", "localhost"] if alone else ["*"]
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve the page until interrupted.
+
+    Raises:
+        CirError: it cannot be served like that.
+    """
+    # Read when gradio is imported: no request leaves the machine.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    host, auth, names = read_address(options)
+    if options.mcp:
+        _require_mcp()
+    from cir import application
+    from cir.ui.serving import keep_uploads_apart, launch
+    from cir.ui.view import build_page
+
+    keep_uploads_apart()
+    models, retriever = application.build(options.models, llm=options.llm, gallery=options.gallery)
+    if models.language_model is not None:  # the first search then does not wait for its prompts to be read
+        Thread(target=application.warm_up, args=(models,), daemon=True).start()
+    with closing(models):
+        launch(
+            build_page(page_content(options, models, retriever)),
+            host=host,
+            port=options.port,
+            auth=auth,
+            allowed_hosts=names,
+            framed_by=SPACE_FRAMES if is_space() else (),
+            assistants=options.mcp,
+            inbrowser=options.browser,
+        )
+    return 0
+
+
+def page_content(options: argparse.Namespace, models: Models, retriever: Retriever) -> PageContent:
+    """What the page is about: everything concrete is joined to it here."""
+    from cir import application
+    from cir.ui.handlers import load_examples
+    from cir.ui.layout import PageContent
+
+    return PageContent(
+        retriever,
+        presets=application.presets(models),
+        missing=models.missing,
+        facts=models.facts,
+        fingerprints=models.fingerprints,
+        examples=load_examples(application.ROOT / "assets" / "examples.json", retriever.gallery),
+        gallery_title="" if options.gallery else "Sample gallery",
+        assistants=options.mcp,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`app.py`: serve until interrupted. Returns the exit status."""
+    try:
+        return serve(read_options(arguments))
+    except CirError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _require_mcp() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("mcp") is None:
+        message = "The package through which assistants ask (mcp) is not installed."
+        raise MissingModel(message, "Install it: pip install -r requirements-mcp.txt")

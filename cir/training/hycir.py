@@ -1,0 +1,310 @@
+"""HyCIR's hybrid training of a mapping network, on any open_clip model, images and triplets.
+
+Two contrastive losses share one network: an image against its own "a photo of [words]", and a composed sentence
+"a photo of [words], T" against the target image. Both towers and the logit scale are frozen; gradients flow through
+the same splice as in search.
+
+Does not know where features and triplets come from, nor how the network is judged.
+
+Source: HyCIR, "Hybrid training", Eq. 1-3, and "Implementation Details". The paper leaves open the directions of both
+losses (symmetric here, as in Pic2Word), the temperature (CLIP's own, frozen) and what happens when a batch holds one
+target twice (those are not counted as negatives here).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from cir.errors import CirError
+from cir.models.clip import ClipModel
+from cir.models.mapping import MappingNetwork
+from cir.models.text_tower import encode_with_embeddings, splice, text_tower, token_ids
+from cir.prompts import pic2word_template
+from cir.types import Features
+
+Loss = Literal["hybrid", "zs-cir", "triplet"]
+LOSSES: tuple[Loss, ...] = ("hybrid", "zs-cir", "triplet")
+
+
+@dataclass(frozen=True, slots=True)
+class HycirSettings:
+    """Every number of the recipe; the defaults are the paper's, where it gives one.
+
+    Attributes:
+        tokens: pseudo-words for one image. Paper: 4, Table 4.
+        loss: "hybrid" is L_ZS-CIR + L_triplet; the others are its halves, Table 5.
+        images, triplets: of a batch. Paper: 512 and 256.
+        rate: of Adam, constant. Paper: 1e-4.
+        steps: of the whole training.
+        hidden: widths between input and pseudo-words, as in Pic2Word.
+        dropout: in the network, while it is trained.
+        seed: of the weights and the batches.
+        mixed_precision: "no", "fp16" or "bf16", as accelerate takes it.
+        save_every: steps between two checkpoints.
+    """
+
+    tokens: int = 4
+    loss: Loss = "hybrid"
+    images: int = 512
+    triplets: int = 256
+    rate: float = 1e-4
+    steps: int = 2000
+    hidden: tuple[int, ...] = (512, 512)
+    dropout: float = 0.1
+    seed: int = 0
+    mixed_precision: str = "no"
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        whole = {"tokens": self.tokens, "images": self.images, "triplets": self.triplets, "steps": self.steps}
+        for name, value in whole.items():
+            if value < 1:
+                raise CirError(f"{name} is {value}.", "Give a whole number from 1.")
+        if self.loss not in LOSSES:
+            raise CirError(f"There is no loss called {self.loss!r}.", f"Choose one of {', '.join(LOSSES)}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TripletFeatures:
+    """M triplets ready for training.
+
+    Attributes:
+        references, targets: (M, D) raw image features.
+        texts: M modification texts.
+        target_ids: (M,) integers; equal ones are the same image.
+    """
+
+    references: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    texts: Sequence[str]
+    target_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def chosen(self, rows: NDArray[np.int64]) -> TripletFeatures:
+        """The triplets of these rows."""
+        texts = [self.texts[i] for i in rows]
+        return TripletFeatures(self.references[rows], self.targets[rows], texts, self.target_ids[rows])
+
+
+def contrastive_loss(
+    queries: Tensor, images: Tensor, scale: Tensor | float, ids: Tensor | None = None
+) -> Tensor:
+    """Symmetric contrastive loss of N matching rows, normalised here.
+
+    Args:
+        queries, images: (N, D).
+        scale: the inverse temperature.
+        ids: (N,) of the images; rows with an equal id are neither each other's target nor negative.
+
+    Source: HyCIR, Eq. 2 and 3; Pic2Word, Eq. 1-3.
+    """
+    logits = scale * F.normalize(queries, dim=1) @ F.normalize(images, dim=1).T
+    labels = torch.arange(len(logits), device=logits.device)
+    if ids is not None:
+        same = (ids[:, None] == ids[None, :]) & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device)
+        logits = logits.masked_fill(same, -torch.inf)
+    return 0.5 * (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels))
+
+
+def compose_features(clip: ClipModel, words: Tensor, texts: Sequence[str]) -> Tensor:
+    """(N, D) raw features of "a photo of [words], T" for N images and texts; keeps gradients.
+
+    Source: HyCIR, "Model architecture".
+    """
+    rows = [clip.spliced_tokens(*pic2word_template(text), words=words.shape[1]) for text in texts]
+    return encode_with_embeddings(clip.model, *splice(clip.model, rows, words))
+
+
+def new_network(clip: ClipModel, settings: HycirSettings, texts: Sequence[str]) -> MappingNetwork:
+    """A fresh network, whose pseudo-words start as long as the words of the prompts are."""
+    table = text_tower(clip.model).token_embedding.weight.detach()
+    known = sorted({i for text in ("a photo of", *texts[:500]) for i in token_ids(clip.tokenizer, text)})
+    length = float(table[known].norm(dim=1).mean())
+    torch.manual_seed(settings.seed)
+    return MappingNetwork(
+        clip.dim,
+        settings.hidden,
+        settings.tokens,
+        clip.word_width,
+        dropout=settings.dropout,
+        word_length=length,
+    )
+
+
+class HycirTraining:
+    """One training: frozen CLIP, the network, its optimiser, and where it stands.
+
+    Args:
+        clip: frozen here.
+        images: (N, D) raw features of unlabelled images, for L_ZS-CIR.
+        triplets: for L_triplet; None where the loss does not want them.
+        settings: see there.
+        folder: for checkpoint and log; a training that is there already goes on.
+
+    Raises:
+        CirError: too few images or triplets for one batch, or a checkpoint of other settings.
+    """
+
+    def __init__(
+        self,
+        clip: ClipModel,
+        images: NDArray[np.float32],
+        triplets: TripletFeatures | None,
+        settings: HycirSettings,
+        folder: Path,
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.settings, self.clip, self.triplets, self.folder = settings, clip, triplets, folder
+        self.images = np.asarray(images, dtype=np.float32)
+        self._refuse_too_few()
+        self.accelerator = Accelerator(
+            mixed_precision=settings.mixed_precision, cpu=clip.device.type == "cpu"
+        )
+        clip.model.requires_grad_(False)
+        self.scale = clip.model.logit_scale.detach().exp()
+        network = new_network(clip, settings, triplets.texts if triplets else ())
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
+        self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self.step = self._resume()
+
+    def run(self) -> Iterator[dict[str, float]]:
+        """Train to the last step; yields the losses of every step. Stopped between two, it can go on later."""
+        started = time.monotonic()
+        self.network.train()
+        while self.step < self.settings.steps:
+            # Each step draws from its own seed, so that a training that went on is the one that never stopped.
+            rng = np.random.default_rng((self.settings.seed, self.accelerator.process_index, self.step))
+            torch.manual_seed(int(rng.integers(2**31)))
+            losses = self.losses(rng)
+            total = torch.stack(list(losses.values())).sum()
+            self.optimiser.zero_grad(set_to_none=True)
+            self.accelerator.backward(total)
+            self.optimiser.step()
+            self.step += 1
+            row = {"step": self.step, "loss": total.item(), **{k: v.item() for k, v in losses.items()}}
+            row["seconds"] = round(time.monotonic() - started, 2)
+            if self.step % self.settings.save_every == 0 or self.step == self.settings.steps:
+                self.save(row)
+            yield row
+
+    def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The losses of one batch, by name."""
+        out: dict[str, Tensor] = {}
+        if self.settings.loss != "triplet":
+            rows = rng.choice(len(self.images), self.settings.images, replace=False)
+            raw = self._tensor(self.images[rows])
+            texts = compose_features(self.clip, self.network(raw), [""] * len(raw))
+            out["zs_cir"] = contrastive_loss(texts, raw, self.scale)
+        if self.settings.loss != "zs-cir":
+            assert self.triplets is not None
+            batch = self.triplets.chosen(
+                rng.choice(len(self.triplets), self.settings.triplets, replace=False)
+            )
+            words = self.network(self._tensor(batch.references))
+            composed = compose_features(self.clip, words, batch.texts)
+            ids = torch.from_numpy(batch.target_ids).to(self.clip.device)
+            out["triplet"] = contrastive_loss(composed, self._tensor(batch.targets), self.scale, ids)
+        return out
+
+    def trained(self) -> MappingNetwork:
+        """The network as it stands, out of accelerate's hands."""
+        return self.accelerator.unwrap_model(self.network)
+
+    def save(self, row: dict[str, float]) -> None:
+        """Checkpoint, whole or not at all, and one line of the log."""
+        if not self.accelerator.is_main_process:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "checkpoint.pt"
+        state = {
+            "network": self.trained().state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "settings": self._record(),
+        }
+        torch.save(state, path.with_suffix(".tmp"))
+        os.replace(path.with_suffix(".tmp"), path)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _tensor(self, rows: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(rows).to(self.clip.device)
+
+    def _record(self) -> dict[str, Any]:
+        """What a checkpoint has to agree in; how long and how often saved may change."""
+        record = json.loads(json.dumps(asdict(self.settings)))
+        return {k: v for k, v in record.items() if k not in ("steps", "save_every")}
+
+    def _resume(self) -> int:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return 0
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["settings"] != self._record():
+            raise CirError(
+                f"{path} was trained with {state['settings']}.",
+                "Use these settings again, or another folder.",
+            )
+        self.trained().load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
+
+    def _refuse_too_few(self) -> None:
+        wanted = self.settings
+        if wanted.loss != "triplet" and len(self.images) < wanted.images:
+            raise CirError(
+                f"There are {len(self.images)} images for batches of {wanted.images}.",
+                "Give a larger gallery, or a smaller batch: --batch-images",
+            )
+        if wanted.loss != "zs-cir" and (self.triplets is None or len(self.triplets) < wanted.triplets):
+            count = 0 if self.triplets is None else len(self.triplets)
+            raise CirError(
+                f"There are {count} triplets for batches of {wanted.triplets}.",
+                "Make more (python -m cir synthesize), or take a smaller batch: --batch-triplets",
+            )
+
+
+def train_hycir(
+    clip: ClipModel,
+    images: NDArray[np.float32],
+    triplets: TripletFeatures | None,
+    settings: HycirSettings,
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+) -> MappingNetwork:
+    """A trained network. Arguments and errors as of `HycirTraining`."""
+    training = HycirTraining(clip, images, triplets, settings, folder)
+    for row in training.run():
+        if row["step"] % 10 == 0:
+            left = (settings.steps - row["step"]) * row["seconds"] / max(1, row["step"])
+            say(f"step {row['step']} of {settings.steps}, loss {row['loss']:.3f}, about {left:.0f} s left")
+    return training.trained()
+
+
+@torch.inference_mode()
+def composed_rows(
+    clip: ClipModel, network: MappingNetwork, references: NDArray[np.float32], texts: Sequence[str]
+) -> Features:
+    """(N, D) unit rows of composed queries, as search makes them; for judging a network while it is young."""
+    network.eval()
+    out = []
+    for start in range(0, len(texts), 128):
+        raw = torch.from_numpy(references[start : start + 128]).to(clip.device)
+        rows = compose_features(clip, network(raw), texts[start : start + 128])
+        out.append(F.normalize(rows, dim=1).cpu().numpy())
+    return np.concatenate(out).astype(np.float32)
