@@ -126,7 +126,7 @@ def unlabelled(source: Path | None, gallery: Gallery, clip: ClipModel) -> NDArra
             f"There are no encoded pictures in {source}.", "Make them: python -m cir train pictures"
         )
     pictures = CachedPictures(source)
-    return _head(clip, pictures, np.arange(min(POOL, 2 * len(pictures))))
+    return pictures.features(clip.model.visual.head, np.arange(min(POOL, 2 * len(pictures))))
 
 
 def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> TripletFeatures:
@@ -145,17 +145,8 @@ def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> Trip
         if len(pairs) == count:
             break
     rows = np.array(pairs)
-    return TripletFeatures(
-        _head(clip, pictures, 2 * rows), _head(clip, pictures, 2 * rows + 1), texts, np.arange(len(rows))
-    )
-
-
-def _head(clip: ClipModel, pictures: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    import torch
-
-    with torch.inference_mode():
-        parts = [clip.model.visual.head(pictures.pooled(rows[i : i + 512])) for i in range(0, len(rows), 512)]
-    return torch.cat(parts).numpy().astype(np.float32)
+    references, targets = (pictures.features(clip.model.visual.head, 2 * rows + i) for i in (0, 1))
+    return TripletFeatures(references, targets, texts, np.arange(len(rows)))
 
 
 def _say(sentence: str) -> None:

@@ -138,6 +138,12 @@ class CachedPictures:
         """(N, 1280) float32 pooled maps of the given pictures."""
         return torch.from_numpy(self._pooled[pictures]).float()
 
+    def features(self, head: torch.nn.Module, pictures: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(N, D) raw image features: what a CLIP's head makes of the pooled maps."""
+        with torch.inference_mode():
+            rows = [head(self.pooled(pictures[i : i + 512])) for i in range(0, len(pictures), 512)]
+        return torch.cat(rows).numpy().astype(np.float32)
+
     def maps(self, pictures: NDArray[np.int64]) -> torch.Tensor:
         """(N, 1280, 4, 4) float32 maps of the given pictures."""
         size = 2 * CHUNK_PAIRS
