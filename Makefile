@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 export GRADIO_ANALYTICS_ENABLED ?= False
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: app test check fix models bench slow clean
+.PHONY: app test check fix models bench soak slow clean
 
 app: $(VENV)/runtime.stamp $(VENV)/models.stamp
 	$(BIN)/python app.py $(ARGS)
@@ -25,8 +25,13 @@ fix: $(VENV)/dev.stamp
 models: $(VENV)/runtime.stamp
 	$(BIN)/python -m cir models pull embedded
 
-bench: $(VENV)/runtime.stamp
+bench: $(VENV)/dev.stamp $(VENV)/models.stamp
 	$(BIN)/python benchmarks/ranking.py
+	$(BIN)/python benchmarks/page.py
+
+# Long campaigns: 10,000 damaged pictures, 50 kills, 50 users at once, every connection of a session.
+soak: $(VENV)/dev.stamp $(VENV)/models.stamp
+	$(BIN)/python -m soak $(ARGS)
 
 clean:
 	rm -rf $(VENV) gallery_cache/[!R]*

@@ -1,4 +1,4 @@
-"""python -m cir serve | search | index | models | evaluate | train | world. Parsing and printing only."""
+"""python -m cir serve | search | index | models | evaluate | tables | train | world. Parsing and printing only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cir import commands
 from cir.commands.serving import add_options
 from cir.errors import CirError
 
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 SAMPLE_TRIPLETS = Path(__file__).resolve().parents[1] / "assets" / "triplets" / "sample.jsonl"
 
 
@@ -32,8 +33,11 @@ def parser() -> argparse.ArgumentParser:
     _add_models(commands_)
     _add_evaluate(commands_)
     _add_train(commands_)
+    _add_tables(commands_)
     _add_ablate(commands_)
     _add_world(commands_)
+    _add_synthesize(commands_)
+    _add_triplets(commands_)
     return top
 
 
@@ -68,6 +72,10 @@ def _add_search(group) -> None:
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
     for name in ("alpha", "beta", "gamma"):
         sub.add_argument(f"--{name}", type=float, help=f"weight {name}, from 0 to 1")
+    sub.add_argument("--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)")
+    sub.add_argument(
+        "--rerank", choices=("local-concepts",), help="look at the 100 best again: do they show what is added?"
+    )
     sub.add_argument("--top-k", type=int, default=10, help="how many results (default: 10)")
     sub.add_argument(
         "--captions", type=int, default=2, help="captions of the reference, N (default: 2; paper: 15)"
@@ -138,6 +146,67 @@ def _add_evaluate(group) -> None:
         "--tune", action="store_true", help="find CVSI's weights on the validation split first"
     )
     world.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_evaluate_datasets(datasets)
+
+
+def _add_evaluate_datasets(group) -> None:
+    said = "Score predictions for {} (--annotations, --predictions), or run a method over it (--root)."
+    circo = _command(group, "circo", commands.evaluate_dataset, said.format("CIRCO"))
+    cirr = _command(group, "cirr", commands.evaluate_dataset, said.format("CIRR"))
+    fashioniq = _command(group, "fashioniq", commands.evaluate_dataset, said.format("FashionIQ"))
+    text = "Run a method over queries of your own: JSON lines over an indexed gallery."
+    own = _command(group, "jsonl", commands.evaluate_dataset, text)
+    every = ((circo, ("val", "test")), (cirr, ("train", "val", "test1")), (fashioniq, ("train", "val")))
+    for sub, splits in every:
+        sub.add_argument("--annotations", type=Path, help="the annotation file that the predictions answer")
+        sub.add_argument("--predictions", type=Path, help="JSON: query id -> ranked image ids")
+        sub.add_argument("--root", type=Path, help="the benchmark's folder, laid out as it was published")
+        sub.add_argument("--split", choices=splits, default="val")
+    cirr.add_argument("--subset-predictions", type=Path, help="JSON: pair id -> ranked images of its set")
+    cirr.add_argument(
+        "--labels",
+        choices=("target_hard", "target_soft"),
+        default="target_hard",
+        help="what counts as found when predictions are scored (default: target_hard)",
+    )
+    fashioniq.add_argument("--category", choices=("dress", "shirt", "toptee", "all"), default="all")
+    fashioniq.add_argument(
+        "--order",
+        choices=("forward", "reversed", "both"),
+        default="forward",
+        help="of the two captions (default: forward, as CVSI; SEARLE and LinCIR: both; Pic2Word: reversed)",
+    )
+    fashioniq.add_argument(
+        "--gallery",
+        dest="searched_images",
+        choices=("original", "VAL"),
+        default="original",
+        help="search the original split, or its references and targets alone (default: original)",
+    )
+    own.add_argument("--queries", type=Path, required=True, help="JSON lines of queries")
+    own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
+    own.add_argument("--keep-reference", action="store_true", help="rank the reference, too")
+    for sub in (circo, cirr, fashioniq, own):
+        _add_run_options(sub)
+
+
+def _add_run_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
+    _add_models_option(sub)
+    for name in ("alpha", "beta", "gamma"):
+        sub.add_argument(f"--{name}", type=float, help=f"weight {name} (default: the paper's)")
+    sub.add_argument(
+        "--captions", type=int, default=2, help="captions of each reference, N (default: 2; paper: 15)"
+    )
+    sub.add_argument(
+        "--gallery-captions", type=int, default=5, help="captions of each gallery image (default: 5; paper: 15)"
+    )
+    sub.add_argument("--batch-size", type=int, default=32, help="images that are encoded at once")
+    sub.add_argument("--limit", type=int, help="only the first queries")
+    sub.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    sub.add_argument("--k", type=int, default=50, help="places kept of each ranking, 50 to 100")
+    sub.add_argument("--out", type=Path, help="where results go (default: gallery_cache/evaluations)")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_train(group) -> None:
@@ -150,7 +219,7 @@ def _add_train(group) -> None:
     sub.add_argument(
         "--trunk-weights", type=Path, help="ImageNet weights for the first stage (default: fetched)"
     )
-    sub.add_argument("--recipe", choices=("pic2word", "lincir", "hycir"), default="pic2word")
+    sub.add_argument("--recipe", choices=("pic2word", "lincir", "searle", "hycir"), default="pic2word")
     sub.add_argument("--tokens", type=int, help="pseudo-words for one image (default: 1; hycir: 4)")
     _add_models_option(sub)
     own = sub.add_argument_group("mapping: hycir, or pic2word with --gallery, on any pictures and model set")
@@ -164,6 +233,26 @@ def _add_train(group) -> None:
     own.add_argument("--batch-triplets", type=int, default=256)
     own.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), default="no")
     own.add_argument("--out", type=Path, help="the network's file, .safetensors (default: in --runs)")
+
+
+def _add_tables(group) -> None:
+    text = "Measure a table of docs/results.md on the world benchmark, and write it there."
+    sub = _command(group, "tables", commands.make_tables, text)
+    sub.add_argument(
+        "table",
+        choices=("methods", "ablation", "language-models", "efficiency", "hyperparameters", "all"),
+    )
+    _add_models_option(sub)
+    sub.add_argument("--limit", type=int, help="only the first queries")
+    sub.add_argument("--methods", help="compose, or time, only these; the others' rows come from what is kept")
+    sub.add_argument("--kept-only", action="store_true", help="compose nothing; use what is kept")
+    sub.add_argument("--ask", action="store_true", help="ask the language model for answers that are missing")
+    sub.add_argument("--fresh", action="store_true", help="compose everything again")
+    sub.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
+    sub.add_argument("--gallery-captions", type=int, default=3, help="captions of each image (default: 3)")
+    sub.add_argument("--timed", type=int, default=20, help="queries that are timed (default: 20)")
+    sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    sub.add_argument("--results", type=Path, default=RESULTS, help="default: docs/results.md")
 
 
 def _add_ablate(group) -> None:
@@ -186,6 +275,59 @@ def _add_world(group) -> None:
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
     _command(actions, "benchmark", commands.world_benchmark, "Draw the benchmark's queries and gallery.")
     _command(actions, "gallery", commands.world_gallery, "Draw, index and pack the sample gallery.")
+
+
+def _add_synthesize(group) -> None:
+    sub = _command(
+        group, "synthesize", commands.synthesize, "Make triplets from a gallery's pictures, as SynCir does."
+    )
+    sub.add_argument("--gallery", help="a gallery's name, or its folder of pictures (default: the sample)")
+    sub.add_argument("--out", type=Path, required=True, help="the triplets file, JSON lines")
+    sub.add_argument("--limit", type=int, help="how many pairs the file shall have in all (default: every one)")
+    sub.add_argument("--no-resume", action="store_true", help="begin anew; the file that is there becomes .old")
+    sub.add_argument(
+        "--spoter",
+        default="captions",
+        help="who writes the texts: captions (the language model), or a multimodal model's folder",
+    )
+    sub.add_argument(
+        "--template",
+        default="examples",
+        choices=("examples", "figure3"),
+        help="how the language model is asked: with examples, or word for word as the paper (Figure 3)",
+    )
+    sub.add_argument("--threshold", type=float, default=0.7, help="lowest consistency (default: 0.7)")
+    sub.add_argument(
+        "--near-duplicate", type=float, default=0.94, help="most alike that two may be (default: 0.94)"
+    )
+    sub.add_argument(
+        "--gap", type=float, default=0.002, help="least step between two in a group (default: 0.002)"
+    )
+    sub.add_argument("--reading", default="similarity", help="of the paper's distance: similarity or distance")
+    sub.add_argument("--combine", default="sum", help="caption + text: sum or concatenate")
+    sub.add_argument("--sentence-encoder", metavar="FOLDER", help="default: all-MiniLM-L6-v2")
+    sub.add_argument("--pooling", default="mean", help="of the sentence encoder: mean or cls")
+    sub.add_argument(
+        "--image-encoder", default="clip", help="to find pairs with: clip, resnet152, or a ResNet's folder"
+    )
+    sub.add_argument(
+        "--engine-check", metavar="METHOD", help="also search with each triplet, and note the target's rank"
+    )
+    sub.add_argument("--max-target-rank", type=int, help="drop triplets whose target is found below this")
+    sub.add_argument("--seed", type=int, default=0, help="order of the groups (default: 0)")
+    _add_models_option(sub)
+    sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _add_triplets(group) -> None:
+    sub = _command(group, "triplets", lambda _: 0, "Write triplets in other layouts, or read those of others.")
+    actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = _command(actions, "export", commands.triplets_export, "Write a triplets file in CIRR's layout.")
+    export.add_argument("--everything", action="store_true", help="dropped ones as well")
+    foreign = "Read CIRR's, LaSCo's or Laion-CIR's JSON into a triplets file."
+    for action in (export, _command(actions, "import", commands.triplets_import, foreign)):
+        action.add_argument("file", type=Path, metavar="IN")
+        action.add_argument("out", type=Path, metavar="OUT")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

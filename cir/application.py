@@ -10,15 +10,16 @@ import logging
 import os
 from pathlib import Path
 
-from cir.composers.baselines import ImageOnly, Sum, TextOnly
+from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
-from cir.composers.cvsi import PAPER_PRESETS, Cvsi, CvsiSettings
-from cir.composers.textual_inversion import lincir, pic2word
-from cir.errors import CirError
-from cir.gallery import Gallery, open_gallery
+from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
+from cir.composers.registry import Ingredients, build_methods
+from cir.errors import BadQuery, CirError, MissingModel
+from cir.gallery import Gallery, Indexer, open_gallery
 from cir.models.catalog import Models
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.retriever import Retriever
+from cir.shelf import Shelf
 from cir.types import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,32 +47,48 @@ def presets(models: Models) -> dict[str, Weights]:
     return found
 
 
-def build_composers(models: Models, *, settings: CvsiSettings | None = None) -> dict[str, Composer]:
-    """Every method that these models can run, by name, CVSI first."""
-    clip = models.clip
-    chosen = presets(models)
-    composers: list[Composer] = []
-    phi = models.phi()
+def build_composers(
+    models: Models, *, settings: CvsiSettings | None = None, phi: str | None = None
+) -> dict[str, Composer]:
+    """Every method that these models can run, by name, CVSI first. They share captions and answers.
+
+    Args:
+        models: one set.
+        settings: CVSI's.
+        phi: the recipe of CVSI's mapping network, any of the set's; None takes the set's first.
+
+    Raises:
+        BadQuery: the set has no such mapping network.
+        MissingModel: it has, but it is not here.
+    """
+    from cir.models.oti import ImageWordRefiner
+
+    clip, captioner = models.clip, models.captioner
     if phi is not None:
-        composers.append(
-            Cvsi(
-                clip,
-                clip,
-                clip,
-                phi,
-                models.captioner,
-                models.language_model,
-                settings=settings,
-                default_weights=next(iter(chosen.values())),
-                missing=models.missing,
-            )
+        _check_phi(models, phi)
+    return build_methods(
+        Ingredients(
+            clip,
+            clip,
+            clip,
+            models.phi,
+            CaptionMemory(captioner) if captioner is not None else None,
+            models.language_model,
+            ImageWordRefiner(clip),
+            settings or CvsiSettings(),
+            next(iter(presets(models).values())),
+            phi,
+            models.missing,
         )
-    for recipe, make in (("pic2word", pic2word), ("lincir", lincir)):
-        network = models.phi(recipe)
-        if network is not None:
-            composers.append(make(clip, network, clip))
-    composers += [Sum(clip, clip), ImageOnly(clip), TextOnly(clip)]
-    return {composer.name: composer for composer in composers}
+    )
+
+
+def _check_phi(models: Models, phi: str) -> None:
+    if phi not in models.set.mapping:
+        names = ", ".join(models.set.mapping)
+        raise BadQuery(f"The set {models.name} has no mapping network called {phi!r}.", f"Choose one of: {names}.")
+    if models.phi(phi) is None:
+        raise MissingModel(models.missing[f"mapping network {phi}"], "Or leave --phi out.")
 
 
 def open_for(models: Models, gallery: str | None = None) -> Gallery:
@@ -86,6 +103,41 @@ def open_for(models: Models, gallery: str | None = None) -> Gallery:
         cache_root=gallery_cache(),
         image_encoder_fingerprint=clip.fingerprint,
         text_encoder_fingerprint=clip.fingerprint,
+    )
+
+
+def build_shelf(models: Models, first: Retriever, *, title: str = "") -> Shelf:
+    """All galleries that these models can search: the first one, the sample gallery, and people's own."""
+    clip = models.clip
+    return Shelf(
+        first,
+        cache_root=gallery_cache(),
+        image_encoder_fingerprint=clip.fingerprint,
+        text_encoder_fingerprint=clip.fingerprint,
+        title=title,
+        shipped={"Sample gallery": SAMPLE_GALLERY},
+    )
+
+
+def build_indexer(models: Models, shelf: Shelf) -> Indexer:
+    """Makes galleries with these models, in the background; the shelf gets what there is to search."""
+    return Indexer(
+        image_encoder=models.clip,
+        text_encoder=models.clip,
+        captioner=lambda: models.captioner,
+        cache_root=shelf.cache_root,
+        renew=shelf.renew,
+    )
+
+
+def about_photographs(models: Models) -> str:
+    """What is to be known before photographs are indexed with these models; "" when they know photographs."""
+    if models.name != "embedded":
+        return ""
+    return (
+        "The models of this page learned an illustrated world. Photographs are indexed and captioned, but read "
+        "poorly. For photographs, fetch a larger set once (python -m cir models pull base) and start with it: "
+        "python app.py --models base."
     )
 
 

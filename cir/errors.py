@@ -40,3 +40,7 @@ class GalleryError(CirError):
 
 class LanguageModelFailed(CirError):
     """The language model gave no usable answer in its time: search goes on without its terms."""
+
+
+class DatasetError(CirError):
+    """Annotations, predictions or pictures of a benchmark that are not what they have to be."""

@@ -150,12 +150,16 @@ def _examine(entry: os.DirEntry[bytes], top: bytes) -> WalkedFile | None:
 
 
 def _begins_like_image(path: Path) -> bool:
-    """Whether the first bytes are those of an image. TIFF does not count: raw camera files begin like it."""
     try:
         with open_regular(path, follow_links=False) as file:
             head = file.read(64)
     except (BadImage, OSError):  # a film of a gigabyte, say: neither its name nor its content is an image's
         return False
+    return begins_like_image(head)
+
+
+def begins_like_image(head: bytes) -> bool:
+    """Whether these are the first bytes of an image. TIFF does not count: raw camera files begin like it."""
     return (
         head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
         or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")

@@ -100,6 +100,20 @@ def fuse_scores(
     return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 1e-12)
 
 
+def arc_shares(cosine: float, t: float) -> tuple[float, float]:
+    """What two unit rows count for at `t` of the way along the great arc from the first to the second; sums to 1.
+
+    slerp(u, v, t) = [sin((1 - t) a) u + sin(t a) v] / sin a, with a the angle between them; a cosine score asks for
+    its direction alone. Rows that are equal or opposite have no arc of their own: there it is the straight line.
+    Source: Slerp (ECCV 2024), section 3.1.
+    """
+    angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    if np.sin(angle) < 1e-6:
+        return 1.0 - t, t
+    first, second = float(np.sin((1.0 - t) * angle)), float(np.sin(t * angle))
+    return first / (first + second), second / (first + second)
+
+
 def top_indices(scores: Floats, count: int) -> NDArray[np.int64]:
     """Indices of the `count` highest scores, best first; equal scores in the order of the gallery."""
     count = min(count, len(scores))

@@ -26,7 +26,7 @@ from cir.files import (
     unreadable,
     walk_images,
 )
-from cir.pixels import upright_rgb, without_metadata
+from cir.pixels import taken_at, upright_rgb, without_metadata
 
 __all__ = [
     "WalkedFile",
@@ -35,6 +35,7 @@ __all__ = [
     "image_id_of",
     "make_thumbnail",
     "read_bytes",
+    "read_dated_image",
     "read_image",
     "size_note",
     "walk_images",
@@ -78,6 +79,19 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) 
     raise BadImage(f"An image cannot be read from {type(source).__name__}.", "Give a file.")
 
 
+def read_dated_image(data: bytes) -> tuple[Image.Image, str]:
+    """An image as `read_image` reads it, and when it was taken.
+
+    Returns:
+        The image; and the time by its EXIF, as ISO 8601 in the camera's local time, "" when it says none.
+
+    Raises:
+        BadImage: as `read_image`.
+    """
+    dates: list[str] = []
+    return _read_stream(io.BytesIO(data), "The image", dates), "".join(dates)
+
+
 def size_note(image: Image.Image) -> str:
     """A sentence about an image too small to say much; "" for all others."""
     width, height = image.size
@@ -95,7 +109,7 @@ def make_thumbnail(image: Image.Image, *, max_side: int = THUMBNAIL_SIDE) -> byt
     return buffer.getvalue()
 
 
-def _read_stream(stream: BinaryIO, name: str) -> Image.Image:
+def _read_stream(stream: BinaryIO, name: str, dates: list[str] | None = None) -> Image.Image:
     try:
         head = stream.read(64)
         stream.seek(0)
@@ -106,7 +120,10 @@ def _read_stream(stream: BinaryIO, name: str) -> Image.Image:
     formats = _formats_for(head)
     try:
         with Image.open(stream, formats=formats) as image:
-            return _decode(image, name)
+            upright = _decode(image, name)
+            if dates is not None:
+                dates.append(taken_at(image))
+            return upright
     except BadImage:
         raise
     except UnidentifiedImageError as error:

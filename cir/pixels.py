@@ -5,6 +5,8 @@ Pixels in, pixels out: this module knows neither files nor formats. Colour profi
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 from PIL import Image
 
@@ -12,6 +14,7 @@ READER_VERSION = "rgb8-upright-white-1"  # change it whenever the pixels that `u
 MAX_ASPECT = 20  # long side : short side; encoders scale the short side up to their input size
 THIN_SIDE = 4096  # pixels: the long side of an image that is thinner than that
 _ORIENTATION_TAG = 0x0112
+_EXIF_FOLDER, _TAKEN_TAGS, _CHANGED_TAG = 0x8769, (0x9003, 0x9004), 0x0132
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,6 +38,25 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     return without_metadata(_within_aspect(rgb))
+
+
+def taken_at(image: Image.Image) -> str:
+    """When a decoded image was taken by its EXIF, as ISO 8601 in the camera's local time; "" if it says none."""
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(_EXIF_FOLDER)
+        said = [details.get(tag) for tag in _TAKEN_TAGS] + [exif.get(_CHANGED_TAG)]
+    except Exception:  # damaged metadata: then only the file's own time is known
+        return ""
+    return next((day for day in map(_iso_time, said) if day), "")
+
+
+def _iso_time(value: object) -> str:
+    """EXIF's "2024:05:17 18:30:00" as ISO 8601; "" for zeros, blanks and what is no time."""
+    try:
+        return datetime.strptime(str(value).strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S").isoformat()
+    except ValueError:
+        return ""
 
 
 def without_metadata(image: Image.Image) -> Image.Image:

@@ -179,6 +179,38 @@ def pic2word_template(text: str) -> tuple[str, str]:
     return "a photo of", f", {edit}" if edit else ""
 
 
+def searle_template(text: str) -> tuple[str, str]:
+    """ "a photo of $ that T", as (prefix, suffix). Source: SEARLE, section 3.3."""
+    return lincir_template(text)
+
+
+def hycir_template(text: str) -> tuple[str, str]:
+    """ "a photo of [$ $ $ $], T", as (prefix, suffix). Source: HyCIR, "Model architecture"; the brackets are notation."""
+    return pic2word_template(text)
+
+
+def captioning_text(caption: str, text: str) -> str:
+    """ "caption, T": the two in one line. Source: CVSI, section IV-A4, "Captioning" ("concatenated")."""
+    return ", ".join(part.strip(" .,") for part in (caption, text) if part.strip(" .,"))
+
+
+# What stands before and after the image's word, for the phrases of inversion. Source: SEARLE, section 3.1, has a GPT
+# write such phrases for every concept; ours are these for all.
+SEARLE_PHRASES = (
+    ("a photo of", "at night"),
+    ("a photo of", "in the snow"),
+    ("", "and a small dog on the beach"),
+    ("a picture of", "in a living room"),
+    ("a red boat and", "by a lake"),
+    ("", "in the city on a sunny day"),
+)
+
+
+def concept_in(caption: str) -> str:
+    """What a caption is of, without "a photo of": it takes the place of the image's word in SEARLE_PHRASES."""
+    return re.sub(r"^(?:an?|the)\s+(?:photo|picture|image)\s+of\s+", "", caption.strip(" ."), flags=re.I)
+
+
 _LABEL = re.compile(
     r"^[\s*#>_-]*(?:(?:the\s+)?(?:edited|modified|new|updated)?\s*(?:image\s+)?(?:description|caption)"
     r"|(?:the\s+)?objects?(?:\s+most\s+likely)?(?:\s+added)?|answer)\s*:[\s*_]*",
@@ -259,8 +291,131 @@ def _first_line(answer: str) -> str | None:
     return None
 
 
-def _repeats(line: str) -> bool:
-    """Whether a run of three words comes back more than twice: a model that is stuck."""
+def _repeats(line: str, length: int = 3) -> bool:
+    """Whether a run of `length` words comes back more than twice: a model that is stuck."""
     words = line.lower().split()
-    runs = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
+    runs = [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
     return any(runs.count(run) > 2 for run in set(runs))
+
+
+# SynCir: the difference between two captions as an instruction.
+_FIGURE_3 = (
+    "If source sentence describes a source picture and target sentence describes a target picture, the source "
+    "picture and an instruction are used to find the target picture. The instruction should indicate the "
+    "difference between source and target. It should be as short as possible. Show the instruction."
+)
+_FIGURE_3_PICTURES = _FIGURE_3.replace(
+    "If source sentence describes a source picture and target sentence describes a target picture, the",
+    "The first picture is the source picture and the second picture is the target picture. The",
+)
+# Made-up pairs, in the manner of captions: one change, several, a new place or time, almost everything.
+_DIFFERENCES = (
+    (
+        "a photo of two cats and a bowl on a wooden table",
+        "a dog and a bowl on a wooden table",
+        "replace the cats with a dog",
+    ),
+    (
+        "a huge green coat and a scarf on a bench at dawn",
+        "a picture of a huge brown coat, a scarf and three hats on a bench at dawn",
+        "make the coat brown and add three hats",
+    ),
+    (
+        "a boy and two bicycles in a park at dawn",
+        "a woman and two bicycles in a station at noon",
+        "a woman instead of the boy, in a station at noon",
+    ),
+    (
+        "an image of a tram to the left of two tiny men on a hill while it rains",
+        "a tram on a hill at noon",
+        "remove the men, at noon",
+    ),
+    (
+        "three plates in the yard when the day begins",
+        "a photo of a spoon and two big cups in a tent by candle light",
+        "a spoon and two big cups instead, in a tent by candle light",
+    ),
+    ("two flutes and a drum in a small tent", "a drum and one flute in a small tent", "only one flute"),
+)
+
+
+def hycir_query_text(reference_caption: str, target_caption: str, template: str = "figure3") -> Prompt:
+    """The captions of two pictures -> the instruction that leads from the first to the second.
+
+    Source: HyCIR, "Query text generation", Figure 3. The template "figure3" is its text, word for word; it
+    begins with the captions, so that nothing is shared between two prompts, and its answer may begin with a
+    line of chatter, so that it is not ended at the first line. "examples" gives the same words as the
+    instruction, six made-up pairs with their answers, and the captions last: all prompts share what comes
+    before them, and small models answer in the examples' manner.
+
+    Raises:
+        ValueError: no such template.
+    """
+    source, target = _one_line(reference_caption), _one_line(target_caption)
+    if template == "figure3":
+        return Prompt("", (), f"Source sentence: {source} Target sentence: {target} {_FIGURE_3}", stop="")
+    if template != "examples":
+        raise ValueError(f"no template {template!r}")
+    samples = [(_difference_question(a, b), answer) for a, b, answer in _DIFFERENCES]
+    return Prompt(_FIGURE_3, samples, _difference_question(source, target))
+
+
+def syncir_pictures() -> str:
+    """What a multimodal model is asked about two pictures: Figure 3 with pictures for sentences."""
+    return _FIGURE_3_PICTURES
+
+
+def _difference_question(source: str, target: str) -> str:
+    return f"Source sentence: {source}\nTarget sentence: {target}\nInstruction:"
+
+
+_CHATTER = re.compile(
+    r"^(?:(?:sure|certainly|of course|okay|ok)\b[\s,.!:]*)?(?:here\s*(?:is|['’]s)\s+)?(?:the\s+|an?\s+)?"
+    r"(?:(?:short(?:est)?|possible|edit(?:ing)?|query)\s+)*"
+    r"(?:instructions?|text|difference)?(?:\s+(?:is|would be|could be|should be))?\s*:[\s*_]*",
+    re.IGNORECASE,
+)
+_INSTRUCTION_IS = re.compile(
+    r"^(?:sure|certainly|of course|okay|ok)\b[\s,.!:]+|^the instruction (?:is|should be|would be)(?: to)?\s+",
+    re.IGNORECASE,
+)
+_GIVEN_SENTENCE = re.compile(r"^(?:the\s+)?(?:source|target)\s+(?:sentence|picture)\s*:", re.IGNORECASE)
+MAX_QUERY_TEXT_CHARACTERS = 160
+
+
+def parse_query_text(answer: str, captions: Sequence[str] = ()) -> str | None:
+    """The instruction in an answer to `hycir_query_text`, or None when there is none that can be used.
+
+    The first line that says something: a label ("Instruction:"), an opening ("Sure, here is ..."), and quotes
+    are taken off; a line that repeats what was given ("Source sentence: ...") is passed over. Markup,
+    addresses, refusals, endless repetition, an answer that is one of the captions, or one that is too long to
+    be an instruction make it unusable.
+
+    Args:
+        answer: whatever the model said.
+        captions: what it was asked about.
+
+    Returns:
+        At most 160 characters, on one line.
+    """
+    echoes = {_plain(caption) for caption in captions}
+    for raw in answer[: 8 * MAX_CAPTION_CHARACTERS].splitlines():
+        line = _first_line(raw)
+        if line is None:
+            if raw.strip(_QUOTES):
+                return None
+            continue
+        line = _INSTRUCTION_IS.sub("", _CHATTER.sub("", line, count=1), count=1).strip(_QUOTES)
+        if not line or line.endswith(":") or _GIVEN_SENTENCE.match(line):
+            continue
+        if _REFUSAL.match(line) or len(re.findall(r"[^\W\d_]", line)) < 3 or _plain(line) in echoes:
+            return None
+        # "a cup instead of the bowl, a hat instead of the coat, ..." is no repetition: longer runs are.
+        if _repeats(line, 4) or len(line) > MAX_QUERY_TEXT_CHARACTERS:
+            return None
+        return line.rstrip(". ")
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).strip(_QUOTES + ".")

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, GalleryBound
 from cir.errors import BadQuery
-from cir.fusion import GalleryTerms, QueryTerms, exact_top, fuse_scores, gallery_terms, query_terms
+from cir.fusion import (
+    GalleryTerms,
+    QueryTerms,
+    arc_shares,
+    exact_top,
+    fuse_scores,
+    gallery_terms,
+    query_terms,
+)
 from cir.gallery.gallery import Gallery
-from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
+from cir.types import (
+    FINE_GRAINED,
+    PARTS,
+    REFERENCE_IMAGE,
+    ComposedQuery,
+    Query,
+    RetrievedImage,
+    Weights,
+)
 
 MAX_RESULTS = 100
 REMEMBERED_QUERIES = 64
@@ -29,6 +47,7 @@ class Explanation:
         weights: part -> the weight that counted.
         gamma: the gamma that counted for this image (0 where it has no captions).
         tv_tv, tc_tc, tv_tc: the image's norms and cross term.
+        query_norm: length of the weighted sum of the query's rows, sqrt(k' G k).
     """
 
     terms: Mapping[str, Mapping[str, float]]
@@ -37,6 +56,22 @@ class Explanation:
     tv_tv: float
     tc_tc: float
     tv_tc: float
+    query_norm: float
+
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """What each term adds to the score: part -> {"image": ..., "captions": ...}; all sum to the score (Eq. 10)."""
+        g = self.gamma
+        squared = (1 - g) ** 2 * self.tv_tv + 2 * g * (1 - g) * self.tv_tc + g**2 * self.tc_tc
+        norm = self.query_norm * math.sqrt(max(squared, 0.0))
+        scale = 1.0 / norm if norm > 1e-12 else 0.0
+        return {
+            name: {
+                "image": scale * (1 - g) * self.weights[name] * dots["image"],
+                "captions": scale * g * self.weights[name] * dots["captions"],
+            }
+            for name, dots in self.terms.items()
+        }
 
 
 class Retriever:
@@ -44,7 +79,10 @@ class Retriever:
 
     def __init__(self, gallery: Gallery, composers: Mapping[str, Composer]) -> None:
         self.gallery = gallery
-        self.composers = dict(composers)
+        self.composers: dict[str, Composer] = {
+            name: c.for_gallery(gallery.image_features) if isinstance(c, GalleryBound) else c
+            for name, c in composers.items()
+        }
         self._gallery_terms: GalleryTerms = gallery_terms(
             gallery.image_features, gallery.caption_features, gallery.captioned
         )
@@ -75,6 +113,7 @@ class Retriever:
         *,
         top_k: int = 10,
         exclude: Iterable[str] = (),
+        among: NDArray[np.bool_] | None = None,
         cosine: bool = True,
     ) -> list[RetrievedImage]:
         """The `top_k` best images, best first; equal scores in the gallery's order. No model is called.
@@ -84,6 +123,7 @@ class Retriever:
             weights: CVSI's; a part that is missing counts as 0 and the others keep their ratio.
             top_k: 1 to 100.
             exclude: image ids to leave out, such as the reference itself.
+            among: (K,) bool, which images may be found (`Gallery.select`); None for all.
             cosine: Eq. 10; False scores by the dot product, as the released code does.
 
         Raises:
@@ -98,14 +138,16 @@ class Retriever:
                 f"The gallery {self.gallery.name} has no pictures.",
                 "Index a folder: python -m cir index PHOTOS",
             )
-        numbers, gamma = part_weights(composed, weights)
+        numbers, gamma = row_weights(composed, weights)
         excluded = np.array([self.gallery.find(image_id) for image_id in exclude], dtype=np.int64)
+        if among is not None:
+            excluded = np.concatenate([excluded, np.flatnonzero(~among)])
         indices, scores = exact_top(
-            composed.parts,
+            rows_of(composed),
             self._query_terms(composed),
             self._gallery_terms,
             (self.gallery.image_features, self.gallery.caption_features),
-            np.array([numbers[name] for name in composed.parts]),
+            np.array(list(numbers.values())),
             gamma,
             top_k,
             excluded=excluded,
@@ -117,17 +159,18 @@ class Retriever:
             for rank, (i, score) in enumerate(zip(indices, scores, strict=True), start=1)
         ]
 
+    def scores(self, composed: ComposedQuery, weights: Weights) -> NDArray[np.floating]:
+        """(K,) scores of all images (Eq. 10), in the gallery's order. No model is called."""
+        numbers, gamma = row_weights(composed, weights)
+        return fuse_scores(
+            self._query_terms(composed), self._gallery_terms, np.array(list(numbers.values())), gamma
+        )
+
     def rank_of(
         self, composed: ComposedQuery, weights: Weights, image_id: str, *, exclude: Iterable[str] = ()
     ) -> int:
         """Rank of one image, from 1, among all that are not left out. For measuring."""
-        numbers, gamma = part_weights(composed, weights)
-        scores = fuse_scores(
-            self._query_terms(composed),
-            self._gallery_terms,
-            np.array([numbers[name] for name in composed.parts]),
-            gamma,
-        )
+        scores = self.scores(composed, weights)
         target = self.gallery.find(image_id)
         better = scores > scores[target]
         better[[self.gallery.find(other) for other in exclude]] = False
@@ -137,7 +180,8 @@ class Retriever:
         """The dot products and norms behind one image's score."""
         index = self.gallery.find(image_id)
         terms, gallery = self._query_terms(composed), self._gallery_terms
-        numbers, gamma = part_weights(composed, weights)
+        numbers, gamma = row_weights(composed, weights)
+        k = np.array(list(numbers.values()))
         return Explanation(
             {
                 name: {"image": float(terms.image[index, i]), "captions": float(terms.captions[index, i])}
@@ -148,6 +192,7 @@ class Retriever:
             float(gallery.tv_tv[index]),
             float(gallery.tc_tc[index]),
             float(gallery.tv_tc[index]),
+            math.sqrt(max(float(k @ terms.gram.astype(np.float64) @ k), 0.0)),
         )
 
     def gram(self, composed: ComposedQuery) -> list[list[float]]:
@@ -160,7 +205,8 @@ class Retriever:
 
     def _query_terms(self, composed: ComposedQuery) -> QueryTerms:
         digest = hashlib.blake2b(digest_size=16)
-        for name, row in composed.parts.items():
+        rows = rows_of(composed)
+        for name, row in rows.items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(row).tobytes())
         key = digest.digest()
@@ -168,12 +214,29 @@ class Retriever:
             if key in self._terms:
                 self._terms.move_to_end(key)
                 return self._terms[key]
-        terms = query_terms(composed.parts, self.gallery.image_features, self.gallery.caption_features)
+        terms = query_terms(rows, self.gallery.image_features, self.gallery.caption_features)
         with self._lock:
             self._terms[key] = terms
             while len(self._terms) > REMEMBERED_QUERIES:
                 self._terms.popitem(last=False)
         return terms
+
+
+def rows_of(composed: ComposedQuery) -> dict[str, NDArray[np.float32]]:
+    """All rows of a query by name: its parts, then its signed terms ("more 1", "without 2", ...)."""
+    return {**composed.parts, **dict(zip(signed_names(composed), (t.row for t in composed.signed), strict=True))}
+
+
+def signed_names(composed: ComposedQuery) -> list[str]:
+    """How the signed terms are called among the rows, in their order."""
+    return [f"{term.kind} {number}" for number, term in enumerate(composed.signed, start=1)]
+
+
+def row_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, float], float]:
+    """The weight of every row of `rows_of`, in its order, and gamma. Signed terms count on top of the parts."""
+    numbers, gamma = part_weights(composed, weights)
+    signed = dict(zip(signed_names(composed), (float(t.weight) for t in composed.signed), strict=True))
+    return {**{name: numbers[name] for name in composed.parts}, **signed}, gamma
 
 
 def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, float], float]:
@@ -184,6 +247,10 @@ def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, f
     """
     if not composed.weighted:
         return {name: 1.0 / len(composed.parts) for name in composed.parts}, 0.0
+    if composed.spherical:
+        image, text = composed.parts[REFERENCE_IMAGE], composed.parts[FINE_GRAINED]
+        shares = dict(zip((REFERENCE_IMAGE, FINE_GRAINED), arc_shares(float(image @ text), weights.beta), strict=True))
+        return {name: shares[name] for name in composed.parts}, 0.0
     wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
     there = {name: wanted.get(name, 0.0) for name in composed.parts}
     total = sum(there.values())
@@ -194,7 +261,7 @@ def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, f
 
 def weight_note(composed: ComposedQuery, weights: Weights) -> str:
     """A sentence when the weights that were chosen cannot count as they are; "" otherwise."""
-    if not composed.weighted:
+    if not composed.weighted or composed.spherical:
         return ""
     wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
     if sum(wanted.get(name, 0.0) for name in composed.parts) <= 1e-9:

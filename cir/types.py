@@ -76,6 +76,23 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SignedTerm:
+    """Something of which more, or less, is wanted beside the query. Rocchio's feedback, one term at a time.
+
+    Attributes:
+        kind: "more" or "less" (an image of the gallery), or "without" (a text).
+        words: what it is, for the person.
+        row: unit row (D,).
+        weight: what it adds to the fused query, whose own parts have weights that sum to 1; negative for less.
+    """
+
+    kind: str
+    words: str
+    row: NDArray[np.float32]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ComposedQuery:
     """A query turned into named features, not yet fused.
 
@@ -88,6 +105,11 @@ class ComposedQuery:
         timings_ms: stage -> milliseconds.
         pending: what is still being worked on ("captioning", "asking the language model"); "" when whole.
         weighted: whether the person's weights apply. A baseline has one part and is ranked by pixels alone.
+        spherical: whether the two parts are joined on the great arc between them, by pixels alone: beta is then how
+            far along it from the reference image, Slerp's t.
+        signed: what more and what less is wanted, on top of the parts.
+        modification_text: T, as it was composed; "" where the method keeps nothing for a revision.
+        pseudo_words: (1, T, W) the image as words, kept so that a changed text needs no image encoder.
     """
 
     parts: Mapping[str, NDArray[np.float32]]
@@ -96,6 +118,10 @@ class ComposedQuery:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     pending: str = ""
     weighted: bool = True
+    signed: Sequence[SignedTerm] = ()
+    modification_text: str = ""
+    pseudo_words: NDArray[np.float32] | None = None
+    spherical: bool = False
 
 
 @dataclass(frozen=True, slots=True)

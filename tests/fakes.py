@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from cir.composers.caption_memory import CaptionMemory
 from cir.composers.cvsi import Cvsi, CvsiSettings
 from cir.gallery.gallery import Gallery
 from cir.retriever import Retriever
@@ -156,7 +157,8 @@ def toy_cvsi(
 ) -> Cvsi:
     """CVSI on toys; without a captioner or a language model where None is given on purpose."""
     clip = ToyClip()
-    return Cvsi(clip, clip, clip, ToyPhi(), captioner, model, settings=CvsiSettings(**settings))  # type: ignore[arg-type]
+    memory = CaptionMemory(captioner) if captioner is not None else None
+    return Cvsi(clip, clip, clip, ToyPhi(), memory, model, settings=CvsiSettings(**settings))  # type: ignore[arg-type]
 
 
 def toy_retriever(**settings: object) -> Retriever:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from ui_doubles import ToyGallery, ToyRetriever
+from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.types import Weights
 from cir.ui.handlers import Example
@@ -54,6 +54,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         presets={"CIRCO / CIRR": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
         missing={"captioner": "No captioner: `python -m cir models pull embedded`"},
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
+        text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )
     page = build_page(content)
     port = free_port()
@@ -238,7 +239,7 @@ def test_an_own_picture_is_uploaded_and_searched_with(served, visit):
     page.click("#search")
     wait_until_done(page)
     assert names(page)[0] == "a small green circle"
-    assert "No edit text" in page.inner_text("#trace")
+    assert "No edit text" in page.inner_text("#notes")
     assert page.locator("#leave-out").count() == 0 or not page.locator("#leave-out").is_visible()
 
 
@@ -278,7 +279,7 @@ def test_a_result_looked_at_shows_its_captions_and_becomes_the_next_reference(se
     page.click("text=make it blue")
     wait_until_done(page)
     page.locator("#results .thumbnail-lg").nth(0).click()
-    page.wait_for_selector("#inspector .closeness")
+    page.wait_for_selector("#inspector .why")
     assert "a large blue square" in page.inner_text("#inspector")
     source = page.locator("#results img").first.get_attribute("src")
     same = "s => document.querySelector('#reference img')?.getAttribute('src') === s"
@@ -401,3 +402,70 @@ def test_fault_84_a_second_visitor_sees_nothing_of_the_first(served, visit):
     second.wait_for_timeout(500)
     assert second.locator("#results img").count() == 0
     assert "blue" not in second.inner_text("#stage")
+
+
+def test_a_description_is_changed_in_place_and_reset_by_keyboard_alone(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    calls = list(served.retriever.model_calls)
+    drag_to(page, "alpha", 1.0)
+    page.focus("#trace [data-kind=modified_captions][data-place='0']")
+    page.keyboard.press("Enter")
+    focused(page, ".chip-field")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("a large yellow circle <img src=x>")
+    page.keyboard.press("Enter")
+    wait_for_first(page, "a large yellow circle")
+    assert "a large yellow circle <img src=x>" in page.inner_text("#trace")
+    assert page.locator("img[src=x]").count() == 0
+    page.focus("#trace [data-do=reset]")
+    page.keyboard.press("Enter")
+    wait_for_first(page, "a large blue square")
+    assert page.locator("#crumbs li").count() >= 3
+    assert served.retriever.model_calls == calls
+
+
+def test_a_result_is_explained_and_goes_on_by_keys_to_terms_undo_and_a_download(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    page.locator("#results .thumbnail-lg").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#inspector .why table")
+    said = page.inner_text("#inspector")
+    assert "Number 2" in said
+    assert "would lift it from 2 to" in said or "No single slider lifts it." in said
+    score = float(re.search(r"score ([\d.]+)", said)[1])  # type: ignore[index]
+    cells = [c.replace("−", "-") for c in page.locator("#inspector tbody td").all_inner_texts()]
+    shares = [float(cell) for place, cell in enumerate(cells) if place % 3 < 2]
+    assert abs(sum(shares) - score) < 0.004
+    page.keyboard.press("l")
+    page.wait_for_selector("#trace .term.less")
+    assert "−0.30" in page.inner_text("#trace .term.less")
+    page.keyboard.press("z")
+    page.wait_for_selector("#trace .term", state="detached")
+    page.locator("#results .thumbnail-lg").nth(2).focus()
+    page.keyboard.press("x")
+    page.wait_for_selector("#results .ticked")
+    assert "1 selected" in page.inner_text("#stage")
+    page.click("#keep > button")
+    with page.expect_download() as download:
+        page.click("#save-csv")
+    table = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert table[0] == "rank,score,image_id,label,caption,selected"
+    assert [line.endswith(",yes") for line in table[1:5]] == [False, False, True, False]
+
+
+def test_a_link_restores_the_search_and_a_bad_one_says_what_is_wrong(served, visit):
+    page = visit(served.url + "?image=red-square-large&text=make+it+yellow&a=0.5&b=0.5&g=0&k=7")
+    wait_until_done(page)
+    assert page.input_value("#edit textarea") == "make it yellow"
+    assert page.input_value("#alpha input[type=number]") == "0.5"
+    assert names(page)[0] == "a large yellow square"
+    assert len(names(page)) == 7
+    bad = visit(served.url + "?image=../../etc/passwd&text=x")
+    bad.wait_for_selector("#stage .problem")
+    assert "There is no image" in bad.inner_text("#stage")
+    assert bad.locator("#results img").count() == 0

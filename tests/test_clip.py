@@ -449,3 +449,15 @@ def test_a_tag_that_cannot_be_fetched_is_a_missing_model(monkeypatch: pytest.Mon
     monkeypatch.setattr(open_clip, "create_model_and_transforms", offline)
     with pytest.raises(MissingModel, match=r"Failed to download weights for tag 'openai'.*models pull"):
         load_clip("ViT-B-32", "openai", "cpu")
+
+
+def test_a_pseudo_word_that_is_a_words_own_embedding_is_nearest_to_that_word() -> None:
+    clip = wrap(build())
+    table = clip.model.token_embedding.weight.detach().numpy()
+    (dog,), (cat,) = token_ids(TOKENIZER, "dog"), token_ids(TOKENIZER, "cat")
+    assert clip.nearest_words(3.0 * table[[dog]], count=1) == ["dog"]
+    assert set(clip.nearest_words(table[[dog, cat]], count=2)) == {"dog", "cat"}
+    near = clip.nearest_words(table[[dog]])
+    assert len(near) == 5
+    assert all(word.isalpha() and len(word) > 2 for word in near)
+    assert clip.nearest_words(table[token_ids(TOKENIZER, "$")], count=1) != ["$"]  # no word to a person

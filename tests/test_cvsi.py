@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
-from cir.composers.textual_inversion import lincir, pic2word
+from cir.composers.lincir import lincir
+from cir.composers.pic2word import pic2word
 from cir.errors import BadQuery, LanguageModelFailed
 from cir.retriever import Retriever, part_weights, weight_note
 from cir.text import clean_text

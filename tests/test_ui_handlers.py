@@ -26,6 +26,7 @@ from cir.ui.reading import (
     read_upload,
     read_weights,
 )
+from cir.ui.search import looking
 
 SQUARE = "red-square-large"
 # After the first stage nothing was captioned; alpha then counts as 0.
@@ -269,7 +270,7 @@ def test_fault_46_an_unknown_image_is_refused(gallery, retriever):
     session = Session()
     search(retriever, session, None, "blue")
     with pytest.raises(BadQuery, match="not among the results"):
-        handlers.inspect(retriever, session, "no-such-image")
+        looking.inspect(retriever, session, "no-such-image")
 
 
 def test_fault_47_only_the_index_of_a_click_counts_and_only_on_the_servers_list(retriever):
@@ -328,20 +329,6 @@ def test_fault_84_two_sessions_know_nothing_of_each_other(gallery, retriever):
 # --- looking at pictures --------------------------------------------------------------------------------
 
 
-def test_a_result_shows_its_captions_and_how_close_it_is_to_each_part(gallery, retriever):
-    session = Session()
-    search(retriever, session, upload(gallery, SQUARE), "make it blue")
-    seen = handlers.inspect(retriever, session, "blue-square-large")
-    assert (seen.rank, seen.captions) == (1, ("a large blue square", "a blue square"))
-    assert seen.closeness["modified_captions"] > 0.9
-    assert seen.closeness["reference_image"] == pytest.approx(
-        float(
-            gallery.features[gallery.image_ids.index("blue-square-large")]
-            @ gallery.features[gallery.image_ids.index(SQUARE)]
-        )
-    )
-
-
 def test_browsing_shows_every_image_once_and_starts_over(gallery):
     session = Session()
     first = handlers.browse(gallery, session)
@@ -354,7 +341,7 @@ def test_browsing_shows_every_image_once_and_starts_over(gallery):
 
 
 def test_fault_57_an_image_that_is_gone_is_named_so_and_stands_as_an_empty_tile(gallery, monkeypatch):
-    view = pytest.importorskip("cir.ui.view", reason="gradio is not installed")
+    view = pytest.importorskip("cir.ui.search.screens", reason="gradio is not installed")
     monkeypatch.setattr(gallery, "gone", {SQUARE})
     assert handlers.in_words(gallery, SQUARE) == "file is gone"
     assert handlers.in_words(gallery, "blue-circle-small") == "a small blue circle"
@@ -420,12 +407,6 @@ def test_the_stage_line_says_what_is_still_going_on_and_then_how_long_it_took(ga
     assert "Still captioning and asking the language model …" in render.stage_line(first)
     assert "5 pictures in 3.2 s" in render.stage_line(last)
     assert "captions 1.2 s" in render.stage_line(last)
-
-
-def test_what_is_still_missing_keeps_its_place_until_the_search_is_done():
-    waiting = render.trace({}, pending=True)
-    assert waiting.count('class="chip waiting"') == 3
-    assert render.trace({}, pending=False) == ""
 
 
 def test_equal_captions_are_shown_once_and_counted():

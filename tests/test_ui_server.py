@@ -85,12 +85,15 @@ def test_programs_see_the_first_answer_before_the_whole_one(served):
     assert [bool(answer["pending"]) for answer in job.outputs()] == [True, False]
 
 
-def test_only_the_two_contracts_are_public(served):
-    info = served.client().view_api(return_format="dict", print_info=False)
-    assert set(info["named_endpoints"]) == {"/search", "/rank"}
-    names = [p["parameter_name"] for p in info["named_endpoints"]["/search"]["parameters"]]
-    assert names == ["image", "text", "method", "alpha", "beta", "gamma", "k"]
-    assert [p["parameter_name"] for p in info["named_endpoints"]["/rank"]["parameters"]] == names[3:]
+def test_only_the_three_contracts_are_public(served):
+    endpoints = served.client().view_api(return_format="dict", print_info=False)["named_endpoints"]
+    names = {name: [p["parameter_name"] for p in one["parameters"]] for name, one in endpoints.items()}
+    weights = ["alpha", "beta", "gamma", "k"]
+    assert names == {
+        "/search": ["image", "text", "method", *weights, "gallery_image_id"],
+        "/rank": weights,
+        "/explain": ["image_id"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_fault_84_ranking_again_needs_a_search_of_the_same_session(served):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:22/", "http://localhost:22/x.png", "file:///etc/passwd"])
 def test_fault_37_an_address_is_not_fetched_as_a_picture(served, url):
     image = {"path": url, "url": url, "meta": {"_type": "gradio.FileData"}}
-    fields = [image, "blue", "CVSI", 0.6, 0.4, 0.2, 5]
+    fields = [image, "blue", "CVSI", 0.6, 0.4, 0.2, 5, ""]
     posted = httpx.post(f"{served.url}gradio_api/call/search", json={"data": fields})
     if posted.status_code == 200:
         heard = httpx.get(f"{served.url}gradio_api/call/search/{posted.json()['event_id']}").text
@@ -153,7 +156,7 @@ def test_fault_37_an_address_is_not_fetched_as_a_picture(served, url):
 def test_fault_38_a_path_that_was_not_uploaded_is_refused(served):
     for path in ("/etc/passwd", str(Path(__file__).resolve()), "http://127.0.0.1:22/"):
         image = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        fields = [image, "blue", "CVSI", 0.6, 0.4, 0.2, 5]
+        fields = [image, "blue", "CVSI", 0.6, 0.4, 0.2, 5, ""]
         posted = httpx.post(f"{served.url}gradio_api/call/search", json={"data": fields})
         if posted.status_code != 200:
             continue

@@ -5,9 +5,9 @@ One axis per colour and per shape, so that "red square" and "make it blue" have 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from cir.composers.composer import Parameter
+from cir.composers.revision import TextMemory, revise
 from cir.errors import BadQuery, GalleryError
+from cir.retriever import Retriever
 from cir.types import (
     FINE_GRAINED,
     MODIFIED_CAPTIONS,
-    PARTS,
     REFERENCE_IMAGE,
     ComposedQuery,
     Query,
-    RetrievedImage,
     Weights,
 )
 
@@ -73,9 +74,19 @@ class ToyGallery:
         self.gone: set[str] = set()
         self.image_ids = tuple("-".join(words) for words in product(COLOURS, SHAPES, SIZES))
         self.features = np.stack([unit(image_id.split("-")) for image_id in self.image_ids])
+        self.image_features, self.caption_features = self.features, np.zeros_like(self.features)
+        self.captioned = np.zeros(len(self.image_ids), dtype=bool)
         folder.mkdir(parents=True, exist_ok=True)
         for image_id in self.image_ids:
             draw(*image_id.split("-")).save(self.thumbnail_path(image_id), quality=80)  # type: ignore[arg-type]
+
+    def find(self, image_id: str) -> int:
+        if image_id not in self.image_ids:
+            raise BadQuery(f"There is no image {image_id!r}.", "Choose one of those that are shown.")
+        return self.image_ids.index(image_id)
+
+    def image_path(self, image_id: str) -> Path:
+        raise GalleryError(f"The images of {self.name} are not kept as files.", "Use a gallery of files.")
 
     def captions(self, image_id: str) -> list[str]:
         colour, shape, size = image_id.split("-")
@@ -85,8 +96,7 @@ class ToyGallery:
         return "file is gone" if image_id in self.gone else ""
 
     def thumbnail_path(self, image_id: str) -> Path:
-        if image_id not in self.image_ids:
-            raise BadQuery(f"There is no image {image_id!r}.", "Choose one of those that are shown.")
+        self.find(image_id)
         if image_id in self.gone:
             raise GalleryError("There is no small picture of it.", "Index it again.")
         return self._folder / f"{image_id}.webp"
@@ -95,36 +105,53 @@ class ToyGallery:
         return f"{image_id}.webp"
 
 
-@dataclass(frozen=True, slots=True)
-class ToyExplanation:
-    terms: Mapping[str, Mapping[str, float]]
+class ToyTexts:
+    """Encodes texts and spliced sentences by the words that they hold; counts what it encoded."""
+
+    def __init__(self) -> None:
+        self.encoded: list[str] = []
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.encoded += texts
+        return np.stack([unit(re.findall(r"[a-z]+", text.lower())) for text in texts])
+
+    def encode_spliced(
+        self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = ""
+    ) -> NDArray[np.float32]:
+        return self.encode_texts([f"{prefix} {suffix} {tail}"])
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split()) + 2
 
 
-@dataclass
-class ToyRetriever:
-    """Looks at the reference, obeys the words of the edit; `model_calls` counts what costs in earnest."""
+class ToyMethod:
+    """Composes by words, in two stages; its texts can be changed."""
 
-    gallery: ToyGallery
-    delay_seconds: float = 0.0
-    fail_with: Exception | None = None
-    methods: tuple[str, ...] = ("CVSI",)
-    model_calls: list[str] = field(default_factory=list)
+    name = "CVSI"
+    default_weights = Weights(0.6, 0.4, 0.2)
+    parameters = tuple(Parameter(name, name, name) for name in ("alpha", "beta", "gamma"))
 
-    def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
-        self.model_calls.append(f"encode {query.modification_text}")
-        if self.fail_with is not None:
-            raise self.fail_with
-        seen = self._words_of(query.reference_image)
+    def __init__(self, owner: ToyRetriever) -> None:
+        self.owner, self.texts = owner, ToyTexts()
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        owner = self.owner
+        owner.model_calls.append(f"encode {query.modification_text}")
+        if owner.fail_with is not None:
+            raise owner.fail_with
+        seen = owner._words_of(query.reference_image)
         asked = [word for word in query.modification_text.lower().split() if word in WORDS]
         fine = unit(asked or seen)
         parts = {FINE_GRAINED: fine} if asked or seen else {}
         if query.reference_image is not None:
             parts[REFERENCE_IMAGE] = unit(seen)
         first = {"encode": 21.0}
-        yield ComposedQuery(parts, {}, self._notes(query), first, "captioning and asking the language model")
-        time.sleep(self.delay_seconds)
-        self.model_calls.append("caption")
-        rewritten = self._rewrite(seen, asked)
+        kept = {"modification_text": query.modification_text, "pseudo_words": unit(seen)[None, None]}
+        notes = owner._notes(query)
+        yield ComposedQuery(parts, {}, notes, first, "captioning and asking the language model", **kept)
+        time.sleep(owner.delay_seconds)
+        owner.model_calls.append("caption")
+        rewritten = owner._rewrite(seen, asked)
         trace = {
             "captions": [f"a {' '.join(seen)}"] * 3
             + [f"one {' '.join(seen)} on paper", f"a shape: {' '.join(seen)}"],
@@ -133,29 +160,24 @@ class ToyRetriever:
         }
         parts = {MODIFIED_CAPTIONS: unit(rewritten), **parts}
         timings = {**first, "captions": 1240.0, "language_model": 1890.0}
-        yield ComposedQuery(parts, trace, self._notes(query), timings, "")
+        yield ComposedQuery(parts, trace, notes, timings, "", **kept)
 
-    def rank(
-        self, composed: ComposedQuery, weights: Weights, *, top_k: int = 10, exclude: Sequence[str] = ()
-    ) -> list[RetrievedImage]:
-        shares = dict(zip(PARTS, weights.parts, strict=True))
-        total = sum((shares[part] * row for part, row in composed.parts.items()), np.zeros(len(WORDS)))
-        total = total if np.linalg.norm(total) > 0 else next(iter(composed.parts.values()))
-        scores = self.gallery.features @ (total / np.linalg.norm(total))
-        order = [i for i in np.argsort(-scores, kind="stable") if self.gallery.image_ids[i] not in exclude]
-        return [
-            RetrievedImage(rank, self.gallery.image_ids[i], float(scores[i]))
-            for rank, i in enumerate(order[:top_k], start=1)
-        ]
+    def revise(self, composed: ComposedQuery, trace: Mapping[str, Sequence[str]]) -> ComposedQuery:
+        return revise(composed, trace, TextMemory(self.texts), self.texts)  # type: ignore[arg-type]
 
-    def explain(self, composed: ComposedQuery, weights: Weights, image_id: str) -> ToyExplanation:
-        row = self.gallery.features[self.gallery.image_ids.index(image_id)]
-        return ToyExplanation(
-            {
-                part: {"image": float(row @ feature), "captions": 0.0}
-                for part, feature in composed.parts.items()
-            }
-        )
+
+class ToyRetriever(Retriever):
+    """The real retriever over toys: it looks at the reference and obeys the words of the edit.
+
+    `model_calls` counts what costs in earnest.
+    """
+
+    def __init__(
+        self, gallery: ToyGallery, delay_seconds: float = 0.0, fail_with: Exception | None = None
+    ) -> None:
+        self.delay_seconds, self.fail_with = delay_seconds, fail_with
+        self.model_calls: list[str] = []
+        super().__init__(gallery, {"CVSI": ToyMethod(self)})  # type: ignore[arg-type]
 
     def _words_of(self, image: Image.Image | None) -> list[str]:
         """The gallery image with the nearest pixels, as words."""

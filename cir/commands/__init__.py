@@ -40,6 +40,13 @@ def evaluate_world(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def evaluate_dataset(options: argparse.Namespace) -> int:
+    """See `cir.commands.evaluating_datasets`."""
+    from cir.commands.evaluating_datasets import evaluate_dataset as run
+
+    return run(options)
+
+
 def train(options: argparse.Namespace) -> int:
     """See `cir.commands.training`."""
     from cir.commands.training import train as run
@@ -71,5 +78,33 @@ def ablate(options: argparse.Namespace) -> int:
 def serve(options: argparse.Namespace) -> int:
     """See `cir.commands.serving`."""
     from cir.commands.serving import serve as run
+
+    return run(options)
+
+
+def synthesize(options: argparse.Namespace) -> int:
+    """See `cir.commands.synthesizing`."""
+    from cir.commands.synthesizing import synthesize as run
+
+    return run(options)
+
+
+def triplets_export(options: argparse.Namespace) -> int:
+    """See `cir.commands.synthesizing`."""
+    from cir.commands.synthesizing import triplets_export as run
+
+    return run(options)
+
+
+def triplets_import(options: argparse.Namespace) -> int:
+    """See `cir.commands.synthesizing`."""
+    from cir.commands.synthesizing import triplets_import as run
+
+    return run(options)
+
+
+def make_tables(options: argparse.Namespace) -> int:
+    """See `cir.commands.tabulating`."""
+    from cir.commands.tabulating import make_tables as run
 
     return run(options)

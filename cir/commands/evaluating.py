@@ -11,6 +11,7 @@ from typing import Any
 from cir import __version__
 from cir.application import ROOT, build_composers, build_models, gallery_cache, presets
 from cir.composers.cvsi import Cvsi, CvsiSettings
+from cir.composers.described_target import DescribedTarget
 from cir.errors import BadQuery, CirError
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, answer_book_path
@@ -79,12 +80,12 @@ def _say(sentence: str) -> None:
 
 def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[str, Any]:
     composers = build_composers(models, settings=CvsiSettings(captions=options.captions))
-    cvsi = composers.get("CVSI")
-    if isinstance(cvsi, Cvsi):
-        book = answer_book_path(name, models.language_model)
-        if models.language_model is not None:
-            models.language_model.deadline_seconds = PATIENCE_SECONDS
-        cvsi.language_model = AnswerBook(book, models.language_model, fresh=options.fresh)
+    if models.language_model is not None:
+        models.language_model.deadline_seconds = PATIENCE_SECONDS
+    book = AnswerBook(answer_book_path(name, models.language_model), models.language_model, fresh=options.fresh)
+    for composer in composers.values():
+        if isinstance(composer, Cvsi | DescribedTarget):
+            composer.language_model = book
     wanted = {method.strip().lower() for method in (options.methods or "").split(",") if method.strip()}
     if unknown := wanted - {method.lower() for method in composers}:
         raise BadQuery(

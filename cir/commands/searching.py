@@ -11,7 +11,8 @@ from cir.application import build_composers, build_models, open_for
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.images import read_image
-from cir.retriever import Retriever, part_weights, weight_note
+from cir.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
+from cir.retriever import MAX_RESULTS, Retriever, part_weights, weight_note
 from cir.text import clean_text
 from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, RetrievedImage, Weights
 
@@ -23,11 +24,16 @@ def search(options: argparse.Namespace) -> int:
     query = Query(image, text)  # before anything is loaded: an empty query is refused at once
     models = build_models(options.models, llm=options.llm)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
-    retriever = Retriever(open_for(models, options.gallery), build_composers(models, settings=settings))
+    composers = build_composers(models, settings=settings, phi=options.phi)
+    retriever = Retriever(open_for(models, options.gallery), composers)
     method = _method(options.method, retriever)
     weights = _weights(options, retriever.composers[method].default_weights)
     *_, composed = retriever.compose(query, method)
     results = retriever.rank(composed, weights, top_k=options.top_k, cosine=not options.released_code)
+    if options.rerank == LOCAL_CONCEPTS:
+        best = retriever.rank(composed, weights, top_k=MAX_RESULTS, cosine=not options.released_code)
+        concepts = local_concepts(composed, text)
+        results = rerank_by_concepts(best, concepts, retriever.gallery, models.clip)[: options.top_k]
     notes += [*retriever.gallery.notes, *composed.notes, *filter(None, [weight_note(composed, weights)])]
     if options.json:
         answer = _answer(retriever, composed, weights, results, method, notes, explain=options.explain)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", action="store_true", help="listen on every address; needs --auth")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="what a visitor has to know")
     parser.add_argument("--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)")
+    roots = "a folder below which the page may make galleries; may be given again"
+    parser.add_argument("--gallery-root", type=Path, action="append", default=[], metavar="DIR", help=roots)
     parser.set_defaults(browser=False)
 
 
@@ -79,6 +82,25 @@ def read_address(options: argparse.Namespace) -> tuple[str, tuple[str, str] | No
     return host, auth, ["127.0.0.1", "localhost"] if alone else ["*"]
 
 
+def gallery_roots(options: argparse.Namespace, auth: object) -> tuple[Path, ...]:
+    """The folders below which the page may make galleries, by --gallery-root or $CIR_GALLERY_ROOTS.
+
+    Without either it is the folder Pictures of who has started the page, if nobody else can reach the page.
+
+    Raises:
+        BadQuery: one that was named is no folder.
+    """
+    named = [Path(part) for part in os.environ.get("CIR_GALLERY_ROOTS", "").split(os.pathsep) if part]
+    named = [root.expanduser().absolute() for root in (*options.gallery_root, *named)]
+    for root in named:
+        if not root.is_dir():
+            raise BadQuery(f"{root} is not a folder.", "Name a folder that is there: --gallery-root DIR")
+    alone = auth is None and not options.listen and options.host in LOOPBACK and not is_space()
+    pictures = Path.home() / "Pictures"
+    usual = [pictures] if alone and not named and pictures.is_dir() else []
+    return tuple(dict.fromkeys([*named, *usual]))
+
+
 def serve(options: argparse.Namespace) -> int:
     """Serve the page until interrupted.
 
@@ -95,12 +117,14 @@ def serve(options: argparse.Namespace) -> int:
     from cir.ui.view import build_page
 
     keep_uploads_apart()
+    if is_space():  # nobody else can ask for the models there
+        _fetch_models(options)
     models, retriever = application.build(options.models, llm=options.llm, gallery=options.gallery)
     if models.language_model is not None:  # the first search then does not wait for its prompts to be read
         Thread(target=application.warm_up, args=(models,), daemon=True).start()
     with closing(models):
         launch(
-            build_page(page_content(options, models, retriever)),
+            build_page(page_content(options, models, retriever, gallery_roots(options, auth))),
             host=host,
             port=options.port,
             auth=auth,
@@ -112,11 +136,21 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def page_content(options: argparse.Namespace, models: Models, retriever: Retriever) -> PageContent:
+def page_content(
+    options: argparse.Namespace, models: Models, retriever: Retriever, roots: Sequence[Path] = ()
+) -> PageContent:
     """What the page is about: everything concrete is joined to it here."""
     from cir import application
+    from cir.commands.results import read_results
+    from cir.triplet_source import open_triplets
+    from cir.ui.galleries.handlers import Making
     from cir.ui.handlers import load_examples
     from cir.ui.layout import PageContent
+
+    title = "" if options.gallery else "Sample gallery"
+    shelf = application.build_shelf(models, retriever, title=title)
+    indexer = application.build_indexer(models, shelf)
+    making = Making(indexer, tuple(roots), note=application.about_photographs(models))
 
     return PageContent(
         retriever,
@@ -125,7 +159,12 @@ def page_content(options: argparse.Namespace, models: Models, retriever: Retriev
         facts=models.facts,
         fingerprints=models.fingerprints,
         examples=load_examples(application.ROOT / "assets" / "examples.json", retriever.gallery),
-        gallery_title="" if options.gallery else "Sample gallery",
+        gallery_title=title,
+        shelf=shelf,
+        making=None if is_space() else making,
+        results=read_results,
+        triplets=open_triplets(models),
+        text_encoder=models.clip,
         assistants=options.mcp,
     )
 
@@ -137,6 +176,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CirError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+
+
+def _fetch_models(options: argparse.Namespace) -> None:
+    """Fetch what is missing; what cannot be had is said by the page."""
+    from cir.commands.models import models_pull
+
+    wanted = {"name": options.models, "llm": options.llm}
+    models_pull(argparse.Namespace(**wanted, accept_noncommercial=False, best_effort=True))
 
 
 def _require_mcp() -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cir.composers.composer import unit_row
-from cir.errors import BadQuery
+from cir.composers.composer import Parameter, edit_of, reference_of, unit_row
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
 
@@ -18,6 +17,7 @@ class ImageOnly:
 
     name = "Image-only"
     default_weights = Weights(0.0, 0.0, 0.0)
+    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, image_encoder: ImageEncoder) -> None:
         self.image_encoder = image_encoder
@@ -28,9 +28,7 @@ class ImageOnly:
         Raises:
             BadQuery: no image.
         """
-        if query.reference_image is None:
-            raise BadQuery("Image-only needs a reference image.", "Choose one, or choose another method.")
-        row = unit_row(self.image_encoder.encode_images([query.reference_image]))
+        row = unit_row(self.image_encoder.encode_images([reference_of(query, self.name)]))
         yield ComposedQuery({REFERENCE_IMAGE: row}, weighted=False)
 
 
@@ -39,6 +37,7 @@ class TextOnly:
 
     name = "Text-only"
     default_weights = Weights(0.0, 1.0, 0.0)
+    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, text_encoder: TextEncoder) -> None:
         self.text_encoder = text_encoder
@@ -49,9 +48,7 @@ class TextOnly:
         Raises:
             BadQuery: no text.
         """
-        if not query.modification_text:
-            raise BadQuery("Text-only needs a text.", "Type one, or choose another method.")
-        row = unit_row(self.text_encoder.encode_texts([query.modification_text]))
+        row = unit_row(self.text_encoder.encode_texts([edit_of(query, self.name)]))
         yield ComposedQuery({FINE_GRAINED: row}, weighted=False)
 
 
@@ -60,6 +57,7 @@ class Sum:
 
     name = "Sum"
     default_weights = Weights(0.0, 0.5, 0.0)
+    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, image_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
         self.image_encoder, self.text_encoder = image_encoder, text_encoder

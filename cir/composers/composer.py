@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from cir.types import ComposedQuery, Query, Weights
+from cir.errors import BadQuery, MissingModel
+from cir.types import ComposedQuery, Features, Query, Weights
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number of a method that a person may move without a model being asked again.
+
+    Attributes:
+        name: the field of `Weights` that holds it.
+        symbol: as in the method's paper.
+        label: what it does, in a few words.
+        low, high: its range. Where it starts is in the method's `default_weights`.
+    """
+
+    name: str
+    symbol: str
+    label: str
+    low: float = 0.0
+    high: float = 1.0
 
 
 class Composer(Protocol):
@@ -16,14 +39,25 @@ class Composer(Protocol):
 
     Attributes:
         name: as in its paper.
-        default_weights: what its paper uses.
+        default_weights: what its paper uses, or what was found for these models.
+        parameters: what of it can be moved; none for a method that is ranked as it is.
     """
 
     name: str
     default_weights: Weights
+    parameters: tuple[Parameter, ...]
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Yield the query's features, at least once; the last is the whole."""
+        ...
+
+
+@runtime_checkable
+class GalleryBound(Protocol):
+    """A method that looks at the gallery while it composes."""
+
+    def for_gallery(self, image_features: Features) -> Composer:
+        """The same method, for one gallery: (K, D) unit rows."""
         ...
 
 
@@ -31,3 +65,43 @@ def unit_row(row: NDArray[np.float32]) -> NDArray[np.float32]:
     """(D,) or (1, D) -> (D,) of length 1."""
     flat = np.asarray(row, dtype=np.float32).reshape(-1)
     return flat / max(float(np.linalg.norm(flat)), 1e-12)
+
+
+def reference_of(query: Query, method: str) -> Image.Image:
+    """The reference image of a query for a method that cannot do without.
+
+    Raises:
+        BadQuery: there is none.
+    """
+    if query.reference_image is None:
+        raise BadQuery(f"{method} needs a reference image.", "Choose one, or search with Text-only.")
+    return query.reference_image
+
+
+def edit_of(query: Query, method: str) -> str:
+    """The modification text of a query for a method that cannot do without.
+
+    Raises:
+        BadQuery: there is none.
+    """
+    if not query.modification_text:
+        raise BadQuery(f"{method} needs an edit.", "Type one, or search with Image-only.")
+    return query.modification_text
+
+
+def present(model: Model | None, what: str, method: str, missing: Mapping[str, str]) -> Model:
+    """A model that a method cannot do without.
+
+    Args:
+        model: the model, or None.
+        what: "captioner" or "language model".
+        method: who needs it.
+        missing: why it is not here and how to get it, by the same names.
+
+    Raises:
+        MissingModel: it is not here.
+    """
+    if model is None:
+        why = missing.get(what, f"There is no {what}.")
+        raise MissingModel(f"{method} needs a {what}. {why}", "Until then, choose another method.")
+    return model

@@ -12,9 +12,7 @@ same for every query.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir import prompts
-from cir.composers.composer import unit_row
+from cir.composers.composer import Parameter, unit_row
+from cir.composers.edited_captions import edited_caption
+from cir.composers.revision import TextMemory, Trace, revise
 from cir.errors import LanguageModelFailed
 from cir.models.protocols import (
     Captioner,
@@ -32,6 +32,7 @@ from cir.models.protocols import (
     LanguageModel,
     PseudoWordEncoder,
     TextEncoder,
+    WordProbe,
 )
 from cir.text import notes_on
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
@@ -40,8 +41,12 @@ PAPER_PRESETS: Mapping[str, Weights] = {  # CVSI, section IV-A2
     "CIRCO / CIRR": Weights(0.6, 0.4, 0.2),
     "FashionIQ": Weights(0.2, 0.6, 0.1),
 }
-REMEMBERED_CAPTIONS = 128
-MODIFIED_TOKENS, OBJECT_TOKENS = 48, 24
+PARAMETERS = (
+    Parameter("alpha", "α", "the edited description"),
+    Parameter("beta", "β", "the image word with the edit"),
+    Parameter("gamma", "γ", "captions of gallery images"),
+)
+OBJECT_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class _Draft:
     trace: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    words: NDArray[np.float32] | None = None
 
     def seen(self, pending: str = "") -> ComposedQuery:
         return ComposedQuery(
@@ -76,6 +82,8 @@ class _Draft:
             tuple(self.notes),
             dict(self.timings),
             pending,
+            modification_text=self.text,
+            pseudo_words=self.words,
         )
 
     def note(self, sentence: str) -> None:
@@ -92,11 +100,13 @@ class Cvsi:
     Args:
         image_encoder, text_encoder, pseudo_word_encoder: one CLIP.
         phi: a mapping network for it; any, the paper takes LinCIR's.
-        captioner, language_model: None where they are missing; `missing` then says why, for the person.
+        captioner, language_model: None where they are missing; `missing` then says why, for the person. A captioner
+            that remembers (`CaptionMemory`) captions the same picture once.
         default_weights: where the sliders start.
     """
 
     name = "CVSI"
+    parameters = PARAMETERS
 
     def __init__(
         self,
@@ -117,7 +127,7 @@ class Cvsi:
         self.settings = settings or CvsiSettings()
         self.default_weights = default_weights or PAPER_PRESETS["CIRCO / CIRR"]
         self.missing = dict(missing or {})
-        self._captions: OrderedDict[bytes, list[str]] = OrderedDict()
+        self._texts = TextMemory(text_encoder)
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Yield q_v and q_f without objects; then captions; then q_f with objects; then q_m, growing."""
@@ -133,7 +143,9 @@ class Cvsi:
             draft.note("There is no edit text, so these are pictures like the reference.")
             yield draft.seen()
             return
-        words = self.phi.map_features(raw)
+        draft.words = words = self.phi.map_features(raw)
+        if isinstance(self.pseudo_word_encoder, WordProbe):
+            draft.trace["image_word"] = self.pseudo_word_encoder.nearest_words(words[0])
         self._fine_grained(draft, words, [])
         self._note_length(draft)
         if self.captioner is None or self.language_model is None:
@@ -150,6 +162,10 @@ class Cvsi:
             return
         yield draft.seen("asking the language model what is added")
         yield from self._ask(draft, words, self.language_model)
+
+    def revise(self, composed: ComposedQuery, trace: Trace) -> ComposedQuery:
+        """The query with other captions, descriptions or objects; see `cir.composers.revision`."""
+        return revise(composed, trace, self._texts, self.pseudo_word_encoder)
 
     def _text_alone(self, draft: _Draft) -> ComposedQuery:
         since = time.perf_counter()
@@ -174,21 +190,14 @@ class Cvsi:
             draft.note("The edit is longer than CLIP reads; its end counts only through the language model.")
 
     def _caption(self, draft: _Draft, image: Image.Image) -> list[str]:
-        """N captions of the reference. Source: Eq. 3. The same picture is captioned once."""
+        """N captions of the reference. Source: Eq. 3."""
         assert self.captioner is not None
-        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-        if key not in self._captions:
-            since = time.perf_counter()
-            found = self.captioner.caption(
-                [image], per_image=self.settings.captions, seed=self.settings.seed
-            )[0]
-            draft.took("captions", since)
-            self._captions[key] = found
-            while len(self._captions) > REMEMBERED_CAPTIONS:
-                self._captions.popitem(last=False)
-        if not self._captions[key]:
+        since = time.perf_counter()
+        found = self.captioner.caption([image], per_image=self.settings.captions, seed=self.settings.seed)[0]
+        draft.took("captions", since)
+        if not found:
             draft.note("The captioner found no words for this picture, so alpha counts as 0.")
-        return list(self._captions[key])
+        return found
 
     def _ask(
         self, draft: _Draft, words: NDArray[np.float32], model: LanguageModel
@@ -224,45 +233,12 @@ class Cvsi:
     def _modified_caption(self, draft: _Draft, captions: list[str], model: LanguageModel) -> str:
         """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""
         since = time.perf_counter()
-        if len(captions) == 1:
-            prompt = prompts.cvsi_modified_caption(captions[0], draft.text)
-        else:
-            prompt = prompts.cvsi_joint_modified_caption(captions, draft.text)
-        parsed = prompts.parse_modified_caption(model.complete(prompt, max_tokens=MODIFIED_TOKENS))
-        if parsed is None:  # one more try, with another path through the model
-            again = model.complete(prompt, max_tokens=MODIFIED_TOKENS, temperature=0.7, seed=1)
-            parsed = prompts.parse_modified_caption(again)
+        found = edited_caption(model, captions, draft.text, draft.note)
         draft.took("language model", since)
-        if parsed is None:
-            draft.note('An answer of the language model was unusable; "caption, edit" stands in for it.')
-            return f"{captions[0]}, {draft.text}"
-        if parsed.strip(" .").lower() in {caption.strip(" .").lower() for caption in captions}:
-            # Small models copy a caption now and then, mostly when something is to be removed: the edit would be lost.
-            draft.note("The language model left a caption unchanged, so the edit was put behind it.")
-            return f"{parsed}, {draft.text}"
-        if not _shares_word(parsed, f"{captions[0]} {draft.text}"):
-            draft.note(
-                "The language model's description shares no word with the picture or the edit; alpha 0 leaves it out."
-            )
-        return parsed
+        return found
 
     def _mean_modified(self, draft: _Draft) -> None:
         since = time.perf_counter()
-        features = self.text_encoder.encode_texts(draft.trace["modified_captions"])
+        features = self._texts.encode(draft.trace["modified_captions"])
         draft.parts[MODIFIED_CAPTIONS] = unit_row(features.mean(axis=0))
         draft.took("text", since)
-
-
-def _shares_word(answer: str, known: str) -> bool:
-    def stems(text: str) -> set[str]:
-        return {word.strip(".,;:!?").rstrip("s").lower() for word in text.split()} - {
-            "a",
-            "an",
-            "the",
-            "on",
-            "in",
-            "of",
-            "and",
-        }
-
-    return bool(stems(answer) & stems(known))

@@ -1,24 +1,32 @@
-"""Methods that turn the reference image into a pseudo-word and put it into a sentence: Pic2Word and LinCIR.
+"""What Pic2Word, SEARLE, LinCIR and HyCIR share: the reference image becomes a pseudo-word inside a sentence.
 
-They differ in how the mapping network was trained, and in the template. Source: Pic2Word, section 3, "a photo of *,
-T"; LinCIR, section 3, "a photo of $ that T".
+They differ in how their mapping network was trained, in the number of its words, and in the sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from cir.composers.composer import unit_row
-from cir.errors import BadQuery
-from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder
-from cir.prompts import lincir_template, pic2word_template
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.composers.composer import Parameter, reference_of, unit_row
+from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, WordProbe
 from cir.types import FINE_GRAINED, ComposedQuery, Query, Weights
 
 
 class TextualInversion:
-    """Image -> raw features -> pseudo-words -> a sentence -> one feature."""
+    """Image -> raw features -> pseudo-words -> a sentence -> one feature.
+
+    Args:
+        name: of the method.
+        template: an edit -> what stands before and after the pseudo-words.
+        image_encoder, text_encoder: one CLIP.
+        phi: the mapping network.
+    """
 
     default_weights = Weights(0.0, 1.0, 0.0)
+    parameters: tuple[Parameter, ...] = ()
 
     def __init__(
         self,
@@ -37,25 +45,24 @@ class TextualInversion:
         Raises:
             BadQuery: no image.
         """
-        if query.reference_image is None:
-            raise BadQuery(
-                f"{self.name} needs a reference image.", "Choose one, or search with the text alone."
-            )
-        words = self.phi.map_features(self.image_encoder.encode_images([query.reference_image]))
-        prefix, suffix = self.template(query.modification_text)
-        row = unit_row(self.text_encoder.encode_spliced(prefix, words, suffix))
-        yield ComposedQuery({FINE_GRAINED: row}, weighted=False)
+        image = reference_of(query, self.name)
+        words = self.phi.map_features(self.image_encoder.encode_images([image]))
+        yield sentence(self.text_encoder, self.template, words, query.modification_text)
 
 
-def pic2word(
-    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
-) -> TextualInversion:
-    """Saito et al., CVPR 2023."""
-    return TextualInversion("Pic2Word", pic2word_template, image_encoder, phi, text_encoder)
-
-
-def lincir(
-    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
-) -> TextualInversion:
-    """Gu et al., CVPR 2024."""
-    return TextualInversion("LinCIR", lincir_template, image_encoder, phi, text_encoder)
+def sentence(
+    text_encoder: PseudoWordEncoder,
+    template: Callable[[str], tuple[str, str]],
+    words: NDArray[np.float32],
+    text: str,
+    *,
+    notes: Sequence[str] = (),
+    pending: str = "",
+) -> ComposedQuery:
+    """The template with (1, T, W) pseudo-words and an edit in it, as a query of one part."""
+    prefix, suffix = template(text)
+    row = unit_row(text_encoder.encode_spliced(prefix, words, suffix))
+    trace = (
+        {"image_word": text_encoder.nearest_words(words[0])} if isinstance(text_encoder, WordProbe) else {}
+    )
+    return ComposedQuery({FINE_GRAINED: row}, trace, notes, pending=pending, weighted=False)

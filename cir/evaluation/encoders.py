@@ -31,6 +31,12 @@ class Encoders:
         """(N, D) raw features of pictures, kept under `key` and the encoder's fingerprint."""
         return self._kept(f"images-{key}", self.image_encoder.fingerprint, lambda: self._encode(pictures()))
 
+    def texts(self, key: str, texts: Sequence[str]) -> Features:
+        """(N, D) unit rows of texts, kept under `key` and the encoder's fingerprint."""
+        return self._kept(
+            f"texts-{key}", self.text_encoder.fingerprint, lambda: self.text_encoder.encode_texts(texts)
+        )
+
     def _encode(self, pictures: Iterable[Image.Image]) -> NDArray[np.float32]:
         rows, batch = [], []
         for picture in pictures:

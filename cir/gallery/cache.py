@@ -132,6 +132,7 @@ class GalleryCache:
         hashes: Sequence[str],
         rows: NDArray[np.float32],
         files: Iterable[tuple[WalkedFile, str]],
+        taken: Mapping[str, str] | None = None,
     ) -> None:
         """Keep the features of some contents, and the files that hold them.
 
@@ -140,12 +141,15 @@ class GalleryCache:
             hashes: N content hashes.
             rows: (N, D) raw features.
             files: (file, content hash): what was read.
+            taken: content hash -> when the picture was taken, ISO 8601, of those that say so.
         """
         shard = self.write_rows(hashes, rows)
         values = [(f.relative, image_id_of(f.relative), content, f.size, f.mtime_ns) for f, content in files]
         with self.transaction():
             self.insert_features(key, hashes, shard)
             self.database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
+            dates = (taken or {}).items()
+            self.database.executemany("INSERT OR REPLACE INTO dates VALUES (?, ?)", dates)
 
     def store_captions(
         self,
@@ -224,7 +228,7 @@ def open_cache(folder: Path, name: str) -> Iterator[GalleryCache]:
     with storage_errors(name):
         for part in (folder, folder / FEATURES, folder / THUMBNAILS):
             part.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, name):
+    with locked(folder, name):
         with storage_errors(name):
             database, notes = connect_to_write(folder / ROWS)
         with closing(database):
@@ -244,7 +248,7 @@ def thumbnail_file(folder: Path, content: str) -> Path:
 
 
 @contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str) -> Iterator[None]:
     """Hold the gallery's lock. The operating system frees it when its holder dies, however that happens."""
     from filelock import FileLock, Timeout
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -26,12 +28,12 @@ from cir.gallery.manifest import (
     gallery_folder,
     list_galleries,
     read_manifest,
+    refuse_other_models,
     source_root_of,
 )
 from cir.gallery.rows import read_rows
 from cir.gallery.shards import gather_rows
 from cir.images import make_thumbnail, read_image
-from cir.pixels import READER_VERSION
 from cir.types import Features
 
 __all__ = ["Gallery", "GallerySummary", "list_galleries", "open_gallery"]
@@ -59,6 +61,9 @@ class Gallery:
         texts: K JSON lists of captions, "" for none.
         contents: K content hashes.
         root, folder: where the images are, and where the gallery is kept.
+        days: (K,) datetime64[D], when each image was taken (EXIF), else when its file was changed; empty for a
+            gallery that has no files.
+        packed: whether it is shipped: its images are our own small ones, and lie beside it.
     """
 
     name: str
@@ -74,9 +79,12 @@ class Gallery:
     contents: tuple[str, ...] = ()
     root: Path | None = None
     folder: Path | None = None
+    days: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, "datetime64[D]"))
+    packed: bool = False
 
     def __post_init__(self) -> None:
-        for array in (self.image_features, self.caption_features, self.captioned, self.norms):
+        arrays = (self.image_features, self.caption_features, self.captioned, self.norms, self.days)
+        for array in arrays:
             array.setflags(write=False)
 
     def __len__(self) -> int:
@@ -191,7 +199,7 @@ class Gallery:
         kept = thumbnail_file(self.folder, self.contents[row])
         if kept.is_file():
             return kept
-        if image.suffix == ".webp" and image.is_relative_to(self.folder) and image.is_file():
+        if self.packed and image.suffix == ".webp" and image.is_relative_to(self.folder) and image.is_file():
             return image
         try:
             return write_thumbnail(self.folder, self.contents[row], make_thumbnail(read_image(image)))
@@ -201,6 +209,55 @@ class Gallery:
                 return tile
             message = f"There is no small picture of {self.label(image_id)}, and none can be made."
             raise GalleryError(message, _AGAIN) from error
+
+    @cached_property
+    def folders(self) -> dict[bytes, int]:
+        """Every folder below `root` that holds images at any depth -> how many, in order of their paths."""
+        counts: Counter[bytes] = Counter()
+        for relative in self.relatives:
+            parts = relative.split(b"/")[:-1]
+            counts.update(b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        return dict(sorted(counts.items()))
+
+    def select(
+        self, *, folder: bytes = b"", since: date | None = None, until: date | None = None
+    ) -> NDArray[np.bool_]:
+        """Which images lie below a folder and are of certain days.
+
+        Args:
+            folder: one of `folders`; b"" for all.
+            since, until: the first and the last day; None for no such end.
+
+        Returns:
+            (K,) bool, for `Retriever.rank(among=...)`.
+
+        Raises:
+            BadQuery: there is no such folder, or the gallery knows no days.
+        """
+        chosen = np.ones(len(self), dtype=bool)
+        if folder:
+            if folder not in self.folders:
+                shown = display_name(folder)[:60]
+                raise BadQuery(f"There is no folder {shown!r} in {self.name}.", "Choose one from the list.")
+            below = folder + b"/"
+            chosen &= np.fromiter((path.startswith(below) for path in self.relatives), bool, len(self))
+        if (since or until) and len(self.days) != len(self):
+            raise BadQuery(f"{self.name} does not know the days of its images.", "Clear the dates.")
+        if since:
+            chosen &= self.days >= np.datetime64(since)
+        if until:
+            chosen &= self.days <= np.datetime64(until)
+        return chosen
+
+    @property
+    def caption_note(self) -> str:
+        """A sentence while not all images have captions that count; "" when all have."""
+        captioned = int(self.captioned.sum())
+        if captioned == len(self):
+            return ""
+        if not captioned:
+            return "No picture has captions yet, so γ does not count."
+        return f"Captions: {captioned:,} of {len(self):,} pictures; γ counts for those."
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -227,7 +284,7 @@ def open_gallery(
     """
     folder = _locate(name_or_folder, cache_root)
     manifest = read_manifest(folder)
-    _refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
+    refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
     rows = read_rows(folder, manifest)
     raw, sound = gather_rows(folder / FEATURES, manifest.dim, [(row.shard, row.row) for row in rows])
     places = [(row.caption_shard, row.caption_row) for row in rows]
@@ -252,7 +309,17 @@ def open_gallery(
         contents=tuple(row.content_hash for row in rows),
         root=source_root_of(folder, manifest),
         folder=folder,
+        days=np.array([_day(row.taken, row.mtime_ns) for row in rows], dtype="datetime64[D]"),
+        packed=manifest.packed,
     )
+
+
+def _day(taken: str | None, mtime_ns: int) -> date | None:
+    """The day of a picture, in local time; None where a file's time is beyond any calendar."""
+    try:
+        return date.fromisoformat(taken[:10]) if taken else datetime.fromtimestamp(mtime_ns / 1e9).date()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _locate(name_or_folder: str | Path, cache_root: Path) -> Path:
@@ -271,20 +338,6 @@ def _locate(name_or_folder: str | Path, cache_root: Path) -> Path:
 
 def _is_made_from(folder: Path, root: Path) -> bool:
     return os.path.realpath(source_root_of(folder, read_manifest(folder))) == os.path.realpath(root)
-
-
-def _refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: str | None) -> None:
-    made = manifest.models
-    if made.image_encoder != image_encoder:
-        message = f"{manifest.name} was made with {made.image_encoder}, but the app now uses {image_encoder}."
-        raise GalleryError(message, _AGAIN)
-    if manifest.captioned and text_encoder is not None and made.text_encoder != text_encoder:
-        message = (
-            f"The captions of {manifest.name} were encoded with {made.text_encoder}, not with {text_encoder}."
-        )
-        raise GalleryError(message, _AGAIN)
-    if manifest.preprocess != READER_VERSION:
-        raise GalleryError(f"{manifest.name} was made when images were read in another way.", _AGAIN)
 
 
 def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:

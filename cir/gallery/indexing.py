@@ -7,7 +7,7 @@ module knows neither sqlite nor a model library.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from cir.gallery.cache import GalleryCache, open_cache, thumbnail_file, write_th
 from cir.gallery.captioning import checked_features, mean_features, write_captions
 from cir.gallery.gallery import GONE_TILE
 from cir.gallery.manifest import (
+    SOURCE,
     THUMBNAILS,
     Manifest,
     Models,
     as_source_root,
     gallery_folder,
+    remember_source,
     write_manifest,
 )
 from cir.gallery.preparation import earlier_manifest, models_of_run, no_images, real_folder
@@ -59,6 +61,10 @@ class IndexingProgress:
     images: int = 0
 
 
+class ManyVanished(GalleryError):
+    """More than half of a gallery's images are gone: its disk may be away, so this has to be confirmed."""
+
+
 def index_folder(
     root: Path,
     *,
@@ -72,7 +78,8 @@ def index_folder(
     thumbnails: bool = True,
     confirm_purge: bool = False,
     rehash: bool = False,
-) -> Iterator[IndexingProgress]:
+    only: Collection[bytes] | None = None,
+) -> Generator[IndexingProgress]:
     """Index the images below `root`, or bring their gallery up to date.
 
     What is unchanged (path, size, time of change) is not opened; the same content is encoded once under any
@@ -92,6 +99,7 @@ def index_folder(
         thumbnails: make a small WebP of each new image.
         confirm_purge: take vanished files out of the gallery even when they are more than half of it.
         rehash: read all files again, to find images that were exchanged without a change of size and time.
+        only: paths inside `root`; other images are passed over. A benchmark's split is a part of its folder.
 
     Yields:
         Progress at the beginning of each stage, after each batch, and when the gallery is finished.
@@ -106,11 +114,17 @@ def index_folder(
         raise no_images(top)  # before anything is written
     with open_cache(folder, name) as cache:
         before = earlier_manifest(cache, top)
+        with storage_errors(name):
+            remember_source(folder, top)
         models = models_of_run(image_encoder, text_encoder, captioner, captions_per_image, before)
-        run = _Run(cache, top, models, thumbnails, batch_size)
+        run = _Run(cache, top, models, thumbnails, batch_size, only)
         run.repair()
         yield run.scan(exclude=excluded, confirm_purge=confirm_purge, rehash=rehash)
-        yield from run.encode_images(image_encoder, rehash=rehash)
+        try:
+            yield from run.encode_images(image_encoder, rehash=rehash)
+        except GeneratorExit:  # stopped on purpose: what there is can be searched
+            run.finish(image_encoder.dim)
+            raise
         run.finish(image_encoder.dim)
         yield from run.caption_images(captioner, text_encoder, captions_per_image)
         run.finish(image_encoder.dim)
@@ -120,8 +134,16 @@ def index_folder(
 class _Run:
     """One run over one folder: where it is, and what it has to tell."""
 
-    def __init__(self, cache: GalleryCache, root: Path, models: Models, thumbnails: bool, batch: int) -> None:
-        self.cache, self.root, self.models = cache, root, models
+    def __init__(
+        self,
+        cache: GalleryCache,
+        root: Path,
+        models: Models,
+        thumbnails: bool,
+        batch: int,
+        only: Collection[bytes] | None,
+    ) -> None:
+        self.cache, self.root, self.models, self.only = cache, root, models, only
         self.thumbnails, self.batch_size = thumbnails, max(1, batch)
         self.skipped: list[tuple[str, str]] = []
         self.stage, self.done, self.total = "images", 0, 0
@@ -156,7 +178,7 @@ class _Run:
             if file.skip_reason:
                 unreadable.append(file.relative)
                 self._skip(file.relative, file.skip_reason)
-            else:
+            elif self.only is None or file.relative in self.only:
                 yield file
 
     def _purge(self, unreadable: Sequence[bytes], confirmed: bool) -> None:
@@ -164,7 +186,7 @@ class _Run:
         gone = [p for p in self.cache.vanished() if not p.startswith(below) and b"." not in unreadable]
         known, name = self.cache.count_files(), self.cache.name
         if 2 * len(gone) > known and not confirmed:
-            raise GalleryError(
+            raise ManyVanished(
                 f"{len(gone)} of the {known} images of {name} are gone from {self.root.name}.",
                 "Is the disk connected? If they are really gone: python -m cir index PHOTOS --confirm-purge",
             )
@@ -200,7 +222,8 @@ class _Run:
         for content in hashes if self.thumbnails else ():
             self._keep_thumbnail(content, fresh[content])
         files = [(one.file, one.content) for one in read if one.content in known or one.content in hashes]
-        self.cache.store_images(self.models.image_key, hashes, rows[sound], files)
+        taken = {one.content: one.taken for one in read if one.taken and one.content in hashes}
+        self.cache.store_images(self.models.image_key, hashes, rows[sound], files, taken)
         return hashes
 
     def _keep_thumbnail(self, content: str, image: Image.Image) -> None:
@@ -242,6 +265,7 @@ class _Run:
         manifest = Manifest(self.cache.name, source_root, self.models, self.images, captioned, dim)
         with storage_errors(self.cache.name):
             write_manifest(self.cache.folder, manifest)
+            (self.cache.folder / SOURCE).unlink(missing_ok=True)
 
     def progress(self) -> IndexingProgress:
         """Where the run is."""

@@ -22,6 +22,7 @@ from cir.pixels import READER_VERSION
 SCHEMA = 1
 # the layout of a gallery's folder
 MANIFEST, ROWS, FEATURES, THUMBNAILS = "manifest.json", "rows.sqlite", "features", "thumbnails"
+SOURCE = "source"  # the folder of the images, for a run that ended before there was a manifest
 LOCK, LOCK_HOLDER = "lock", "lock.pid"
 _NAME = re.compile(r"\w[\w .()+-]{0,78}")
 
@@ -90,7 +91,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class GallerySummary:
-    """A gallery that is on disk, without its features. `problem` says why it cannot be opened, or is ""."""
+    """A gallery that is on disk, without its features.
+
+    Attributes:
+        name: what it is called.
+        folder: where it is kept.
+        images, captioned: how many images have features, and how many of them caption features.
+        fingerprints: model -> what made it.
+        problem: why it cannot be opened, or "".
+        root: the folder of its images, where it is known.
+    """
 
     name: str
     folder: Path
@@ -98,6 +108,7 @@ class GallerySummary:
     captioned: int = 0
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    root: Path | None = None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -138,6 +149,31 @@ def source_root_of(folder: Path, manifest: Manifest) -> Path:
     return folder / manifest.source_root  # an absolute source root replaces the folder
 
 
+def remember_source(folder: Path, root: Path) -> None:
+    """Note where the images are while there is no manifest, so that a run that was cut off can go on."""
+    if not (folder / MANIFEST).exists():
+        (folder / SOURCE).write_bytes(os.fsencode(as_source_root(folder, root)))
+
+
+def refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: str | None) -> None:
+    """See to it that a gallery was made by these models.
+
+    Raises:
+        GalleryError: other models made it, or its images were read in another way.
+    """
+    made, again = manifest.models, "Index it again: python -m cir index PHOTOS"
+    if made.image_encoder != image_encoder:
+        message = f"{manifest.name} was made with {made.image_encoder}, but the app now uses {image_encoder}."
+        raise GalleryError(message, again)
+    if manifest.captioned and text_encoder is not None and made.text_encoder != text_encoder:
+        message = (
+            f"The captions of {manifest.name} were encoded with {made.text_encoder}, not with {text_encoder}."
+        )
+        raise GalleryError(message, again)
+    if manifest.preprocess != READER_VERSION:
+        raise GalleryError(f"{manifest.name} was made when images were read in another way.", again)
+
+
 def as_source_root(folder: Path, root: Path) -> str:
     """How the manifest names `root`: relative inside the gallery's folder, so that both can be moved."""
     if root.is_relative_to(folder):
@@ -175,10 +211,22 @@ def _summary(folder: Path) -> GallerySummary:
     try:
         manifest = read_manifest(folder)
     except GalleryError as error:
-        return GallerySummary(folder.name, folder, problem=str(error))
+        return GallerySummary(folder.name, folder, problem=str(error), root=_noted_source(folder))
     return GallerySummary(
-        manifest.name, folder, manifest.images, manifest.captioned, manifest.models.fingerprints
+        manifest.name,
+        folder,
+        manifest.images,
+        manifest.captioned,
+        manifest.models.fingerprints,
+        root=source_root_of(folder, manifest),
     )
+
+
+def _noted_source(folder: Path) -> Path | None:
+    try:
+        return folder / os.fsdecode((folder / SOURCE).read_bytes())
+    except OSError:  # begun by an earlier version, or not by indexing: then nobody knows
+        return None
 
 
 def _key(*parts: str | int) -> str:

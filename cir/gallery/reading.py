@@ -13,7 +13,7 @@ from PIL import Image
 
 from cir.errors import BadImage
 from cir.files import WalkedFile, content_hash, read_bytes
-from cir.images import read_image
+from cir.images import read_dated_image
 
 READERS = min(4, os.cpu_count() or 1)
 BATCH_MEGAPIXELS = 100  # 300 MB of pixels that wait to be encoded
@@ -29,12 +29,14 @@ class Loaded:
         content: its content hash; "" when it could not be read.
         image: its image; None when that is not wanted or not possible.
         reason: why it is left out, or "".
+        taken: when the picture was taken, as `read_dated_image` says it.
     """
 
     file: WalkedFile
     content: str = ""
     image: Image.Image | None = None
     reason: str = ""
+    taken: str = ""
 
 
 def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
@@ -53,7 +55,10 @@ def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
             return Loaded(file, reason="it is being written: it will be read next time")
         read = WalkedFile(file.relative, after.st_size, after.st_mtime_ns)
         content = content_hash(data)
-        return Loaded(read, content, None if content in known else read_image(data))
+        if content in known:
+            return Loaded(read, content)
+        image, taken = read_dated_image(data)
+        return Loaded(read, content, image, taken=taken)
     except BadImage as error:
         return Loaded(file, reason=error.message)
     except OSError as error:

@@ -1,6 +1,7 @@
 """The sqlite database of a gallery: its tables, how it is opened, and how a gallery is read from it.
 
-Tables: `files` (path -> content hash), `features` (content hash -> row of a shard), `captions`, `shards`. The
+Tables: `files` (path -> content hash), `features` (content hash -> row of a shard), `captions`, `dates`,
+`shards`. The
 log (WAL) keeps it whole when the process is killed. It knows neither images nor what is in a shard.
 """
 
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS features (
 CREATE TABLE IF NOT EXISTS captions (
     key TEXT NOT NULL, content_hash TEXT NOT NULL, texts TEXT NOT NULL,
     PRIMARY KEY (key, content_hash)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dates (content_hash TEXT PRIMARY KEY, taken TEXT NOT NULL) WITHOUT ROWID;
 CREATE TEMP TABLE scan (relative BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER) WITHOUT ROWID;
 """
 GALLERY_TABLES = """
@@ -39,9 +41,12 @@ FROM files f JOIN features x ON x.key = :images AND x.content_hash = f.content_h
              LEFT JOIN captions t ON t.key = :captions AND t.content_hash = f.content_hash
 """
 _GALLERY = f"""
-SELECT f.image_id, f.relative, f.content_hash, s.name, x.row, cs.name, c.row, t.texts {GALLERY_TABLES}
-ORDER BY f.relative
+SELECT f.image_id, f.relative, f.content_hash, s.name, x.row, cs.name, c.row, t.texts, f.mtime_ns {{taken}}
+{GALLERY_TABLES} {{dates}} ORDER BY f.relative
 """
+_WITH_DATES = _GALLERY.format(taken=", d.taken", dates="LEFT JOIN dates d ON d.content_hash = f.content_hash")
+_WITHOUT_DATES = _GALLERY.format(taken=", NULL", dates="")
+_HAS_DATES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'dates'"
 
 
 class GalleryRow(NamedTuple):
@@ -55,6 +60,8 @@ class GalleryRow(NamedTuple):
     caption_shard: str | None
     caption_row: int | None
     texts: str | None  # JSON list of captions
+    mtime_ns: int
+    taken: str | None  # ISO 8601, local time of the camera
 
 
 def read_rows(folder: Path, manifest: Manifest) -> list[GalleryRow]:
@@ -65,7 +72,9 @@ def read_rows(folder: Path, manifest: Manifest) -> list[GalleryRow]:
     """
     try:
         with closing(_connect_to_read(folder / ROWS, packed=manifest.packed)) as database:
-            return [GalleryRow(*row) for row in database.execute(_GALLERY, key_values(manifest.models))]
+            dated = database.execute(_HAS_DATES).fetchone()[0]  # an older gallery has no such table
+            sql = _WITH_DATES if dated else _WITHOUT_DATES
+            return [GalleryRow(*row) for row in database.execute(sql, key_values(manifest.models))]
     except (sqlite3.Error, OSError) as error:
         message = f"The index of {manifest.name} is damaged: {error}."
         raise GalleryError(message, "Index it again: python -m cir index PHOTOS") from error

@@ -136,6 +136,6 @@ def _keep_only(cache: GalleryCache, models: Models) -> None:
         cache.database.execute("DELETE FROM features WHERE key NOT IN (?, ?)", wanted)
         cache.database.execute("DELETE FROM shards WHERE key NOT IN (?, ?)", wanted)
         cache.database.execute("DELETE FROM captions WHERE key != ?", (models.captions_key,))
-        for table in ("features", "captions"):
+        for table in ("features", "captions", "dates"):
             sql = f"DELETE FROM {table} WHERE content_hash NOT IN (SELECT content_hash FROM files)"
             cache.database.execute(sql)

@@ -13,8 +13,7 @@ import copy
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 from transformers import Blip2Config, Blip2ForConditionalGeneration
-from transformers.utils import logging
 
 from cir.errors import CirError, MissingModel, UnsafeFile
 from cir.models.nucleus import TOP_P, NucleusChoice
-from cir.models.runtime import fingerprint_of, pick_device, run_in_batches
+from cir.models.runtime import fingerprint_of, pick_device, run_in_batches, without_progress_bar
 from cir.models.trunk_blip2 import TrunkBlip2, TrunkVisionModel, build_tiny_blip2
 from cir.models.words import PLURAL_MARK, PluralTable, build_word_tokenizer, encode_captions, join_words
 
@@ -171,7 +169,7 @@ def save_captioner(
         raise CirError(
             f"These weights are not finite in float16: {', '.join(broken)}.", "Train with a lower rate."
         )
-    with _no_progress_bar():
+    with without_progress_bar():
         half.save_pretrained(folder)
     side = model.vision_model.config.image_size
     images = BlipImageProcessor(
@@ -210,7 +208,7 @@ def load_captioner(
         ours = getattr(config.vision_config, "trunk", None) is not None
         dtype = torch.bfloat16 if where.type == "cuda" and not ours else torch.float32
         model_class = TrunkBlip2 if ours else Blip2ForConditionalGeneration
-        with _no_progress_bar():
+        with without_progress_bar():
             loaded: Any = model_class.from_pretrained(
                 source, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
             )
@@ -233,18 +231,6 @@ def load_captioner(
     return Blip2Captioner(
         model, processor, label, fingerprint, where, plurals=table, image_batch=16 if ours else 4
     )
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """A library does not draw on the terminal; the setting is global, so it is put back."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _check_loaded(source: str, config: Blip2Config, report: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,33 @@ class ClipModel:
         last = token_ids(self.tokenizer, tail)[: room - len(before)]
         after = token_ids(self.tokenizer, suffix)[: room - len(before) - len(last)]
         return self._marked([*before, PSEUDO_WORD, *after, *last])
+
+    def nearest_words(self, pseudo_words: NDArray[np.float32], count: int = 5) -> list[str]:
+        """The vocabulary's words nearest to (T, W) pseudo-words by cosine in the token table, best first.
+
+        Only whole words of at least three letters are considered; pieces of words say nothing to a person.
+        """
+        words = torch.as_tensor(np.asarray(pseudo_words, dtype=np.float32), device=self.device)
+        ids, names, lengths = self._vocabulary
+        with self._lock, torch.inference_mode():
+            table = text_tower(self.model).token_embedding.weight
+            cosines = (table.float() @ nn.functional.normalize(words, dim=-1).T).amax(dim=1)[ids] / lengths
+            best = cosines.topk(min(count, len(names))).indices.tolist()
+        return [names[i] for i in best]
+
+    @cached_property
+    def _vocabulary(self) -> tuple[Tensor, list[str], Tensor]:
+        """Ids, spellings and embedding lengths of the whole words of the token table."""
+        spelled = {
+            token: spelling.removesuffix("</w>")
+            for token, spelling in self.tokenizer.decoder.items()
+            if spelling.endswith("</w>")
+        }
+        whole = {i: word for i, word in spelled.items() if len(word) > 2 and word.isalpha() and word.isascii()}
+        ids = torch.tensor(list(whole), device=self.device)
+        with torch.inference_mode():
+            lengths = text_tower(self.model).token_embedding.weight[ids].float().norm(dim=1).clamp(min=1e-6)
+        return ids, list(whole.values()), lengths
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, start and end marks counted, before any cut."""

@@ -5,7 +5,8 @@ Arrays at these seams are numpy float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -65,6 +66,15 @@ class PseudoWordEncoder(Protocol):
 
 
 @runtime_checkable
+class WordProbe(Protocol):
+    """Tells what pseudo-words are near to, in the words of the tower's own vocabulary."""
+
+    def nearest_words(self, pseudo_words: NDArray[np.float32], count: int = 5) -> list[str]:
+        """The words whose token embeddings have the highest cosine with any of (T, W) pseudo-words, best first."""
+        ...
+
+
+@runtime_checkable
 class ImageToWords(Protocol):
     """The mapping network phi: (N, D) raw image features -> (N, T, W) pseudo-words."""
 
@@ -73,6 +83,26 @@ class ImageToWords(Protocol):
 
     def map_features(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pseudo-words for raw (un-normalised) image features."""
+        ...
+
+
+@runtime_checkable
+class WordRefiner(Protocol):
+    """Descends from a pseudo-word to one that fits a picture better."""
+
+    steps: int
+    fingerprint: str
+
+    def refine(
+        self, features: NDArray[np.float32], words: NDArray[np.float32], concepts: Sequence[str]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield steps done and the pseudo-words (1, T, W), now and then and after the last step.
+
+        Args:
+            features: (1, D) raw image features.
+            words: (1, T, W) to start from.
+            concepts: what the picture shows, in words; may be empty.
+        """
         ...
 
 
@@ -98,5 +128,39 @@ class LanguageModel(Protocol):
 
         Raises:
             LanguageModelFailed: no answer in time, or the worker died (it is started again).
+        """
+        ...
+
+
+@runtime_checkable
+class SentenceEncoder(Protocol):
+    """Sentences -> features whose cosine says how alike they are in meaning (a space of its own, not CLIP's)."""
+
+    fingerprint: str
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, D) unit rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpotInput:
+    """One picture of a pair, as a `Spoter` sees it: its caption, and the picture itself where it is asked for."""
+
+    caption: str
+    image: Callable[[], Image.Image]
+
+
+@runtime_checkable
+class Spoter(Protocol):
+    """Two pictures -> the text that leads from the first to the second. Any model that can say it will do."""
+
+    fingerprint: str
+
+    def spot(self, reference: SpotInput, target: SpotInput) -> str:
+        """The modification text; "" when the model said nothing that can be used.
+
+        Raises:
+            CirError: the model itself failed.
         """
         ...

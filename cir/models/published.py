@@ -186,7 +186,7 @@ SETS: Mapping[str, ModelSet] = {
         Part("Recompose CLIP, 256 dimensions", "Apache-2.0", shipped="clip"),
         {
             recipe: Part(f"Recompose {recipe}", "Apache-2.0", shipped=f"mapping/{recipe}.safetensors")
-            for recipe in ("pic2word", "lincir")
+            for recipe in ("pic2word", "lincir", "searle", "hycir")
         },
         Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2"),
         "qwen2.5-coder-1.5b",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -89,3 +90,17 @@ def fingerprint_of(name: str, state: Mapping[str, torch.Tensor], description: ob
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return f"{name}@{digest.hexdigest()[:12]}"
+
+
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """transformers does not draw on the terminal; the setting is global, so it is put back."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -21,7 +21,7 @@ from cir.training.loop import RunSettings, launch
 RUNS = Path("runs")
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "models"
 PICTURES = {"pictures": (30_000, 1, False), "held_out": (3_000, 77, True)}  # pairs, seed, held out
-RECIPES = ("pic2word", "lincir")
+RECIPES = ("pic2word", "lincir", "searle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,10 @@ def train_captioner(stage: Stage) -> None:
 
 def train_mapping(stage: Stage) -> None:
     """A mapping network by one recipe."""
-    from cir.training.mapping import train_mapping as train
+    if stage.recipe == "searle":
+        from cir.training.searle import train_searle as train
+    else:
+        from cir.training.mapping import train_mapping as train
 
     out = ASSETS / "mapping" / f"{stage.recipe}.safetensors"
     extra = {

@@ -11,18 +11,22 @@ import logging
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cir.errors import BadQuery, CirError
+from cir.errors import CirError
+from cir.explaining import hidden_rows, rank_in
 from cir.images import read_image
 from cir.retriever import weight_note
 from cir.text import clean_text
 from cir.types import ComposedQuery, Query, RetrievedImage, Weights
-from cir.ui.reading import read_method, read_top_k, read_upload, read_weights
+from cir.ui import narrowing
+from cir.ui.reading import read_method, read_threshold, read_top_k, read_upload, read_weights
+from cir.ui.search import changing, folding, steps
+from cir.ui.session import Answer, Example, Problem, Session, Settings
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
@@ -34,88 +38,6 @@ TRACE = ("captions", "modified_captions", "added_objects")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What re-orders results without a new query: weights, how many, and whether the reference may appear."""
-
-    weights: Weights = field(default_factory=Weights)
-    top_k: int = 30
-    leave_out_reference: bool = True
-
-
-@dataclass(slots=True)
-class Session:
-    """What the server remembers of one page between two events: the parts of one query, and ids. Small.
-
-    Attributes:
-        composed: the query as far as it is composed; a few rows of features.
-        method: how it was composed.
-        settings: as last sent; results that come in later are ranked by these.
-        notes: what was noticed while the query was read.
-        picked_id: the gallery image chosen as the reference, "" for an own picture.
-        reference_id: the same, of the query in `composed`.
-        result_ids, browsed_ids: what is on the screen, in order.
-        inspected_id: the result looked at closely.
-        searches: how many were begun; an older one stops when a newer one has begun.
-        seed, page: which page of which order of the gallery is shown.
-        gallery: the gallery that is searched; "" for the one that the page began with.
-        intended_id: the image that ought to be found, where a triplet or a person named one; its rank is told.
-    """
-
-    composed: ComposedQuery | None = None
-    method: str = ""
-    settings: Settings = field(default_factory=Settings)
-    notes: tuple[str, ...] = ()
-    picked_id: str = ""
-    reference_id: str = ""
-    result_ids: tuple[str, ...] = ()
-    browsed_ids: tuple[str, ...] = ()
-    inspected_id: str = ""
-    searches: int = 0
-    seed: int = 0
-    page: int = 0
-    gallery: str = ""
-    intended_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Results and all that is said about them."""
-
-    method: str
-    settings: Settings
-    results: tuple[RetrievedImage, ...]
-    composed: ComposedQuery
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Inspected:
-    """One result looked at closely. `closeness`: part of the query -> cosine with the image's pixels."""
-
-    image_id: str
-    rank: int
-    score: float
-    captions: tuple[str, ...]
-    closeness: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A query that is known to work: a gallery image and an edit."""
-
-    image_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One sentence about what went wrong, and one about the way out."""
-
-    message: str
-    remedy: str
-
-
 # --- searching ------------------------------------------------------------------------------------------
 
 
@@ -123,15 +45,17 @@ def read_settings(values: Sequence[object], before: Weights | None = None) -> tu
     """Settings and notes.
 
     Args:
-        values: what (alpha, beta, gamma, top_k, leave_out) sent.
+        values: what (alpha, beta, gamma, top_k, leave_out) sent; from the page also (at_least, fold).
         before: the weights on the page until now; see `read_weights`.
 
     Raises:
         BadQuery: one of them cannot be read.
     """
-    alpha, beta, gamma, top_k, leave_out = values
+    alpha, beta, gamma, top_k, leave_out, *rest = values
     count, notes = read_top_k(top_k)
-    return Settings(read_weights(alpha, beta, gamma, before), count, leave_out is not False), notes
+    at_least, fold = rest if rest else (0.0, True)
+    weights = read_weights(alpha, beta, gamma, before)
+    return Settings(weights, count, leave_out is not False, read_threshold(at_least), fold is not False), notes
 
 
 def search(
@@ -167,11 +91,21 @@ def search(
     reference_id = session.picked_id if is_picked(retriever.gallery, session, path) else ""
     query = Query(None if path is None else read_image(path), edit)
     session.settings = settings
+    if (path, edit) != (session.image_path, session.text):
+        session.signed = ()  # they were about another question
+    begun = False
     for composed in retriever.compose(query, chosen):
         if session.searches != turn:
             return
-        session.composed, session.method, session.reference_id = composed, chosen, reference_id
+        session.composed = session.machine = composed
+        session.method, session.reference_id = chosen, reference_id
+        session.image_path, session.text = path, edit
         session.notes = (*notes, *text_notes)
+        if begun:
+            steps.update(session)
+        else:
+            session.selected, session.unfolded, begun = (), frozenset(), True
+            steps.remember(session, edit or "pictures like this", steps.small_picture(query.reference_image))
         yield answer(retriever, session)
 
 
@@ -188,28 +122,69 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    composed, settings = session.composed, session.settings
-    if composed is None:
-        raise BadQuery("There is nothing to rank yet.", "Search first; then weights can be changed.")
-    exclude = (session.reference_id,) if session.reference_id and settings.leave_out_reference else ()
-    results = tuple(retriever.rank(composed, settings.weights, top_k=settings.top_k, exclude=exclude))
-    session.result_ids = tuple(result.image_id for result in results)
-    notes = (*session.notes, *composed.notes, weight_note(composed, settings.weights))
+    composed, settings = changing.with_signed(session), session.settings
+    exclude = left_out(session)
+    mask = narrowing.among(retriever.gallery, session.only)
+    ranked = retriever.rank(composed, settings.weights, top_k=settings.top_k, exclude=exclude, among=mask)
+    results = tuple(r for r in ranked if not settings.at_least or r.score >= settings.at_least)
+    shown, similar = (
+        folding.fold(retriever.gallery, results, session.unfolded) if settings.fold else (results, {})
+    )
+    session.result_ids = tuple(result.image_id for result in shown)
+    notes = [*session.notes, *composed.notes, weight_note(composed, settings.weights)]
     if not composed.weighted:
-        notes = (*notes, f"{session.method} has no weights: the sliders do not change its order.")
-    notes = tuple(dict.fromkeys(note for note in notes if note))
-    return Answer(session.method, settings, results, composed, notes)
+        notes.append(f"{session.method} has no weights: the sliders do not change its order.")
+    if len(results) < len(ranked):
+        hidden = len(ranked) - len(results)
+        notes.append(f"{hidden} of {len(ranked)} pictures score below {settings.at_least:g} and are hidden.")
+    notes += [narrowing.note(session.only, mask), intended_note(retriever, session, composed, ranked)]
+    said = tuple(dict.fromkeys(note for note in notes if note))
+    return Answer(session.method, settings, results, composed, said, shown, similar)
+
+
+def left_out(session: Session) -> tuple[str, ...]:
+    """The ids that may not be results: the reference, where it is to be left out."""
+    leave_out = session.reference_id and session.settings.leave_out_reference
+    return (session.reference_id,) if leave_out else ()
+
+
+def hidden(retriever: Retriever, session: Session) -> NDArray[np.bool_]:
+    """(K,) True for every image that may not be a result now."""
+    return hidden_rows(retriever, left_out(session), narrowing.among(retriever.gallery, session.only))
+
+
+def intended_note(
+    retriever: Retriever, session: Session, composed: ComposedQuery, ranked: Sequence[RetrievedImage]
+) -> str:
+    """Where the image stands that ought to be found; "" when none is meant, or it is not in this gallery."""
+    wanted, gallery = session.intended_id, retriever.gallery
+    if wanted not in gallery.image_ids:
+        return ""
+    out, index = hidden(retriever, session), gallery.find(wanted)
+    if out[index]:
+        return "The intended picture is left out of this search."
+    rank = next((r.rank for r in ranked if r.image_id == wanted), 0)
+    rank = rank or rank_in(retriever.scores(composed, session.settings.weights), index, out)
+    return f"The intended picture is at rank {rank} of {int((~out).sum())}."
 
 
 def rerank(
-    retriever: Retriever, session: Session, *, weights: Weights, top_k: int, leave_out: object = True
+    retriever: Retriever,
+    session: Session,
+    *,
+    weights: Weights,
+    top_k: int,
+    leave_out: object = True,
+    at_least: float = 0.0,
+    fold: bool = True,
 ) -> Answer:
     """The same query in the order of other weights. Milliseconds: only arithmetic on what was composed.
 
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    session.settings = Settings(weights, top_k, leave_out is not False)
+    session.settings = Settings(weights, top_k, leave_out is not False, at_least, fold)
+    steps.update(session)
     return answer(retriever, session)
 
 
@@ -238,30 +213,6 @@ def as_json(found: Answer, retriever: Retriever, fingerprints: Mapping[str, str]
 
 
 # --- looking at pictures --------------------------------------------------------------------------------
-
-
-def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer | None = None) -> Inspected:
-    """Look closely at one result of the present query.
-
-    Args:
-        retriever, session: as in `answer`.
-        image_id: one of `session.result_ids`.
-        found: the answer on the screen, when the caller has it.
-
-    Raises:
-        BadQuery: nothing was searched for, or the image is not among the results.
-    """
-    found = answer(retriever, session) if found is None else found
-    result = next((r for r in found.results if r.image_id == image_id), None)
-    if result is None:
-        raise BadQuery(
-            "That picture is not among the results any more.", "Choose one of those that are shown."
-        )
-    session.inspected_id = image_id
-    explanation = retriever.explain(found.composed, found.settings.weights, image_id)
-    closeness = {part: float(terms["image"]) for part, terms in explanation.terms.items()}
-    captions = tuple(retriever.gallery.captions(image_id))
-    return Inspected(image_id, result.rank, result.score, captions, closeness)
 
 
 def browse(gallery: Gallery, session: Session, *, step: int = 0, shuffle: bool = False) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,24 @@ from cir.types import Weights
 from cir.ui import render
 from cir.ui.handlers import Example, Settings
 from cir.ui.reading import MAX_RESULTS
+from cir.ui.search import pieces
 
 if TYPE_CHECKING:
+    from cir.models.protocols import TextEncoder
     from cir.retriever import Retriever
     from cir.shelf import Shelf
+    from cir.ui.galleries.handlers import Making
+    from cir.ui.galleries.switcher import Switcher
     from cir.ui.handlers import Session
+    from cir.ui.results.pieces import Results
+    from cir.ui.triplets.source import TripletSource
+
+
+SLIDERS = {
+    "alpha": "Described edit  α",
+    "beta": "Image word + edit  β",
+    "gamma": "Captions of gallery images  γ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,11 @@ class PageContent:
         examples: queries that work.
         gallery_title: how the gallery is called on the page; by default its name.
         shelf: all galleries that can be searched here; None where there is only the retriever's.
+        text_encoder: for "without ..."; None where that is not offered.
+        making: makes galleries in the tab "Galleries"; None where nobody may.
+        triplets: where synthetic triplets are kept and made; None where the tab has nothing to show.
+        results: reads what was measured and what the papers printed; None where there is nothing to show.
+        assistants: whether the tool for assistants is offered.
     """
 
     retriever: Retriever
@@ -42,6 +60,11 @@ class PageContent:
     examples: Sequence[Example] = ()
     gallery_title: str = ""
     shelf: Shelf | None = None
+    text_encoder: TextEncoder | None = None
+    assistants: bool = False
+    making: Making | None = None
+    triplets: TripletSource | None = None
+    results: Callable[[], Results] | None = None
 
     def retriever_for(self, session: Session) -> Retriever:
         """What this visitor searches: the retriever over the gallery that was chosen on the page."""
@@ -56,6 +79,7 @@ class Ask:
     pick: gr.Button
     text: gr.Textbox
     search: gr.Button
+    filled: gr.Button
     presets: dict[str, gr.Button]
     alpha: gr.Slider
     beta: gr.Slider
@@ -77,7 +101,15 @@ class Shown:
 
     chips: list[gr.Button]
     stage: gr.HTML
+    crumbs: gr.HTML
+    notes: gr.HTML
     trace: gr.HTML
+    at_least: gr.Slider
+    fold: gr.Checkbox
+    downloads: dict[str, gr.Button]
+    copy_link: gr.Button
+    bridge: gr.HTML
+    parcel: gr.HTML
     results_box: gr.Column
     results: gr.Gallery
     inspector: gr.Column
@@ -100,6 +132,7 @@ class PageParts:
     session: gr.State
     ask: Ask
     shown: Shown
+    switcher: Switcher | None = None
 
 
 def lay_out_ask(content: PageContent) -> Ask:
@@ -125,8 +158,9 @@ def lay_out_ask(content: PageContent) -> Ask:
             elem_id="edit",
         )
         search = gr.Button("Search", variant="primary", elem_id="search")
+        filled = gr.Button("Search what was filled in", elem_id="search-filled", visible="hidden")
         fold, controls = lay_out_weights(content)
-    return Ask(image=image, pick=pick, text=text, search=search, weights_fold=fold, **controls)
+    return Ask(image=image, pick=pick, text=text, search=search, filled=filled, weights_fold=fold, **controls)
 
 
 def lay_out_examples(content: PageContent) -> list[gr.Button]:
@@ -154,9 +188,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
     methods = list(content.retriever.methods)
     with gr.Accordion("Weights", open=True, elem_id="weights") as fold:
         html_piece(render.share_bar(start), elem_id="share-bar")
-        alpha = _weight("Described edit  α", start.alpha, "alpha")
-        beta = _weight("Image word + edit  β", start.beta, "beta")
-        gamma = _weight("Captions of gallery images  γ", start.gamma, "gamma")
+        alpha, beta, gamma = (_weight(SLIDERS[name], getattr(start, name), name) for name in SLIDERS)
         with gr.Row(elem_id="presets"):
             presets = {name: gr.Button(name, size="sm", min_width=0) for name in content.presets}
         with gr.Row(elem_id="more"):
@@ -194,7 +226,10 @@ def lay_out_shown(content: PageContent) -> Shown:
         chips = lay_out_examples(content)
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
+            crumbs = html_piece("", elem_id="crumbs")
+            notes = html_piece("", elem_id="notes")
             trace = html_piece("", elem_id="trace")
+            keeping = lay_out_keeping()
             results = _picture_grid("results", "Results")
         with gr.Column(visible=False, elem_id="inspector") as inspector:
             card = html_piece("", elem_id="card")
@@ -209,23 +244,72 @@ def lay_out_shown(content: PageContent) -> Shown:
                 shuffle = gr.Button("Shuffle", size="sm", min_width=0, elem_id="shuffle")
                 following = gr.Button("Next", size="sm", min_width=0, elem_id="next")
             grid = _picture_grid("browse-grid", "Gallery")
+    bridge, parcel = lay_out_bridges()
     return Shown(
-        chips,
-        stage,
-        trace,
-        results_box,
-        results,
-        inspector,
-        card,
-        use,
-        close,
-        browse_box,
-        grid,
-        previous,
-        shuffle,
-        following,
-        back,
+        chips=chips,
+        stage=stage,
+        crumbs=crumbs,
+        notes=notes,
+        trace=trace,
+        results_box=results_box,
+        results=results,
+        inspector=inspector,
+        card=card,
+        use=use,
+        close=close,
+        browse_box=browse_box,
+        grid=grid,
+        previous=previous,
+        shuffle=shuffle,
+        following=following,
+        back=back,
+        bridge=bridge,
+        parcel=parcel,
+        **keeping,
     )
+
+
+def lay_out_keeping() -> dict[str, Any]:
+    """A closed fold: which results are shown, what can be taken away, and the keys."""
+    with gr.Accordion("Show, keep, share", open=False, elem_id="keep"):
+        with gr.Row(elem_id="keep-shown"):
+            at_least = gr.Slider(
+                0,
+                1,
+                value=0,
+                step=0.01,
+                label="Hide scores below",
+                buttons=[],
+                min_width=180,
+                elem_id="at-least",
+            )
+            fold = gr.Checkbox(True, label="Fold near-identical pictures", min_width=180, elem_id="fold")
+        with gr.Row(elem_id="keep-buttons"):
+            downloads = {
+                kind: gr.Button(label, size="sm", min_width=0, elem_id=f"save-{kind}")
+                for kind, label in (("zip", "Pictures (zip)"), ("csv", "Table (csv)"), ("json", "All of it (json)"))
+            }
+            copy_link = gr.Button("Copy link", size="sm", min_width=0, elem_id="copy-link")
+        html_piece(
+            '<p class="about-keeping">The selected pictures, or all that are shown, encoded anew without '
+            "metadata. Near-identical: a cosine of at least 0.97 between their features.</p>" + pieces.keys()
+        )
+    return {"at_least": at_least, "fold": fold, "downloads": downloads, "copy_link": copy_link}
+
+
+def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:
+    """Two pieces without any looks: one tells the server what was clicked, one takes what is to be saved."""
+    bridge = html_piece(
+        "", js_on_load="recompose.bridge = (act) => trigger('submit', act)", elem_id="bridge", elem_classes="unseen"
+    )
+    parcel = html_piece(
+        "",
+        html_template="<i></i>",
+        js_on_load="watch('value', () => recompose.take(props.value))",
+        elem_id="parcel",
+        elem_classes="unseen",
+    )
+    return bridge, parcel
 
 
 def _picture_grid(elem_id: str, label: str) -> gr.Gallery:

@@ -47,7 +47,13 @@ window.recompose = (() => {
 
   // Another tab filled the query in: the page follows, and the search starts as if it had been clicked.
   function searchNow() {
-    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("#search")?.click()));
+    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("#search-filled")?.click()));
+  }
+
+  // An address that describes a search: its fields are filled in by now.
+  function searchLinked() {
+    const sent = new URLSearchParams(location.search);
+    if ((sent.get("text") || sent.get("image")) && !document.querySelector("#stage .problem")) searchNow();
   }
 
   // What is to get the focus may be drawn only some frames later.
@@ -79,12 +85,141 @@ window.recompose = (() => {
     for (const item of document.querySelectorAll("#results .thumbnail-lg, #browse-grid .thumbnail-lg")) {
       const words = item.querySelector("img")?.alt?.replace(/\s+/g, " ");
       if (words && item.getAttribute("aria-label") !== words) item.setAttribute("aria-label", words);
+      item.classList.toggle("ticked", Boolean(words?.startsWith("✓")));
     }
   }
 
+  // What is clicked in our own pieces is told to the server: what to do, to which kind, at which place.
+  let refocus = null;
+  function tell(act) {
+    window.recompose.bridge?.(act);
+  }
+  const placeOf = (item) => (item.dataset.place === undefined ? null : Number(item.dataset.place));
+  const likeIt = (item) =>
+    "#answer " + ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
+  document.addEventListener("click", (event) => {
+    const item = event.target.closest?.("#answer [data-do], #answer [data-edit]");
+    if (!item) return;
+    refocus = likeIt(item);
+    const { edit, kind, text } = item.dataset;
+    if (edit) change(item);
+    else tell({ do: item.dataset.do, kind: kind ?? null, place: placeOf(item), text: text ?? null });
+  });
+
+  // A chip becomes a field; Enter sends what stands there, Escape leaves all as it was.
+  function change(item) {
+    const { edit, kind, value } = item.dataset;
+    const adding = item.classList.contains("add");
+    const field = document.createElement("input");
+    field.type = edit === "weigh" ? "number" : "text";
+    if (edit === "weigh") Object.assign(field, { min: -1, max: 1, step: 0.05 });
+    else field.maxLength = 200;
+    const said = item.firstChild?.nodeType === Node.TEXT_NODE ? item.firstChild.data : item.textContent;
+    const before = adding ? "" : value ?? said.trim();
+    field.value = before;
+    field.className = "chip-field";
+    field.setAttribute("aria-label", item.getAttribute("aria-label") || item.title);
+    field.placeholder = adding ? item.title : "nothing takes it away";
+    item.hidden = true;
+    item.after(field);
+    field.focus();
+    field.select();
+    let over = false;
+    const close = () => {
+      over = true;
+      field.remove();
+      item.hidden = false;
+    };
+    const send = () => {
+      const now = field.value.trim();
+      close();
+      item.focus({ preventScroll: true });
+      if (now !== before && (now || !adding)) tell({ do: edit, kind: kind ?? null, place: placeOf(item), text: now });
+    };
+    field.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") send();
+      if (event.key === "Escape") {
+        close();
+        item.focus({ preventScroll: true });
+      }
+    });
+    // Later, as it may be the page that is drawing the place of the field anew.
+    field.addEventListener("blur", () => setTimeout(() => over || close()));
+  }
+
+  // After an act its button was drawn anew: the focus goes to the new one.
+  function acted() {
+    const wanted = refocus;
+    refocus = null;
+    if (wanted && document.activeElement === document.body) focus(wanted, 20);
+  }
+
+  // What the server packed is saved or copied here; nothing of it is kept there.
+  function take(parcel) {
+    if (!parcel) return;
+    const { name, type, data, copy } = JSON.parse(parcel);
+    if (copy) return offer(location.origin + location.pathname + copy);
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  }
+  function offer(address) {
+    const button = document.querySelector("#copy-link");
+    const say = (words) => {
+      if (!button) return;
+      const before = button.dataset.words ?? (button.dataset.words = button.textContent.trim());
+      button.textContent = words;
+      setTimeout(() => (button.textContent = before), 2500);
+    };
+    const byHand = () => window.prompt("Copy this link:", address);
+    if (navigator.clipboard) navigator.clipboard.writeText(address).then(() => say("Copied"), byHand);
+    else byHand();
+  }
+
+  // Keys among the results. None of them works while something is typed, or in another tab.
+  const results = () => [...document.querySelectorAll("#results .thumbnail-lg")];
+  const seen = (selector) => Boolean(document.querySelector(selector)?.offsetParent);
+  const typing = (target) => Boolean(target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, [contenteditable=true]"));
+  function step(items, at, key) {
+    const columns = Math.max(1, items.filter((item) => item.offsetTop === items[0].offsetTop).length);
+    const way = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[key];
+    const to = at < 0 ? 0 : Math.min(Math.max(at + way, 0), items.length - 1);
+    items[to].focus();
+  }
+  function press(event) {
+    const items = results();
+    const at = items.indexOf(document.activeElement);
+    const place = seen("#inspector") ? null : at;
+    const about = (act) => (place === null || at >= 0) && tell({ kind: null, text: null, place, ...act });
+    const keys = {
+      "/": () => document.querySelector("#edit textarea, #edit input")?.focus(),
+      u: () => (seen("#use-as-reference") ? document.querySelector("#use-as-reference").click() : about({ do: "use" })),
+      m: () => about({ do: "want", kind: "more" }),
+      l: () => about({ do: "want", kind: "less" }),
+      x: () => tell({ do: "select", kind: null, text: null, place: at >= 0 ? at : null }),
+      z: () => document.querySelector("#crumbs [data-do=undo]")?.click(),
+    };
+    if (event.key.startsWith("Arrow") && items.length && (at >= 0 || document.activeElement === document.body)) step(items, at, event.key);
+    else if (keys[event.key]) keys[event.key]();
+    else return;
+    event.preventDefault();
+  }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.querySelector("#close-inspector")?.click();
+    else if (!event.ctrlKey && !event.metaKey && !event.altKey && seen("#work") && !typing(event.target)) press(event);
   });
+
+  // The corner of a result is its tick box; the rest of it is the closer look.
+  document.addEventListener("click", (event) => {
+    const item = event.target.closest?.("#results .thumbnail-lg");
+    const corner = item?.getBoundingClientRect();
+    if (!corner || event.detail === 0 || !matchMedia("(hover: hover)").matches || event.clientX < corner.right - 40 || event.clientY > corner.top + 40) return;
+    event.stopPropagation();
+    event.preventDefault();
+    tell({ do: "select", kind: null, text: null, place: results().indexOf(item) });
+  }, true);
   let waiting = false;
   const labelSoon = () => {
     if (waiting) return;
@@ -98,5 +233,5 @@ window.recompose = (() => {
   const watch = () => new MutationObserver(labelSoon).observe(document.body, watched);
   if (document.body) watch();
   else addEventListener("DOMContentLoaded", watch);
-  return { shares, room, showAnswer, askAgain, searchNow, look, lookAway, isPhone };
+  return { shares, room, showAnswer, askAgain, searchNow, searchLinked, look, lookAway, isPhone, acted, take };
 })();

@@ -62,6 +62,18 @@ def read_top_k(value: object) -> tuple[int, list[str]]:
     return top_k, [f"The number of results is {top_k}: a whole number from 1 to {MAX_RESULTS} is possible."]
 
 
+def read_threshold(value: object) -> float:
+    """The score that results have to reach, from 0 to 1.
+
+    Raises:
+        BadQuery: not a number, or out of its range.
+    """
+    number = read_number("The least score", value)
+    if not 0.0 <= number <= 1.0:
+        raise BadQuery(f"The least score is {number:g}.", "Give a number from 0 to 1.")
+    return number
+
+
 def read_method(methods: Sequence[str], value: object) -> str:
     """The method by its name, whatever its case.
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, Weights
-from cir.ui.handlers import Answer, Inspected, Problem
+from cir.ui.handlers import Answer, Problem
 
-CHIPS_SHOWN = 1
 _CODE = re.compile(r"`([^`]+)`|(python -m cir(?: [\w./:-]*\w)+)")
 
 
@@ -45,12 +44,6 @@ PART_WORDS = {
         "How the reference itself looks. It gets what the other two leave.",
     ),
 }
-TRACE_WORDS = {
-    "captions": "Seen in the reference",
-    "modified_captions": "Rewritten with the edit",
-    "added_objects": "Objects likely added",
-}
-
 
 class ModelFact(Protocol):
     """One line of "About the models"."""
@@ -151,28 +144,31 @@ def working(stage: str) -> str:
     return f'<p class="stage busy"><span class="dot" aria-hidden="true"></span>{escape(stage)}</p>'
 
 
-def stage_line(found: Answer) -> str:
-    """How far the search is; when it is done, how long its parts took."""
+def stage_line(found: Answer, selected: int = 0) -> str:
+    """How far the search is; when it is done, how long its parts took; and how many results are selected."""
     timings = found.composed.timings_ms
     if found.composed.pending:
         return working(f"First results. Still {found.composed.pending.rstrip(' .…')} …")
     count = len(found.results)
     said = f"{count} picture{'' if count == 1 else 's'}"
     parts = "".join(
-        f"<span>{escape(_stage_name(stage))} {_duration(ms)}</span>"
+        f"<span>{escape(stage_name(stage))} {duration(ms)}</span>"
         for stage, ms in timings.items()
         if stage != "total"
     )
     total = timings.get("total", sum(timings.values()))
-    took = f" in {_duration(total)}" if timings else ""
-    return f'<p class="stage">{said}{took}<span class="timings">{parts}</span></p>'
+    took = f" in {duration(total)}" if timings else ""
+    chosen = f'<span class="chosen">{selected} selected</span>' if selected else ""
+    return f'<p class="stage">{said}{took}{chosen}<span class="timings">{parts}</span></p>'
 
 
-def _stage_name(stage: str) -> str:
+def stage_name(stage: str) -> str:
+    """A stage as it is said on the page."""
     return stage.removesuffix("_ms").replace("_", " ")
 
 
-def _duration(milliseconds: float) -> str:
+def duration(milliseconds: float) -> str:
+    """Seconds from one second on, milliseconds below."""
     return f"{milliseconds / 1000:.1f} s" if milliseconds >= 950 else f"{max(milliseconds, 1):.0f} ms"
 
 
@@ -189,28 +185,6 @@ def problem_card(problem: Problem) -> str:
     return f'<div class="problem" role="alert">{said}</div>'
 
 
-def trace(found_trace: Mapping[str, Sequence[str]], *, pending: bool) -> str:
-    """What was thought on the way: captions, rewritten captions, added objects.
-
-    Args:
-        found_trace: name -> texts.
-        pending: more is to come: what is missing keeps its place, so that nothing jumps when it arrives.
-    """
-    rows = []
-    for key, title in TRACE_WORDS.items():
-        items = found_trace.get(key, ())
-        shown = len(items) if key == "added_objects" else CHIPS_SHOWN
-        if items:
-            rows.append(f"<dt>{title}</dt><dd>{chips(items, shown)}</dd>")
-        elif key in found_trace and not pending:
-            rows.append(f'<dt>{title}</dt><dd><span class="none">none</span></dd>')
-        elif pending:
-            rows.append(
-                f'<dt>{title}</dt><dd><span class="chip waiting" aria-hidden="true">&nbsp;</span></dd>'
-            )
-    return f'<dl class="trace">{"".join(rows)}</dl>' if rows else ""
-
-
 def chips(items: Iterable[str], shown: int) -> str:
     """Texts as chips, equal ones counted; those after the first `shown` wait in a fold."""
     counted = Counter(items)
@@ -223,30 +197,10 @@ def chips(items: Iterable[str], shown: int) -> str:
     return "".join(made[:shown]) + fold
 
 
-def result_caption(rank: int, score: float, label: str) -> str:
+def result_caption(rank: int, score: float, label: str, *, similar: int = 0, selected: bool = False) -> str:
     """Under a result and as its alternative text: rank and score on the first line, then what it is."""
-    return f"{rank} · {score:.3f}\n{label}"
-
-
-def inspected_card(seen: Inspected) -> str:
-    """One result closely: rank, score, its captions, and how close it is to each part of the query."""
-    bars = "".join(
-        f'<li class="{part}" title="{escape(words.meaning)}"><span>{escape(words.name)}</span>'
-        f'<b><i style="width:{100 * min(max(seen.closeness[part], 0.0), 1.0):.0f}%"></i></b>'
-        f"<em>{seen.closeness[part]:.2f}</em></li>"
-        for part, words in PART_WORDS.items()
-        if part in seen.closeness
-    )
-    said = (
-        chips(seen.captions, CHIPS_SHOWN)
-        if seen.captions
-        else '<span class="none">No captions of this picture.</span>'
-    )
-    return (
-        f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
-        f'<div class="said">{said}</div>'
-        f'<ul class="closeness" aria-label="How close the picture is to each part">{bars}</ul></div>'
-    )
+    behind = f" · +{similar} similar" if similar else ""
+    return f"{'✓ ' if selected else ''}{rank} · {score:.3f}{behind}\n{label}"
 
 
 def about_models(facts: Sequence[ModelFact]) -> str:

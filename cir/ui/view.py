@@ -12,106 +12,107 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
+from gradio.utils import is_static_file
 
-from cir.errors import CirError, GalleryError
+from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
-from cir.ui import handlers, render
-from cir.ui.handlers import Answer, Example, Session, read_settings
+from cir.ui import compare, galleries, handlers, render, results, triplets
+from cir.ui.galleries.switcher import (
+    Switcher,
+    lay_out_switcher,
+    narrowing_events,
+    state_of,
+    wire_switcher,
+)
+from cir.ui.handlers import Example, Session, read_settings
 from cir.ui.layout import Ask, PageContent, PageParts, Shown, html_piece, lay_out_ask, lay_out_shown
 from cir.ui.programs import serve_programs
-from cir.ui.reading import read_index
+from cir.ui.reading import read_index, read_method
+from cir.ui.search.screens import (
+    answer_outputs,
+    answer_screen,
+    inspected,
+    rerank_outputs,
+    rerank_screen,
+    sliders,
+    small_picture,
+    told,
+)
+from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts, wire_keeping
 
 SESSION_SECONDS = 3600
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-_EMPTY_TILE = Image.new("RGB", (64, 64), "#d5d1ca")
 _FOLD_ON_PHONES = "() => recompose.isPhone() ? {open: false, __type__: 'update'} : {__type__: 'update'}"
 
 
 # The tabs after Search, in their order: title -> what lays one out and wires it. One folder of `cir.ui` each.
-TABS: dict[str, Callable[[PageContent, PageParts], None]] = {}
+TABS: dict[str, Callable[[PageContent, PageParts], None]] = {
+    "Galleries": galleries.lay_out,
+    "Compare": compare.lay_out,
+    "Triplets": triplets.lay_out,
+    "Results": results.lay_out,
+}
 
 
 def build_page(content: PageContent) -> gr.Blocks:
     """The whole page, wired, not yet launched. The thumbnails' folder is the only one that is served."""
     gallery = content.retriever.gallery
     serve_thumbnails(gallery)
+    if content.shelf is not None:
+        content.shelf.watch(serve_thumbnails)
     with gr.Blocks(
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
         session = gr.State(Session(), time_to_live=SESSION_SECONDS)
-        html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
+        head = html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
         html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
-            with gr.Tab("Search", id="search"), gr.Row(elem_id="work"):
-                ask = lay_out_ask(content)
-                shown = lay_out_shown(content)
-            parts = PageParts(tabs, session, ask, shown)
+            with gr.Tab("Search", id="search"):
+                switcher = lay_out_switcher(head)
+                with gr.Row(elem_id="work"):
+                    ask = lay_out_ask(content)
+                    shown = lay_out_shown(content)
+            parts = PageParts(tabs, session, ask, shown, switcher)
             for title, lay_out in TABS.items():
                 with gr.Tab(title, id=title.lower()):
                     lay_out(content, parts)
         html_piece(render.about_models(content.facts), visible=bool(content.facts))
         wire_search(content, session, ask, shown)
         wire_weights(content, session, ask, shown)
+        wire_switcher(content, parts)
+        wire_narrowing(content, session, ask, shown, switcher)
         wire_browsing(content, session, ask, shown)
         wire_results(content, session, ask, shown)
+        wire_acts(content, session, ask, shown)
+        wire_keeping(content, session, shown)
         serve_programs(content, session, ask)
-        page.load(browse_with(content), [session], [shown.grid], **QUIET)
+        linked = page.load(
+            open_link_with(content, ask, shown),
+            [session],
+            [*query_fields(ask, shown), shown.stage, head],
+            **QUIET,
+        )
+        linked.then(browse_with(content), [session], [shown.grid], **QUIET)
+        linked.then(lambda state: state_of(content, state), [session], switcher.outputs, **QUIET)
+        linked.then(None, js="() => recompose.searchLinked()", api_visibility="private")
         page.load(None, None, [ask.weights_fold], js=_FOLD_ON_PHONES, api_visibility="private")
     return page
 
 
 def serve_thumbnails(gallery: Gallery) -> None:
     """Allow the folders of the thumbnails, which the program wrote itself, to be served; no originals."""
-    folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.image_ids[:1]}
-    if gallery.folder is not None:
-        folders.add(gallery.folder / THUMBNAILS)
-    gr.set_static_paths(sorted(folders))
-
-
-def small_picture(gallery: Gallery, image_id: str) -> str | Image.Image:
-    """The thumbnail of a gallery image, or an empty tile where nothing of the image is left."""
-    try:
-        return str(gallery.thumbnail_path(image_id))
-    except GalleryError:  # the words beside it say that it is gone
-        return _EMPTY_TILE
-
-
-def pictures(content: PageContent, found: Answer, session: Session) -> Any:
-    """The results as the gallery component takes them, the inspected one still marked."""
-    gallery = content.retriever_for(session).gallery
-    items = [
-        (
-            small_picture(gallery, r.image_id),
-            render.result_caption(r.rank, r.score, handlers.in_words(gallery, r.image_id)),
-        )
-        for r in found.results
-    ]
-    ids = session.result_ids
-    chosen = ids.index(session.inspected_id) if session.inspected_id in ids else None
-    return gr.Gallery(value=items, selected_index=chosen)
-
-
-def told(error: Exception) -> str:
-    """An error as the page shows it."""
-    return render.problem_card(handlers.describe_problem(error))
-
-
-def inspected(content: PageContent, session: Session, found: Answer | None = None) -> tuple[Any, Any]:
-    """(card, inspector): the inspected result as it stands now; closed when it is no result any more."""
-    if session.inspected_id not in session.result_ids:
-        session.inspected_id = ""
-        return gr.skip(), gr.Column(visible=False)
-    seen = handlers.inspect(content.retriever_for(session), session, session.inspected_id, found)
-    return render.inspected_card(seen), gr.Column(visible=True)
+    if gallery.folder is not None and not gallery.packed:
+        folders = {gallery.folder / THUMBNAILS}
+    else:
+        folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.image_ids[:1]}
+    # A gallery is opened again and again while it is indexed; each path would be one more to look through.
+    gr.set_static_paths(sorted(f for f in folders if not is_static_file(f / "thumbnail.webp")))
 
 
 def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
     """Enter, the button and every example start the same search, whose answers come in stages."""
-    boxes = [shown.results_box, shown.results, shown.card, shown.inspector, shown.browse_box, shown.back]
-    outputs = [shown.stage, shown.trace, *boxes]
+    outputs = answer_outputs(shown)
     untouched = tuple(gr.skip() for _ in outputs)
 
     def run(
@@ -131,11 +132,16 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
                 notes=notes,
             )
             for found in stages:
-                yield search_screen(content, state, found)
+                yield answer_screen(content, state, found)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             yield (told(error), *untouched[1:])
         # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
         yield untouched
+
+    def run_own(state: Session, *values: object) -> Iterator[tuple[Any, ...]]:
+        """A search of the person's own: no image is meant to be found by it."""
+        state.intended_id = ""
+        yield from run(state, *values)  # type: ignore[arg-type]
 
     def run_again(state: Session, *values: object) -> Iterator[tuple[Any, ...]]:
         """Another method was chosen: the query on the screen is asked again, if there is one."""
@@ -143,7 +149,7 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
             yield from run(state, *values)  # type: ignore[arg-type]
         yield untouched
 
-    inputs = [session, ask.image, ask.text, ask.method, *ask.settings]
+    inputs = [session, *query_fields(ask, shown)]
     how: dict[str, Any] = {
         **QUIET,
         "preprocess": False,
@@ -152,31 +158,27 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
         "concurrency_limit": 2,
     }
     asked = [ask.text.submit, ask.search.click]
-    gr.on(asked, run, inputs, outputs, **how)
-    gr.on(asked, None, js="() => recompose.showAnswer()", api_visibility="private")
-    ask.method.input(run_again, inputs, outputs, **how)
+    gr.on(asked, run_own, inputs, outputs, **how)
+    ask.filled.click(run, inputs, outputs, **how)
+    gr.on([*asked, ask.filled.click], None, js="() => recompose.showAnswer()", api_visibility="private")
+
+    def choose(state: Session, method: object) -> list[Any]:
+        """Another method: its own sliders, where it has some."""
+        retriever = content.retriever_for(state)
+        try:
+            return sliders(retriever, read_method(retriever.methods, method))
+        except CirError:  # the search that follows says it in words
+            return [gr.skip() for _ in range(3)]
+
+    moved = [ask.alpha, ask.beta, ask.gamma]
+    chosen = ask.method.input(choose, [session, ask.method], moved, **{**QUIET, "preprocess": False})
+    chosen.then(run_again, inputs, outputs, **how)
     for example, chip in zip(content.examples, shown.chips, strict=True):
         filled = chip.click(
             fill_with(content, example), [session], [ask.image, ask.text, ask.leave_out], **QUIET
         )
         filled.then(None, js="() => recompose.showAnswer()", api_visibility="private")
-        filled.then(run, inputs, outputs, **how)
-
-
-def search_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
-    """One stage of a search, for the outputs of `wire_search`."""
-    said = render.notes_list(found.notes) + render.trace(
-        found.composed.trace, pending=bool(found.composed.pending)
-    )
-    return (
-        render.stage_line(found),
-        said,
-        gr.Column(visible=True),
-        pictures(content, found, session),
-        *inspected(content, session, found),
-        gr.Column(visible=False),
-        gr.Button(visible=True),
-    )
+        filled.then(run_own, inputs, outputs, **how)
 
 
 def fill_with(content: PageContent, example: Example) -> Callable[[Session], tuple[Any, ...]]:
@@ -191,8 +193,8 @@ def fill_with(content: PageContent, example: Example) -> Callable[[Session], tup
 
 def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
     """Sliders, presets and the other settings re-rank what was composed; the bar follows in the browser."""
-    outputs = [shown.results, shown.stage, shown.card, shown.inspector]
-    inputs = [session, *ask.settings]
+    outputs = rerank_outputs(shown)
+    inputs = [session, *ask.settings, shown.at_least, shown.fold]
     how: dict[str, Any] = {
         **QUIET,
         "preprocess": False,
@@ -215,6 +217,7 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
     )
     # One listener for all of them: two would answer in any order, and the older answer might stay.
     moved = [ask.alpha.input, ask.beta.input, ask.gamma.input, ask.top_k.input, ask.leave_out.input]
+    moved += [shown.at_least.input, shown.fold.input]
     gr.on(moved, rerank_with(content), inputs, outputs, **how)
     for name, button in ask.presets.items():
         weights = content.presets[name]
@@ -224,12 +227,22 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
         set_to.then(rerank_with(content), inputs, outputs, **how)
 
 
+def wire_narrowing(
+    content: PageContent, session: gr.State, ask: Ask, shown: Shown, switcher: Switcher
+) -> None:
+    """A folder or a span of days was chosen: what was composed is ranked again, among fewer pictures."""
+    inputs = [session, *ask.settings, shown.at_least, shown.fold]
+    how: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_limit": None}
+    for bounded in narrowing_events(content, session, switcher):
+        bounded.then(rerank_with(content), inputs, rerank_outputs(shown), **how)
+
+
 def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
     """The handler of a moved weight: same query, new order, no model."""
 
     def rerank(state: Session, *values: object) -> tuple[Any, ...]:
         if state.composed is None:
-            return tuple(gr.skip() for _ in range(4))
+            return tuple(gr.skip() for _ in range(5))
         try:
             settings, _ = read_settings(values, state.settings.weights)
             found = handlers.rerank(
@@ -238,14 +251,12 @@ def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
                 weights=settings.weights,
                 top_k=settings.top_k,
                 leave_out=settings.leave_out_reference,
+                at_least=settings.at_least,
+                fold=settings.fold,
             )
-            return (
-                pictures(content, found, state),
-                render.stage_line(found),
-                *inspected(content, state, found),
-            )
+            return rerank_screen(content, state, found)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.skip(), told(error), gr.skip(), gr.skip()
+            return gr.skip(), told(error), gr.skip(), gr.skip(), gr.skip()
 
     return rerank
 

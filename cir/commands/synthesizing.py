@@ -1,0 +1,214 @@
+"""`python -m cir synthesize` and `python -m cir triplets`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from cir.application import build_composers, build_models, open_for
+from cir.errors import BadQuery, CirError, MissingModel
+from cir.gallery import Gallery
+from cir.images import read_image
+from cir.models.catalog import Models, sentence_encoder_folder
+from cir.models.protocols import SentenceEncoder, Spoter
+from cir.retriever import Retriever
+from cir.syncir.candidates import unit_rows
+from cir.syncir.consistency import Thresholds
+from cir.syncir.exchange import read_foreign, to_cirr
+from cir.syncir.pipeline import Progress, SynCirSettings
+from cir.syncir.pipeline import synthesize as run_syncir
+from cir.syncir.query_text import CaptionSpoter
+from cir.syncir.records import (
+    Funnel,
+    apply_judgements,
+    manifest_path,
+    read_judgements,
+    read_triplets,
+    write_triplets,
+)
+from cir.types import Features, Query, Triplet
+
+PATIENCE_SECONDS = 120.0  # for one answer: nobody waits for it, and other work may share the machine
+IMAGES_AT_A_TIME = 32
+
+
+def synthesize(options: argparse.Namespace) -> int:
+    """Make triplets; progress goes to standard error, the funnel to standard output."""
+    settings = settings_of(options)
+    models = build_models(options.models, llm=options.llm)
+    try:
+        gallery = open_for(models, options.gallery)
+        progress: Progress | None = None
+        shown = 0.0
+        for progress in run_syncir(
+            gallery,
+            build_spoter(models, options.spoter, options.template),
+            build_sentence_encoder(options.sentence_encoder, options.pooling),
+            options.out,
+            settings=settings,
+            limit=options.limit,
+            resume=not options.no_resume,
+            target_ranker=build_target_ranker(models, gallery, options.engine_check),
+            features=_other_features(gallery, options.image_encoder),
+        ):
+            if time.monotonic() - shown > 1.0 or progress.done == progress.total:
+                sys.stderr.write(f"\r{_line(progress):<79}")
+                sys.stderr.flush()
+                shown = time.monotonic()
+        sys.stderr.write("\n")
+    finally:
+        models.close()
+    assert progress is not None, "a run reports at least once"
+    _print(progress.funnel, options.out, as_json=options.json)
+    return 0
+
+
+def triplets_export(options: argparse.Namespace) -> int:
+    """Write a triplets file, as people judged it, in CIRR's layout."""
+    _refuse_existing(options.out)
+    judged = apply_judgements(read_triplets(options.file), read_judgements(options.file))
+    rows = to_cirr(judged, everything=options.everything)
+    options.out.write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{len(rows)} of {len(judged)} triplets written to {options.out}\n")
+    return 0
+
+
+def triplets_import(options: argparse.Namespace) -> int:
+    """Read another project's triplets and write them as ours, to be looked at."""
+    _refuse_existing(options.out)
+    count = write_triplets(options.out, read_foreign(options.file))
+    sys.stdout.write(f"{count} triplets written to {options.out}\n")
+    return 0
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise CirError(f"{out.name} is there already.", "Choose another name, or remove it first.")
+    if not out.parent.is_dir():
+        raise CirError(f"There is no folder {out.parent}.", "Make it first, or choose another place.")
+
+
+def settings_of(options: argparse.Namespace) -> SynCirSettings:
+    """What the options ask for, checked before anything is loaded.
+
+    Raises:
+        CirError: a threshold that cannot be, or one that nothing is measured for.
+    """
+    if options.max_target_rank is not None and not options.engine_check:
+        raise CirError(
+            "A highest target rank was given, but no method to find the rank with.",
+            "Name one as well: --engine-check CVSI",
+        )
+    thresholds = Thresholds(
+        options.threshold, options.near_duplicate, options.gap, max_target_rank=options.max_target_rank
+    )
+    return SynCirSettings(thresholds, options.reading, options.combine, options.seed)
+
+
+def build_spoter(models: Models, spoter: str = "captions", template: str = "examples") -> Spoter:
+    """The writer of texts: "captions" asks the language model, a folder is a multimodal model.
+
+    Raises:
+        MissingModel: the model is not here.
+    """
+    if spoter != "captions":
+        from cir.models.multimodal_spoter import load_multimodal_spoter
+
+        return load_multimodal_spoter(Path(spoter).expanduser())
+    if models.language_model is None:
+        why = models.missing.get("language model", "There is no language model.")
+        raise MissingModel(
+            f"Texts are written by the language model. {why}",
+            "Choose one with --llm, or a multimodal model's folder with --spoter",
+        )
+    models.language_model.deadline_seconds = PATIENCE_SECONDS
+    return CaptionSpoter(models.language_model, template)
+
+
+def build_sentence_encoder(folder: str | None = None, pooling: str = "mean") -> SentenceEncoder:
+    """The sentence encoder of a folder; all-MiniLM-L6-v2 by default.
+
+    Raises:
+        MissingModel: it is not here.
+    """
+    from cir.models.sentence_encoder import load_sentence_encoder
+
+    place = Path(folder).expanduser() if folder else sentence_encoder_folder()
+    return load_sentence_encoder(place, pooling=pooling)
+
+
+def build_target_ranker(
+    models: Models, gallery: Gallery, method: str | None
+) -> Callable[[Triplet], int] | None:
+    """Ranks a triplet's target by searching the gallery with a method's own weights; None for no method.
+
+    Raises:
+        BadQuery: no such method.
+    """
+    if not method:
+        return None
+    retriever = Retriever(gallery, build_composers(models))
+    name = next((n for n in retriever.methods if n.lower() == method.lower()), None)
+    if name is None:
+        raise BadQuery(
+            f"There is no method called {method!r} here.", f"Choose one of: {', '.join(retriever.methods)}."
+        )
+
+    def rank(triplet: Triplet) -> int:
+        image = read_image(gallery.image_path(triplet.reference_id))
+        *_, composed = retriever.compose(Query(image, triplet.text), name)
+        weights = retriever.composers[name].default_weights
+        return retriever.rank_of(composed, weights, triplet.target_id, exclude=[triplet.reference_id])
+
+    return rank
+
+
+def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features] | None:
+    """Features of another image encoder, made now; None for the gallery's own."""
+    if image_encoder == "clip":
+        return None
+    from cir.models.resnet import load_resnet
+
+    encoder = load_resnet(None if image_encoder == "resnet152" else Path(image_encoder).expanduser())
+    rows = []
+    for start in range(0, len(gallery), IMAGES_AT_A_TIME):
+        ids = gallery.image_ids[start : start + IMAGES_AT_A_TIME]
+        rows.append(encoder.encode_images([read_image(gallery.image_path(one)) for one in ids]))
+        sys.stderr.write(f"\rreading images: {start + len(ids)} of {len(gallery)}   ")
+        sys.stderr.flush()
+    return encoder.fingerprint, unit_rows(np.concatenate(rows))
+
+
+def _line(progress: Progress) -> str:
+    left = f", {_duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
+    return f"{progress.done} of {progress.total} pairs, {progress.kept} kept{left}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _print(funnel: Funnel, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        answer = {"file": str(out), "manifest": str(manifest_path(out)), "funnel": asdict(funnel)}
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        return
+    rows = [
+        ("images", funnel.images, f"{funnel.uncaptioned} without a caption" if funnel.uncaptioned else ""),
+        ("groups", funnel.groups, f"{funnel.ungrouped} images found none"),
+        ("pairs", funnel.pairs, f"{funnel.repeated} repeated ones left out"),
+        ("done", funnel.done, ""),
+        ("texts", funnel.texts, ""),
+        ("kept", funnel.kept, ", ".join(f"{count} {reason}" for reason, count in funnel.dropped.items())),
+    ]
+    for name, count, note in rows:
+        sys.stdout.write(f"{name:<7} {count:7d}  {note}".rstrip() + "\n")

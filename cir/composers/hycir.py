@@ -1,0 +1,19 @@
+"""HyCIR: "a photo of [$ $ $ $], T", with a mapping network that learnt from pictures and from synthetic triplets.
+
+Source: Jiang et al., "HyCIR: Boosting Zero-Shot Composed Image Retrieval with Synthetic Labels", section "Model
+architecture"; four pseudo-words (Table 4). The brackets are the paper's notation and are not said. Ours is trained in
+`cir.training.hycir`.
+"""
+
+from __future__ import annotations
+
+from cir.composers.textual_inversion import TextualInversion
+from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder
+from cir.prompts import hycir_template
+
+
+def hycir(
+    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
+) -> TextualInversion:
+    """HyCIR's network has four words for an image; how many, its file says."""
+    return TextualInversion("HyCIR", hycir_template, image_encoder, phi, text_encoder)

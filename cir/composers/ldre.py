@@ -1,0 +1,62 @@
+"""LDRE: many captions of the reference, each edited by a language model, weighed by what the edit does to the gallery.
+
+Source: Yang et al., "LDRE: LLM-based Divergent Reasoning and Ensemble for Zero-Shot Composed Image Retrieval", SIGIR
+2024, section 3. A caption counts for more when its edit takes likeness away from the few images that lose most: then
+the edit was really carried out.
+
+Three differences from the released code. It sums what is lost over all queries of a data set and so has one set of
+weights for all; here every query has its own, since a search has no data set of queries. It asks with a prompt of its
+own (one example, one line); here p_m is asked, so that methods differ in what their papers differ in, and share answers
+(`cir.composers.edited_captions`). And it takes fifteen captions.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.composers.composer import unit_row
+from cir.composers.described_target import DescribedTarget
+from cir.types import Features
+
+TOP, TEMPERATURE = 5, 0.04
+LEAST_CAPTIONS = 3  # with fewer there is no ensemble
+ALIKE = "There was no gallery to weigh the descriptions by, so all count alike."
+
+
+class Ldre(DescribedTarget):
+    """q = sum over i of w_i f_t(LLM(p_m(C_i, T))). Equal weights until it is bound to a gallery."""
+
+    name = "LDRE"
+    image_features: Features | None = None
+
+    def for_gallery(self, image_features: Features) -> Ldre:
+        """The same method, weighing by one gallery: (K, D) unit rows."""
+        bound = copy(self)
+        bound.image_features = image_features
+        return bound
+
+    def join(self, before: Features, after: Features) -> tuple[Features, tuple[str, ...]]:
+        """The weighted sum, at length 1."""
+        if len(after) == 1 or self.image_features is None:
+            return unit_row(after.mean(axis=0)), (ALIKE,) if len(after) > 1 else ()
+        return unit_row(ensemble_weights(before, after, self.image_features) @ after), ()
+
+
+def ensemble_weights(before: Features, after: Features, image_features: Features) -> NDArray[np.float32]:
+    """(N,) weights that sum to 1, of N captions.
+
+    For each caption, how much likeness the edit takes from every image; the five largest losses are summed; these sums,
+    over the largest of them, go through a softmax with temperature 0.04.
+
+    Args:
+        before, after: (N, D) unit rows of the captions and of their edited descriptions.
+        image_features: (K, D) unit rows of the gallery.
+    """
+    lost = np.maximum(0.0, image_features @ (before - after).T)
+    top = np.sort(lost, axis=0)[-TOP:].sum(axis=0)
+    scaled = top / max(float(top.max(initial=0.0)), 1e-12) / TEMPERATURE
+    weights = np.exp(scaled - scaled.max())
+    return (weights / weights.sum()).astype(np.float32)

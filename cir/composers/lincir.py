@@ -1,0 +1,18 @@
+"""LinCIR: "a photo of $ that T", with a mapping network that learnt from texts alone.
+
+Source: Gu et al., "Language-only Training of Zero-shot Composed Image Retrieval", CVPR 2024, section 3. Ours is trained
+in `cir.training.mapping`.
+"""
+
+from __future__ import annotations
+
+from cir.composers.textual_inversion import TextualInversion
+from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder
+from cir.prompts import lincir_template
+
+
+def lincir(
+    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
+) -> TextualInversion:
+    """Gu et al., CVPR 2024."""
+    return TextualInversion("LinCIR", lincir_template, image_encoder, phi, text_encoder)

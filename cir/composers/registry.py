@@ -1,0 +1,298 @@
+"""All methods, in one table: what each is called, where it is from, what it needs, and how it is made.
+
+A new method is a file beside this one, a row here, and a row in docs/methods.md (a test holds the two together). Does
+not know where models come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cir.composers.baselines import ImageOnly, Sum, TextOnly
+from cir.composers.captioning import Captioning
+from cir.composers.cirevl import Cirevl
+from cir.composers.composer import Composer
+from cir.composers.cvsi import PAPER_PRESETS, Cvsi, CvsiSettings
+from cir.composers.hycir import hycir
+from cir.composers.ldre import LEAST_CAPTIONS, Ldre
+from cir.composers.lincir import lincir
+from cir.composers.pic2word import pic2word
+from cir.composers.searle import SearleOti, searle
+from cir.composers.slerp import Slerp
+from cir.composers.textual_inversion import TextualInversion
+from cir.models.protocols import (
+    Captioner,
+    ImageEncoder,
+    ImageToWords,
+    LanguageModel,
+    PseudoWordEncoder,
+    TextEncoder,
+    WordRefiner,
+)
+from cir.types import Weights
+
+CAPTIONER, LANGUAGE_MODEL = "captioner", "language model"
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What methods are made of. One captioner and one language model for all, so that they can share answers.
+
+    Attributes:
+        image_encoder, text_encoder, pseudo_word_encoder: one CLIP.
+        phi: the mapping network of a recipe, or None; for None the set's own choice.
+        captioner, language_model: None where they are missing; `missing` then says why.
+        refiner: for SEARLE-OTI; without it that method is left out.
+        settings: CVSI's; their number of captions is also what CIReVL and Captioning ask for.
+        cvsi_weights: where CVSI's sliders start.
+        cvsi_phi: recipe of CVSI's mapping network; None takes the set's.
+        missing: part -> why it is not here.
+    """
+
+    image_encoder: ImageEncoder
+    text_encoder: TextEncoder
+    pseudo_word_encoder: PseudoWordEncoder
+    phi: Callable[[str | None], ImageToWords | None]
+    captioner: Captioner | None = None
+    language_model: LanguageModel | None = None
+    refiner: WordRefiner | None = None
+    settings: CvsiSettings = field(default_factory=CvsiSettings)
+    cvsi_weights: Weights = PAPER_PRESETS["CIRCO / CIRR"]
+    cvsi_phi: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCard:
+    """One method.
+
+    Attributes:
+        name: as in its paper.
+        paper: authors, venue and year; "baseline" for what every table has.
+        file: where it is.
+        template: what the text tower reads; "" where no sentence is made.
+        needs: models beside CLIP. "phi RECIPE" is a mapping network: without it the method cannot be made. Of
+            the others a method says itself what it does without them.
+        defaults: its weights in words.
+        licence: of the published code and weights. Ours are written from the papers.
+        build: makes it, or None where its mapping network is missing.
+    """
+
+    name: str
+    paper: str
+    file: str
+    template: str
+    needs: tuple[str, ...]
+    defaults: str
+    licence: str
+    build: Callable[[Ingredients], Composer | None]
+
+
+def _cvsi(given: Ingredients) -> Composer | None:
+    phi = given.phi(given.cvsi_phi)
+    if phi is None:
+        return None
+    return Cvsi(
+        given.image_encoder,
+        given.text_encoder,
+        given.pseudo_word_encoder,
+        phi,
+        given.captioner,
+        given.language_model,
+        settings=given.settings,
+        default_weights=given.cvsi_weights,
+        missing=given.missing,
+    )
+
+
+def _inversion(
+    recipe: str, make: Callable[[ImageEncoder, ImageToWords, PseudoWordEncoder], TextualInversion]
+) -> Callable[[Ingredients], Composer | None]:
+    def build(given: Ingredients) -> Composer | None:
+        phi = given.phi(recipe)
+        return None if phi is None else make(given.image_encoder, phi, given.pseudo_word_encoder)
+
+    return build
+
+
+def _searle_oti(given: Ingredients) -> Composer | None:
+    phi = given.phi("searle") or given.phi(None)
+    if phi is None or given.refiner is None:
+        return None
+    return SearleOti(
+        given.image_encoder,
+        phi,
+        given.pseudo_word_encoder,
+        given.refiner,
+        given.captioner,
+        captions=given.settings.captions,
+    )
+
+
+def _cirevl(given: Ingredients) -> Composer:
+    return Cirevl(
+        given.text_encoder,
+        given.captioner,
+        given.language_model,
+        captions=given.settings.captions,
+        missing=given.missing,
+    )
+
+
+def _ldre(given: Ingredients) -> Composer:
+    return Ldre(
+        given.text_encoder,
+        given.captioner,
+        given.language_model,
+        captions=max(LEAST_CAPTIONS, given.settings.captions),
+        missing=given.missing,
+    )
+
+
+def _captioning(given: Ingredients) -> Composer:
+    return Captioning(
+        given.text_encoder, given.captioner, captions=given.settings.captions, missing=given.missing
+    )
+
+
+THAT, COMMA = "a photo of $ that T", "a photo of $, T"
+NONE = "none: arithmetic"
+METHODS: tuple[MethodCard, ...] = (
+    MethodCard(
+        "CVSI",
+        "Ye et al., Fine-Grained ZS-CIR with Complementary Visual-Semantic Integration",
+        "cir/composers/cvsi.py",
+        "a photo of $ that T. And the photo should have O",
+        ("phi any", CAPTIONER, LANGUAGE_MODEL),
+        "α 0.6, β 0.4, γ 0.2",
+        "MIT, with a part under LinCIR's CC BY-NC 4.0",
+        _cvsi,
+    ),
+    MethodCard(
+        "HyCIR",
+        "Jiang et al., HyCIR: Boosting ZS-CIR with Synthetic Labels",
+        "cir/composers/hycir.py",
+        "a photo of [$ $ $ $], T",
+        ("phi hycir",),
+        "4 pseudo-words",
+        "no code or weights published",
+        _inversion("hycir", hycir),
+    ),
+    MethodCard(
+        "LDRE",
+        "Yang et al., SIGIR 2024",
+        "cir/composers/ldre.py",
+        "edited captions",
+        (CAPTIONER, LANGUAGE_MODEL),
+        "3 captions, 5 images, temperature 0.04",
+        "no licence given",
+        _ldre,
+    ),
+    MethodCard(
+        "CIReVL",
+        "Karthik et al., ICLR 2024",
+        "cir/composers/cirevl.py",
+        "an edited caption",
+        (CAPTIONER, LANGUAGE_MODEL),
+        "1 caption",
+        "MIT",
+        _cirevl,
+    ),
+    MethodCard(
+        "SEARLE",
+        "Baldrati et al., ICCV 2023",
+        "cir/composers/searle.py",
+        THAT,
+        ("phi searle",),
+        "1 pseudo-word",
+        "CC BY-NC 4.0",
+        _inversion("searle", searle),
+    ),
+    MethodCard(
+        "SEARLE-OTI",
+        "Baldrati et al., ICCV 2023",
+        "cir/composers/searle.py",
+        THAT,
+        ("phi any", CAPTIONER),
+        "100 steps, 1 caption",
+        "CC BY-NC 4.0",
+        _searle_oti,
+    ),
+    MethodCard(
+        "LinCIR",
+        "Gu et al., CVPR 2024",
+        "cir/composers/lincir.py",
+        THAT,
+        ("phi lincir",),
+        "1 pseudo-word",
+        "CC BY-NC 4.0",
+        _inversion("lincir", lincir),
+    ),
+    MethodCard(
+        "Pic2Word",
+        "Saito et al., CVPR 2023",
+        "cir/composers/pic2word.py",
+        COMMA,
+        ("phi pic2word",),
+        "1 pseudo-word",
+        "Apache-2.0",
+        _inversion("pic2word", pic2word),
+    ),
+    MethodCard(
+        "Slerp",
+        "Jang et al., ECCV 2024 (without its trained image encoder)",
+        "cir/composers/slerp.py",
+        "T",
+        (),
+        "t 0.8",
+        "no licence given",
+        lambda given: Slerp(given.image_encoder, given.text_encoder),
+    ),
+    MethodCard(
+        "Captioning",
+        "baseline",
+        "cir/composers/captioning.py",
+        "caption, T",
+        (CAPTIONER,),
+        "1 caption",
+        NONE,
+        _captioning,
+    ),
+    MethodCard(
+        "Sum",
+        "baseline",
+        "cir/composers/baselines.py",
+        "T",
+        (),
+        "equal",
+        NONE,
+        lambda given: Sum(given.image_encoder, given.text_encoder),
+    ),
+    MethodCard(
+        "Image-only",
+        "baseline",
+        "cir/composers/baselines.py",
+        "",
+        (),
+        "",
+        NONE,
+        lambda given: ImageOnly(given.image_encoder),
+    ),
+    MethodCard(
+        "Text-only",
+        "baseline",
+        "cir/composers/baselines.py",
+        "T",
+        (),
+        "",
+        NONE,
+        lambda given: TextOnly(given.text_encoder),
+    ),
+)
+
+
+def build_methods(given: Ingredients) -> dict[str, Composer]:
+    """Every method that can be made of these ingredients, by name, in the order of the table."""
+    made = ((card.name, card.build(given)) for card in METHODS)
+    return {name: composer for name, composer in made if composer is not None}

@@ -1,0 +1,38 @@
+"""Slerp: the point between the image's feature and the text's on the great arc that joins them.
+
+Source: Jang et al., "Spherical Linear Interpolation and Text-Anchoring for Zero-shot Composed Image Retrieval", ECCV
+2024, section 3.1; without the text-anchored image encoder of its section 3.2, which has to be trained and is not
+published. Their code has the image at t = 0 and the text at t = 1; so has ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cir.composers.composer import Parameter, unit_row
+from cir.models.protocols import ImageEncoder, TextEncoder
+from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+
+T = Parameter("beta", "t", "from the image, 0, to the edit, 1")
+ONE_SIDE = "Slerp lies between an image and an edit; with one of them it is that one."
+
+
+class Slerp:
+    """q = slerp(f_v(I_r), f_t(T), t). The two rows are kept apart: t moves without a model being asked."""
+
+    name = "Slerp"
+    default_weights = Weights(0.0, 0.8, 0.0)
+    parameters = (T,)
+
+    def __init__(self, image_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """Two parts; one of them, where the query has only that."""
+        parts = {}
+        if query.modification_text:
+            parts[FINE_GRAINED] = unit_row(self.text_encoder.encode_texts([query.modification_text]))
+        if query.reference_image is not None:
+            parts[REFERENCE_IMAGE] = unit_row(self.image_encoder.encode_images([query.reference_image]))
+        both = len(parts) == 2
+        yield ComposedQuery(parts, notes=() if both else (ONE_SIDE,), weighted=both, spherical=both)

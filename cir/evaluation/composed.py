@@ -1,0 +1,197 @@
+"""Composed queries of a benchmark, kept between runs: what a table needs of a method, without asking a model again.
+
+One file per method and models: named rows of numbers in .npz, never pickled. A stop loses at most fifty queries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from PIL import Image
+
+from cir.composers.composer import Composer
+from cir.errors import CirError, LanguageModelFailed
+from cir.evaluation.encoders import Say
+from cir.models.protocols import LanguageModel
+from cir.types import CirQuery, ComposedQuery, Query
+
+KEEP_EVERY = 50
+
+
+class Witness:
+    """A language model that is watched: how often it failed, and how long it took.
+
+    Args:
+        model: who is asked; it may be an answer book.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model, self.fingerprint = model, model.fingerprint
+        self.failures, self.calls, self.seconds = 0, 0, 0.0
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """The model's answer.
+
+        Raises:
+            LanguageModelFailed: the model's own; it is counted.
+        """
+        since = time.perf_counter()
+        self.calls += 1
+        try:
+            return self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        except LanguageModelFailed:
+            self.failures += 1
+            raise
+        finally:
+            self.seconds += time.perf_counter() - since
+
+
+@dataclass(slots=True)
+class Kept:
+    """Composed queries of one method.
+
+    Attributes:
+        queries: query id -> what was composed.
+        unanswered: ids for which the language model had no answer: composed without its parts, or not at all.
+        answers: how many answers were known when they were composed; more of them are a reason to try again.
+    """
+
+    queries: dict[str, ComposedQuery] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
+    answers: int = 0
+
+    @property
+    def whole(self) -> dict[str, ComposedQuery]:
+        """The queries whose answers were all there."""
+        return {name: q for name, q in self.queries.items() if name not in self.unanswered}
+
+
+def kept_path(folder: Path, benchmark: str, method: str, models: Mapping[str, object]) -> Path:
+    """Where a method's composed queries are kept; another file for other models or settings."""
+    digest = hashlib.blake2b(json.dumps([method, models], sort_keys=True).encode(), digest_size=6).hexdigest()
+    safe = "".join(c.lower() if c.isalnum() else "-" for c in method).strip("-")
+    return folder / f"composed-{benchmark}-{safe}-{digest}.npz"
+
+
+def compose_kept(
+    path: Path,
+    queries: Sequence[CirQuery],
+    picture: Callable[[str], Image.Image],
+    composer: Composer,
+    say: Say,
+    *,
+    witness: Witness | None = None,
+    answers: int = 0,
+    fresh: bool = False,
+) -> Kept:
+    """Compose what is not kept yet, and keep it.
+
+    Args:
+        path: from `kept_path`.
+        queries: in their order.
+        picture: image id -> picture.
+        composer: the method.
+        say: told how far it is.
+        witness: the language model of the composer, when it has one.
+        answers: how many answers that model knows.
+        fresh: compose everything again.
+
+    Raises:
+        CirError: the method cannot compose one of them; those before it are kept.
+    """
+    kept = Kept() if fresh else read_kept(path)
+    again = kept.unanswered if answers != kept.answers else set()
+    done = (set(kept.queries) | kept.unanswered) - again
+    todo = [q for q in queries if q.query_id not in done]
+    kept.answers = answers
+    try:
+        for i, query in enumerate(todo, start=1):
+            _compose_one(kept, query, picture, composer, witness)
+            if i % KEEP_EVERY == 0:
+                write_kept(path, kept)
+                say(f"{composer.name}: {i} of {len(todo)} queries")
+    finally:
+        if todo:
+            write_kept(path, kept)
+    return kept
+
+
+def _compose_one(
+    kept: Kept,
+    query: CirQuery,
+    picture: Callable[[str], Image.Image],
+    composer: Composer,
+    witness: Witness | None,
+) -> None:
+    before = witness.failures if witness else 0
+    try:
+        *_, composed = composer.compose(Query(picture(query.reference_id), query.modification_text))
+        kept.queries[query.query_id] = composed
+    except LanguageModelFailed:  # a method that is nothing without it
+        kept.queries.pop(query.query_id, None)
+        kept.unanswered.add(query.query_id)
+        return
+    missed = witness is not None and witness.failures > before
+    (kept.unanswered.add if missed else kept.unanswered.discard)(query.query_id)
+
+
+def write_kept(path: Path, kept: Kept) -> None:
+    """Write all of them, replacing the file at once."""
+    names = list(kept.queries)
+    parts = sorted({part for q in kept.queries.values() for part in q.parts})
+    arrays: dict[str, Any] = {
+        "queries": np.array(names, dtype=np.str_),
+        "unanswered": np.array(sorted(kept.unanswered), dtype=np.str_),
+        "spherical": np.array([q.spherical for q in kept.queries.values()]),
+        "weighted": np.array([q.weighted for q in kept.queries.values()]),
+        "answers": np.array(kept.answers),
+    }
+    for part in parts:
+        rows = [q.parts.get(part) for q in kept.queries.values()]
+        width = next(len(row) for row in rows if row is not None)
+        arrays[f"has:{part}"] = np.array([row is not None for row in rows])
+        arrays[f"part:{part}"] = np.stack([np.zeros(width, np.float32) if r is None else r for r in rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    with draft.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(draft, path)
+
+
+def read_kept(path: Path) -> Kept:
+    """What `write_kept` wrote; nothing where there is no file.
+
+    Raises:
+        CirError: a file that is damaged.
+    """
+    if not path.exists():
+        return Kept()
+    try:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        names = [str(name) for name in arrays["queries"]]
+        parts = [name.removeprefix("part:") for name in arrays if name.startswith("part:")]
+        queries = {
+            name: ComposedQuery(
+                {p: arrays[f"part:{p}"][i] for p in parts if arrays[f"has:{p}"][i]},
+                weighted=bool(arrays["weighted"][i]),
+                spherical=bool(arrays["spherical"][i]),
+            )
+            for i, name in enumerate(names)
+        }
+        unanswered = {str(name) for name in arrays["unanswered"]}
+        return Kept(queries, unanswered, int(arrays["answers"]))
+    except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
+        raise CirError(
+            f"{path} cannot be read: {error!r}.",
+            "Delete it; it is made again by: python -m cir tables methods",
+        ) from error

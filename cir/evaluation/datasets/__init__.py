@@ -1,0 +1,1 @@
+"""Benchmarks in their official layouts: annotation files -> queries, and the images that are searched."""

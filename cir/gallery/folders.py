@@ -1,0 +1,84 @@
+"""The folders on this computer that a visitor of the page may make a gallery of: those below allowed roots.
+
+The page shows their names and hands back a number; a path from outside never reaches this module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cir.errors import GalleryError
+from cir.files import display_name
+
+MOST_FOLDERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFolder:
+    """A folder that may be indexed: an allowed root, and a path inside it (b"" for the root itself)."""
+
+    root: Path
+    relative: bytes = b""
+
+    @property
+    def label(self) -> str:
+        """Its name from the root's own on, as one harmless line; nothing of what is above the root."""
+        top = display_name(os.fsencode(self.root.name)) or "everything"
+        return " / ".join([top, *filter(None, display_name(self.relative).split("/"))])
+
+    def path(self) -> Path:
+        """Where it is, checked again: it must still be a folder, and no link may have come into its path.
+
+        Raises:
+            GalleryError: it is gone, or leads elsewhere now.
+        """
+        top = os.fsencode(os.path.realpath(self.root))
+        path = os.path.join(top, self.relative) if self.relative else top
+        if not os.path.isdir(path):
+            raise GalleryError(f"The folder {self.label} is not there.", "Is the disk connected?")
+        if os.path.realpath(path) != path:
+            raise GalleryError(
+                f"The folder {self.label} leads elsewhere.", "Choose a folder that is no link."
+            )
+        return Path(os.fsdecode(path))
+
+
+def offered_folders(roots: Sequence[Path], *, limit: int = MOST_FOLDERS) -> list[OfferedFolder]:
+    """The folders below the roots, the shallow ones before the deep ones, at most `limit`.
+
+    Links, hidden folders and what cannot be read are passed over; a root that is not there offers nothing.
+    """
+    found: list[OfferedFolder] = []
+    for folder in _by_depth(roots):
+        if len(found) == limit:
+            break
+        found.append(folder)
+    return sorted(found, key=lambda one: (roots.index(one.root), one.relative.split(b"/")))
+
+
+def _by_depth(roots: Sequence[Path]) -> Iterator[OfferedFolder]:
+    waiting = deque(OfferedFolder(root) for root in roots if root.is_dir())
+    while waiting:
+        folder = waiting.popleft()
+        yield folder
+        top = os.fsencode(os.path.realpath(folder.root))
+        inside = os.path.join(top, folder.relative) if folder.relative else top
+        waiting.extend(
+            OfferedFolder(folder.root, b"/".join(filter(None, (folder.relative, name))))
+            for name in _subfolders(inside)
+        )
+
+
+def _subfolders(path: bytes) -> list[bytes]:
+    try:
+        with os.scandir(path) as entries:
+            names = [
+                e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(b".")
+            ]
+    except OSError:  # no permission, or gone since: then it has nothing to offer
+        return []
+    return sorted(names)

@@ -1,0 +1,50 @@
+"""Rename and delete galleries of one's own. The folders of pictures that they were made from are never touched."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from cir.errors import GalleryError
+from cir.gallery.cache import locked
+from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder, read_manifest, write_manifest
+from cir.gallery.shards import storage_errors
+
+
+def rename_gallery(cache_root: Path, name: str, new_name: str) -> None:
+    """Give a gallery another name.
+
+    Raises:
+        GalleryError: there is no such gallery, the new name is taken or none at all, or it is being indexed.
+    """
+    folder, target = _existing(cache_root, name), gallery_folder(cache_root, new_name)
+    if target.exists():
+        raise GalleryError(f"There is a gallery {new_name} already.", "Choose another name.")
+    with locked(folder, name), storage_errors(name):
+        if (folder / MANIFEST).exists():
+            write_manifest(folder, replace(read_manifest(folder), name=new_name))
+        os.rename(folder, target)
+
+
+def delete_gallery(cache_root: Path, name: str) -> None:
+    """Delete what was made of the pictures: features, captions, thumbnails; and uploaded pictures with them.
+
+    Raises:
+        GalleryError: there is no such gallery, or it is being indexed.
+    """
+    folder = _existing(cache_root, name)
+    doomed = cache_root / f".deleted-{secrets.token_hex(6)}"
+    with storage_errors(name):
+        with locked(folder, name):
+            os.rename(folder, doomed)  # gone at once and whole, however long the rest takes
+        shutil.rmtree(doomed)
+
+
+def _existing(cache_root: Path, name: str) -> Path:
+    folder = gallery_folder(cache_root, name)
+    if folder.is_symlink() or not any((folder / mark).is_file() for mark in (MANIFEST, ROWS)):
+        raise GalleryError(f"There is no gallery {name}.", "Choose one from the list.")
+    return folder

@@ -1,0 +1,199 @@
+"""The galleries that can be searched here: which there are, each opened once, each with the same methods.
+
+It stands between the galleries on disk and whoever searches: the page asks it for the retriever over the
+gallery that a visitor chose. It knows no model, makes no gallery and draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from cir.errors import GalleryError
+from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.manifest import (
+    GallerySummary,
+    gallery_folder,
+    list_galleries,
+    read_manifest,
+    refuse_other_models,
+)
+from cir.retriever import Retriever
+
+SHIPPED = ":"  # begins the name of a shipped gallery: no gallery of one's own can be called so
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfEntry:
+    """One gallery, as far as it can be told without opening it.
+
+    Attributes:
+        name: what `Shelf.retriever` takes; "" for the gallery that the page began with.
+        title: how people call it.
+        images: how many pictures can be searched.
+        captioned: how many of them have captions.
+        problem: why it cannot be searched now; "" when it can.
+        root: the folder of its pictures, where it is known. Never to be sent to a browser.
+        own: whether it lies in the cache, so that it may be brought up to date, renamed and deleted.
+        uploaded: whether its pictures were uploaded, so that they lie inside the gallery's own folder.
+    """
+
+    name: str
+    title: str
+    images: int = 0
+    captioned: int = 0
+    problem: str = ""
+    root: Path | None = None
+    own: bool = True
+    uploaded: bool = False
+
+
+class Shelf:
+    """All galleries that these models can search."""
+
+    def __init__(
+        self,
+        first: Retriever,
+        *,
+        cache_root: Path,
+        image_encoder_fingerprint: str,
+        text_encoder_fingerprint: str | None = None,
+        title: str = "",
+        shipped: Mapping[str, Path] | None = None,
+    ) -> None:
+        """A shelf that begins with one gallery.
+
+        Args:
+            first: over the gallery that is searched until another is chosen; its methods search all others.
+            cache_root: where galleries of people's own are kept.
+            image_encoder_fingerprint: of the model that encodes queries.
+            text_encoder_fingerprint: of the model that encodes texts.
+            title: how people call the first gallery; its name by default.
+            shipped: title -> folder of galleries that lie elsewhere and are not to be changed.
+        """
+        self.cache_root = cache_root
+        self._image, self._text = image_encoder_fingerprint, text_encoder_fingerprint
+        self._title = title or first.gallery.name
+        self._home = first.gallery.folder
+        self._shipped = {
+            SHIPPED + name: folder
+            for name, folder in (shipped or {}).items()
+            if self._home is None or folder.absolute() != self._home.absolute()
+        }
+        self._open: dict[str, Retriever] = {"": first}
+        self._lock = Lock()
+        self._watchers: list[Callable[[Gallery], None]] = []
+
+    def entries(self) -> list[ShelfEntry]:
+        """Every gallery, the first one first; also those that cannot be searched, with the reason."""
+        first = self._open[""].gallery
+        captioned = int(first.captioned.sum())
+        home = ShelfEntry("", self._title, len(first), captioned, root=first.root, own=False)
+        shipped = [self._shipped_entry(name, folder) for name, folder in self._shipped.items()]
+        others = [s for s in list_galleries(self.cache_root) if not self._is_home(s.folder)]
+        return [home, *shipped, *map(self._own_entry, others)]
+
+    def entry(self, name: str) -> ShelfEntry:
+        """The gallery of that name.
+
+        Raises:
+            GalleryError: there is none.
+        """
+        found = next((entry for entry in self.entries() if entry.name == name), None)
+        if found is None:
+            raise GalleryError(f"There is no gallery {name[:40]!r} any more.", "Choose another gallery.")
+        return found
+
+    def retriever(self, name: str = "") -> Retriever:
+        """The retriever over a gallery, which is opened the first time that it is asked for.
+
+        Args:
+            name: `ShelfEntry.name`.
+
+        Raises:
+            GalleryError: it is not there, or cannot be searched with these models.
+        """
+        held = self._open.get(name)
+        if held is not None:
+            return held
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = self._opened(self._folder(name))
+            return self._open[name]
+
+    def renew(self, name: str) -> None:
+        """Open a gallery anew after it was indexed. A search that is under way keeps the one that it has.
+
+        Args:
+            name: the gallery's own name, also for the one that the page began with.
+
+        Raises:
+            GalleryError: it cannot be opened; what was open stays so.
+        """
+        folder = self._folder(name)
+        key = "" if self._is_home(folder) else name
+        fresh = self._opened(folder)
+        with self._lock:
+            self._open[key] = fresh
+
+    def drop(self, name: str) -> None:
+        """Let go of a gallery that was renamed or deleted; the first one stays."""
+        with self._lock:
+            if name:
+                self._open.pop(name, None)
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a gallery of one's own is called so.
+
+        Raises:
+            GalleryError: no gallery may be called so.
+        """
+        return gallery_folder(self.cache_root, name).exists()
+
+    def watch(self, opened: Callable[[Gallery], None]) -> None:
+        """Tell `opened` of every gallery that is open and of every one that will be."""
+        self._watchers.append(opened)
+        for retriever in list(self._open.values()):
+            opened(retriever.gallery)
+
+    def _opened(self, folder: Path) -> Retriever:
+        gallery = open_gallery(
+            folder,
+            cache_root=self.cache_root,
+            image_encoder_fingerprint=self._image,
+            text_encoder_fingerprint=self._text,
+        )
+        for watcher in self._watchers:
+            watcher(gallery)
+        return Retriever(gallery, self._open[""].composers)
+
+    def _folder(self, name: str) -> Path:
+        return self._shipped.get(name) or gallery_folder(self.cache_root, name)
+
+    def _is_home(self, folder: Path) -> bool:
+        return self._home is not None and folder.absolute() == self._home.absolute()
+
+    def _shipped_entry(self, name: str, folder: Path) -> ShelfEntry:
+        title = name.removeprefix(SHIPPED)
+        try:
+            manifest = read_manifest(folder)
+            refuse_other_models(manifest, self._image, self._text)
+        except GalleryError as error:
+            return ShelfEntry(name, title, problem=str(error), own=False)
+        return ShelfEntry(name, title, manifest.images, manifest.captioned, own=False)
+
+    def _own_entry(self, summary: GallerySummary) -> ShelfEntry:
+        name, problem = summary.folder.name, summary.problem
+        images, captioned = summary.images, summary.captioned
+        if not problem:
+            try:
+                refuse_other_models(read_manifest(summary.folder), self._image, self._text)
+            except GalleryError as error:
+                problem = str(error)
+        if name in self._open:  # the manifest is written last, and captions may have come in since
+            gallery = self._open[name].gallery
+            images, captioned = len(gallery), int(gallery.captioned.sum())
+        inside = summary.root is not None and summary.root.is_relative_to(summary.folder)
+        return ShelfEntry(name, name, images, captioned, problem, summary.root, True, inside)

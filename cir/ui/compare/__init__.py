@@ -1,0 +1,8 @@
+"""The Compare tab: one query by several methods, and the weights that would find the picture that was meant.
+
+`handlers` says what happens, `render` puts it into HTML, `layout` and `wiring` put it on the page.
+"""
+
+from cir.ui.compare.wiring import lay_out
+
+__all__ = ["lay_out"]

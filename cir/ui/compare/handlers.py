@@ -1,0 +1,278 @@
+"""What the Compare tab does, as plain functions: one query by several methods, and the pictures that were meant.
+
+Everything after composing is arithmetic. This module knows neither gradio nor HTML.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cir.errors import BadQuery
+from cir.images import read_image
+from cir.sweep import GAMMAS, Fit, Ranks, fit, shares, simplex, sweep
+from cir.text import clean_text
+from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
+from cir.ui.handlers import Problem, Session, describe_problem, is_picked
+from cir.ui.reading import read_method, read_upload
+
+if TYPE_CHECKING:
+    from cir.retriever import Retriever
+
+LEAST, MOST = 2, 4
+SHOWN = 12  # results of each method
+MARKS = 3
+POINTS = simplex(0.1)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the server remembers of one comparison: the query's features by method, and ids. Small.
+
+    Attributes:
+        methods: in the order of the columns.
+        composed, problems: method -> its query as far as it is composed, or why it cannot be.
+        weights: method -> the weights that it is ranked by.
+        result_ids: method -> what is on the screen.
+        asked: (picture, edit, gallery) of this comparison; the same query is not composed again.
+        reference_id: the reference, where it is a picture of the gallery: it is left out.
+        marked: the pictures that were meant, at most three.
+        turn: how many comparisons were begun; an older one stops when a newer one has begun.
+    """
+
+    methods: tuple[str, ...] = ()
+    composed: dict[str, ComposedQuery] = field(default_factory=dict)
+    problems: dict[str, Problem] = field(default_factory=dict)
+    weights: dict[str, Weights] = field(default_factory=dict)
+    result_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    asked: tuple[str, str, str] = ("", "", "")
+    reference_id: str = ""
+    marked: tuple[str, ...] = ()
+    turn: int = 0
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Ids that no method ranks."""
+        return (self.reference_id,) if self.reference_id else ()
+
+    @property
+    def weighable(self) -> str:
+        """The first method whose alpha, beta and gamma can be chosen; "" where there is none."""
+        return next((m for m in self.methods if m in self.composed and is_weighable(self.composed[m])), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One method's answer.
+
+    Attributes:
+        method: its name.
+        results: best first.
+        moves: for each result, by how many places it stands higher than under the first method (negative: lower).
+        shared: how many of the results are results of the first method as well.
+        composed: None where it cannot be composed, or nothing has come yet.
+        problem: why not.
+        ranking_ms: how long ranking the whole gallery took.
+    """
+
+    method: str
+    results: tuple[RetrievedImage, ...] = ()
+    moves: tuple[int, ...] = ()
+    shared: int = 0
+    composed: ComposedQuery | None = None
+    problem: Problem | None = None
+    ranking_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The marked pictures: where each method and each part alone puts them, and what weights would do.
+
+    Attributes:
+        ids: of the marked pictures.
+        by_method: method -> their ranks.
+        by_part: (part, "pixels" or "captions") -> their ranks under it alone.
+        weighed: the method of `by_part`, `surface` and `fitted`; "" where no method has weights.
+        surface: (66,) the worst of their ranks over POINTS, at `gamma`.
+        gamma: the value on the grid nearest to that of the weights that were found.
+        present: the present weights of that method.
+        fitted: the best weights on the grid.
+    """
+
+    ids: tuple[str, ...]
+    by_method: dict[str, tuple[int, ...]]
+    by_part: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    weighed: str = ""
+    surface: Ranks | None = None
+    gamma: float = 0.0
+    present: Weights | None = None
+    fitted: Fit | None = None
+
+
+def is_weighable(composed: ComposedQuery) -> bool:
+    """Whether alpha, beta and gamma apply to this query."""
+    return composed.weighted and not composed.spherical
+
+
+def read_choice(methods: Sequence[str], chosen: object) -> tuple[str, ...]:
+    """The chosen methods, in the order of `methods`.
+
+    Raises:
+        BadQuery: fewer than two, more than four, or one that there is not.
+    """
+    names = {read_method(methods, name) for name in chosen} if isinstance(chosen, list | tuple) else set()
+    if not LEAST <= len(names) <= MOST:
+        raise BadQuery(
+            f"{len(names)} method{'' if len(names) == 1 else 's'} chosen.", f"Choose {LEAST} to {MOST}."
+        )
+    return tuple(name for name in methods if name in names)
+
+
+def compare(
+    retriever: Retriever,
+    session: Session,
+    state: Comparison,
+    *,
+    image: object,
+    text: object,
+    chosen: object,
+    sliders: tuple[str, Weights],
+) -> Iterator[str]:
+    """Compose the query by every chosen method, one stage of each in turn, so that the quick ones are there first.
+
+    Args:
+        retriever: what is searched.
+        session: of the page; says whether the picture is one of the gallery.
+        state: takes what is composed. A newer comparison ends this one at its next stage.
+        image, text: the fields of the Search tab.
+        chosen: names of methods.
+        sliders: the method on the Search tab and its weights; other methods have those of their papers.
+
+    Yields:
+        The method that has just come further.
+
+    Raises:
+        CirError: what cannot be compared. A method that cannot answer is a problem of its column alone.
+    """
+    methods = read_choice(retriever.methods, chosen)
+    edit, _ = clean_text(text)
+    path = read_upload(image)
+    query = Query(None if path is None else read_image(path), edit)
+    state.turn += 1
+    turn = state.turn
+    asked = (str(path or ""), edit, session.gallery)
+    if asked != state.asked:
+        state.composed, state.marked, state.asked = {}, (), asked
+    state.methods, state.problems = methods, {}
+    state.reference_id = session.picked_id if is_picked(retriever.gallery, session, path) else ""
+    state.weights = {
+        name: sliders[1] if name == sliders[0] else retriever.composers[name].default_weights
+        for name in methods
+    }
+    whole = [m for m in methods if m in state.composed and not state.composed[m].pending]
+    yield from whole
+    waiting = {m: retriever.compose(query, m) for m in methods if m not in whole}
+    while waiting:
+        for method in list(waiting):
+            stage = _next_stage(waiting[method])
+            if state.turn != turn:
+                return
+            if stage is None:
+                del waiting[method]
+                continue
+            if isinstance(stage, Problem):
+                state.problems[method] = stage
+                del waiting[method]
+            else:
+                state.composed[method] = stage
+            yield method
+
+
+def _next_stage(stages: Iterator[ComposedQuery]) -> ComposedQuery | Problem | None:
+    """The next stage; None when there is no more; a problem in words when the method cannot go on."""
+    try:
+        return next(stages, None)
+    except Exception as error:  # told in its column; faults are logged under an id
+        return describe_problem(error)
+
+
+def column(retriever: Retriever, state: Comparison, method: str) -> Column:
+    """One method's results as they stand, beside those of the first method, whose column comes before."""
+    if method in state.problems:
+        state.result_ids[method] = ()
+        return Column(method, problem=state.problems[method])
+    if method not in state.composed:
+        state.result_ids[method] = ()
+        return Column(method)
+    composed = state.composed[method]
+    since = time.perf_counter()
+    results = tuple(retriever.rank(composed, state.weights[method], top_k=SHOWN, exclude=state.left_out))
+    took = 1000.0 * (time.perf_counter() - since)
+    ids = tuple(r.image_id for r in results)
+    state.result_ids[method] = ids
+    first = state.methods[0]
+    if method == first or first not in state.composed:
+        return Column(method, results, composed=composed, ranking_ms=took)
+    known = {image_id: rank for rank, image_id in enumerate(state.result_ids.get(first, ()), start=1)}
+    far = _ranks(retriever, state, first, [i for i in ids if i not in known])
+    there = known | dict(zip([i for i in ids if i not in known], far, strict=True))
+    moves = tuple(there[r.image_id] - r.rank for r in results)
+    shared = sum(i in known for i in ids)
+    return Column(method, results, moves, shared, composed, ranking_ms=took)
+
+
+def _ranks(retriever: Retriever, state: Comparison, method: str, ids: Sequence[str]) -> tuple[int, ...]:
+    composed, weights = state.composed[method], state.weights[method]
+    return tuple(retriever.rank_of(composed, weights, i, exclude=state.left_out) for i in ids)
+
+
+def mark(state: Comparison, image_id: str) -> None:
+    """Mark a picture as one that was meant; marked again, it is so no more. The oldest of more than three goes."""
+    if image_id in state.marked:
+        state.marked = tuple(i for i in state.marked if i != image_id)
+    else:
+        state.marked = (*state.marked, image_id)[-MARKS:]
+
+
+def judge(retriever: Retriever, state: Comparison) -> Judged | None:
+    """Where the marked pictures stand, and which weights would put them highest. None when nothing is marked."""
+    ids = tuple(i for i in state.marked if i not in state.left_out)
+    if not ids or not state.composed:
+        return None
+    by_method = {m: _ranks(retriever, state, m, ids) for m in state.methods if m in state.composed}
+    method = state.weighable
+    if not method:
+        return Judged(ids, by_method)
+    gallery, composed, present = retriever.gallery, state.composed[method], state.weights[method]
+    grids = sweep(gallery, composed, ids, shares(POINTS), GAMMAS, exclude=state.left_out)
+    fitted = fit(grids, by_method[method], present)
+    near = int(np.abs(np.array(GAMMAS) - fitted.weights.gamma).argmin())
+    return Judged(
+        ids,
+        by_method,
+        _by_part(retriever, state, composed, ids),
+        method,
+        np.max([grid[near] for grid in grids], axis=0),
+        GAMMAS[near],
+        present,
+        fitted,
+    )
+
+
+def _by_part(
+    retriever: Retriever, state: Comparison, composed: ComposedQuery, ids: tuple[str, ...]
+) -> dict[tuple[str, str], tuple[int, ...]]:
+    there = [part for part in PARTS if part in composed.parts]
+    alone = np.array([[float(part == other) for other in PARTS] for part in there])
+    captioned = bool(retriever.gallery.captioned.any())
+    sides = ("pixels", "captions") if captioned else ("pixels",)
+    grids = sweep(retriever.gallery, composed, ids, alone, [0.0, 1.0], exclude=state.left_out)
+    return {
+        (part, side): tuple(int(grid[g, w]) for grid in grids)
+        for w, part in enumerate(there)
+        for g, side in enumerate(sides)
+    }

@@ -1,0 +1,93 @@
+"""Where everything stands on the Compare tab. No event is wired here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from cir.ui.compare import render
+from cir.ui.compare.handlers import LEAST, MOST
+from cir.ui.layout import PageContent, html_piece
+
+FIRST_CHOICE = ("CVSI", "Pic2Word", "Sum")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnParts:
+    """The components of one column."""
+
+    box: gr.Column
+    head: gr.HTML
+    pictures: gr.Gallery
+
+
+@dataclass(frozen=True, slots=True)
+class CompareParts:
+    """The components of the tab."""
+
+    query: gr.HTML
+    picture: gr.Image
+    methods: gr.CheckboxGroup
+    start: gr.Button
+    stage: gr.HTML
+    columns: list[ColumnParts]
+    judged: gr.HTML
+    buttons: gr.Row
+    use: gr.Button
+    clear: gr.Button
+
+
+def lay_out_compare(content: PageContent) -> CompareParts:
+    """The query and the methods above, then the marked pictures, then the columns."""
+    names = list(content.retriever.methods)
+    known = [name for name in FIRST_CHOICE if name in names]
+    first = [*known, *(name for name in names if name not in known)][: len(FIRST_CHOICE)]
+    with gr.Column(elem_id="compare"):
+        with gr.Row(elem_id="compared-query"):
+            picture = gr.Image(
+                interactive=False,
+                show_label=False,
+                label="Reference picture",
+                height=72,
+                width=72,
+                visible=False,
+                buttons=[],
+                container=False,
+                elem_id="compared-picture",
+            )
+            query = html_piece(render.query_line("", False))
+        methods = gr.CheckboxGroup(
+            names,
+            value=first,
+            label=f"Methods, {LEAST} to {MOST}; the others are compared with the first",
+            elem_id="compared-methods",
+        )
+        start = gr.Button("Compare", variant="primary", elem_id="compare-start")
+        stage = html_piece("", elem_id="compare-stage")
+        judged = html_piece("", elem_id="compare-judged")
+        with gr.Row(visible=False, elem_id="compare-buttons") as buttons:
+            use = gr.Button("Search with these weights", size="sm", min_width=0, elem_id="compare-use")
+            clear = gr.Button("Clear the marks", size="sm", min_width=0, elem_id="compare-clear")
+        with gr.Row(elem_id="compare-columns"):
+            columns = [_column(number) for number in range(MOST)]
+    return CompareParts(query, picture, methods, start, stage, columns, judged, buttons, use, clear)
+
+
+def _column(number: int) -> ColumnParts:
+    with gr.Column(visible=False, min_width=0, elem_classes="compared") as box:
+        head = html_piece("", elem_classes="compared-head")
+        pictures = gr.Gallery(
+            label=f"Results of method {number + 1}",
+            show_label=False,
+            columns=1,
+            height="100%",
+            allow_preview=False,
+            interactive=False,
+            object_fit="cover",
+            buttons=[],
+            container=False,
+            elem_id=f"compared-{number + 1}",
+            elem_classes="pictures",
+        )
+    return ColumnParts(box, head, pictures)

@@ -1,0 +1,156 @@
+"""The Compare tab's answers -> small pieces of HTML. Every text that is not ours passes through `escape`."""
+
+from __future__ import annotations
+
+import math
+
+from cir.charts import Cell, heat_map
+from cir.types import Weights
+from cir.ui.compare.handlers import POINTS, Column, Judged
+from cir.ui.render import PART_WORDS, duration, escape, problem_card, stage_name
+
+FIRST_PAGE = 10
+
+
+def query_line(text: str, has_picture: bool) -> str:
+    """What is compared: the query of the Search tab."""
+    if not text and not has_picture:
+        return '<p class="compared-query">Choose a picture and type an edit on the Search tab; it is compared here.</p>'
+    said = f"“{escape(text)}”" if text else "no edit"
+    picture = "this picture" if has_picture else "no picture"
+    return f'<p class="compared-query">Your query: {picture}, {said}</p>'
+
+
+def column_head(found: Column, first: str) -> str:
+    """Over a column: the method, how far it is, what it shares with the first, and what took how long."""
+    name = f"<h3>{escape(found.method)}</h3>"
+    if found.problem is not None:
+        return name + problem_card(found.problem)
+    if found.composed is None:
+        return name + '<p class="state busy"><span class="dot" aria-hidden="true"></span>waiting</p>'
+    lines = []
+    if found.composed.pending:
+        lines.append(
+            '<p class="state busy"><span class="dot" aria-hidden="true"></span>'
+            f"{escape(found.composed.pending.rstrip(' .…'))} …</p>"
+        )
+    if found.method == first:
+        lines.append('<p class="shared">The others are compared with this one.</p>')
+    elif found.moves:
+        count = len(found.results)
+        lines.append(
+            f'<p class="shared">{found.shared} of its first {count} are among the first {count} there.</p>'
+        )
+    times = {**found.composed.timings_ms, "ranking": found.ranking_ms}
+    shown = "".join(
+        f"<span>{escape(stage_name(stage))} {duration(ms)}</span>"
+        for stage, ms in times.items()
+        if stage != "total"
+    )
+    return name + "".join(lines) + f'<p class="timings">{shown}</p>'
+
+
+def result_words(rank: int, move: int | None, label: str, marked: bool) -> str:
+    """Under a result: rank, how it moved against the first method, whether it is marked; then what it is."""
+    arrow = ""
+    if move:
+        arrow = f"  ▲ {move}" if move > 0 else f"  ▼ {-move}"
+    elif move == 0:
+        arrow = "  ="
+    return f"{rank}{arrow}{'  ★ meant' if marked else ''}\n{label}"
+
+
+def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> str:
+    """The ranks of the marked pictures, the map of weights, and what was fitted.
+
+    Args:
+        judged: None where nothing is marked.
+        names: id -> what the picture shows.
+        images: how many the gallery has.
+    """
+    if judged is None:
+        return (
+            '<p class="hint">Click the picture that you meant, in any column; up to three. You then see where each '
+            "method and each part of the query puts it, and which weights would put it first.</p>"
+        )
+    heads = "".join(f"<th scope='col'>{escape(names[i])}</th>" for i in judged.ids)
+    rows = [_row(escape(method), ranks) for method, ranks in judged.by_method.items()]
+    for (part, side), ranks in judged.by_part.items():
+        on = "" if side == "pixels" else ", on captions of gallery images"
+        rows.append(_row(f"<span class='alone'>{escape(PART_WORDS[part].name)} alone{on}</span>", ranks))
+    table = (
+        f'<div class="wide"><table class="ranks"><caption>Rank among {images:,} pictures</caption>'
+        f"<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+    return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_map(judged, images)}</div>'
+
+
+def _row(head: str, ranks: tuple[int, ...]) -> str:
+    cells = "".join(f'<td class="{"top" if r <= FIRST_PAGE else ""}">{r:,}</td>' for r in ranks)
+    return f"<tr><th scope='row'>{head}</th>{cells}</tr>"
+
+
+def fit_words(judged: Judged) -> str:
+    """What the best weights would do, honestly."""
+    found = judged.fitted
+    if found is None:
+        return '<p class="fitted">None of these methods has weights, so there is nothing to fit.</p>'
+    before, after = _listed(found.before), _listed(found.ranks)
+    many = len(found.ranks) > 1
+    them, stand = ("them", "stand") if many else ("it", "stands")
+    if found.weights == judged.present:
+        said = f"Your weights are the best of {11 * len(POINTS)} settings that were tried: {_they(many)} {stand} at {after}."
+    else:
+        said = f"{weights_words(found.weights)} bring {them} from {before} to {after}."
+    if max(found.ranks) > FIRST_PAGE:
+        said += (
+            f" No weights bring {them} {'all ' if many else ''}among the first {FIRST_PAGE}: what the parts say of "
+            f"{them} is not enough. Another wording of the edit may help more."
+        )
+    return f'<p class="fitted">{said}</p>'
+
+
+def weights_words(weights: Weights) -> str:
+    """ "α 0.4, β 0.6, γ 0.2"."""
+    return f"α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g}"
+
+
+def _they(many: bool) -> str:
+    return "they" if many else "it"
+
+
+def _listed(ranks: tuple[int, ...]) -> str:
+    words = [f"{rank:,}" for rank in ranks]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _map(judged: Judged, images: int) -> str:
+    if judged.surface is None or judged.present is None or judged.fitted is None:
+        return ""
+    cells, best = {}, int(judged.surface.min())
+    chosen = judged.fitted.weights
+    for (alpha, beta), rank in zip(POINTS, judged.surface, strict=True):
+        mark = "best" if (alpha, beta) == (chosen.alpha, chosen.beta) else ""
+        near = abs(alpha - judged.present.alpha) < 0.05 and abs(beta - judged.present.beta) < 0.05
+        goodness = 1.0 - math.log(rank) / math.log(max(images, 2))
+        title = f"α {alpha:g}, β {beta:g}, reference look {max(0.0, 1 - alpha - beta):.1f}: rank {rank}"
+        cells[(alpha, beta)] = Cell(_short(int(rank)), goodness, title, mark or ("now" if near else ""))
+    what = "Rank" if len(judged.ids) == 1 else "Worst rank of the marked pictures"
+    spoken = f"{what} over alpha and beta at gamma {judged.gamma:g}. The best is {best}."
+    return (
+        f'<figure class="map"><figcaption>{what} under {escape(judged.weighed)} for every α and β, at γ '
+        f"{judged.gamma:g}. Ring: the weights found. Dashed: your α and β.{_missing_parts(judged)}</figcaption>"
+        f"{heat_map(cells, spoken=spoken)}</figure>"
+    )
+
+
+def _missing_parts(judged: Judged) -> str:
+    missing = [words for part, words in PART_WORDS.items() if (part, "pixels") not in judged.by_part]
+    return "".join(
+        f" This query has no part “{escape(words.name.lower())}”, so its weight counts as 0."
+        for words in missing
+    )
+
+
+def _short(rank: int) -> str:
+    return str(rank) if rank < 1000 else f"{rank / 1000:.0f}k"

@@ -1,0 +1,196 @@
+"""Which event of the Compare tab calls which handler, and where its answer goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from cir.text import clean_text
+from cir.ui import render as page_render
+from cir.ui.compare import handlers, render
+from cir.ui.compare.handlers import MOST, Comparison
+from cir.ui.compare.layout import ColumnParts, CompareParts, lay_out_compare
+from cir.ui.handlers import Session, describe_problem, in_words
+from cir.ui.layout import PageContent, PageParts
+from cir.ui.reading import read_index, read_method, read_upload, read_weights
+from cir.ui.search.screens import small_picture
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+SESSION_SECONDS = 3600
+_SKIP_COLUMNS = tuple(gr.skip() for _ in range(3 * MOST))
+
+
+def lay_out(content: PageContent, page: PageParts) -> None:
+    """The Compare tab, wired."""
+    state = gr.State(Comparison(), time_to_live=SESSION_SECONDS)
+    parts = lay_out_compare(content)
+    wire_query(page, parts)
+    wire_comparison(content, page, parts, state)
+    wire_marks(content, page, parts, state)
+
+
+def wire_query(page: PageParts, parts: CompareParts) -> None:
+    """When the tab is opened, it shows what the Search tab asks for."""
+
+    def opened(image: object, text: object, event: gr.SelectData) -> tuple[Any, Any]:
+        if event.value != "Compare":
+            return gr.skip(), gr.skip()
+        try:
+            path, (edit, _) = read_upload(image), clean_text(text)
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return gr.Image(visible=False), page_render.problem_card(describe_problem(error))
+        shown = gr.Image(value=str(path), visible=True) if path else gr.Image(value=None, visible=False)
+        return shown, render.query_line(edit, path is not None)
+
+    page.tabs.select(
+        opened, [page.ask.image, page.ask.text], [parts.picture, parts.query], preprocess=False, **QUIET
+    )
+
+
+def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
+    """The button composes the query by every chosen method; each column fills as its method comes further."""
+    outputs = [parts.stage, parts.judged, parts.buttons, *_components(parts.columns)]
+
+    def run(
+        found: Comparison, session: Session, image: object, text: object, chosen: object, *sliders: object
+    ) -> Iterator[tuple[Any, ...]]:
+        yield (page_render.working("Looking at the query …"), *_untouched(len(outputs) - 1))
+        try:
+            retriever = content.retriever_for(session)
+            method, alpha, beta, gamma = sliders
+            own = (read_method(retriever.methods, method), read_weights(alpha, beta, gamma))
+            stages = handlers.compare(
+                retriever, session, found, image=image, text=text, chosen=chosen, sliders=own
+            )
+            for _ in stages:
+                yield (_said(found), *_judged(content, session, found), *_columns(content, session, found))
+            yield ("", *_judged(content, session, found), *_columns(content, session, found))
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            yield (
+                page_render.problem_card(describe_problem(error)),
+                *_untouched(len(outputs) - 1),
+            )
+
+    ask = page.ask
+    parts.start.click(
+        run,
+        [state, page.session, ask.image, ask.text, parts.methods, ask.method, ask.alpha, ask.beta, ask.gamma],
+        outputs,
+        preprocess=False,
+        trigger_mode="multiple",
+        concurrency_id="models",
+        concurrency_limit=2,
+        **QUIET,
+    )
+
+
+def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
+    """A click on a result marks it as the picture that was meant; the weights that were found can be searched with."""
+    outputs = [parts.stage, parts.judged, parts.buttons, *_components(parts.columns)]
+    for number, shown in enumerate(parts.columns):
+        shown.pictures.select(
+            mark_with(content, number), [state, page.session], outputs, trigger_mode="multiple", **QUIET
+        )
+
+    def clear(found: Comparison, session: Session) -> tuple[Any, ...]:
+        found.marked = ()
+        return ("", *_judged(content, session, found), *_columns(content, session, found))
+
+    def use(found: Comparison, session: Session) -> tuple[Any, ...]:
+        try:
+            judged = handlers.judge(content.retriever_for(session), found)
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return (page_render.problem_card(describe_problem(error)), *_untouched(5))
+        if judged is None or judged.fitted is None:
+            return _untouched(6)
+        weights = judged.fitted.weights
+        session.intended_id = judged.ids[0]
+        return (
+            gr.skip(),
+            weights.alpha,
+            weights.beta,
+            weights.gamma,
+            gr.Dropdown(value=judged.weighed),
+            gr.Tabs(selected="search"),
+        )
+
+    parts.clear.click(clear, [state, page.session], outputs, **QUIET)
+    ask = page.ask
+    used = parts.use.click(
+        use,
+        [state, page.session],
+        [parts.stage, ask.alpha, ask.beta, ask.gamma, ask.method, page.tabs],
+        **QUIET,
+    )
+    used.then(None, js="() => recompose.searchNow()", api_visibility="private")
+
+
+def mark_with(content: PageContent, number: int) -> Callable[..., tuple[Any, ...]]:
+    """The handler of a click in one column."""
+
+    def mark(found: Comparison, session: Session, event: gr.SelectData) -> tuple[Any, ...]:
+        try:
+            ids = found.result_ids[found.methods[number]] if number < len(found.methods) else ()
+            handlers.mark(found, read_index(ids, event.index))
+            return ("", *_judged(content, session, found), *_columns(content, session, found))
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return (
+                page_render.problem_card(describe_problem(error)),
+                gr.skip(),
+                gr.skip(),
+                *_SKIP_COLUMNS,
+            )
+
+    return mark
+
+
+def _components(columns: list[ColumnParts]) -> list[Any]:
+    return [part for shown in columns for part in (shown.box, shown.head, shown.pictures)]
+
+
+def _untouched(count: int) -> tuple[Any, ...]:
+    return tuple(gr.skip() for _ in range(count))
+
+
+def _said(found: Comparison) -> str:
+    done = sum(
+        m in found.problems or (m in found.composed and not found.composed[m].pending) for m in found.methods
+    )
+    return page_render.working(f"{done} of {len(found.methods)} methods are done …")
+
+
+def _judged(content: PageContent, session: Session, found: Comparison) -> tuple[Any, Any]:
+    """(panel, buttons) as they stand now."""
+    gallery = content.retriever_for(session).gallery
+    judged = handlers.judge(content.retriever_for(session), found)
+    names = {i: in_words(gallery, i) for i in judged.ids} if judged else {}
+    panel = render.judged_panel(judged, names, len(gallery.image_ids))
+    return panel, gr.Row(visible=judged is not None)
+
+
+def _columns(content: PageContent, session: Session, found: Comparison) -> tuple[Any, ...]:
+    """(box, head, pictures) of every column, as they stand now."""
+    retriever, out = content.retriever_for(session), []
+    for method in found.methods:
+        shown = handlers.column(retriever, found, method)
+        moves = shown.moves or tuple(None for _ in shown.results)
+        items = [
+            (
+                small_picture(retriever.gallery, r.image_id),
+                render.result_words(
+                    r.rank, move, in_words(retriever.gallery, r.image_id), r.image_id in found.marked
+                ),
+            )
+            for r, move in zip(shown.results, moves, strict=True)
+        ]
+        head = render.column_head(shown, found.methods[0])
+        out += [
+            gr.Column(visible=True),
+            head,
+            gr.Gallery(value=items, selected_index=None, visible=bool(items)),
+        ]
+    for _ in range(MOST - len(found.methods)):
+        out += [gr.Column(visible=False), "", gr.Gallery(value=[], selected_index=None)]
+    return tuple(out)

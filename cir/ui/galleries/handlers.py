@@ -1,0 +1,320 @@
+"""What the tab "Galleries" does, as plain functions: numbers of shown lists in, sentences out.
+
+No path and no gallery's name is believed because a browser sent it: what was offered is remembered in `Desk`,
+and a click sends its place there. This module knows neither gradio nor HTML.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cir.errors import BadQuery, CirError, GalleryError
+from cir.gallery import (
+    IndexingJob,
+    IntakeLimits,
+    ManyVanished,
+    OfferedFolder,
+    delete_gallery,
+    gallery_name,
+    offered_folders,
+    rename_gallery,
+    take_in,
+    uploaded_bytes,
+)
+from cir.gallery.background import STOPPED
+from cir.gallery.intake import UPLOADS
+from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
+from cir.shelf import Shelf, ShelfEntry
+
+if TYPE_CHECKING:
+    from cir.gallery import Indexer
+
+MOST_UPLOADS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What the page needs in order to make galleries.
+
+    Attributes:
+        indexer: makes them, one at a time.
+        roots: folders of this computer below which galleries may be made; none for uploads alone.
+        limits: how much may be uploaded.
+        note: what the models of this page are good for, as a sentence; "" when there is nothing to say.
+    """
+
+    indexer: Indexer
+    roots: tuple[Path, ...] = ()
+    limits: IntakeLimits = field(default_factory=IntakeLimits)
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What one page was shown, and is in the middle of.
+
+    Attributes:
+        names: the galleries on offer, in order.
+        chosen: the name of the gallery that actions are about.
+        folders: the folders on offer, in order.
+        doomed: the gallery whose deletion was asked for and is to be confirmed.
+    """
+
+    names: tuple[str, ...] = ()
+    chosen: str = ""
+    folders: tuple[OfferedFolder, ...] = ()
+    doomed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Everything that the tab shows.
+
+    Attributes:
+        entries: all galleries.
+        chosen: the one that actions are about, None when there is none of one's own.
+        job: the present or last indexing.
+        can_resume: whether the last indexing can go on where it ended.
+        wants_confirmation: whether it ended because most of its files have vanished.
+        doomed: the gallery whose deletion is to be confirmed.
+    """
+
+    entries: tuple[ShelfEntry, ...]
+    chosen: ShelfEntry | None
+    job: IndexingJob
+    can_resume: bool = False
+    wants_confirmation: bool = False
+    doomed: str = ""
+
+
+def look(shelf: Shelf, making: Making, desk: Desk) -> Screen:
+    """How things stand; remembers in `desk` what is on offer."""
+    entries = tuple(shelf.entries())
+    own = {entry.name: entry for entry in entries if entry.own}
+    desk.names = tuple(own)
+    if desk.chosen not in own:
+        desk.chosen = next(iter(own), "")
+    job = making.indexer.job
+    confirm = isinstance(job.problem, ManyVanished)
+    broken_off = job.state == STOPPED or (job.problem is not None and not confirm)
+    return Screen(entries, own.get(desk.chosen), job, broken_off, confirm, desk.doomed)
+
+
+def offer_folders(making: Making, desk: Desk) -> list[tuple[str, int]]:
+    """The folders of this computer that a gallery can be made of: (words, number)."""
+    desk.folders = tuple(offered_folders(making.roots))
+    return [(folder.label, number) for number, folder in enumerate(desk.folders)]
+
+
+def choose(desk: Desk, number: object) -> None:
+    """Say which gallery the actions are about.
+
+    Raises:
+        BadQuery: the number is none of those on offer.
+    """
+    desk.chosen, desk.doomed = _offered(desk.names, number, "gallery"), ""
+
+
+def make_of_folder(shelf: Shelf, making: Making, desk: Desk, number: object, name: object) -> str:
+    """Begin to index a folder of this computer. A folder that has a gallery already brings it up to date.
+
+    Returns:
+        A sentence about what has begun.
+
+    Raises:
+        CirError: no such folder, an impossible name, or something is being indexed.
+    """
+    root = _offered(desk.folders, number, "folder").path()
+    known = next((e for e in shelf.entries() if e.own and e.root is not None and _same(e.root, root)), None)
+    if known is not None:
+        making.indexer.start(root, known.name)
+        desk.chosen = known.name
+        return f"That folder is the gallery {known.name}: it is brought up to date."
+    chosen = _new_name(shelf, name, gallery_name(root))
+    making.indexer.start(root, chosen)
+    desk.chosen = chosen
+    return f"The gallery {chosen} is being made."
+
+
+def make_of_uploads(
+    shelf: Shelf, making: Making, desk: Desk, files: object, name: object
+) -> tuple[str, tuple]:
+    """Keep uploaded pictures, and begin to index them. A gallery of uploads with that name gets them as well.
+
+    Returns:
+        A sentence, and (name, reason) of what was refused.
+
+    Raises:
+        CirError: nothing was uploaded, no picture is among it, there is no room, or something is being indexed.
+    """
+    uploads = read_uploads(files)
+    if making.indexer.job.is_running:
+        raise GalleryError(
+            f"{making.indexer.job.name} is being indexed.", "Wait until it is ready, or stop it."
+        )
+    wanted = _read_name(name)
+    entry = next((e for e in shelf.entries() if e.name == wanted and e.uploaded), None) if wanted else None
+    chosen = wanted if entry is not None else _new_name(shelf, name, "Uploads")
+    folder = gallery_folder(shelf.cache_root, chosen)
+    used = uploaded_bytes(shelf.cache_root)
+    try:
+        taken = take_in(uploads, folder, used_bytes=used, limits=making.limits)
+    except CirError:
+        if not any((folder / mark).exists() for mark in (MANIFEST, ROWS)):
+            shutil.rmtree(folder, ignore_errors=True)  # it was made for these uploads alone
+        raise
+    making.indexer.start((folder / UPLOADS).absolute(), chosen)
+    desk.chosen = chosen
+    pictures = f"{taken.kept:,} picture{'s' if taken.kept != 1 else ''}"
+    return f"{pictures} kept. The gallery {chosen} is being made.", taken.refused
+
+
+def read_uploads(files: object) -> list[tuple[Path, str]]:
+    """(file, its name) of each upload, as the page sends them.
+
+    Raises:
+        BadQuery: nothing, too many, or something that is no upload.
+    """
+    rows = files if isinstance(files, list) else []
+    if not rows:
+        raise BadQuery("There is nothing to make a gallery of yet.", "Choose pictures, or a zip of pictures.")
+    if len(rows) > MOST_UPLOADS:
+        raise BadQuery(
+            f"That is {len(rows):,} files at once.", f"Upload at most {MOST_UPLOADS}, then the others."
+        )
+    found = []
+    for row in rows:
+        path = row.get("path") if isinstance(row, dict) else None
+        if not isinstance(path, str) or not path:
+            raise BadQuery("An upload did not arrive as a file.", "Choose the files again.")
+        name = row.get("orig_name")
+        found.append((Path(path), name if isinstance(name, str) and name else Path(path).name))
+    return found
+
+
+def bring_up_to_date(shelf: Shelf, making: Making, desk: Desk) -> str:
+    """Look for new, changed and vanished files of the chosen gallery; also goes on where indexing was cut off.
+
+    Raises:
+        CirError: it is not there, its folder is away, or something is being indexed.
+    """
+    entry = _chosen(shelf, desk)
+    making.indexer.start(_root_of(entry), entry.name)
+    return f"{entry.title} is being brought up to date."
+
+
+def go_on(making: Making, *, confirm_purge: bool = False) -> str:
+    """Go on with what was stopped, or take vanished files out of the gallery, which was asked for.
+
+    Raises:
+        CirError: there is nothing to go on with.
+    """
+    job = making.indexer.job
+    if job.root is None or job.is_running:
+        raise GalleryError("There is nothing to go on with.", "Choose a folder, or upload pictures.")
+    making.indexer.start(job.root, job.name, confirm_purge=confirm_purge)
+    return f"{job.name} goes on."
+
+
+def rename(shelf: Shelf, making: Making, desk: Desk, name: object) -> str:
+    """Give the chosen gallery another name.
+
+    Raises:
+        CirError: the name is taken or impossible, or the gallery is being indexed.
+    """
+    entry, wanted = _chosen(shelf, desk), _read_name(name)
+    if not wanted:
+        raise BadQuery("There is no new name.", "Type one.")
+    if _is_busy(making, entry.name):
+        raise GalleryError(f"{entry.title} is being indexed.", "Wait until it is ready, or stop it.")
+    rename_gallery(shelf.cache_root, entry.name, wanted)
+    shelf.drop(entry.name)
+    desk.chosen = wanted
+    return f"{entry.title} is called {wanted} now."
+
+
+def ask_to_delete(shelf: Shelf, desk: Desk) -> None:
+    """Remember which gallery is to be deleted once that is confirmed.
+
+    Raises:
+        GalleryError: there is none.
+    """
+    desk.doomed = _chosen(shelf, desk).name
+
+
+def delete(shelf: Shelf, making: Making, desk: Desk) -> str:
+    """Delete the gallery whose deletion was asked for and is now confirmed.
+
+    Raises:
+        CirError: it is not there any more, or is being indexed.
+    """
+    doomed, desk.doomed = desk.doomed, ""
+    entry = shelf.entry(doomed)
+    if not doomed or not entry.own:
+        raise GalleryError("There is nothing to delete.", "Choose a gallery first.")
+    if _is_busy(making, doomed):
+        raise GalleryError(f"{entry.title} is being indexed.", "Wait until it is ready, or stop it.")
+    delete_gallery(shelf.cache_root, doomed)
+    shelf.drop(doomed)
+    return f"{entry.title} is deleted." + ("" if entry.uploaded else " Your pictures are where they were.")
+
+
+def _offered(things: Sequence, number: object, what: str):
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(things):
+        raise BadQuery(f"There is no {what} chosen.", f"Choose a {what} from the list.")
+    return things[number]
+
+
+def _chosen(shelf: Shelf, desk: Desk) -> ShelfEntry:
+    entry = shelf.entry(desk.chosen) if desk.chosen else None
+    if entry is None or not entry.own:
+        raise GalleryError("There is no gallery of your own yet.", "Make one of a folder, or of uploads.")
+    return entry
+
+
+def _root_of(entry: ShelfEntry) -> Path:
+    if entry.root is None:
+        raise GalleryError(
+            f"It is not known which folder {entry.title} is made from.", "Index that folder again."
+        )
+    if not entry.root.is_dir():
+        message = f"The folder of {entry.title} is not there, so nothing was changed."
+        raise GalleryError(message, "Connect its disk, and try again.")
+    return entry.root
+
+
+def _is_busy(making: Making, name: str) -> bool:
+    return making.indexer.job.is_running and making.indexer.job.name == name
+
+
+def _read_name(name: object) -> str:
+    if name is not None and not isinstance(name, str):
+        raise BadQuery("The name has to be text.", "Type a name.")
+    return " ".join((name or "").split())
+
+
+def _new_name(shelf: Shelf, typed: object, otherwise: str) -> str:
+    """The name that was typed, or a free one.
+
+    Raises:
+        GalleryError: what was typed is taken, or can be no name.
+    """
+    wanted = _read_name(typed)
+    if wanted:
+        if shelf.is_taken(wanted):
+            raise GalleryError(f"There is a gallery {wanted} already.", "Choose another name.")
+        return wanted
+    name, number = otherwise, 1
+    while shelf.is_taken(name):
+        number += 1
+        name = f"{otherwise} {number}"
+    return name
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

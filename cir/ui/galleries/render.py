@@ -1,0 +1,158 @@
+"""The tab "Galleries" -> small pieces of HTML. Names of files and galleries pass through `escape`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cir.gallery import IndexingJob
+from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING
+from cir.shelf import ShelfEntry
+from cir.ui.galleries.handlers import Screen
+from cir.ui.handlers import describe_problem
+from cir.ui.render import escape, problem_card
+
+PROBLEMS_SHOWN = 200
+_STAGES = {"images": "Looking at pictures", "captions": "Writing captions"}
+
+
+def gallery_list(screen: Screen) -> str:
+    """All galleries as a table: how many pictures, how many captions, and what is wrong."""
+    rows = "".join(map(_row, screen.entries))
+    return (
+        '<div class="wide"><table class="galleries"><thead><tr><th scope="col">Gallery</th>'
+        '<th scope="col">Pictures</th><th scope="col">Captions</th><th scope="col">State</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(entry: ShelfEntry) -> str:
+    numbers = f"<td>{entry.images:,}</td><td>{_captions(entry)}</td>"
+    if entry.problem:
+        numbers = "<td>–</td><td>–</td>"
+    return f'<tr><th scope="row">{escape(entry.title)}</th>{numbers}<td>{_state(entry)}</td></tr>'
+
+
+def _captions(entry: ShelfEntry) -> str:
+    """ "all", or how many; γ counts only where there are captions."""
+    if not entry.captioned:
+        return "none: γ does not count"
+    if entry.captioned >= entry.images:
+        return "all"
+    return f"{entry.captioned:,} of {entry.images:,}: γ counts for those"
+
+
+def _state(entry: ShelfEntry) -> str:
+    if entry.problem:
+        return f'<span class="wrong">{escape(entry.problem)}</span>'
+    if not entry.own:
+        return "ready"
+    if entry.root is not None and not entry.root.is_dir():
+        return "ready; its folder is not connected now"
+    return "ready; uploaded" if entry.uploaded else "ready"
+
+
+def job_card(job: IndexingJob) -> str:
+    """How the present or last indexing is getting on, with its problems."""
+    if job.state == IDLE:
+        return ""
+    parts = [f'<section class="job" aria-label="Indexing"><h3>{escape(job.name)}: {_job_words(job)}</h3>']
+    if job.progress is not None and job.is_running:
+        parts.append(_bar(job))
+    if job.problem is not None:
+        parts.append(problem_card(describe_problem(job.problem)))
+    if job.progress is not None:
+        parts += [f"<p>{escape(note)}</p>" for note in job.progress.notes]
+        parts.append(problems_table(job.progress.skipped, "could not be read"))
+    return "".join([*parts, "</section>"])
+
+
+def _job_words(job: IndexingJob) -> str:
+    if job.state == FINISHED:
+        images = job.progress.images if job.progress else 0
+        return f"ready, {images:,} picture{'s' if images != 1 else ''}"
+    endings = {
+        STOPPED: "stopped; what is indexed can be searched",
+        FAILED: "not finished",
+        STOPPING: "stopping …",
+    }
+    if job.state in endings:
+        return endings[job.state]
+    return (
+        _STAGES.get(job.progress.stage, "working") + " …" if job.progress else "looking through the folder …"
+    )
+
+
+def _bar(job: IndexingJob) -> str:
+    progress = job.progress
+    assert progress is not None
+    words = f"{progress.done:,} of {progress.total:,}"
+    if progress.images_per_second:
+        words += f" · {progress.images_per_second:.1f} a second"
+    if progress.eta_seconds:
+        words += f" · {duration(progress.eta_seconds)} left"
+    if progress.stage == "captions":
+        words += " · all pictures can be searched; γ counts for those with captions"
+    label = _STAGES.get(progress.stage, "Indexing")
+    return (
+        f'<progress max="{max(progress.total, 1)}" value="{progress.done}" aria-label="{label}"></progress>'
+        f'<p class="numbers">{escape(words)}</p>'
+    )
+
+
+def duration(seconds: float) -> str:
+    """A span of time as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def problems_table(problems: Sequence[tuple[str, str]], what: str) -> str:
+    """Files that were left out, each with its reason; nothing when there are none."""
+    if not problems:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(reason)}</td></tr>"
+        for name, reason in problems[:PROBLEMS_SHOWN]
+    )
+    more = len(problems) - PROBLEMS_SHOWN
+    last = f"<p>and {more:,} more</p>" if more > 0 else ""
+    files = f"{len(problems):,} file{'s' if len(problems) != 1 else ''}"
+    return (
+        f'<details class="problems" open><summary>{files} {escape(what)}</summary><div class="wide"><table>'
+        '<thead><tr><th scope="col">File</th><th scope="col">Reason</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>{last}</details>"
+    )
+
+
+def said(sentence: str, refused: Sequence[tuple[str, str]] = ()) -> str:
+    """What an action has to say."""
+    return f'<p class="said-so">{escape(sentence)}</p>{problems_table(refused, "refused")}'
+
+
+def how_folders_are_allowed(labels: Sequence[str]) -> str:
+    """Which folders can be indexed from here, and how to allow more."""
+    more = (
+        "To allow another, start with <code>python app.py --gallery-root FOLDER</code>, "
+        "or set <code>CIR_GALLERY_ROOTS</code>."
+    )
+    if not labels:
+        return f'<p class="hint">No folder of this computer may be indexed from the page yet. {more}</p>'
+    return f'<p class="hint">Folders inside {escape(", ".join(labels))} can be indexed. {more} No file is changed.</p>'
+
+
+def doom(entry: ShelfEntry | None, name: str) -> str:
+    """What a deletion would take away; nothing when none was asked for."""
+    if not name:
+        return ""
+    lost = "its features, captions and thumbnails"
+    uploaded = entry is not None and entry.uploaded
+    rest = "and the uploaded pictures" if uploaded else "Your pictures themselves stay where they are."
+    lost = f"{lost} {rest}." if uploaded else f"{lost}. {rest}"
+    return f'<p class="doom">Delete <b>{escape(name)}</b>? That deletes {lost}</p>'
+
+
+def switched(notes: Sequence[str]) -> str:
+    """What is to be known of the gallery that is searched now."""
+    return "".join(f'<p class="gallery-note">{escape(note)}</p>' for note in notes if note)

@@ -1,0 +1,255 @@
+"""Where everything stands in the tab "Galleries", and which event calls which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from cir.errors import GalleryError
+from cir.shelf import Shelf
+from cir.ui.galleries import handlers, render
+from cir.ui.galleries.handlers import Desk, Making
+from cir.ui.galleries.switcher import outputs_of_switch, show_first_pictures, state_of, switched_page
+from cir.ui.handlers import Session, describe_problem
+from cir.ui.render import escape, problem_card
+
+if TYPE_CHECKING:
+    from cir.ui.layout import PageContent, PageParts
+
+POLL_SECONDS = 1.5
+SESSION_SECONDS = 3600
+_HOW: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "preprocess": False,
+    "concurrency_limit": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The components of the tab."""
+
+    listing: gr.HTML
+    choice: gr.Dropdown
+    own: gr.Column
+    search: gr.Button
+    rescan: gr.Button
+    rename_to: gr.Textbox
+    rename: gr.Button
+    delete: gr.Button
+    doom: gr.HTML
+    doom_row: gr.Row
+    confirm: gr.Button
+    keep: gr.Button
+    said: gr.HTML
+    job: gr.HTML
+    stop: gr.Button
+    resume: gr.Button
+    purge: gr.Button
+    folder: gr.Dropdown
+    folder_name: gr.Textbox
+    make: gr.Button
+    files: gr.File
+    files_name: gr.Textbox
+    upload: gr.Button
+    timer: gr.Timer
+
+    @property
+    def screen(self) -> list[Any]:
+        """What `_screen` answers for, in its order."""
+        return [
+            self.listing, self.choice, self.own, self.doom, self.doom_row, self.job, self.stop, self.resume, self.purge,
+            self.timer,
+        ]  # fmt: skip
+
+
+def lay_out_tab(content: PageContent, page: PageParts) -> None:
+    """The whole tab. Without a shelf, or where nothing may be made, it says so."""
+    with gr.Column(elem_id="galleries"):
+        if content.shelf is None or content.making is None:
+            _html('<p class="hint">Galleries are not made on this page. On your own computer they are: '
+                  "<code>python app.py</code>, or <code>python -m cir index FOLDER</code>.</p>")  # fmt: skip
+            return
+        parts = _lay_out(content.making)
+    desk = gr.State(Desk(), time_to_live=SESSION_SECONDS)
+    _wire(content.shelf, content.making, page, desk, parts)
+    _wire_search(content, page, desk, parts)
+
+
+def _lay_out(making: Making) -> _Parts:
+    said = _html("", elem_id="galleries-said")
+    job = _html("", elem_id="galleries-job")
+    with gr.Row(elem_id="galleries-job-actions"):
+        stop = _button("Stop", "galleries-stop", visible=False)
+        resume = _button("Go on", "galleries-resume", visible=False)
+        purge = _button("They are really gone: take them out", "galleries-purge", visible=False)
+    listing = _html("", elem_id="galleries-list")
+    with gr.Column(visible=False, elem_id="galleries-own") as own:
+        with gr.Row():
+            choice = gr.Dropdown([], label="Your gallery", min_width=180, elem_id="galleries-choice")
+            search = _button("Search it", "galleries-search", variant="primary")
+            rescan = _button("Bring up to date", "galleries-rescan")
+            delete = _button("Delete …", "galleries-delete")
+        with gr.Accordion("Rename", open=False), gr.Row():
+            rename_to = gr.Textbox(
+                label="New name", max_length=79, min_width=180, elem_id="galleries-new-name"
+            )
+            rename = _button("Rename", "galleries-rename")
+        doom = _html("", elem_id="galleries-doom")
+        with gr.Row(visible=False) as doom_row:
+            confirm = _button("Delete it", "galleries-confirm", variant="stop")
+            keep = _button("Keep it", "galleries-keep")
+    _html("<h2>Make a gallery</h2>")
+    if making.note:
+        _html(f'<p class="hint">{escape(making.note)}</p>')
+    with gr.Row(elem_id="galleries-make", equal_height=False):
+        folder, folder_name, make = _lay_out_folder(making)
+        files, files_name, upload = _lay_out_uploads(making)
+    timer = gr.Timer(POLL_SECONDS, active=False)
+    return _Parts(
+        listing, choice, own, search, rescan, rename_to, rename, delete, doom, doom_row, confirm, keep, said, job, stop,
+        resume, purge, folder, folder_name, make, files, files_name, upload, timer,
+    )  # fmt: skip
+
+
+def _lay_out_folder(making: Making) -> tuple[gr.Dropdown, gr.Textbox, gr.Button]:
+    with gr.Column(min_width=260):
+        _html("<h3>Of a folder of this computer</h3>")
+        folder = gr.Dropdown([], label="Folder", visible=bool(making.roots), elem_id="galleries-folder")
+        name = gr.Textbox(
+            label="Name (optional)",
+            max_length=79,
+            visible=bool(making.roots),
+            elem_id="galleries-folder-name",
+        )
+        make = _button(
+            "Index this folder", "galleries-make-folder", variant="primary", visible=bool(making.roots)
+        )
+        _html(render.how_folders_are_allowed([root.name or "/" for root in making.roots]))
+    return folder, name, make
+
+
+def _lay_out_uploads(making: Making) -> tuple[gr.File, gr.Textbox, gr.Button]:
+    limits = making.limits
+    with gr.Column(min_width=260):
+        _html("<h3>Of pictures that you upload</h3>")
+        files = gr.File(
+            label="Pictures, or a zip of pictures",
+            file_count="multiple",
+            file_types=["image", ".heic", ".heif", ".avif", ".zip"],
+            height=150,
+            elem_id="galleries-files",
+        )
+        name = gr.Textbox(label="Name (optional)", max_length=79, elem_id="galleries-files-name")
+        upload = _button("Make a gallery of these", "galleries-make-uploads", variant="primary")
+        _html(
+            f'<p class="hint">Up to {limits.file_bytes / 1e6:.0f} MB a file and {limits.total_bytes / 1e9:.0f} GB in '
+            "all. They stay on the computer that runs this page; whoever can open the page can search them. Under the "
+            "name of a gallery of uploads, they are added to it.</p>"
+        )
+    return files, name, upload
+
+
+def _html(value: str, **options: Any) -> gr.HTML:
+    return gr.HTML(value, apply_default_css=False, **options)
+
+
+def _button(words: str, elem_id: str, **options: Any) -> gr.Button:
+    return gr.Button(words, size="sm", min_width=0, elem_id=elem_id, **options)
+
+
+def _screen(shelf: Shelf, making: Making, desk: Desk) -> tuple[Any, ...]:
+    """The tab as things stand, for `_Parts.screen`."""
+    seen = handlers.look(shelf, making, desk)
+    choices = [(name, number) for number, name in enumerate(desk.names)]
+    number = desk.names.index(desk.chosen) if desk.chosen else None
+    running = seen.job.is_running
+    return (
+        render.gallery_list(seen),
+        gr.Dropdown(choices=choices, value=number),
+        gr.Column(visible=bool(choices)),
+        render.doom(seen.chosen, seen.doomed),
+        gr.Row(visible=bool(seen.doomed)),
+        render.job_card(seen.job),
+        gr.Button(visible=running),
+        gr.Button(visible=seen.can_resume and not running),
+        gr.Button(visible=seen.wants_confirmation),
+        gr.Timer(active=running),
+    )
+
+
+def _wire(shelf: Shelf, making: Making, page: PageParts, desk: gr.State, parts: _Parts) -> None:
+    """Every button does one thing, says what came of it, and shows how things stand."""
+    outputs = [parts.said, *parts.screen]
+
+    def doing(act: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
+        def run(state: Desk, *values: object) -> tuple[Any, ...]:
+            try:
+                answer = act(state, *values)
+                sentence, refused = answer if isinstance(answer, tuple) else (answer or "", ())
+                told = render.said(sentence, refused) if sentence else ""
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                told = problem_card(describe_problem(error))
+            return (told, *_screen(shelf, making, state))
+
+        return run
+
+    def on(trigger: Any, act: Callable[..., Any], inputs: Sequence[Any] = ()) -> Any:
+        return trigger(doing(act), [desk, *inputs], outputs, **_HOW)
+
+    on(parts.choice.input, handlers.choose, [parts.choice])
+    on(parts.rescan.click, lambda d: handlers.bring_up_to_date(shelf, making, d))
+    on(parts.rename.click, lambda d, name: handlers.rename(shelf, making, d, name), [parts.rename_to])
+    on(parts.delete.click, lambda d: handlers.ask_to_delete(shelf, d))
+    on(parts.confirm.click, lambda d: handlers.delete(shelf, making, d))
+    on(parts.keep.click, _keep)
+    on(parts.stop.click, lambda d: making.indexer.stop())
+    on(parts.resume.click, lambda d: handlers.go_on(making))
+    on(parts.purge.click, lambda d: handlers.go_on(making, confirm_purge=True))
+    on(
+        parts.make.click,
+        lambda d, folder, name: handlers.make_of_folder(shelf, making, d, folder, name),
+        [parts.folder, parts.folder_name],
+    )
+    uploaded = on(
+        parts.upload.click,
+        lambda d, files, name: handlers.make_of_uploads(shelf, making, d, files, name),
+        [parts.files, parts.files_name],
+    )
+    uploaded.then(lambda: None, None, [parts.files], show_progress="hidden", api_visibility="private")
+    parts.timer.tick(lambda d: _screen(shelf, making, d), [desk], parts.screen, **_HOW)
+
+    def opened(state: Desk) -> tuple[Any, ...]:
+        folders = handlers.offer_folders(making, state)
+        return (gr.Dropdown(choices=folders, value=0 if folders else None), *_screen(shelf, making, state))
+
+    page.tabs.select(opened, [desk], [parts.folder, *parts.screen], **_HOW)
+
+
+def _keep(desk: Desk) -> None:
+    desk.doomed = ""
+
+
+def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) -> None:
+    """ "Search it" goes to the Search tab with that gallery chosen there; coming back by hand finds new ones."""
+    if page.switcher is None:
+        return
+    outputs = [parts.said, page.tabs, *outputs_of_switch(page)]
+
+    def go(state: Desk, session: Session) -> tuple[Any, ...]:
+        try:
+            if not state.chosen:
+                raise GalleryError(
+                    "There is no gallery of your own yet.", "Make one of a folder, or of uploads."
+                )
+            return ("", gr.Tabs(selected="search"), *switched_page(content, page, session, state.chosen))
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return (problem_card(describe_problem(error)), *(gr.skip() for _ in outputs[1:]))
+
+    went = parts.search.click(go, [desk, page.session], outputs, **_HOW)
+    show_first_pictures(content, page, went)
+    page.tabs.select(lambda s: state_of(content, s), [page.session], page.switcher.outputs, **_HOW)

@@ -1,0 +1,139 @@
+"""What a click or a key in the results asks for, by name: checked, done, and what has to be drawn again.
+
+The page sends {"do": ..., "kind": ..., "place": ..., "text": ...}; places are indices into lists that the session
+keeps. No gradio, no HTML.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cir.errors import BadQuery
+from cir.ui import handlers
+from cir.ui.reading import read_index
+from cir.ui.search import changing, steps
+
+if TYPE_CHECKING:
+    from cir.models.protocols import TextEncoder
+    from cir.retriever import Retriever
+    from cir.ui.session import Session
+
+
+USE = "use"
+FILLS = frozenset({"undo", "step"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One act with what it needs: where it happens, and what the page sent."""
+
+    retriever: Retriever
+    encoder: TextEncoder | None
+    session: Session
+    sent: Mapping[str, Any]
+
+    def image_id(self) -> str:
+        """The result that is meant: by its place, or the one looked at closely."""
+        place = self.sent.get("place")
+        if place is None and self.session.inspected_id in self.session.result_ids:
+            return self.session.inspected_id
+        return read_index(self.session.result_ids, place)
+
+
+def perform(asked: Asked) -> str:
+    """Do what was asked.
+
+    Returns:
+        The name of the act. Those in FILLS changed the whole query, `USE` its picture alone.
+
+    Raises:
+        CirError: what cannot be done, in words.
+    """
+    name = asked.sent.get("do")
+    act = ACTS.get(name) if isinstance(name, str) else None
+    if act is None:
+        raise BadQuery("The page asked for something that does not exist.", "Load the page again.")
+    act(asked)
+    return str(name)
+
+
+def picture_of(session: Session) -> tuple[str | None, str]:
+    """The reference to be shown again, and a note when it was uploaded too long ago to be still there."""
+    if session.image_path is None:
+        return None, ""
+    if not Path(session.image_path).is_file():
+        return None, "The picture of that step is not kept any more; its results are."
+    return str(session.image_path), ""
+
+
+def _thought(asked: Asked) -> None:
+    sent = asked.sent
+    changing.change_thought(
+        asked.retriever, asked.session, sent.get("kind"), sent.get("place"), sent.get("text")
+    )
+
+
+def _reset(asked: Asked) -> None:
+    changing.reset_thoughts(asked.session)
+
+
+def _want(asked: Asked) -> None:
+    image_id = asked.image_id()
+    words = handlers.in_words(asked.retriever.gallery, image_id)
+    changing.want_image(asked.retriever, asked.session, image_id, asked.sent.get("kind"), words)
+
+
+def _without(asked: Asked) -> None:
+    changing.want_without(asked.encoder, asked.session, asked.sent.get("text"))
+
+
+def _weigh(asked: Asked) -> None:
+    text = asked.sent.get("text")
+    try:
+        number = float(text) if isinstance(text, str) and len(text) < 20 else math.nan
+    except ValueError:
+        number = math.nan
+    changing.weigh_term(asked.session, asked.sent.get("place"), number)
+
+
+def _undo(asked: Asked) -> None:
+    steps.undo(asked.session)
+
+
+def _step(asked: Asked) -> None:
+    steps.go_to(asked.session, asked.sent.get("place"))
+
+
+def _select(asked: Asked) -> None:
+    image_id, session = asked.image_id(), asked.session
+    chosen = dict.fromkeys(session.selected)
+    session.selected = (
+        tuple(i for i in chosen if i != image_id) if image_id in chosen else (*chosen, image_id)
+    )
+
+
+def _unfold(asked: Asked) -> None:
+    asked.session.unfolded ^= {asked.image_id()}
+
+
+def _use(asked: Asked) -> None:
+    handlers.pick(asked.retriever.gallery, asked.session, asked.image_id())
+    asked.session.inspected_id = ""
+
+
+ACTS: dict[str, Callable[[Asked], None]] = {
+    "thought": _thought,
+    "reset": _reset,
+    "want": _want,
+    "without": _without,
+    "weigh": _weigh,
+    "undo": _undo,
+    "step": _step,
+    "select": _select,
+    "unfold": _unfold,
+    USE: _use,
+}

@@ -1,0 +1,74 @@
+"""One result looked at closely: its captions, what its score is made of, and what would lift it.
+
+Plain functions; no gradio, no HTML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cir.errors import BadQuery
+from cir.explaining import Why, why
+from cir.ui import handlers
+
+if TYPE_CHECKING:
+    from cir.retriever import Retriever
+    from cir.ui.session import Answer, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One result of the present query.
+
+    Attributes:
+        image_id, rank, score: as ranked.
+        captions: of the image.
+        why: what the score is made of.
+        weighted: whether there are sliders that could lift it.
+        similar: how many near-identical results stand behind it.
+        unfolded: whether those are shown.
+        selected: whether it is chosen for the download.
+    """
+
+    image_id: str
+    rank: int
+    score: float
+    captions: tuple[str, ...]
+    why: Why
+    weighted: bool
+    similar: int
+    unfolded: bool
+    selected: bool
+
+
+def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer | None = None) -> Inspected:
+    """Look closely at one result of the present query.
+
+    Args:
+        retriever, session: as in `handlers.answer`.
+        image_id: one of `session.result_ids`.
+        found: the answer on the screen, when the caller has it.
+
+    Raises:
+        BadQuery: nothing was searched for, or the image is not among the results.
+    """
+    found = handlers.answer(retriever, session) if found is None else found
+    result = next((r for r in found.results if r.image_id == image_id), None)
+    if result is None:
+        raise BadQuery(
+            "That picture is not among the results any more.", "Choose one of those that are shown."
+        )
+    session.inspected_id = image_id
+    hidden = handlers.hidden(retriever, session)
+    return Inspected(
+        image_id,
+        result.rank,
+        result.score,
+        tuple(retriever.gallery.captions(image_id)),
+        why(retriever, found.composed, found.settings.weights, image_id, hidden=hidden),
+        found.composed.weighted,
+        len(found.similar.get(image_id, ())),
+        image_id in session.unfolded,
+        image_id in session.selected,
+    )

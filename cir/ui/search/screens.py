@@ -1,0 +1,126 @@
+"""An answer, or a problem, as the values that the Search tab's components take. No event is wired here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from cir.errors import GalleryError
+from cir.gallery.gallery import Gallery
+from cir.retriever import Retriever
+from cir.types import Weights
+from cir.ui import handlers, render
+from cir.ui.layout import SLIDERS, PageContent, Shown
+from cir.ui.search import changing, pieces, steps
+from cir.ui.search.looking import inspect
+from cir.ui.session import Answer, Session
+
+_EMPTY_TILE = Image.new("RGB", (64, 64), "#d5d1ca")
+
+
+def small_picture(gallery: Gallery, image_id: str) -> str | Image.Image:
+    """The thumbnail of a gallery image, or an empty tile where nothing of the image is left."""
+    try:
+        return str(gallery.thumbnail_path(image_id))
+    except GalleryError:  # the words beside it say that it is gone
+        return _EMPTY_TILE
+
+
+def pictures(content: PageContent, found: Answer, session: Session) -> Any:
+    """The results as the gallery component takes them, the inspected one still marked."""
+    gallery = content.retriever_for(session).gallery
+    items = []
+    for r in found.shown:
+        behind = 0 if r.image_id in session.unfolded else len(found.similar.get(r.image_id, ()))
+        words = handlers.in_words(gallery, r.image_id)
+        chosen = r.image_id in session.selected
+        caption = render.result_caption(r.rank, r.score, words, similar=behind, selected=chosen)
+        items.append((small_picture(gallery, r.image_id), caption))
+    ids = session.result_ids
+    marked = ids.index(session.inspected_id) if session.inspected_id in ids else None
+    return gr.Gallery(value=items, selected_index=marked)
+
+
+def told(error: Exception) -> str:
+    """An error as the page shows it."""
+    return render.problem_card(handlers.describe_problem(error))
+
+
+def inspected(content: PageContent, session: Session, found: Answer | None = None) -> tuple[Any, Any]:
+    """(card, inspector): the inspected result as it stands now; closed when it is no result any more."""
+    if session.inspected_id not in session.result_ids:
+        session.inspected_id = ""
+        return gr.skip(), gr.Column(visible=False)
+    seen = inspect(content.retriever_for(session), session, session.inspected_id, found)
+    return pieces.closer_look(seen), gr.Column(visible=True)
+
+
+def sliders(retriever: Retriever, method: str, weights: Weights | None = None) -> list[Any]:
+    """The three sliders as a method has them: those that it does not have rest, Slerp's t has its own words.
+
+    Args:
+        retriever: whose method it is.
+        method: its name.
+        weights: where they stand; None for the method's own, and as they are for a method without any.
+    """
+    composer = retriever.composers[method]
+    known = {parameter.name: parameter for parameter in composer.parameters}
+    at = weights or (composer.default_weights if known else None)
+    made = []
+    for name, words in SLIDERS.items():
+        own = len(known) < len(SLIDERS) and name in known
+        label = f"{known[name].label.capitalize()}  {known[name].symbol}" if own else words
+        value = {} if at is None else {"value": getattr(at, name)}
+        made.append(gr.Slider(label=label, interactive=name in known, **value))
+    return made
+
+
+def answer_outputs(shown: Shown) -> list[Any]:
+    """The components that `answer_screen` fills, in its order."""
+    told_in = [shown.stage, shown.crumbs, shown.notes, shown.trace, shown.results_box, shown.results]
+    return [*told_in, shown.card, shown.inspector, shown.browse_box, shown.back]
+
+
+def answer_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
+    """One stage of a search, or a changed query, for `answer_outputs`."""
+    return (
+        render.stage_line(found, len(session.selected)),
+        pieces.crumbs(steps.way(session), steps.history(session), session.step),
+        render.notes_list(found.notes),
+        thoughts(content, session, found),
+        gr.Column(visible=True),
+        pictures(content, found, session),
+        *inspected(content, session, found),
+        gr.Column(visible=False),
+        gr.Button(visible=True),
+    )
+
+
+def thoughts(content: PageContent, session: Session, found: Answer) -> str:
+    """The machine's texts, and what more or less is wanted."""
+    said = pieces.thoughts(
+        found.composed.trace,
+        pending=bool(found.composed.pending),
+        changeable=not found.composed.pending
+        and changing.can_change(content.retriever_for(session), session),
+        changed=changing.is_changed(session),
+        more=pieces.leave_out_button() if content.text_encoder is not None else "",
+    )
+    return said + pieces.wishes(found.composed.signed)
+
+
+def rerank_outputs(shown: Shown) -> list[Any]:
+    """The components that `rerank_screen` fills, in its order: the machine's texts stay as they are."""
+    return [shown.results, shown.stage, shown.notes, shown.card, shown.inspector]
+
+
+def rerank_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
+    """The same query in another order, for `rerank_outputs`."""
+    return (
+        pictures(content, found, session),
+        render.stage_line(found, len(session.selected)),
+        render.notes_list(found.notes),
+        *inspected(content, session, found),
+    )

@@ -1,0 +1,129 @@
+"""The steps of a session: every query and every change of one, to go back to without asking a model again.
+
+A step keeps what was composed, so that going back is arithmetic. Each knows the step that it came from: the way
+to the present one is the breadcrumb, and undo goes one step back along it. No gradio, no HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from cir.errors import BadQuery
+from cir.images import make_thumbnail
+
+if TYPE_CHECKING:
+    from cir.ui.session import Session
+
+MAX_STEPS = 20
+PICTURE_SIDE = 56
+KEPT = (
+    "composed", "machine", "method", "settings", "notes", "picked_id", "reference_id", "intended_id", "signed",
+    "image_path", "text", "gallery", "only",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Step:
+    """One query, or one change of it.
+
+    Attributes:
+        number: counts the session's steps from 1.
+        parent: the step on the screen when this one was made; 0 for none.
+        title: the edit, or what was changed, in words.
+        picture: the reference as a small data address, "" without one.
+        kept: the session's fields named in KEPT; none of the values is ever changed in place.
+    """
+
+    number: int
+    parent: int
+    title: str
+    picture: str
+    kept: dict[str, Any]
+
+
+def small_picture(image: Image.Image | None) -> str:
+    """A picture as an address that holds it; "" for none."""
+    if image is None:
+        return ""
+    return "data:image/webp;base64," + base64.b64encode(make_thumbnail(image, max_side=PICTURE_SIDE)).decode()
+
+
+def remember(session: Session, title: str, picture: str | None = None) -> None:
+    """Make what the session now holds its newest step; the oldest beyond MAX_STEPS is forgotten.
+
+    Args:
+        session: takes the step.
+        title: what was asked or changed.
+        picture: the reference; None keeps that of the step before.
+    """
+    before = present(session)
+    shown = (before.picture if before else "") if picture is None else picture
+    number = 1 + max((step.number for step in session.steps), default=0)
+    session.steps.append(Step(number, session.step, title, shown, _kept(session)))
+    del session.steps[:-MAX_STEPS]
+    session.step = number
+
+
+def update(session: Session) -> None:
+    """The present step takes over what the session now holds: a later stage of its search, or other weights."""
+    step = present(session)
+    if step is not None:
+        step.kept = _kept(session)
+
+
+def present(session: Session) -> Step | None:
+    """The step on the screen; None before the first."""
+    return next((step for step in session.steps if step.number == session.step), None)
+
+
+def way(session: Session) -> list[Step]:
+    """The steps that led to the present one, itself last, as far as they are remembered."""
+    numbered = {step.number: step for step in session.steps}
+    found: list[Step] = []
+    number = session.step
+    while number in numbered:
+        found.append(numbered[number])
+        number = numbered[number].parent
+    return found[::-1]
+
+
+def history(session: Session) -> list[Step]:
+    """All remembered steps in the gallery that is searched now, the newest first."""
+    return [step for step in reversed(session.steps) if step.kept["gallery"] == session.gallery]
+
+
+def go_to(session: Session, number: object) -> Step:
+    """Make a step the present one. A search that still runs ends.
+
+    Raises:
+        BadQuery: it is not remembered, or belongs to another gallery.
+    """
+    step = next((step for step in history(session) if step.number == number), None)
+    if step is None or isinstance(number, bool):
+        raise BadQuery("That step is not remembered any more.", "Search again.")
+    session.searches += 1
+    for name, value in step.kept.items():
+        setattr(session, name, value)
+    session.step = step.number
+    session.inspected_id, session.selected, session.unfolded = "", (), frozenset()
+    return step
+
+
+def undo(session: Session) -> Step:
+    """Go back to the step before.
+
+    Raises:
+        BadQuery: this is the first, or the one before is forgotten.
+    """
+    step = present(session)
+    if step is None or step.parent not in {other.number for other in history(session)}:
+        raise BadQuery("There is nothing to undo.", "Search, or change something, first.")
+    return go_to(session, step.parent)
+
+
+def _kept(session: Session) -> dict[str, Any]:
+    return {name: getattr(session, name) for name in KEPT}

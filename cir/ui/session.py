@@ -1,0 +1,120 @@
+"""What the page remembers and says: settings, a visitor's session, an answer, an example, a problem. No logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cir.types import ComposedQuery, RetrievedImage, SignedTerm, Weights
+from cir.ui.narrowing import Only
+from cir.ui.search import steps
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What re-orders results without a new query.
+
+    Attributes:
+        weights: the sliders.
+        top_k: how many are ranked.
+        leave_out_reference: whether the reference may not appear.
+        at_least: results below this score are hidden; 0 hides none, whatever its score.
+        fold: whether near-identical results stand behind the best of them.
+    """
+
+    weights: Weights = field(default_factory=Weights)
+    top_k: int = 30
+    leave_out_reference: bool = True
+    at_least: float = 0.0
+    fold: bool = True
+
+
+@dataclass(slots=True)
+class Session:
+    """What the server remembers of one page between two events: the parts of one query, and ids. Small.
+
+    Attributes:
+        composed: the query as far as it is composed; a few rows of features.
+        method: how it was composed.
+        settings: as last sent; results that come in later are ranked by these.
+        notes: what was noticed while the query was read.
+        picked_id: the gallery image chosen as the reference, "" for an own picture.
+        reference_id: the same, of the query in `composed`.
+        result_ids, browsed_ids: what is on the screen, in order.
+        inspected_id: the result looked at closely.
+        searches: how many were begun; an older one stops when a newer one has begun.
+        seed, page: which page of which order of the gallery is shown.
+        gallery: the gallery that is searched; "" for the one that the page began with.
+        intended_id: the image that ought to be found, where a triplet or a person named one; its rank is told.
+        galleries: those on offer in the switcher, in order.
+        only: where in the gallery to look.
+        machine: the query as the methods left it, before a person changed its texts.
+        signed: what more and what less is wanted, on top of `composed`.
+        image_path, text: what was asked.
+        selected: results chosen for the download.
+        unfolded: results whose near-identical ones are shown.
+        steps, step: the session's steps, and the number of the present one.
+    """
+
+    composed: ComposedQuery | None = None
+    method: str = ""
+    settings: Settings = field(default_factory=Settings)
+    notes: tuple[str, ...] = ()
+    picked_id: str = ""
+    reference_id: str = ""
+    result_ids: tuple[str, ...] = ()
+    browsed_ids: tuple[str, ...] = ()
+    inspected_id: str = ""
+    searches: int = 0
+    seed: int = 0
+    page: int = 0
+    gallery: str = ""
+    intended_id: str = ""
+    galleries: tuple[str, ...] = ()
+    only: Only = field(default_factory=Only)
+    machine: ComposedQuery | None = None
+    signed: tuple[SignedTerm, ...] = ()
+    image_path: Path | None = None
+    text: str = ""
+    selected: tuple[str, ...] = ()
+    unfolded: frozenset[str] = frozenset()
+    steps: list[steps.Step] = field(default_factory=list)
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Results and all that is said about them.
+
+    Attributes:
+        method, settings, composed: what was ranked, and how; `composed` has its signed terms.
+        results: ranked, best first, none below the threshold.
+        notes: sentences for the person.
+        shown: those of the results that stand on the page.
+        similar: id -> the near-identical results that stand behind it.
+    """
+
+    method: str
+    settings: Settings
+    results: tuple[RetrievedImage, ...]
+    composed: ComposedQuery
+    notes: tuple[str, ...]
+    shown: tuple[RetrievedImage, ...] = ()
+    similar: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query that is known to work: a gallery image and an edit."""
+
+    image_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One sentence about what went wrong, and one about the way out."""
+
+    message: str
+    remedy: str

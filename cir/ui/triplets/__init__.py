@@ -1,0 +1,19 @@
+"""The tab that shows synthetic triplets, how they came about, and lets a person judge them.
+
+`source` says what it asks of the program; `table` filters and sorts; `handlers` do what is done; `render`
+writes the HTML; `layout` and `view` are the only ones that know gradio, and are loaded with the page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cir.ui.layout import PageContent, PageParts
+
+
+def lay_out(content: PageContent, page: PageParts) -> None:
+    """Lay the tab out and wire it."""
+    from cir.ui.triplets import view
+
+    view.lay_out(content, page)

@@ -1,0 +1,36 @@
+// Runs once for the list of cards. A click tells its place on the page; keys press the tab's own buttons.
+element.addEventListener('click', (event) => {
+  const card = event.target.closest('[data-place]');
+  if (card) trigger('pick', { place: Number(card.dataset.place) });
+});
+
+const tab = () => document.querySelector('#triplets');
+const open = () => tab() !== null && tab().offsetParent !== null;
+const types = (target) => target.closest?.('input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable="true"]');
+const takesArrows = (target) => target.closest?.('input, [role="tab"], [role="slider"], [role="listbox"], [role="option"]');
+const buttons = {
+  j: '#triplet-next', ArrowRight: '#triplet-next', k: '#triplet-previous', ArrowLeft: '#triplet-previous',
+  a: '#triplet-accept', r: '#triplet-reject',
+};
+const press = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !open()) return;
+  if (event.key === 'Escape' && event.target.closest?.('#triplet-text')) return event.target.blur();
+  if (types(event.target) || (event.key.startsWith('Arrow') && takesArrows(event.target))) return;
+  if (event.key === 'e') {
+    event.preventDefault();
+    document.querySelector('#triplet-text textarea, #triplet-text input')?.focus();
+  } else if (buttons[event.key] && !(event.repeat && 'ar'.includes(event.key))) {
+    event.preventDefault();
+    document.querySelector(buttons[event.key])?.click();
+  }
+};
+// Gradio may build the tab anew: the page keeps one listener, the latest.
+if (window.recompose.tripletKeys) document.removeEventListener('keydown', window.recompose.tripletKeys);
+window.recompose.tripletKeys = press;
+document.addEventListener('keydown', press);
+
+// The card looked at stays in sight of the list; what is looked at, in sight of a phone.
+watch('value', () => requestAnimationFrame(() => {
+  const current = element.querySelector('.card[aria-current="true"]');
+  if (current && open() && !window.recompose.isPhone()) current.scrollIntoView({ block: 'nearest' });
+}));

@@ -1,0 +1,353 @@
+"""Which event of the triplet tab calls which handler, and where its answer goes. Nothing is computed here.
+
+Values are handed over as they were sent (`preprocess=False`) and checked by `reading`; see `cir.ui.view`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from cir.errors import BadQuery
+from cir.gallery.gallery import Gallery
+from cir.ui import handlers as search_handlers
+from cir.ui import render as page_render
+from cir.ui.handlers import Session
+from cir.ui.layout import PageContent, PageParts, html_piece
+from cir.ui.reading import read_upload
+from cir.ui.triplets import handlers, render
+from cir.ui.triplets.handlers import Page, Tables, TripletSession
+from cir.ui.triplets.layout import PAPER, Parts, lay_out_parts
+from cir.ui.triplets.reading import (
+    read_edge,
+    read_filters,
+    read_page_size,
+    read_place,
+    read_sort,
+    read_thresholds,
+)
+from cir.ui.triplets.source import ACCEPTED, REJECTED, TripletSource
+
+TITLE = "Triplets"
+SESSION_SECONDS = 3600
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "preprocess": False,
+    "concurrency_limit": None,
+}
+_TO_CLOSER = "() => recompose.isPhone() && document.querySelector('#triplet')?.scrollIntoView()"
+_SEARCH_NOW = "(filled) => filled === 'go' && recompose.searchNow()"
+_DOWNLOAD = "() => setTimeout(() => document.querySelector('a#triplets-download, #triplets-download a, #triplets-download')?.click(), 60)"
+
+
+def lay_out(content: PageContent, page: PageParts) -> None:
+    """The triplet tab; a sentence with the way out where the page has no triplets."""
+    if content.triplets is None:
+        html_piece(render.line("This page was started without triplets. Start it with: python app.py"))
+        return
+    source = content.triplets
+    parts = lay_out_parts(source.cannot_generate())
+    _Wiring(content, page, parts, source).wire()
+
+
+class _Wiring:
+    """The tab's events. Holds what all of them need: the content, the components, the tables."""
+
+    def __init__(self, content: PageContent, page: PageParts, parts: Parts, source: TripletSource) -> None:
+        self.content, self.page, self.parts, self.source = content, page, parts, source
+        self.tables = Tables(source)
+        self.state = gr.State(TripletSession(), time_to_live=SESSION_SECONDS)
+        self.inputs = [self.state, page.session]
+        # What a changed list changes, in the order of `screen`.
+        p = parts
+        self.fields = [p.verdict, p.reason, p.low, p.high, p.words, p.sort]
+        self.screen_parts = [
+            *self.fields,
+            p.stage,
+            p.where,
+            p.cards,
+            p.closer,
+            p.details,
+            p.text,
+            p.accept,
+            p.reject,
+            p.funnel,
+        ]
+
+    def gallery(self, session: Session) -> Gallery:
+        """What this visitor searches; it gives the pictures."""
+        return self.content.retriever_for(session).gallery
+
+    # --- answers --------------------------------------------------------------------------------------
+
+    def screen(
+        self, state: TripletSession, session: Session, page: Page, *, said: str = "", funnel: bool = False
+    ) -> tuple[Any, ...]:
+        """The values of `screen_parts`."""
+        gallery = self.gallery(session)
+        seen = handlers.closer(self.tables, state, gallery)
+        verdict = seen.card.judgement.verdict if seen else ""
+        shown = render.funnel(handlers.funnel(self.tables, state, gallery)) if funnel else gr.skip()
+        return (
+            *self.field_values(state),
+            said,
+            render.where(page),
+            render.cards(page),
+            render.closer(seen),
+            render.details(seen),
+            seen.card.text if seen else "",
+            gr.Button("Accepted" if verdict == ACCEPTED else "Accept"),
+            gr.Button("Rejected" if verdict == REJECTED else "Reject"),
+            shown,
+        )
+
+    def field_values(self, state: TripletSession) -> list[Any]:
+        """The values of `fields`, where the program has changed them; else they are the person's."""
+        if not state.reset:
+            return [gr.skip() for _ in self.fields]
+        state.reset, wanted = False, state.filters
+        return [wanted.verdict, wanted.reason, wanted.low, wanted.high, wanted.words, state.sort]
+
+    def saying(self, line: Any) -> tuple[Any, ...]:
+        """Another stage line, all else of `screen_parts` as it was."""
+        stage = self.parts.stage
+        return tuple(line if part is stage else gr.skip() for part in self.screen_parts)
+
+    def answering(self, act: Callable[..., Page], *, funnel: bool = False) -> Callable[..., tuple[Any, ...]]:
+        """A handler that lets `act` change the session, and shows the page that it leads to."""
+
+        def answer(state: TripletSession, session: Session, *values: Any) -> tuple[Any, ...]:
+            try:
+                return self.screen(state, session, act(state, session, *values), funnel=funnel)
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                return self.saying(told(error))
+
+        return answer
+
+    # --- wiring ---------------------------------------------------------------------------------------
+
+    def wire(self) -> None:
+        """All events of the tab."""
+        self.wire_files()
+        self.wire_list()
+        self.wire_thresholds()
+        self.wire_closer()
+        self.wire_generating()
+
+    def wire_files(self) -> None:
+        """Opening the tab, choosing a file, bringing one, taking one away."""
+        p = self.parts
+        outputs = [p.file, *p.thresholds, *self.screen_parts]
+
+        nothing = tuple(gr.skip() for _ in range(4))
+
+        def opened(state: TripletSession, session: Session, key: object) -> tuple[Any, ...]:
+            try:
+                handlers.choose(self.tables, state, key)
+                return self.file_screen(state, session)
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                return (*nothing, *self.saying(told(error)))
+
+        def first(state: TripletSession, session: Session, event: gr.SelectData) -> tuple[Any, ...]:
+            if event.value != TITLE or state.key:
+                return (*nothing, *self.saying(gr.skip()))
+            found = handlers.first_file(self.source)
+            if found is None:
+                missing = self.source.cannot_generate()
+                said = f"There are no triplets here yet. {missing or 'Make some with “Generate 20 more”.'}"
+                return (*nothing, *self.saying(render.line(said)))
+            return opened(state, session, found.key)
+
+        def brought(state: TripletSession, session: Session, upload: object) -> tuple[Any, ...]:
+            try:
+                path = read_upload(upload)
+                if path is None:
+                    raise BadQuery("No file arrived.", "Choose a .json or .jsonl file.")
+                return opened(state, session, self.source.take_in(path))
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                return (*nothing, *self.saying(told(error)))
+
+        self.page.tabs.select(first, self.inputs, outputs, **QUIET)
+        p.file.input(opened, [*self.inputs, p.file], outputs, **QUIET)
+        p.upload.upload(brought, [*self.inputs, p.upload], outputs, **QUIET)
+        for button, schema in ((p.export_jsonl, "jsonl"), (p.export_cirr, "cirr")):
+            written = button.click(self.exporting(schema), [self.state], [p.download, p.stage], **QUIET)
+            written.success(None, js=_DOWNLOAD, api_visibility="private")
+
+    def file_screen(self, state: TripletSession, session: Session) -> tuple[Any, ...]:
+        """A file that was opened: its name among the others, its thresholds, its reasons, its first page."""
+        files = [(file.title, file.key) for file in self.source.files()]
+        limits = state.thresholds
+        reasons = self.tables.table(state).reasons(
+            2.0
+        )  # at a threshold that none reaches: all there could be
+        page = handlers.show(self.tables, state, self.gallery(session))
+        missing = self.source.cannot_generate()
+        choices = [("Any", ""), *((render.reason_words(reason), reason) for reason in reasons)]
+        answer = self.screen(state, session, page, said=render.line(missing), funnel=True)
+        narrowed = [gr.Dropdown(choices, value="") if part is self.parts.reason else value
+                    for part, value in zip(self.screen_parts, answer, strict=True)]  # fmt: skip
+        limits = (limits.consistency, limits.near_duplicate, limits.gap)
+        return gr.Dropdown(files, value=state.key), *limits, *narrowed
+
+    def exporting(self, schema: str) -> Callable[[TripletSession], Iterator[tuple[Any, Any]]]:
+        """The handler of a download: the file is written aside, handed over, and removed."""
+
+        def export(state: TripletSession) -> Iterator[tuple[Any, Any]]:
+            try:
+                if not state.key:
+                    raise BadQuery("There is nothing to download yet.", "Choose a file of triplets first.")
+                with tempfile.TemporaryDirectory(prefix="recompose-") as folder:
+                    out = Path(folder) / ("triplets.jsonl" if schema == "jsonl" else "triplets-cirr.json")
+                    self.source.export(state.key, state.thresholds.consistency, schema, out)
+                    yield str(out), ""
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                yield gr.skip(), told(error)
+
+        return export
+
+    def wire_list(self) -> None:
+        """Filters, order, pages, and a click on a card."""
+        p, inputs, outputs = self.parts, self.inputs, self.screen_parts
+        fields = [*p.filters, p.sort, p.page_size]
+
+        def narrowed(state: TripletSession, session: Session, *values: Any) -> Page:
+            wanted = read_filters(*values[:5]), read_sort(values[5]), read_page_size(values[6])
+            return handlers.narrow(self.tables, state, self.gallery(session), *wanted)
+
+        def turned(by: int) -> Callable[[TripletSession, Session], Page]:
+            return lambda state, session: handlers.show(self.tables, state, self.gallery(session), turn=by)
+
+        def picked(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
+            def pick(state: TripletSession, session: Session) -> Page:
+                state.row = state.rows[read_place(len(state.rows), _sent(event, "place"))]
+                return handlers.show(self.tables, state, self.gallery(session))
+
+            return self.answering(pick)(state, session)
+
+        changed = [c.input for c in (p.verdict, p.reason, p.low, p.high, p.sort, p.page_size)]
+        changed.append(p.words.change)  # a pasted word is no input to a text field
+        gr.on(
+            changed,
+            self.answering(narrowed),
+            [*inputs, *fields],
+            outputs,
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        p.page_back.click(self.answering(turned(-1)), inputs, outputs, **QUIET)
+        p.page_on.click(self.answering(turned(1)), inputs, outputs, **QUIET)
+        p.cards.pick(picked, inputs, outputs, **QUIET).then(None, js=_TO_CLOSER, api_visibility="private")
+
+    def wire_thresholds(self) -> None:
+        """Sliders judge anew what is stored, and count anew what there would be."""
+        p = self.parts
+
+        def moved(state: TripletSession, session: Session, *values: Any) -> Page:
+            state.thresholds = read_thresholds(*values)
+            return handlers.show(self.tables, state, self.gallery(session))
+
+        outputs, answer = self.screen_parts, self.answering(moved, funnel=True)
+        sliders = [p.consistency.input, p.near_duplicate.input, p.gap.input]
+        gr.on(sliders, answer, [*self.inputs, *p.thresholds], outputs, trigger_mode="always_last", **QUIET)
+        paper = (PAPER.consistency, PAPER.near_duplicate, PAPER.gap)
+        back = p.paper.click(lambda: paper, None, p.thresholds, **QUIET)
+        back.then(answer, [*self.inputs, *p.thresholds], outputs, **QUIET)
+
+    def wire_closer(self) -> None:
+        """What is done with the triplet looked at closely."""
+        p, inputs, outputs = self.parts, self.inputs, self.screen_parts
+
+        def stepped(by: int) -> Callable[[TripletSession, Session], Page]:
+            return lambda state, session: handlers.step(self.tables, state, self.gallery(session), by)
+
+        def judged(verdict: str) -> Callable[[TripletSession, Session], Page]:
+            def judge(state: TripletSession, session: Session) -> Page:
+                handlers.judge(self.tables, state, verdict)
+                return handlers.go_to(self.tables, state, self.gallery(session), state.row)
+
+            return judge
+
+        def edited(state: TripletSession, session: Session, text: object) -> Page:
+            handlers.edit(self.tables, state, text)
+            return handlers.go_to(self.tables, state, self.gallery(session), state.row)
+
+        def followed(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
+            def follow(state: TripletSession, session: Session) -> Page:
+                ranks = read_edge(_sent(event, "edge"))
+                return handlers.follow(self.tables, state, self.gallery(session), ranks)
+
+            return self.answering(follow)(state, session)
+
+        p.previous.click(self.answering(stepped(-1)), inputs, outputs, **QUIET)
+        p.following.click(self.answering(stepped(1)), inputs, outputs, **QUIET)
+        p.accept.click(self.answering(judged(ACCEPTED), funnel=True), inputs, outputs, **QUIET)
+        p.reject.click(self.answering(judged(REJECTED), funnel=True), inputs, outputs, **QUIET)
+        saved = self.answering(edited, funnel=True)
+        gr.on([p.save.click, p.text.submit], saved, [*inputs, p.text], outputs, **QUIET)
+        p.details.follow(followed, inputs, outputs, **QUIET)
+        self.wire_search()
+
+    def wire_search(self) -> None:
+        """The triplet becomes the query of the Search tab, which then says where its target is."""
+        p, ask = self.parts, self.page.ask
+        go = gr.Textbox(visible="hidden")
+
+        def fill(state: TripletSession, session: Session) -> tuple[Any, ...]:
+            try:
+                triplet, text = handlers.reference_of(self.tables, state)
+                gallery = self.gallery(session)
+                gallery.label(triplet.target_id)  # an unknown target could not be found
+                path = search_handlers.pick(gallery, session, triplet.reference_id)
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                return (told(error), *(gr.skip() for _ in range(4)), "")
+            session.intended_id = triplet.target_id
+            return "", gr.Tabs(selected="search"), str(path), text, gr.Checkbox(visible=True), "go"
+
+        outputs = [p.stage, self.page.tabs, ask.image, ask.text, ask.leave_out, go]
+        filled = p.search.click(fill, self.inputs, outputs, **QUIET)
+        filled.then(None, [go], js=_SEARCH_NOW, api_visibility="private")
+
+    def wire_generating(self) -> None:
+        """The real pipeline, a few triplets at a time, until it is done or stopped."""
+        p = self.parts
+        outputs = [p.generate, p.stop, p.file, *self.screen_parts]
+
+        def generate(state: TripletSession, session: Session) -> Iterator[tuple[Any, ...]]:
+            begun = (gr.Button(interactive=False), gr.Button(visible=True), gr.skip())
+            ended = (gr.Button(interactive=True), gr.Button(visible=False))
+            yield (*begun, *self.saying(page_render.working("Looking for pairs …")))
+            done = 0
+            try:
+                for made in handlers.generate(self.tables, state, self.gallery(session)):
+                    done = made.done
+                    page = handlers.show(self.tables, state, self.gallery(session))
+                    yield (*begun, *self.screen(state, session, page, said=render.making(made), funnel=True))
+                files = gr.Dropdown([(f.title, f.key) for f in self.source.files()], value=state.key)
+                yield (*ended, files, *self.saying(render.stopped(done) if state.stopping else gr.skip()))
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                yield (*ended, gr.skip(), *self.saying(told(error)))
+
+        def stop(state: TripletSession) -> str:
+            state.stopping = True
+            return page_render.working("Stopping after this pair …")
+
+        how = {**QUIET, "concurrency_id": "triplets", "concurrency_limit": 1}
+        p.generate.click(generate, self.inputs, outputs, **how)
+        p.stop.click(stop, [self.state], [p.stage], **QUIET)
+
+
+def told(error: Exception) -> str:
+    """An error as the page shows it."""
+    return page_render.problem_card(search_handlers.describe_problem(error))
+
+
+def _sent(event: gr.EventData, name: str) -> object:
+    """A value that the browser sent along with an event; None when it did not."""
+    data = getattr(event, "_data", None)
+    return data.get(name) if isinstance(data, dict) else None

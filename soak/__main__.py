@@ -1,0 +1,91 @@
+"""`python -m soak [CAMPAIGN ...]`: run campaigns whole and print how they went. The exit status says whether all held."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+# Read when the libraries are imported.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import soak  # noqa: F401  the toys of the tests can be imported from here on
+
+
+def mutations(count: int) -> tuple[bool, str]:
+    """Damaged picture files."""
+    from soak.mutations import campaign
+
+    went = campaign(count)
+    said = f"{went.tried} files: {went.read} read, {went.refused} refused, {len(went.escaped)} escaped"
+    return not went.escaped, f"{said}; slowest {went.slowest_ms:.0f} ms\n" + "\n".join(went.escaped[:20])
+
+
+def kills(count: int) -> tuple[bool, str]:
+    """kill -9 in indexing."""
+    from gallery_doubles import folder_in_memory
+
+    from soak.kills import campaign
+
+    with folder_in_memory() as folder:
+        went = campaign(count, folder)
+    said = f"{went.killed} of {count} killed in their work, {len(went.lost)} faults"
+    return not went.lost, said + "\n" + "\n".join(went.lost[:20])
+
+
+def users(count: int) -> tuple[bool, str]:
+    """Visitors at once."""
+    from served import serve_toys
+
+    from soak.users import campaign
+
+    with tempfile.TemporaryDirectory() as folder, serve_toys(Path(folder)) as page:
+        went = campaign(count, page.client)
+    said = f"{went.own} of {count} users got their own answers, in {went.seconds:.0f} s"
+    return not went.wrong, said + "\n" + "\n".join(went.wrong[:20])
+
+
+def connections(count: int) -> tuple[bool, str]:
+    """Whole sessions with the real program."""
+    from soak.connections import campaign
+
+    noted, foreign = 0, []
+    for _ in range(count):
+        went = campaign()
+        noted, foreign = noted + went.noted, [*foreign, *went.foreign]
+    said = f"{noted} connections in {count} sessions, {len(foreign)} to other machines"
+    return noted > 0 and not foreign, said + "\n" + "\n".join(foreign)
+
+
+CAMPAIGNS = {
+    "mutations": (mutations, 10_000),
+    "kills": (kills, 50),
+    "users": (users, 50),
+    "connections": (connections, 1),
+}
+
+
+def main() -> int:
+    """Run what was asked for; 0 when everything held."""
+    options = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
+    options.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help=", ".join(CAMPAIGNS))
+    options.add_argument("--count", type=int, help="another size than usual")
+    chosen = options.parse_args()
+    if unknown := set(chosen.campaigns) - set(CAMPAIGNS):
+        options.error(f"there is no campaign {', '.join(sorted(unknown))}; there are {', '.join(CAMPAIGNS)}")
+    held = True
+    for name in chosen.campaigns or CAMPAIGNS:
+        run, usual = CAMPAIGNS[name]
+        good, said = run(chosen.count or usual)
+        sys.stdout.write(f"{'held  ' if good else 'BROKEN'} {name}: {said.strip()}\n")
+        sys.stdout.flush()
+        held = held and good
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,86 @@
+"""The fixtures of tests/data as whole benchmarks: their pictures drawn, and the toys as a model set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from cir.composers.baselines import ImageOnly, Sum
+from cir.composers.cvsi import Cvsi, CvsiSettings
+from tests.fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, ToyPhi, draw
+
+DATA = Path(__file__).resolve().parent / "data"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "datasets"
+NAMES = [f"{colour}-{shape}" for colour in COLOURS for shape in SHAPES]
+
+
+def _draw_into(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for file, name in files.items():
+        draw(name.split("-")[0], name.split("-")[1]).save(folder / file)
+
+
+def lay_out(name: str, root: Path) -> Path:
+    """A benchmark of tests/data below `root`, with its twelve pictures."""
+    shutil.copytree(DATA / name, root)
+    if name == "cirr":
+        for split in ("dev", "test1"):
+            _draw_into(root / split, {f"{split}-{one}.png": one for one in NAMES})
+    elif name == "circo":
+        files = {f"{101 + i:012d}.png": one for i, one in enumerate(NAMES)}
+        _draw_into(root / "COCO2017_unlabeled" / "unlabeled2017", files)
+    else:
+        _draw_into(root / "images", {f"{one}.png": one for one in NAMES})
+    return root
+
+
+class CountingModel(ToyLanguageModel):
+    """Calls `at_call` before each answer. With a log its calls are counted over processes."""
+
+    deadline_seconds = 20.0
+
+    def __init__(self, log: Path | None = None, at_call: Callable[[int], None] | None = None) -> None:
+        super().__init__()
+        self.log, self.at_call = log, at_call
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        if self.at_call:
+            self.at_call(len(self.prompts))
+        if self.log:
+            with self.log.open("a") as file:
+                file.write("x")
+        return super().complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+
+
+class ToyModels:
+    """The toys, as `cir.models.catalog.Models` offers its own."""
+
+    name = "embedded"
+
+    def __init__(self, language_model: CountingModel | None = None) -> None:
+        self.clip = ToyClip()
+        self.captioner: ToyCaptioner | None = ToyCaptioner()
+        self.language_model = language_model or CountingModel()
+        self.missing: dict[str, str] = {}
+        self.closed = False
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        return {"clip": self.clip.fingerprint, "language_model": self.language_model.fingerprint}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def toy_composers(models: ToyModels, *, settings: CvsiSettings | None = None) -> dict[str, object]:
+    """Two methods and CVSI, as `cir.application.build_composers` would make them."""
+    clip = models.clip
+    cvsi = Cvsi(clip, clip, clip, ToyPhi(), models.captioner, models.language_model, settings=settings)
+    return {one.name: one for one in (cvsi, Sum(clip, clip), ImageOnly(clip))}
+
+
+def die(_: object) -> None:
+    """End this process at once, as a kill does."""
+    os._exit(9)

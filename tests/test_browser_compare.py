@@ -1,0 +1,128 @@
+"""The Compare and Results tabs in headless Chromium, over the toy world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
+from test_browser import CHROMIUM, browser, focused, free_port, overflow, tab_to, visit
+
+from cir.composers.baselines import ImageOnly, Sum
+from cir.evaluation.papers import paper_tables
+from cir.evaluation.results_file import Section
+from cir.gallery.gallery import Gallery
+from cir.retriever import Retriever
+from cir.types import Weights
+from cir.ui.results.pieces import Results
+
+__all__ = ["browser", "visit"]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+MEASURED = "## All methods\n\n| method | R@1 |\n|---|---|\n| CVSI | 84.6 |\n\n![a map](figures/map.svg)"
+
+
+def pictured_gallery(folder: Path) -> Gallery:
+    """The toy gallery, with its pictures as files."""
+    gallery = toy_gallery()
+    for image_id in gallery.image_ids:
+        draw(*image_id.split("-")).save(folder / f"{image_id}.webp")
+    object.__setattr__(gallery, "thumbnail_path", lambda image_id: folder / f"{image_id}.webp")
+    return gallery
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One page over the toy world, with three methods and a measured table."""
+    from cir.ui.layout import PageContent
+    from cir.ui.serving import launch
+    from cir.ui.view import build_page
+
+    clip = ToyClip()
+    methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Sum(clip, clip), ImageOnly(clip)]
+    content = PageContent(
+        Retriever(pictured_gallery(tmp_path_factory.mktemp("pictures")), {m.name: m for m in methods}),
+        presets={"Look alone": Weights(0.0, 0.0, 0.0)},
+        results=lambda: Results(
+            [Section("methods", MEASURED, {"date": "2026-11-21"})],
+            paper_tables(),
+            {"figures/map.svg": '<svg viewBox="0 0 9 9" width="900" id="map"></svg>'},
+        ),
+    )
+    page, port = build_page(content), free_port()
+    launch(page, port=port, prevent_thread_lock=True, quiet=True)
+    yield f"http://127.0.0.1:{port}/"
+    page.close(verbose=False)
+
+
+def ask(page, tmp_path: Path) -> None:
+    """Fill the query in on the Search tab, and compare it."""
+    path = tmp_path / "red-square.png"
+    draw("red", "square", 96).save(path)
+    page.set_input_files("#reference input[type=file]", path)
+    page.wait_for_selector("#reference img")
+    page.fill("#edit textarea", "make it blue")
+    page.click("button[role=tab]:has-text('Compare')")
+    page.wait_for_selector("text=this picture, “make it blue”")
+    page.click("#compare-start")
+    page.wait_for_function(
+        "() => document.querySelectorAll('#compare-columns .compared-head .timings').length === 3"
+        " && !document.querySelector('#compare-stage .busy')"
+    )
+
+
+def test_a_query_is_compared_a_picture_is_marked_by_keyboard_and_its_weights_are_searched_with(
+    address, visit, tmp_path
+):
+    page = visit(address)
+    ask(page, tmp_path)
+    heads = page.locator("#compare-columns h3").all_inner_texts()
+    assert heads == ["CVSI", "Sum", "Image-only"]
+    words = page.locator("#compared-3 .caption-label").all_inner_texts()
+    assert words[0].startswith("1  ▲ ")
+    assert "among the first 12" in page.locator(".compared-head").nth(2).inner_text()
+    page.locator("#compare-start").focus()
+    tab_to(page, "#compared-1 .thumbnail-lg")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#compare-judged .map svg")
+    assert page.locator("#compare-judged .map rect").count() == 66
+    assert "★ meant" in page.locator("#compared-1 .caption-label").first.inner_text()
+    assert page.locator("#compare-judged tbody tr").first.inner_text().split() == ["CVSI", "1"]
+    assert overflow(page) == 0
+    page.click("#compare-use")
+    page.wait_for_selector("#results img")
+    assert page.locator("#results .caption-label").first.inner_text().endswith("a blue square")
+    page.click("button[role=tab]:has-text('Compare')")
+    page.click("#compare-clear")
+    page.wait_for_selector("#compare-judged .hint")
+
+
+def test_on_a_dark_phone_both_tabs_fit_and_results_tell_measured_from_printed(address, visit, tmp_path):
+    page = visit(address, width=390, height=844, color_scheme="dark")
+    ask(page, tmp_path)
+    page.locator("#compared-2 .thumbnail-lg").first.click()
+    page.wait_for_selector("#compare-judged .map svg")
+    assert overflow(page) == 0
+    page.locator("#tabs .overflow-menu > button").first.click()  # five tabs do not fit beside each other
+    page.locator("#tabs .overflow-dropdown button:has-text('Results')").click()
+    page.wait_for_selector("#results-tab table")
+    assert "84.6" in page.inner_text("#results-tab .measured table")
+    assert page.locator("#map").count() == 1
+    page.locator("#results-tab .printed button").first.click()
+    page.wait_for_selector("#results-tab .printed table")
+    assert "As printed, other images" in page.inner_text("#results-tab .printed")
+    assert "75.04" in page.inner_text("#results-tab .printed")
+    assert overflow(page) == 0
+
+
+def test_fault_16_comparing_nothing_is_said_in_a_sentence(address, visit):
+    page = visit(address)
+    page.click("button[role=tab]:has-text('Compare')")
+    page.wait_for_selector("text=Choose a picture and type an edit on the Search tab")
+    page.click("#compare-start")
+    page.wait_for_selector("#compare-stage .problem")
+    assert page.inner_text("#compare-stage .problem").startswith("There is nothing to search for.")
+    focused(page, "#compare-start")

@@ -1,0 +1,201 @@
+"""Headless Chromium makes a gallery in the page, watches it grow, and searches it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
+
+from cir.gallery import Indexer, index_folder, open_gallery
+from cir.retriever import Retriever
+from cir.shelf import Shelf
+from cir.types import Weights
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@dataclass
+class Served:
+    """A page that is being served, the shelf behind it and where its pictures are."""
+
+    url: str
+    shelf: Shelf
+    photos: Path
+
+
+def draw_all(folder: Path, colours: list[str]) -> Path:
+    folder.mkdir(parents=True)
+    for colour in colours:
+        for shape in SHAPES:
+            draw(colour, shape, 96).save(folder / f"{colour}-{shape}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One page over a gallery of toys, below whose root more can be made."""
+    from cir.ui.galleries.handlers import Making
+    from cir.ui.layout import PageContent
+    from cir.ui.serving import launch
+    from cir.ui.view import build_page
+
+    place = tmp_path_factory.mktemp("galleries")
+    clip, captioner, cache = ToyClip(), ToyCaptioner(), place / "cache"
+    models = {"image_encoder": clip, "text_encoder": clip}
+    home = draw_all(place / "home", list(COLOURS))
+    list(
+        index_folder(home, name="home", captioner=captioner, captions_per_image=2, cache_root=cache, **models)
+    )
+    draw_all(place / "photos" / "warm" / "reds", ["red"])
+    draw_all(place / "photos" / "warm" / "yellows", ["yellow"])
+    (place / "photos" / "warm" / "broken.jpg").write_bytes(b"nothing")
+    gallery = open_gallery(home, cache_root=cache, image_encoder_fingerprint=clip.fingerprint)
+    retriever = Retriever(gallery, {"CVSI": toy_cvsi(None, captioner)})
+    shelf = Shelf(
+        retriever,
+        cache_root=cache,
+        image_encoder_fingerprint=clip.fingerprint,
+        text_encoder_fingerprint=clip.fingerprint,
+        title="At home",
+    )
+    indexer = Indexer(captioner=lambda: captioner, cache_root=cache, renew=shelf.renew, **models)
+    making = Making(indexer, (place / "photos",))
+    presets = {"Start": Weights()}
+    page = build_page(
+        PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, making=making)
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launch(page, port=port, prevent_thread_lock=True, quiet=True)
+    yield Served(f"http://127.0.0.1:{port}/", shelf, place / "photos")
+    page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser) -> Iterator[Callable[..., object]]:
+    """Open a page; in the end no script may have failed."""
+    contexts, failures = [], []
+
+    def open_page(url: str, *, width: int = 1280):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector("#browse-grid img")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert failures == []
+
+
+def to_galleries(page) -> None:
+    page.click("button[role=tab]:has-text('Galleries')")
+    page.wait_for_selector("#galleries table.galleries")
+
+
+def wait_for_text(page, selector: str, text: str) -> None:
+    page.wait_for_function(
+        "([s, t]) => document.querySelector(s)?.textContent.includes(t)", arg=[selector, text]
+    )
+
+
+def overflow(page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+def test_a_folder_becomes_a_gallery_that_is_searched_narrowed_and_left_again(served, visit):
+    page = visit(served.url)
+    assert page.locator("#gallery-choice").count() == 0
+    to_galleries(page)
+    page.click("#galleries-folder input")
+    page.locator("#galleries-folder [role=option]", has_text="photos / warm").first.click()
+    page.click("#galleries-make-folder")
+    wait_for_text(page, "#galleries-job", "warm: ready, 6 pictures")
+    assert "broken.jpg" in page.inner_text("#galleries-job .problems")
+    page.click("#galleries-search")
+    wait_for_text(page, ".searched", "warm")
+    page.wait_for_function("document.querySelectorAll('#browse-grid img').length === 6")
+    page.wait_for_function(
+        "[...document.querySelectorAll('#browse-grid img')].every(i => i.naturalWidth > 0)"
+    )
+    sources = page.locator("#browse-grid img").evaluate_all("images => images.map(i => i.src)")
+    assert all("/cache/warm/thumbnails/" in unquote(source) for source in sources)
+    page.fill("#edit textarea, #edit input", "red circle")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#stage .timings span")
+    page.click("#only-in button")
+    page.click("#only-folder input")
+    page.locator("#only-folder [role=option]", has_text="yellows (3)").click()
+    wait_for_text(page, "#gallery-notes", "3 of 6 pictures are left")
+    page.wait_for_function("document.querySelectorAll('#results .caption-label').length === 3")
+    assert all("yellow" in text for text in page.locator("#results .caption-label").all_inner_texts())
+    page.click("#gallery-choice input")
+    page.locator("#gallery-choice [role=option]", has_text="At home").click()
+    page.wait_for_function("document.querySelectorAll('#browse-grid img').length === 12")
+    wait_for_text(page, ".searched", "At home")
+
+
+def test_uploads_become_a_gallery_and_it_is_deleted_only_after_a_question(served, visit):
+    page = visit(served.url)
+    to_galleries(page)
+    upload = served.photos.parent / "mine"
+    pictures = [draw("blue", shape, 96) for shape in SHAPES]
+    upload.mkdir()
+    paths = [str(upload / f"{shape}.png") for shape in SHAPES]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture.save(path)
+    page.set_input_files("#galleries-files input[type=file]", paths)
+    page.wait_for_function(
+        "document.querySelectorAll('#galleries-files .file, #galleries-files tr').length >= 3"
+    )
+    page.fill("#galleries-files-name input, #galleries-files-name textarea", "Mine")
+    page.click("#galleries-make-uploads")
+    wait_for_text(page, "#galleries-job", "Mine: ready, 3 pictures")
+    assert len(served.shelf.retriever("Mine").gallery) == 3
+    page.click("#galleries-delete")
+    wait_for_text(page, "#galleries-doom", "Delete Mine?")
+    assert len(served.shelf.retriever("Mine").gallery) == 3
+    page.click("#galleries-confirm")
+    wait_for_text(page, "#galleries-said", "Mine is deleted")
+    assert "Mine" not in [entry.name for entry in served.shelf.entries()]
+
+
+def test_the_tab_fits_a_phone_and_is_used_by_keyboard(served, visit):
+    page = visit(served.url, width=390)
+    page.locator("button[role=tab]", has_text="Search").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#galleries table.galleries")
+    assert overflow(page) == 0
+    for selector in ("#galleries-folder input", "#galleries-make-folder", "#galleries-make-uploads"):
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement?.matches(s) ?? false", selector):
+                break
+        else:
+            raise AssertionError(f"{selector} cannot be reached with Tab")

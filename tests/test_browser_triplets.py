@@ -1,0 +1,157 @@
+"""Headless Chromium drives the triplet tab over doubles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_browser import CHROMIUM, Served, browser, free_port, overflow, visit  # noqa: F401  (fixtures)
+from triplet_doubles import MEMBERS, ToySource
+from ui_doubles import ToyGallery, ToyRetriever
+
+from cir.types import Weights
+from cir.ui.triplets.source import EDGES, Judgement
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+
+
+@pytest.fixture
+def source() -> ToySource:
+    return ToySource()
+
+
+@pytest.fixture
+def served(source, tmp_path) -> Iterator[Served]:
+    from cir.ui.layout import PageContent
+    from cir.ui.serving import launch
+    from cir.ui.view import build_page
+
+    retriever = ToyRetriever(ToyGallery(tmp_path / "thumbnails"))
+    content = PageContent(retriever, presets={"Even": Weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
+    page, port = build_page(content), free_port()
+    launch(page, port=port, prevent_thread_lock=True, quiet=True)
+    yield Served(f"http://127.0.0.1:{port}/", retriever)
+    page.close(verbose=False)
+
+
+def open_tab(page) -> None:
+    tab = page.get_by_role("tab", name="Triplets", exact=True)
+    if tab.count() == 0 or not tab.first.is_visible():
+        page.locator(".overflow-menu > button").first.click()
+        page.locator(".overflow-dropdown button", has_text="Triplets").click()
+    else:
+        tab.first.click()
+    page.wait_for_selector("#triplets .card img")
+
+
+def shown(page) -> str:
+    return page.locator("#triplet-closer .title b").inner_text()
+
+
+def wait_for_title(page, title: str) -> None:
+    page.wait_for_function(
+        "title => document.querySelector('#triplet-closer .title b')?.textContent === title", arg=title
+    )
+
+
+def funnel_row(page, name: str) -> str:
+    return page.locator("#triplets .funnel li", has=page.locator(f".name:text-is('{name}')")).inner_text()
+
+
+def slide(page, elem_id: str, value: float) -> None:
+    page.locator(f"#{elem_id} input[type=range]").evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }", value
+    )
+
+
+def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(served, visit, source):  # noqa: F811
+    page = visit(served.url)
+    open_tab(page)
+    assert page.locator("#triplets .card").count() == 7
+    page.keyboard.press("j")
+    wait_for_title(page, "Triplet 2")
+    assert page.locator(".card[aria-current=true] button").get_attribute("data-place") == "1"
+    page.keyboard.press("a")
+    page.wait_for_selector("#triplet-closer .closer.accepted")
+    assert source.judged[-1][1:] == ("12", Judgement("accepted"))
+    page.keyboard.press("r")
+    page.wait_for_selector("#triplet-closer .closer.rejected")
+    page.keyboard.press("e")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("a jar of jam")  # letters that are keys elsewhere
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "document.querySelector('#triplet-closer .text').textContent.includes('jar of jam')"
+    )
+    assert source.judged[-1][1:] == ("12", Judgement("rejected", "a jar of jam"))
+    assert "made as “make it small red circle”" in page.inner_text("#triplet-closer")
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    wait_for_title(page, "Triplet 1")
+    page.locator("[data-edge='3']").focus()
+    page.keyboard.press("Enter")
+    wait_for_title(page, "Triplet 4")
+    page.locator("[data-edge='2'] .grip").click(force=True)
+    wait_for_title(page, "Triplet 3")
+    page.locator("#triplets .card button").nth(5).click()
+    wait_for_title(page, "Triplet 6")
+    assert overflow(page) == 0
+
+
+def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(served, visit, source):  # noqa: F811
+    page = visit(served.url, width=390, height=844)
+    open_tab(page)
+    assert overflow(page) == 0
+    assert funnel_row(page, "Kept").split()[1] == "3"
+    slide(page, "triplets-consistency", 0.6)
+    page.wait_for_function("document.querySelector('#triplets .funnel li:last-child b').textContent === '4'")
+    slide(page, "triplets-near-duplicate", 0.9)
+    page.wait_for_function(
+        "document.querySelector('#triplets .funnel').textContent.includes('+6 by the sliders')"
+    )
+    page.click("#triplets-paper")
+    page.wait_for_function("document.querySelector('#triplets .funnel li:last-child b').textContent === '3'")
+    assert page.input_value("#triplets-consistency input[type=number]") == "0.7"
+    page.fill("#triplets-words textarea, #triplets-words input", "large blue")
+    page.wait_for_function("document.querySelectorAll('#triplets .card').length === 2")
+    page.locator("#triplets .card button").first.click()
+    page.click("#triplet-search")
+    page.wait_for_selector("#stage .timings span")
+    assert page.input_value("#edit textarea") == "make it large blue circle"
+    assert "intended picture is at rank 1" in page.inner_text("#answer")
+    assert served.retriever.model_calls[0] == "encode make it large blue circle"
+    assert overflow(page) == 0
+
+
+def test_more_are_made_and_stopped_files_come_and_go(served, visit, source, tmp_path: Path):  # noqa: F811
+    page = visit(served.url)
+    open_tab(page)
+    source.waits_for_stop = True
+    page.click("#triplets-generate")
+    page.wait_for_function("document.querySelectorAll('#triplets .card').length === 8")
+    wait_for_title(page, "Triplet 8")
+    page.click("#triplets-stop")
+    page.wait_for_function(
+        "document.querySelector('#triplets-stage').textContent.startsWith('Stopped. 1 new')"
+    )
+    assert page.locator("#triplets-stop").count() == 0 or not page.locator("#triplets-stop").is_visible()
+    with page.expect_download() as download:
+        page.click("#triplets-cirr")
+    rows = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert [tuple(row["ranks"]) for row in rows] == [*EDGES[:7]]
+    assert source.exported == [("made", 0.7, "cirr")]
+    upload = tmp_path / "cap.json"
+    upload.write_text(
+        json.dumps([{"reference": MEMBERS[0], "target_hard": "dev-2", "caption": "is <i>red</i>"}])
+    )
+    with page.expect_file_chooser() as chooser:
+        page.click("#triplets-upload")
+    chooser.value.set_files(str(upload))
+    page.wait_for_function("document.querySelectorAll('#triplets .card').length === 1")
+    assert page.locator("#triplets .card .tile").inner_text() == "dev-2"
+    assert page.locator("#triplets .card .text").inner_text() == "“is <i>red</i>”"

@@ -1,0 +1,359 @@
+"""`python -m cir synthesize` and `triplets`: what they print and refuse; and the models that they may load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import ToyLanguageModel, draw, toy_retriever
+from PIL import Image
+from syncir_doubles import BagOfWords, FakeSpoter, made_gallery
+
+import cir.commands.synthesizing as command
+from cir.__main__ import main
+from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
+from cir.models.protocols import SpotInput
+from cir.syncir.records import Judgement, append_judgement, read_manifest, read_triplets
+from cir.types import Triplet
+
+
+class Doubles:
+    """Stands for the models, and remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.language_model = ToyLanguageModel()
+        self.missing: dict[str, str] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def doubles(monkeypatch: pytest.MonkeyPatch) -> Doubles:
+    models = Doubles()
+    monkeypatch.setattr(command, "build_models", lambda name, llm: models)
+    monkeypatch.setattr(command, "open_for", lambda models, gallery: made_gallery())
+    monkeypatch.setattr(command, "build_sentence_encoder", lambda folder, pooling: BagOfWords())
+    return models
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_the_funnel_is_printed_and_the_file_is_there(capsys, tmp_path: Path, doubles: Doubles) -> None:
+    out = tmp_path / "t.jsonl"
+    status, said, progress = run(capsys, "synthesize", "--out", out, "--limit", 20, "--json")
+    answer = json.loads(said)
+    rows = read_triplets(out)
+    assert status == 0
+    assert len(rows) == 20
+    assert answer["file"] == str(out)
+    assert answer["funnel"] == read_manifest(out)["funnel"]
+    assert answer["funnel"]["kept"] == sum(row.verdict == "kept" for row in rows)
+    assert f"20 of 20 pairs, {answer['funnel']['kept']} kept" in progress
+    assert doubles.closed
+
+
+def test_without_json_the_funnel_is_a_table_with_the_reasons(
+    capsys, tmp_path: Path, doubles: Doubles
+) -> None:
+    doubles.language_model.script = ["???", "make it blue"] * 6
+    _, said, _ = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl", "--limit", 12)
+    lines = said.splitlines()
+    assert [line.split()[0] for line in lines] == ["images", "groups", "pairs", "done", "texts", "kept"]
+    assert lines[0].split()[1] == "30"
+    assert "no usable text" in lines[-1]
+
+
+def test_settings_reach_the_run(capsys, tmp_path: Path, doubles: Doubles) -> None:
+    out = tmp_path / "t.jsonl"
+    run(
+        capsys, "synthesize", "--out", out, "--limit", 9, "--threshold", 0.5, "--near-duplicate", 0.9, "--gap", 0.001,
+        "--reading", "distance", "--combine", "concatenate", "--seed", 7, "--template", "figure3",
+    )  # fmt: skip
+    manifest = read_manifest(out)
+    assert manifest["settings"]["thresholds"] == {
+        "consistency": 0.5, "near_duplicate": 0.9, "gap": 0.001, "max_target_rank": None,
+    }  # fmt: skip
+    assert manifest["settings"]["reading"] == "distance"
+    assert manifest["settings"]["combine"] == "concatenate"
+    assert manifest["settings"]["seed"] == 7
+    assert manifest["models"]["spoter"] == "captions, figure3: toy-llm@1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--threshold", "1.5"], "consistency is 1.5"),
+        (["--threshold", "nan"], "consistency has to be a number"),
+        (["--near-duplicate", "-2"], "near duplicate is -2"),
+        (["--reading", "cosine"], "no reading called 'cosine'"),
+        (["--combine", "product"], "called 'product'"),
+        (["--limit", "0"], "0 pairs were asked for"),
+        (["--max-target-rank", "5"], "no method to find the rank with"),
+        (["--max-target-rank", "0", "--engine-check", "CVSI"], "highest target rank is 0"),
+        (["--spoter", "/no/such/folder"], "no multimodal model in folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_no_file(
+    capsys, tmp_path: Path, doubles: Doubles, arguments: list[str], said: str
+) -> None:
+    status, out, err = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl", *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "t.jsonl").exists()
+
+
+def test_without_a_language_model_the_way_out_is_said(capsys, tmp_path: Path, doubles: Doubles) -> None:
+    doubles.language_model = None  # type: ignore[assignment]
+    doubles.missing["language model"] = "The language model is switched off."
+    status, _, err = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl")
+    assert status == 2
+    assert "switched off" in err
+    assert "--llm" in err
+
+
+def test_a_language_model_that_dies_leaves_what_was_done(capsys, tmp_path: Path, doubles: Doubles) -> None:
+    died = LanguageModelFailed("It died.", "")
+    doubles.language_model.script = ["make it blue", died, died]
+    status, _, err = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl")
+    assert status == 2
+    assert "It died. 1 pairs are done" in err
+    assert len(read_triplets(tmp_path / "t.jsonl")) == 1
+    assert doubles.closed
+
+
+def test_the_engines_check_ranks_the_target_without_the_reference(monkeypatch, tmp_path: Path) -> None:
+    retriever = toy_retriever()
+    monkeypatch.setattr(command, "build_composers", lambda models: dict(retriever.composers))
+    gallery = retriever.gallery
+    draw("red", "square").save(tmp_path / "red-square.png")
+    monkeypatch.setattr(type(gallery), "image_path", lambda self, one: tmp_path / f"{one}.png")
+    ranker = command.build_target_ranker(None, gallery, "cvsi")  # type: ignore[arg-type]
+    assert ranker is not None
+    assert ranker(Triplet("1", "red-square", "blue-square", "make it blue")) == 1
+    assert ranker(Triplet("1", "red-square", "yellow-triangle", "make it blue")) > 1
+    with pytest.raises(CirError, match="no method called 'magic'"):
+        command.build_target_ranker(None, gallery, "magic")  # type: ignore[arg-type]
+
+
+def test_triplets_are_exported_as_people_judged_them(capsys, tmp_path: Path, doubles: Doubles) -> None:
+    path, out = tmp_path / "t.jsonl", tmp_path / "cirr.json"
+    doubles.language_model.script = [f"add {count} hats" for count in range(9)]
+    run(capsys, "synthesize", "--out", path, "--limit", 9, "--threshold", -1)
+    kept = [row for row in read_triplets(path) if row.verdict == "kept"]
+    append_judgement(path, Judgement(kept[0].triplet_id, "rejected"))
+    append_judgement(path, Judgement(kept[1].triplet_id, "edited", "paint it"))
+    status, said, _ = run(capsys, "triplets", "export", path, out)
+    rows = json.loads(out.read_text())
+    assert status == 0
+    assert [row["caption"] for row in rows] == ["paint it", *[row.text for row in kept[2:]]]
+    assert f"{len(rows)} of 9" in said
+    status, _, err = run(capsys, "triplets", "export", path, out)
+    assert (status, "there already" in err) == (2, True)
+
+
+def test_foreign_triplets_are_imported(capsys, tmp_path: Path) -> None:
+    row = {"qid": 1, "query-image": [1, "a.jpg"], "query-text": "in the snow", "target-image": [2, "b.jpg"]}
+    (tmp_path / "lasco.json").write_text(json.dumps([row]))
+    status, said, _ = run(capsys, "triplets", "import", tmp_path / "lasco.json", tmp_path / "t.jsonl")
+    assert status == 0
+    assert said.startswith("1 triplets written")
+    assert read_triplets(tmp_path / "t.jsonl")[0].text == "in the snow"
+    status, _, err = run(capsys, "triplets", "import", tmp_path / "none.json", tmp_path / "u.jsonl")
+    assert (status, "none.json cannot be read" in err) == (2, True)
+
+
+# Models behind the protocols, tiny and random
+
+
+def bert_folder(folder: Path) -> Path:
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder.mkdir(parents=True, exist_ok=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "blue", "square", "make", "it"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=len(words), **size)).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_sentence_encoder_pools_the_words_and_nothing_else(tmp_path: Path) -> None:
+    import torch
+
+    from cir.models.sentence_encoder import load_sentence_encoder
+
+    folder = bert_folder(tmp_path / "bert")
+    mean = load_sentence_encoder(folder, device="cpu")
+    cls = load_sentence_encoder(folder, pooling="cls", device="cpu")
+    texts = ["a red square", "make it blue", "a"]
+    rows = mean.encode(texts)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-6)
+    for text, row, first in zip(texts, rows, cls.encode(texts), strict=True):
+        with torch.no_grad():
+            states = mean.model(**mean.tokenizer([text], return_tensors="pt")).last_hidden_state[0]
+        expected = states.mean(dim=0).numpy()
+        assert row == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)  # padding does not count
+        start = states[0].numpy()
+        assert first == pytest.approx(start / np.linalg.norm(start), abs=1e-5)
+    assert mean.fingerprint != cls.fingerprint
+    assert mean.encode([]).shape == (0, 16)
+    assert mean.encode(["red " * 900]).shape == (1, 16)
+
+
+@pytest.mark.slow
+def test_a_sentence_encoder_that_is_none_is_refused(tmp_path: Path) -> None:
+    from cir.models.sentence_encoder import load_sentence_encoder
+
+    with pytest.raises(MissingModel, match="no sentence encoder in nothing"):
+        load_sentence_encoder(tmp_path / "nothing")
+    folder = bert_folder(tmp_path / "bert")
+    with pytest.raises(CirError, match="no pooling called 'max'"):
+        load_sentence_encoder(folder, pooling="max")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(UnsafeFile, match="could not be loaded"):
+        load_sentence_encoder(folder)
+
+
+@pytest.mark.slow
+def test_the_real_sentence_encoder_tells_a_text_that_fits_from_one_that_does_not() -> None:
+    from cir.syncir.consistency import consistency_scores
+
+    try:
+        encoder = command.build_sentence_encoder()
+    except MissingModel:
+        pytest.skip("all-MiniLM-L6-v2 was not fetched")
+    captions = ["two cats and a bowl on a wooden table"] * 2
+    targets = ["a dog and a bowl on a wooden table"] * 2
+    good, bad = consistency_scores(
+        captions, ["replace the cats with a dog", "at night in space"], targets, encoder
+    )
+    assert good > bad + 0.05
+
+
+def llava_folder(folder: Path, *, template: bool = True) -> Path:
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    words = {
+        w: i for i, w in enumerate(["<pad>", "<unk>", "<image>", "</s>", "make", "it", "blue", "add", "hat"])
+    }
+    inner = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", unk_token="<unk>", eos_token="</s>")  # fmt: skip
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    chat = (
+        "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<image> {% else %}"
+        "{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}"
+    )
+    side = {"height": 28, "width": 28}
+    processor = LlavaProcessor(
+        image_processor=CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=side),
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=chat if template else None,
+    )
+    vision = CLIPVisionConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14)  # fmt: skip
+    text = LlamaConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, vocab_size=len(words), eos_token_id=3, pad_token_id=0)  # fmt: skip
+    torch.manual_seed(1)
+    model = LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=words["<image>"]))  # fmt: skip
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_any_multimodal_model_of_a_folder_can_write_the_texts(tmp_path: Path, monkeypatch) -> None:
+    from cir.models.multimodal_spoter import load_multimodal_spoter
+
+    spoter = load_multimodal_spoter(llava_folder(tmp_path / "llava"), device="cpu")
+    opened: list[str] = []
+
+    def picture(colour: str) -> Image.Image:
+        opened.append(colour)
+        return Image.new("RGB", (40, 30), colour)
+
+    given: dict = {}
+    generate = spoter.model.generate
+    monkeypatch.setattr(spoter.model, "generate", lambda **inputs: given.update(inputs) or generate(**inputs))
+    reference, target = (
+        SpotInput("a red square", lambda: picture("red")),
+        SpotInput("a blue one", lambda: picture("blue")),
+    )
+    text = spoter.spot(reference, target)
+    assert opened == ["red", "blue"]
+    assert given["pixel_values"].shape == (2, 3, 28, 28)
+    assert not np.allclose(given["pixel_values"][0], given["pixel_values"][1])
+    assert int((given["input_ids"] == 2).sum()) == 8  # four patches of each picture
+    assert isinstance(text, str)
+    monkeypatch.setattr(spoter.processor, "decode", lambda *_, **__: "Instruction: make it blue")
+    assert spoter.spot(reference, target) == "make it blue"
+    monkeypatch.setattr(spoter.processor, "decode", lambda *_, **__: "a blue one")
+    assert spoter.spot(reference, target) == ""
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_asked_about_pictures_is_refused(tmp_path: Path) -> None:
+    from cir.models.multimodal_spoter import load_multimodal_spoter
+
+    with pytest.raises(UnsafeFile, match="no chat template"):
+        load_multimodal_spoter(llava_folder(tmp_path / "llava", template=False), device="cpu")
+    with pytest.raises(UnsafeFile, match="could not be loaded"):
+        load_multimodal_spoter(bert_folder(tmp_path / "bert"), device="cpu")
+
+
+@pytest.mark.slow
+def test_a_resnet_of_a_folder_encodes_pictures_for_mining(tmp_path: Path) -> None:
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    from cir.models.resnet import load_resnet
+
+    torch.manual_seed(0)
+    whole = timm.create_model("resnet10t", pretrained=False)
+    (tmp_path / "resnet").mkdir()
+    save_file(whole.state_dict(), tmp_path / "resnet" / "model.safetensors")
+    encoder = load_resnet(tmp_path / "resnet", architecture="resnet10t", device="cpu")
+    pictures = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    rows = encoder.encode_images(pictures)
+    assert rows.shape == (2, encoder.dim)
+    assert rows.dtype == np.float32
+    assert encoder.encode_images(pictures[1:])[0] == pytest.approx(rows[1], abs=1e-4)
+    assert not np.allclose(rows[0], rows[1])
+    with pytest.raises(UnsafeFile, match="is not resnet152"):
+        load_resnet(tmp_path / "resnet", device="cpu")
+    with pytest.raises(MissingModel, match=r"no model\.safetensors in nothing"):
+        load_resnet(tmp_path / "nothing")
+
+
+def test_a_spoter_double_is_what_the_protocol_asks_for() -> None:
+    from cir.models.protocols import SentenceEncoder, Spoter
+
+    assert isinstance(FakeSpoter(), Spoter)
+    assert isinstance(BagOfWords(), SentenceEncoder)

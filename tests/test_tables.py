@@ -1,0 +1,386 @@
+"""The tables of docs/results.md: ranks over a grid against the slow way, rows, sections, kept queries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cir.charts import Cell, heat_map, line_chart
+from cir.composers.composer import unit_row
+from cir.errors import CirError, LanguageModelFailed
+from cir.evaluation import hyperparameters, tables
+from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, read_kept, write_kept
+from cir.evaluation.efficiency import Cost, WatchedCaptioner, cost_of, cost_table
+from cir.evaluation.papers import paper_tables
+from cir.evaluation.results_file import read_sections, write_section
+from cir.retriever import Retriever
+from cir.sweep import GAMMAS, fit, rows_for, shares, simplex, sweep
+from cir.types import (
+    FINE_GRAINED,
+    MODIFIED_CAPTIONS,
+    PARTS,
+    REFERENCE_IMAGE,
+    CirQuery,
+    ComposedQuery,
+    Weights,
+)
+
+QUERIES = (
+    CirQuery("q0", "red-square", "make it blue", ("blue-square",), "colour"),
+    CirQuery("q1", "green-circle", "make it yellow", ("yellow-circle",), "colour"),
+    CirQuery("q2", "blue-circle", "a triangle instead", ("blue-triangle",), "replace"),
+)
+
+
+def picture(image_id: str):
+    return draw(*image_id.split("-"))
+
+
+def composed_toys() -> dict[str, ComposedQuery]:
+    rng = np.random.default_rng(4)
+    clip = toy_gallery().image_features
+    return {
+        q.query_id: ComposedQuery({part: unit_row(rng.normal(size=clip.shape[1])) for part in PARTS})
+        for q in QUERIES
+    }
+
+
+# --- ranks over a grid ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(simplex(0.1)),
+    st.sampled_from(GAMMAS),
+    st.integers(0, 10_000),
+    st.sets(st.sampled_from(PARTS), min_size=1),
+)
+def test_a_rank_on_the_grid_is_the_rank_that_the_retriever_finds(point, gamma, seed, there):
+    gallery = toy_gallery()
+    rng = np.random.default_rng(seed)
+    query = ComposedQuery(
+        {p: unit_row(rng.normal(size=gallery.image_features.shape[1])) for p in PARTS if p in there}
+    )
+    (grid,) = sweep(gallery, query, ["blue-square"], shares([point]), [gamma], exclude=["red-square"])
+    expected = Retriever(gallery, {}).rank_of(
+        query, Weights(*point, gamma), "blue-square", exclude=["red-square"]
+    )
+    assert grid[0, 0] == expected
+
+
+def test_a_method_without_weights_has_one_rank_on_the_whole_grid():
+    gallery, (query, *_) = toy_gallery(), composed_toys().values()
+    plain = ComposedQuery({FINE_GRAINED: query.parts[FINE_GRAINED]}, weighted=False)
+    (grid,) = sweep(gallery, plain, ["blue-square"], shares(simplex()), GAMMAS)
+    assert set(grid.ravel()) == {Retriever(gallery, {}).rank_of(plain, Weights(), "blue-square")}
+
+
+def test_the_simplex_has_66_places_and_none_beyond_one():
+    points = simplex(0.1)
+    assert len(points) == 66
+    assert max(a + b for a, b in points) == pytest.approx(1.0)
+    assert shares([(0.2, 0.3)]).tolist() == [[0.2, 0.3, 0.5]]
+
+
+def test_weights_of_missing_parts_go_to_those_that_are_there():
+    row = unit_row(np.ones(3))
+    query = ComposedQuery({FINE_GRAINED: row, REFERENCE_IMAGE: row})
+    rows = rows_for(query, shares([(0.6, 0.1), (1.0, 0.0)]))
+    np.testing.assert_allclose(rows, [[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_the_fit_takes_the_nearest_of_the_best_and_keeps_what_cannot_be_bettered():
+    points = simplex(0.1)
+    grid = np.full((len(GAMMAS), len(points)), 9)
+    grid[GAMMAS.index(0.2), points.index((0.3, 0.6))] = 1
+    grid[GAMMAS.index(1.0), points.index((1.0, 0.0))] = 1
+    found = fit([grid], [5], Weights(0.4, 0.6, 0.3))
+    assert found.weights == Weights(0.3, 0.6, 0.2)
+    assert (found.ranks, found.before) == ((1,), (5,))
+    kept = fit([grid], [1], Weights(0.4, 0.6, 0.3))
+    assert kept.weights == Weights(0.4, 0.6, 0.3)
+    assert kept.ranks == (1,)
+
+
+# --- rows -------------------------------------------------------------------------------------------------
+
+
+def test_ranks_of_a_method_are_those_of_the_retriever_with_the_reference_left_out():
+    gallery, composed = toy_gallery(), composed_toys()
+    weights = Weights(0.5, 0.3, 0.4)
+    found = tables.method_ranks(gallery, QUERIES, composed, weights)
+    retriever = Retriever(gallery, {})
+    assert found == {
+        q.query_id: retriever.rank_of(
+            composed[q.query_id], weights, q.target_ids[0], exclude=[q.reference_id]
+        )
+        for q in QUERIES
+    }
+
+
+def test_recalls_their_mean_and_the_interval_are_those_of_the_ranks():
+    found = tables.measure({"a": 1, "b": 1, "c": 4, "d": 60})
+    assert found.recalls == {"R@1": 50.0, "R@5": 75.0, "R@10": 75.0, "R@50": 75.0, "mean": 68.75}
+    assert 0.0 <= found.low <= 50.0 <= found.high <= 100.0
+    assert found.low < found.high
+    sure = tables.measure({"a": 1, "b": 1})
+    assert (sure.low, sure.high) == (100.0, 100.0)
+
+
+def test_a_table_says_its_queries_and_a_row_without_any_stays_empty():
+    lines = tables.recall_table({"CVSI": {"a": 1, "b": 7}, "LDRE": {}}, first="method").splitlines()
+    assert lines[2].startswith("| CVSI | 50.0 [")
+    assert lines[2].endswith("| 50.0 | 100.0 | 100.0 | 75.0 | 2 |")
+    assert lines[3] == "| LDRE | | | | | | 0 |"
+
+
+def test_rows_are_sorted_by_what_they_find_and_shared_queries_are_those_of_all():
+    rows = {"A": {"a": 3, "b": 9}, "B": {"a": 1, "c": 2}, "C": {}}
+    assert list(tables.best_first(rows)) == ["B", "A", "C"]
+    few = {"F": {"a": 1}, "A": {"a": 3, "b": 9, "c": 2}}
+    assert list(tables.best_first(few)) == ["A", "F"]
+    assert tables.shared(rows) == {"A": {"a": 3}, "B": {"a": 1}, "C": {}}
+
+
+def test_kinds_are_counted_and_measured_apart():
+    table = tables.kinds_table({"CVSI": {"q0": 1, "q1": 2, "q2": 1}}, QUERIES)
+    assert table.splitlines()[0] == "| method | colour (2) | replace (1) |"
+    assert table.splitlines()[2] == "| CVSI | 50 | 100 |"
+
+
+def test_the_ablation_has_the_papers_seven_rows_and_excludes_what_they_say():
+    rows = tables.ablation_rows(Weights(0.4, 0.5, 0.6))
+    assert len(rows) == 8
+    assert list(rows)[-1] == "CVSI"
+    assert rows["w/o visual information extraction"] == ((1.0, 0.0, 0.0), 1.0)
+    parts, gamma = rows["w/o semantic information extraction"]
+    assert (parts[0], gamma) == (0.0, 0.0)
+    assert rows["w/o target average captions features"][1] == 0.0
+    assert rows["w/o target images features"][1] == 1.0
+
+
+def test_an_ablated_row_is_the_retriever_with_the_weights_that_are_left():
+    gallery, composed = toy_gallery(), composed_toys()
+    found = tables.ablated(gallery, QUERIES, composed, Weights(0.4, 0.5, 0.6))
+    retriever, q = Retriever(gallery, {}), QUERIES[0]
+    left = 0.4 / 0.9
+    expected = retriever.rank_of(
+        composed["q0"], Weights(left, 1 - left, 0.6), "blue-square", exclude=[q.reference_id]
+    )
+    assert found["w/o reference image features"]["q0"] == expected
+    assert found["CVSI"]["q0"] == retriever.rank_of(
+        composed["q0"], Weights(0.4, 0.5, 0.6), "blue-square", exclude=[q.reference_id]
+    )
+
+
+def test_the_surface_is_the_recall_at_every_place_of_the_grid():
+    gallery, composed = toy_gallery(), composed_toys()
+    found = hyperparameters.surface(gallery, QUERIES, composed)
+    g, w = found.at(Weights(0.3, 0.5, 0.2))
+    ranks = tables.method_ranks(gallery, QUERIES, composed, Weights(0.3, 0.5, 0.2))
+    assert found.r1[g, w] == pytest.approx(100 * np.mean([r == 1 for r in ranks.values()]))
+    assert found.r5[g, w] == pytest.approx(100 * np.mean([r <= 5 for r in ranks.values()]))
+    best = found.at(found.best)
+    assert found.r1[best] + found.r5[best] / 2 == pytest.approx((found.r1 + found.r5 / 2).max())
+
+
+def test_fewer_captions_of_gallery_images_are_the_mean_of_the_first():
+    gallery = toy_gallery(captions=False)
+    rng = np.random.default_rng(0)
+    rows = [
+        rng.normal(size=(3, gallery.image_features.shape[1])).astype(np.float32) for _ in gallery.image_ids
+    ]
+    two = hyperparameters.with_captions(gallery, rows, 2)
+    np.testing.assert_allclose(two.caption_features[4], rows[4][:2].mean(axis=0), rtol=1e-6)
+    assert not hyperparameters.with_captions(gallery, rows, 0).captioned.any()
+
+
+# --- kept queries -----------------------------------------------------------------------------------------
+
+
+def test_composed_queries_come_back_as_they_were_and_no_model_is_asked_twice(tmp_path: Path):
+    path = kept_path(tmp_path, "toy", "CVSI", {"clip": "toy@1"})
+    composer = toy_cvsi(ToyLanguageModel(), ToyCaptioner())
+    first = compose_kept(path, QUERIES, picture, composer, print)
+    again = compose_kept(path, QUERIES, picture, None, print)  # type: ignore[arg-type]
+    assert set(again.queries) == {"q0", "q1", "q2"}
+    for part in PARTS:
+        np.testing.assert_array_equal(again.queries["q0"].parts[part], first.queries["q0"].parts[part])
+    assert again.queries["q0"].weighted
+
+
+def test_a_part_that_was_missing_stays_missing(tmp_path: Path):
+    row = np.ones(3, np.float32)
+    kept = Kept(
+        {
+            "a": ComposedQuery({FINE_GRAINED: row}),
+            "b": ComposedQuery({MODIFIED_CAPTIONS: row}, weighted=False),
+        }
+    )
+    write_kept(tmp_path / "k.npz", kept)
+    found = read_kept(tmp_path / "k.npz").queries
+    assert set(found["a"].parts) == {FINE_GRAINED}
+    assert set(found["b"].parts) == {MODIFIED_CAPTIONS}
+    assert (found["a"].weighted, found["b"].weighted) == (True, False)
+
+
+def test_a_query_without_an_answer_is_not_whole_and_is_tried_again_when_there_are_more(tmp_path: Path):
+    path = tmp_path / "k.npz"
+    silent = Witness(ToyLanguageModel([LanguageModelFailed("No answer.")]))
+    composer = toy_cvsi(silent, ToyCaptioner())  # type: ignore[arg-type]
+    kept = compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers=1)
+    assert (kept.whole, kept.unanswered) == ({}, {"q0"})
+    asked = len(silent.model.prompts)  # type: ignore[attr-defined]
+    compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers=1)
+    assert len(silent.model.prompts) == asked  # type: ignore[attr-defined]
+    kept = compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers=2)
+    assert set(kept.whole) == {"q0"}
+
+
+def test_what_was_composed_before_a_failure_is_kept(tmp_path: Path):
+    path = tmp_path / "k.npz"
+
+    def broken(image_id: str):
+        if image_id == "blue-circle":
+            raise CirError("There is no such scene.")
+        return picture(image_id)
+
+    with pytest.raises(CirError):
+        compose_kept(path, QUERIES, broken, toy_cvsi(ToyLanguageModel(), ToyCaptioner()), print)
+    assert set(read_kept(path).queries) == {"q0", "q1"}
+
+
+def test_a_damaged_file_of_kept_queries_is_refused_with_a_way_out(tmp_path: Path):
+    path = tmp_path / "k.npz"
+    path.write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(CirError, match="Delete it"):
+        read_kept(path)
+
+
+def test_other_models_keep_another_file(tmp_path: Path):
+    first = kept_path(tmp_path, "world", "CVSI (Φ)", {"clip": "a"})
+    assert first != kept_path(tmp_path, "world", "CVSI (Φ)", {"clip": "b"})
+    assert first.name.startswith("composed-world-cvsi")
+
+
+# --- cost -------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_counts_calls_and_leaves_the_first_query_out():
+    captioner, model = WatchedCaptioner(ToyCaptioner()), Witness(ToyLanguageModel())
+    retriever = Retriever(toy_gallery(), {"CVSI": toy_cvsi(model, captioner, captions=1)})  # type: ignore[arg-type]
+    cost = cost_of(retriever, "CVSI", QUERIES, picture, captioner, model)
+    assert cost.queries == 2
+    assert cost.calls == model.calls / 3
+    assert cost.thinking > 0
+    assert cost.whole == pytest.approx(cost.thinking + cost.encoding + cost.ranking)
+
+
+def test_the_cost_table_gives_ratios_to_cvsi_and_training_where_there_was_any():
+    costs = {"CVSI": Cost(4.0, 0.9, 0.1, 2, 20), "LinCIR": Cost(0.0, 0.4, 0.1, 0, 20)}
+    lines = cost_table(costs, {"LinCIR": 420.0}, {"CVSI": (84.0, 95.0)}).splitlines()
+    assert lines[2] == "| CVSI | — | 4.00 s | 2.0 | 900 ms | 100.0 ms | 5.00 s | 1.000 | 84.0 | 95.0 |"
+    assert lines[3] == "| LinCIR | 7.0 min | — | 0.0 | 400 ms | 100.0 ms | 0.50 s | 0.100 |  |  |"
+
+
+# --- the file ---------------------------------------------------------------------------------------------
+
+
+def test_a_section_is_rewritten_in_its_place_and_nothing_else_changes(tmp_path: Path):
+    path = tmp_path / "results.md"
+    write_section(path, "methods", "## Methods\n\nold", {"seed": 0})
+    write_section(path, "ablation", "## Ablation\n\nstays", {"seed": 1})
+    by_hand = path.read_text().replace("# Results", "# Our results\n\nWritten by hand.")
+    path.write_text(by_hand)
+    write_section(path, "methods", "## Methods\n\nnew", {"seed": 2})
+    text = path.read_text()
+    assert "old" not in text
+    assert "Written by hand." in text
+    first, second = read_sections(path)
+    assert (first.name, first.title, first.markdown) == ("methods", "Methods", "## Methods\n\nnew")
+    assert (first.manifest, second.manifest) == ({"seed": 2}, {"seed": 1})
+    assert second.markdown == "## Ablation\n\nstays"
+
+
+def test_a_name_that_cannot_stand_in_a_marker_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="not a section"):
+        write_section(tmp_path / "r.md", "Two words", "text", {})
+    with pytest.raises(ValueError, match="not a section"):
+        write_section(tmp_path / "r.md", "one", "<!-- end: one -->", {})
+    assert not (tmp_path / "r.md").exists()
+
+
+def test_a_file_that_is_not_there_has_no_sections_and_a_damaged_manifest_is_named(tmp_path: Path):
+    assert read_sections(tmp_path / "none.md") == []
+    path = tmp_path / "r.md"
+    write_section(path, "one", "## One", {"seed": 0})
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": '))
+    with pytest.raises(CirError, match="one"):
+        read_sections(path)
+
+
+# --- figures ----------------------------------------------------------------------------------------------
+
+
+def test_a_heat_map_is_well_formed_names_every_cell_and_escapes_what_it_is_told():
+    cells = {p: Cell("3", 0.5, f"α {p[0]} <b>&", "best" if p == (0.4, 0.6) else "") for p in simplex(0.2)}
+    root = ElementTree.fromstring(heat_map(cells, spoken='a "map" & more', alone=True))
+    space = "{http://www.w3.org/2000/svg}"
+    titles = [t.text for t in root.iter(f"{space}title")]
+    assert len(titles) == 21
+    assert "α 0.2 <b>&" in titles
+    assert root.attrib["aria-label"] == 'a "map" & more'
+    assert sum("stroke-width" in r.attrib for r in root.iter(f"{space}rect")) == 1
+
+
+def test_lines_stay_inside_their_axes():
+    svg = line_chart(
+        {"R@1": [(0, 12.0), (0.5, 84.6), (1, 40.0)]}, x_label="γ", y_label="%", spoken="s", alone=True
+    )
+    root = ElementTree.fromstring(svg)
+    heights = [float(c.attrib["cy"]) for c in root.iter("{http://www.w3.org/2000/svg}circle")]
+    assert min(heights) >= 34
+    assert max(heights) <= 244
+    assert heights[1] < heights[2] < heights[0]
+    assert "84.6" in svg
+
+
+# --- the papers' own numbers ------------------------------------------------------------------------------
+
+
+def test_the_papers_numbers_stand_as_printed_with_their_source():
+    printed = {table.name: table for table in paper_tables()}
+    circo = printed["CVSI, Table I"]
+    row = next(r for r in circo.rows if r[:2] == ["ViT-L/14", "CVSI (Ours)"])
+    assert row[2:] == [
+        "26.89",
+        "28.24",
+        "30.79",
+        "31.89",
+        "33.81",
+        "63.64",
+        "75.04",
+        "65.81",
+        "82.92",
+        "92.17",
+    ]
+    assert [r[-1] for r in printed["HyCIR, Table 4"].rows] == [
+        "70.73", "71.34", "71.83", "72.14", "71.96", "71.83", "71.76", "71.83"
+    ]  # fmt: skip
+    for table in printed.values():
+        assert {len(r) for r in table.rows} == {len(table.columns)}
+        assert table.source
+
+
+def test_a_manifest_of_a_section_is_json_that_a_program_can_read(tmp_path: Path):
+    path = tmp_path / "r.md"
+    write_section(path, "one", "## One", {"models": {"clip": "clip@1"}, "date": "2026-11-21"})
+    fenced = path.read_text().split("```json\n")[1].split("\n```")[0]
+    assert json.loads(fenced) == {"models": {"clip": "clip@1"}, "date": "2026-11-21"}

@@ -1,0 +1,426 @@
+"""The tab "Galleries" and the switcher, without a browser: what the handlers do and what is said."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
+
+from cir.composers.baselines import ImageOnly
+from cir.errors import BadQuery, CirError, GalleryError
+from cir.gallery import Indexer, IndexingJob, IndexingProgress, IntakeLimits
+from cir.gallery.background import FINISHED, RUNNING
+from cir.images import read_image
+from cir.retriever import Retriever
+from cir.shelf import Shelf, ShelfEntry
+from cir.types import Query
+from cir.ui import narrowing
+from cir.ui.galleries import handlers, render, switching
+from cir.ui.galleries.handlers import Desk, Making
+from cir.ui.handlers import Session, Settings, answer
+from cir.ui.narrowing import Only
+
+HOSTILE = '<img src=x onerror="window.__x=1">${x}'
+
+
+class Bench:
+    """A shelf, what makes galleries, and one visitor's desk."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.cache = place, place / "cache"
+        index(paint_folder(place / "home", 3), self.cache, name="home")
+        encoder = ToyEncoder()
+        first = Retriever(opened(self.cache, "home"), {"Image-only": ImageOnly(encoder)})
+        self.shelf = Shelf(
+            first,
+            cache_root=self.cache,
+            image_encoder_fingerprint=encoder.fingerprint,
+            text_encoder_fingerprint=encoder.fingerprint,
+            title="At home",
+        )
+        self.indexer = Indexer(
+            image_encoder=encoder,
+            text_encoder=encoder,
+            captioner=ToyCaptioner,
+            cache_root=self.cache,
+            renew=self.shelf.renew,
+            renew_seconds=0,
+        )
+        self.making = Making(self.indexer, (place / "photos",))
+        self.desk, self.session = Desk(), Session()
+
+    def wait(self) -> IndexingJob:
+        self.indexer.join(30)
+        assert not self.indexer.job.is_running
+        handlers.look(self.shelf, self.making, self.desk)
+        return self.indexer.job
+
+    def make_of(self, folder: str, name: str = "") -> str:
+        labels = [label for label, _ in handlers.offer_folders(self.making, self.desk)]
+        said = handlers.make_of_folder(self.shelf, self.making, self.desk, labels.index(folder), name)
+        self.wait()
+        return said
+
+    def upload(self, *paths: Path, name: object = "") -> tuple[str, tuple]:
+        files = [{"path": str(path), "orig_name": path.name} for path in paths]
+        said = handlers.make_of_uploads(self.shelf, self.making, self.desk, files, name)
+        self.wait()
+        return said
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with folder_in_memory() as place:
+        paint_folder(place / "photos" / "rome", 4, 10)
+        paint_folder(place / "photos" / "rome" / "old", 2, 20)
+        yield Bench(place)
+
+
+# --- making ---
+
+
+def test_a_chosen_folder_becomes_a_gallery_that_can_be_searched_with_captions(bench: Bench) -> None:
+    assert bench.make_of("photos / rome") == "The gallery rome is being made."
+    entry = bench.shelf.entry("rome")
+    assert (entry.images, entry.captioned, entry.uploaded, entry.problem) == (6, 6, False, "")
+    assert bench.desk.chosen == "rome"
+    assert len(bench.shelf.retriever("rome").gallery) == 6
+
+
+def test_a_folder_that_has_a_gallery_brings_it_up_to_date_under_its_old_name(bench: Bench) -> None:
+    bench.make_of("photos / rome", "Roman  holiday")
+    paint(bench.place / "photos" / "rome" / "new.png", 99)
+    assert (
+        bench.make_of("photos / rome", "other")
+        == "That folder is the gallery Roman holiday: it is brought up to date."
+    )
+    assert [(e.title, e.images) for e in bench.shelf.entries()] == [("At home", 3), ("Roman holiday", 7)]
+
+
+def test_a_name_that_is_taken_is_refused_and_without_a_name_a_free_one_is_found(bench: Bench) -> None:
+    paint_folder(bench.place / "photos" / "home", 1, 50)
+    with pytest.raises(GalleryError, match="There is a gallery home already"):
+        bench.make_of("photos / home", "home")
+    assert bench.make_of("photos / home") == "The gallery home 2 is being made."
+
+
+@pytest.mark.parametrize("number", [None, -1, 99, True, "0", 1.0, [0]])
+def test_fault_46_a_number_that_was_not_on_offer_is_refused(number: object, bench: Bench) -> None:
+    handlers.offer_folders(bench.making, bench.desk)
+    with pytest.raises(BadQuery, match="no folder chosen"):
+        handlers.make_of_folder(bench.shelf, bench.making, bench.desk, number, "")
+    with pytest.raises(BadQuery, match="no gallery chosen"):
+        handlers.choose(bench.desk, number)
+    with pytest.raises(BadQuery, match="not there any more"):
+        switching.read_choice(bench.session, number)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "x" * 200, 7, "\u202eevil"])
+def test_fault_35_a_name_that_could_lead_elsewhere_is_refused(name: object, bench: Bench) -> None:
+    with pytest.raises(CirError):
+        bench.make_of("photos / rome", name)  # type: ignore[arg-type]
+    assert [entry.name for entry in bench.shelf.entries()] == [""]
+    assert sorted(path.name for path in bench.cache.iterdir()) == ["home"]
+
+
+def test_uploads_become_a_gallery_and_more_uploads_of_that_name_are_added(bench: Bench) -> None:
+    first, second = paint(bench.place / "up" / "a.png", 1), paint(bench.place / "up" / "b.png", 2)
+    said, refused = bench.upload(first, name="Mine")
+    assert (said, refused) == ("1 picture kept. The gallery Mine is being made.", ())
+    bench.upload(second, name="Mine")
+    entry = bench.shelf.entry("Mine")
+    assert (entry.images, entry.captioned, entry.uploaded) == (2, 2, True)
+    assert sorted(p.name for p in (bench.cache / "Mine" / "images").iterdir()) == ["a.png", "b.png"]
+
+
+def test_an_uploaded_zip_is_unpacked_and_what_is_refused_is_named(bench: Bench) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a.png", paint(bench.place / "x.png", 3).read_bytes())
+        archive.writestr("../b.png", b"evil")
+    path = bench.place / "all.zip"
+    path.write_bytes(data.getvalue())
+    said, refused = bench.upload(path)
+    assert said == "1 picture kept. The gallery Uploads is being made."
+    assert refused == (("all.zip / ../b.png", "its path leads out of the archive"),)
+
+
+def test_uploads_without_a_picture_leave_no_gallery_behind(bench: Bench) -> None:
+    path = bench.place / "letter.txt"
+    path.write_text("hello")
+    with pytest.raises(GalleryError, match=r"No picture could be kept. letter.txt: it is no picture"):
+        bench.upload(path)
+    assert sorted(one.name for one in bench.cache.iterdir()) == ["home"]
+
+
+@pytest.mark.parametrize("files", [None, [], "x", [{"path": 3}], [{}], [["a"]]])
+def test_fault_38_what_is_no_upload_is_refused(files: object) -> None:
+    with pytest.raises(BadQuery):
+        handlers.read_uploads(files)
+
+
+def test_fault_34_more_than_five_hundred_files_at_once_are_refused() -> None:
+    with pytest.raises(BadQuery, match="501 files at once"):
+        handlers.read_uploads([{"path": "/x"}] * 501)
+
+
+def test_fault_36_uploads_beyond_the_quota_are_refused_in_words(bench: Bench) -> None:
+    bench.making = Making(bench.indexer, limits=IntakeLimits(total_bytes=10))
+    with pytest.raises(GalleryError, match="no room for more uploads"):
+        bench.upload(paint(bench.place / "a.png"))
+
+
+def test_uploads_for_the_name_of_a_gallery_of_a_folder_are_refused(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    with pytest.raises(GalleryError, match="There is a gallery rome already"):
+        bench.upload(paint(bench.place / "a.png"), name="rome")
+    assert bench.shelf.entry("rome").images == 6
+
+
+# --- keeping up to date ---
+
+
+def test_fault_60_a_missing_folder_changes_nothing_and_the_sentence_names_no_path(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    (bench.place / "photos" / "rome").rename(bench.place / "away")
+    with pytest.raises(GalleryError, match="The folder of rome is not there") as caught:
+        handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    assert str(bench.place) not in str(caught.value)
+    assert len(bench.shelf.retriever("rome").gallery) == 6
+
+
+def test_fault_60_most_files_gone_has_to_be_confirmed_on_the_page(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    for path in sorted((bench.place / "photos" / "rome").rglob("*.png"))[1:]:
+        path.unlink()
+    handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    bench.wait()
+    screen = handlers.look(bench.shelf, bench.making, bench.desk)
+    assert (screen.wants_confirmation, screen.can_resume, len(bench.shelf.retriever("rome").gallery)) == (
+        True,
+        False,
+        6,
+    )
+    assert "5 of the 6 images of rome are gone" in render.job_card(screen.job)
+    handlers.go_on(bench.making, confirm_purge=True)
+    bench.wait()
+    assert not handlers.look(bench.shelf, bench.making, bench.desk).wants_confirmation
+    assert len(bench.shelf.retriever("rome").gallery) == 1
+
+
+def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    bench.upload(paint(bench.place / "a.png", 5), name="Mine")
+    handlers.look(bench.shelf, bench.making, bench.desk)
+    handlers.choose(bench.desk, bench.desk.names.index("rome"))
+    with pytest.raises(GalleryError, match="nothing to delete"):
+        handlers.delete(bench.shelf, bench.making, bench.desk)
+    handlers.ask_to_delete(bench.shelf, bench.desk)
+    screen = handlers.look(bench.shelf, bench.making, bench.desk)
+    assert "Delete <b>rome</b>?" in render.doom(screen.chosen, screen.doomed)
+    assert (
+        handlers.delete(bench.shelf, bench.making, bench.desk)
+        == "rome is deleted. Your pictures are where they were."
+    )
+    assert [e.name for e in bench.shelf.entries()] == ["", "Mine"]
+    assert (bench.place / "photos" / "rome" / "0010.png").is_file()
+
+
+def test_choosing_another_gallery_takes_the_question_about_deleting_back(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    handlers.ask_to_delete(bench.shelf, bench.desk)
+    handlers.choose(bench.desk, 0)
+    with pytest.raises(GalleryError, match="nothing to delete"):
+        handlers.delete(bench.shelf, bench.making, bench.desk)
+
+
+def test_a_renamed_gallery_is_chosen_and_searched_under_its_new_name(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    assert handlers.rename(bench.shelf, bench.making, bench.desk, " Roma ") == "rome is called Roma now."
+    assert (bench.desk.chosen, len(bench.shelf.retriever("Roma").gallery)) == ("Roma", 6)
+    with pytest.raises(GalleryError):
+        bench.shelf.retriever("rome")
+
+
+def test_what_the_page_began_with_can_be_neither_renamed_nor_deleted(bench: Bench) -> None:
+    handlers.look(bench.shelf, bench.making, bench.desk)
+    assert bench.desk.names == ()
+    for act in (handlers.ask_to_delete, lambda s, d: handlers.rename(s, bench.making, d, "x")):
+        with pytest.raises(GalleryError, match="no gallery of your own"):
+            act(bench.shelf, bench.desk)
+
+
+# --- what is said ---
+
+
+def test_fault_12_names_of_files_and_galleries_are_shown_as_text() -> None:
+    skipped = ((HOSTILE, HOSTILE),)
+    progress = IndexingProgress("images", 1, 2, skipped=skipped, notes=(HOSTILE,))
+    shown = render.job_card(IndexingJob(HOSTILE, None, RUNNING, progress))
+    entry = ShelfEntry(HOSTILE, HOSTILE, problem=HOSTILE)
+    shown += render.gallery_list(handlers.Screen((entry,), entry, IndexingJob()))
+    shown += render.doom(entry, HOSTILE) + render.said(HOSTILE, skipped) + render.switched([HOSTILE])
+    shown += render.how_folders_are_allowed([HOSTILE])
+    assert "<img" not in shown
+    assert "${" not in shown
+    assert shown.count("&lt;img") == 12
+
+
+def test_the_progress_tells_numbers_speed_and_time_left_and_what_gamma_counts_for() -> None:
+    progress = IndexingProgress("captions", 120, 800, 4.25, 160.0)
+    shown = render.job_card(IndexingJob("rome", None, RUNNING, progress))
+    assert re.search(r'<progress max="800" value="120" aria-label="Writing captions">', shown)
+    assert (
+        "120 of 800 · 4.2 a second · 3 min left · all pictures can be searched; γ counts for those with captions"
+        in shown
+    )
+
+
+def test_a_finished_gallery_lists_what_could_not_be_read_and_cuts_a_long_list() -> None:
+    skipped = tuple((f"{i}.jpg", "empty") for i in range(205))
+    shown = render.job_card(
+        IndexingJob("rome", None, FINISHED, IndexingProgress("images", 300, 300, skipped=skipped, images=95))
+    )
+    assert "rome: ready, 95 pictures" in shown
+    assert "205 files could not be read" in shown
+    assert "and 5 more" in shown
+    assert "<td>199.jpg</td>" in shown
+    assert "<td>200.jpg</td>" not in shown
+
+
+@pytest.mark.parametrize(
+    ("images", "captioned", "words"),
+    [(800, 120, "120 of 800: γ counts for those"), (800, 800, "all"), (800, 0, "none: γ does not count")],
+)
+def test_the_list_says_for_how_many_pictures_gamma_counts(images: int, captioned: int, words: str) -> None:
+    entry = ShelfEntry("a", "a", images, captioned)
+    assert f"<td>{words}</td>" in render.gallery_list(handlers.Screen((entry,), entry, IndexingJob()))
+
+
+def test_without_a_root_the_page_says_how_to_allow_one_and_names_no_path() -> None:
+    assert "--gallery-root FOLDER" in render.how_folders_are_allowed([])
+    assert "Folders inside Pictures can be indexed" in render.how_folders_are_allowed(["Pictures"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (600, "10 min"), (9000, "2.5 h")]
+)
+def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
+    assert render.duration(seconds) == words
+
+
+# --- switching ---
+
+
+def test_switching_takes_back_what_belonged_to_the_old_gallery(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    session, home = bench.session, bench.shelf.retriever().gallery
+    choices, number = switching.offer(bench.shelf, session)
+    assert (choices, number) == ([("At home (3)", 0), ("rome (6)", 1)], 0)
+    session.picked_id = session.reference_id = session.intended_id = home.image_ids[0]
+    session.result_ids, session.only, session.page, turn = home.image_ids, Only(b"x"), 3, session.searches
+    assert switching.switch_to(session, switching.read_choice(session, 1))
+    assert session.gallery == "rome"
+    assert (session.picked_id, session.reference_id, session.intended_id, session.result_ids) == (
+        "",
+        "",
+        "",
+        (),
+    )
+    assert (session.composed, bool(session.only), session.page, session.searches) == (
+        None,
+        False,
+        0,
+        turn + 1,
+    )
+    assert not switching.switch_to(session, "")
+
+
+def test_a_gallery_that_was_deleted_meanwhile_gives_way_to_the_first(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    bench.session.gallery = "rome"
+    handlers.ask_to_delete(bench.shelf, bench.desk)
+    handlers.delete(bench.shelf, bench.making, bench.desk)
+    choices, number = switching.offer(bench.shelf, bench.session)
+    assert (bench.session.gallery, choices, number) == ("", [("At home (3)", 0)], 0)
+
+
+def test_fault_84_two_visitors_search_different_galleries(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    other = Session()
+    switching.switch_to(other, "rome")
+    assert bench.shelf.retriever(bench.session.gallery).gallery.name == "home"
+    assert bench.shelf.retriever(other.gallery).gallery.name == "rome"
+
+
+# --- only in ---
+
+
+@pytest.mark.parametrize(
+    ("text", "last", "day"),
+    [
+        ("2024", False, date(2024, 1, 1)),
+        ("2024", True, date(2024, 12, 31)),
+        ("2024-02", True, date(2024, 2, 29)),
+        (" 2024-2-3 ", False, date(2024, 2, 3)),
+        ("", True, None),
+        (None, False, None),
+    ],
+)
+def test_a_year_a_month_or_a_day_is_read_as_the_first_or_last_day_of_it(
+    text: object, last: bool, day: date | None
+) -> None:
+    assert narrowing.read_day(text, last=last) == day
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["yesterday", "2024-13", "2024-02-30", "0000", 2024, "17.5.2024", ["2024"], "2024-00", "2024-05-00"],
+)
+def test_what_is_no_day_is_refused_with_an_example(text: object) -> None:
+    for last in (False, True):
+        with pytest.raises(BadQuery) as caught:
+            narrowing.read_day(text, last=last)
+        assert "2024-05-17" in caught.value.remedy
+
+
+def test_a_search_only_in_a_folder_finds_nothing_else_and_says_so(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    retriever, session = bench.shelf.retriever("rome"), bench.session
+    gallery = retriever.gallery
+    assert narrowing.folder_choices(gallery) == [("Every folder", 0), ("old (2)", 1)]
+    picture = read_image(bench.place / "photos" / "rome" / "0010.png")
+    *_, session.composed = retriever.compose(Query(picture, ""), "Image-only")
+    session.method, session.settings = "Image-only", Settings(fold=False)
+    session.only = narrowing.read_only(gallery, 1, "", "")
+    found = answer(retriever, session)
+    assert {gallery.label(r.image_id) for r in found.results} == {"old/0020.png", "old/0021.png"}
+    assert "Searched only in old: 2 of 6 pictures." in found.notes
+    session.only = narrowing.read_only(gallery, 0, "", "")
+    assert len(answer(retriever, session).results) == 6
+
+
+def test_bounds_that_leave_nothing_or_contradict_are_sentences(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    gallery = bench.shelf.retriever("rome").gallery
+    with pytest.raises(BadQuery, match="is later than"):
+        narrowing.read_only(gallery, 0, "2024", "2023")
+    with pytest.raises(BadQuery, match="No picture is from 1990-01-01 to 1990-12-31"):
+        narrowing.among(gallery, narrowing.read_only(gallery, 0, "1990", "1990"))
+    with pytest.raises(BadQuery, match="not in this gallery"):
+        narrowing.read_only(gallery, 7, "", "")
+
+
+def test_a_shipped_gallery_is_not_narrowed(bench: Bench) -> None:
+    from dataclasses import replace
+
+    home = bench.shelf.retriever().gallery
+    assert narrowing.can_narrow(home)
+    assert not narrowing.can_narrow(replace(home, packed=True))
+    assert narrowing.among(home, Only()) is None

@@ -1,0 +1,529 @@
+"""Going on from an answer: changed texts, signed terms, steps and undo, folding, links, downloads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gallery_doubles import index, opened
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image
+from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
+
+from cir import export
+from cir.errors import BadQuery
+from cir.types import MODIFIED_CAPTIONS, RetrievedImage, SignedTerm, Weights
+from cir.ui import handlers
+from cir.ui.handlers import Session, Settings, read_settings
+from cir.ui.search import acts, changing, folding, links, looking, pieces, steps
+
+SQUARE = "red-square-large"
+PLAIN = Settings(Weights(0.6, 0.4, 0.2), 8)
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> ToyGallery:
+    return ToyGallery(tmp_path_factory.mktemp("thumbnails"))
+
+
+@pytest.fixture
+def retriever(gallery: ToyGallery) -> ToyRetriever:
+    return ToyRetriever(gallery)
+
+
+@pytest.fixture
+def session(retriever: ToyRetriever) -> Session:
+    """After a search with a picture of the gallery."""
+    made = Session()
+    search(retriever, made, SQUARE, "make it blue")
+    return made
+
+
+def search(retriever: ToyRetriever, session: Session, image_id: str, text: str, settings: Settings = PLAIN):
+    image = {"path": str(handlers.pick(retriever.gallery, session, image_id))} if image_id else None
+    if not image_id:
+        session.picked_id = ""
+    *_, found = handlers.search(retriever, session, image=image, text=text, method="CVSI", settings=settings)
+    return found
+
+
+def do(retriever: ToyRetriever, session: Session, name: str, **sent: object) -> str:
+    return acts.perform(acts.Asked(retriever, ToyTexts(), session, {"do": name, **sent}))
+
+
+def ids(retriever: ToyRetriever, session: Session) -> list[str]:
+    return [r.image_id for r in handlers.answer(retriever, session).results]
+
+
+# --- changed texts --------------------------------------------------------------------------------------
+
+
+def test_a_changed_description_ranks_anew_without_a_model_and_reset_takes_it_back(retriever, session):
+    handlers.rerank(retriever, session, weights=Weights(1, 0, 0), top_k=8)
+    before, calls = ids(retriever, session), list(retriever.model_calls)
+    do(retriever, session, "thought", kind="modified_captions", place=0, text="a large green circle")
+    assert ids(retriever, session)[0].startswith("green-circle")
+    assert retriever.model_calls == calls
+    assert changing.is_changed(session)
+    do(retriever, session, "reset")
+    assert ids(retriever, session) == before
+    assert not changing.is_changed(session)
+
+
+def test_a_search_that_still_runs_ends_when_its_texts_are_changed(gallery, retriever):
+    session = Session()
+    path = handlers.pick(gallery, session, SQUARE)
+    stages = handlers.search(
+        retriever, session, image={"path": str(path)}, text="make it blue", method="CVSI", settings=PLAIN
+    )
+    next(stages)
+    do(retriever, session, "thought", kind="added_objects", place=None, text="star")
+    assert list(stages) == []
+    assert handlers.answer(retriever, session).composed.trace["added_objects"] == ("star",)
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({"do": "thought", "kind": "captions", "place": 99, "text": "x"}, "not on the page"),
+        ({"do": "thought", "kind": "captions", "place": "0", "text": "x"}, "not on the page"),
+        ({"do": "thought", "kind": "captions", "place": True, "text": "x"}, "not on the page"),
+        ({"do": "thought", "kind": ["captions"], "place": 0, "text": "x"}, "not on the page"),
+        ({"do": "thought", "kind": "captions", "place": 0, "text": 5}, "has to be text"),
+        ({"do": "want", "kind": "most", "place": 0}, "more or less"),
+        ({"do": "want", "kind": "more", "place": 10**9}, "not on the page"),
+        ({"do": "select", "place": -1}, "not on the page"),
+        ({"do": "select"}, "not on the page"),
+        ({"do": "weigh", "place": 0, "text": "0.2"}, "not on the page"),
+        ({"do": "weigh", "place": 0, "text": "nan"}, "has to be a number"),
+        ({"do": "weigh", "place": 0, "text": 10**400}, "has to be a number"),
+        ({"do": "step", "place": 77}, "not remembered"),
+        ({"do": "step", "place": True}, "not remembered"),
+        ({"do": "undo"}, "nothing to undo"),
+        ({"do": "without", "text": "  "}, "nothing to leave out"),
+        ({"do": "rm -rf"}, "does not exist"),
+        ({"do": ["undo"]}, "does not exist"),
+        ({}, "does not exist"),
+    ],
+)
+def test_fault_46_what_a_forged_act_asks_for_is_refused_in_words_and_changes_nothing(
+    retriever, session, sent, said
+):
+    before = ids(retriever, session), session.signed, session.selected, session.step
+    with pytest.raises(BadQuery, match=said):
+        acts.perform(acts.Asked(retriever, ToyTexts(), session, sent))
+    assert (ids(retriever, session), session.signed, session.selected, session.step) == before
+
+
+# --- more, less, without --------------------------------------------------------------------------------
+
+
+def test_more_like_a_result_lifts_its_kind_and_the_term_can_be_weighed_and_taken_away(retriever, session):
+    before = ids(retriever, session)
+    place = next(i for i, image_id in enumerate(session.result_ids) if "small" in image_id)
+    wanted = session.result_ids[place]
+    do(retriever, session, "want", kind="more", place=place)
+    assert session.signed[0].words == "a small " + " ".join(wanted.split("-")[:2])
+    assert session.signed[0].weight == 0.3
+    do(retriever, session, "weigh", place=0, text="1")
+    assert ids(retriever, session)[0] == wanted
+    do(retriever, session, "weigh", place=0, text="-0.8")
+    assert session.signed[0].weight == -0.8
+    assert wanted not in ids(retriever, session)[:5]
+    do(retriever, session, "weigh", place=0, text="0")
+    assert session.signed == ()
+    assert ids(retriever, session) == before
+
+
+def test_without_a_word_sinks_what_shows_it(retriever, session):
+    assert "blue-square" in ids(retriever, session)[0]
+    do(retriever, session, "without", text="square")
+    do(retriever, session, "weigh", place=0, text="-1")
+    assert "square" not in ids(retriever, session)[0]
+    assert [(t.kind, t.words, t.weight) for t in session.signed] == [("without", "square", -1.0)]
+
+
+def test_terms_are_about_one_question_and_leave_with_it_but_stay_for_another_method(retriever, session):
+    do(retriever, session, "without", text="square")
+    search(retriever, session, SQUARE, "make it blue")
+    assert len(session.signed) == 1
+    search(retriever, session, SQUARE, "make it green")
+    assert session.signed == ()
+
+
+def test_there_is_an_end_to_terms(retriever, session):
+    for _ in range(changing.MAX_TERMS):
+        do(retriever, session, "want", kind="less", place=0)
+    with pytest.raises(BadQuery, match="8 terms already"):
+        do(retriever, session, "want", kind="less", place=0)
+
+
+# --- steps ----------------------------------------------------------------------------------------------
+
+
+def test_undo_goes_back_step_by_step_without_a_model_and_history_goes_anywhere(retriever, session):
+    first = ids(retriever, session)
+    do(retriever, session, "without", text="square")
+    second = ids(retriever, session)
+    search(retriever, session, "green-star-small", "make it red")
+    calls = list(retriever.model_calls)
+    assert [step.title for step in steps.way(session)] == ["make it blue", "without square", "make it red"]
+    assert do(retriever, session, "undo") in acts.FILLS
+    assert ids(retriever, session) == second
+    assert (session.text, session.picked_id) == ("make it blue", SQUARE)
+    do(retriever, session, "undo")
+    assert ids(retriever, session) == first
+    assert session.signed == ()
+    do(retriever, session, "step", place=3)
+    assert session.text == "make it red"
+    assert ids(retriever, session)[0].startswith("red-star")
+    assert retriever.model_calls == calls
+
+
+def test_a_step_made_after_undo_comes_from_the_step_on_the_screen_and_none_is_lost(retriever, session):
+    do(retriever, session, "without", text="square")
+    do(retriever, session, "undo")
+    do(retriever, session, "without", text="large")
+    assert [step.title for step in steps.way(session)] == ["make it blue", "without large"]
+    assert [step.title for step in steps.history(session)] == [
+        "without large",
+        "without square",
+        "make it blue",
+    ]
+
+
+def test_the_last_twenty_steps_are_remembered_with_their_weights(retriever, session):
+    for number in range(25):
+        search(retriever, session, SQUARE, f"blue number {number}")
+        handlers.rerank(retriever, session, weights=Weights(0.1, 0.01 * number, 0.2), top_k=3)
+    assert [s.title for s in session.steps] == [f"blue number {n}" for n in range(5, 25)]
+    steps.go_to(session, session.steps[0].number)
+    assert session.settings == Settings(Weights(0.1, 0.05, 0.2), 3)
+    with pytest.raises(BadQuery, match="nothing to undo"):
+        steps.undo(session)
+
+
+def test_the_steps_of_another_gallery_are_not_offered(retriever, session):
+    session.gallery = "holiday"
+    assert steps.history(session) == []
+    with pytest.raises(BadQuery, match="not remembered"):
+        steps.go_to(session, 1)
+
+
+def test_fault_84_the_steps_of_one_visitor_are_not_those_of_another(retriever, session):
+    assert Session().steps == []
+    other = Session()
+    search(retriever, other, "", "green circle")
+    assert [step.title for step in other.steps] == ["green circle"]
+    assert [step.title for step in session.steps] == ["make it blue"]
+
+
+def test_an_uploaded_picture_that_is_gone_leaves_its_results_and_a_note(retriever, tmp_path, gallery):
+    own = tmp_path / "own.webp"
+    own.write_bytes(gallery.thumbnail_path(SQUARE).read_bytes())
+    session = Session()
+    list(
+        handlers.search(
+            retriever, session, image={"path": str(own)}, text="blue", method="CVSI", settings=PLAIN
+        )
+    )
+    assert acts.picture_of(session) == (str(own), "")
+    own.unlink()
+    picture, note = acts.picture_of(session)
+    assert picture is None
+    assert "not kept any more" in note
+    assert ids(retriever, session)[0].startswith("blue-square")
+
+
+def test_the_breadcrumb_shows_pictures_and_words_as_text(retriever, session):
+    search(retriever, session, SQUARE, "<img src=x onerror=alert(1)>")
+    shown = pieces.crumbs(steps.way(session), steps.history(session), session.step)
+    assert shown.count('src="data:image/webp;base64,') == 4  # two on the way, two in the history
+    assert "&lt;img src=x" in shown
+    assert "<img src=x" not in shown
+    assert re.search(r'data-place="2" aria-current="step"', shown)
+    assert pieces.crumbs(steps.way(session)[:1], steps.history(session)[-1:], 1) == ""
+
+
+# --- what is shown --------------------------------------------------------------------------------------
+
+
+class Rows:
+    """Images by their features alone."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.image_features = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def find(self, image_id: str) -> int:
+        return int(image_id)
+
+
+def results(count: int) -> list[RetrievedImage]:
+    return [RetrievedImage(i + 1, str(i), 1 - i / 100) for i in range(count)]
+
+
+def test_near_identical_results_stand_behind_the_best_of_them_until_they_are_unfolded():
+    gallery = Rows(np.array([[1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 0, 1], [0, 1, 0.1]], np.float32))
+    shown, similar = folding.fold(gallery, results(5))  # type: ignore[arg-type]
+    assert [r.image_id for r in shown] == ["0", "1", "3"]
+    assert similar == {"0": ("2",), "1": ("4",)}
+    shown, _ = folding.fold(gallery, results(5), {"1"})  # type: ignore[arg-type]
+    assert [r.image_id for r in shown] == ["0", "1", "4", "3"]
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12))
+def test_folding_loses_no_result_and_shows_none_twice(seed, count):
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(3, 4))
+    gallery = Rows(base[rng.integers(0, 3, count)] + rng.normal(scale=0.1, size=(count, 4)))
+    shown, similar = folding.fold(gallery, results(count))  # type: ignore[arg-type]
+    everything = [r.image_id for r in shown] + [i for behind in similar.values() for i in behind]
+    assert sorted(everything, key=int) == [str(i) for i in range(count)]
+    for leader, behind in similar.items():
+        for image_id in behind:
+            cosine = gallery.image_features[int(leader)] @ gallery.image_features[int(image_id)]
+            assert cosine >= folding.NEAR_IDENTICAL
+
+
+def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retriever, session):
+    scores = [r.score for r in handlers.answer(retriever, session).results]
+    found = handlers.rerank(
+        retriever, session, weights=PLAIN.weights, top_k=8, at_least=round(scores[2] - 1e-4, 4)
+    )
+    assert len(found.results) == sum(score >= found.settings.at_least for score in scores) < 8
+    hidden = 8 - len(found.results)
+    assert any(note.startswith(f"{hidden} of 8 pictures score below") for note in found.notes)
+    with pytest.raises(BadQuery, match="least score"):
+        read_settings((0.6, 0.4, 0.2, 8, True, 1.5, True))
+
+
+def test_a_result_says_what_stands_behind_it_and_that_it_is_selected():
+    from cir.ui.render import result_caption
+
+    assert result_caption(3, 0.5, "a dog", similar=2, selected=True) == "✓ 3 · 0.500 · +2 similar\na dog"
+
+
+def test_selecting_twice_is_selecting_not_at_all_and_survives_another_order(retriever, session):
+    do(retriever, session, "select", place=1)
+    chosen = session.selected
+    handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=30)
+    assert session.selected == chosen
+    do(retriever, session, "select", place=session.result_ids.index(chosen[0]))
+    assert session.selected == ()
+
+
+def test_the_rank_of_an_intended_picture_is_said_and_follows_the_weights(retriever, session):
+    session.intended_id = "blue-square-small"
+    assert "The intended picture is at rank 5 of 39." in handlers.answer(retriever, session).notes
+    found = handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=39)
+    rank = next(r.rank for r in found.results if r.image_id == "blue-square-small")
+    assert f"The intended picture is at rank {rank} of 39." in found.notes
+    handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=8)
+    session.intended_id = "yellow-star-small"  # beyond the eight that are shown
+    note = next(n for n in handlers.answer(retriever, session).notes if "intended" in n)
+    assert 8 < int(re.search(r"rank (\d+) of 39", note)[1]) <= 39  # type: ignore[index]
+    session.intended_id = SQUARE
+    assert "The intended picture is left out of this search." in handlers.answer(retriever, session).notes
+    session.intended_id = "an image of another gallery"
+    assert not any("intended" in note for note in handlers.answer(retriever, session).notes)
+
+
+# --- the closer look ------------------------------------------------------------------------------------
+
+
+def test_a_closer_look_says_what_the_score_is_made_of_and_what_would_lift_it(retriever, session):
+    do(retriever, session, "without", text="circle")
+    found = handlers.answer(retriever, session)
+    seen = looking.inspect(retriever, session, found.results[3].image_id)
+    assert (seen.rank, seen.score) == (4, found.results[3].score)
+    shares = [side for share in seen.why.shares.values() for side in share.values()]
+    assert sum(shares) == pytest.approx(seen.score, abs=1e-5)
+    card = pieces.closer_look(seen)
+    assert f"<td>{seen.why.ranks_alone[MODIFIED_CAPTIONS]}</td>" in card
+    assert "Without … (1)" in card
+    if seen.why.move:
+        assert f"would lift it from 4 to {seen.why.move.rank}." in card
+    else:
+        assert "No single slider lifts it." in card
+
+
+def test_the_first_result_needs_no_lifting(retriever, session):
+    assert "It is first already." in pieces.closer_look(
+        looking.inspect(retriever, session, session.result_ids[0])
+    )
+
+
+def test_texts_that_can_be_changed_are_buttons_and_shown_as_text():
+    trace = {"captions": ["<b>a cat</b>", "<b>a cat</b>"], "modified_captions": [], "added_objects": ["dog"]}
+    shown = pieces.thoughts(trace, pending=False, changeable=True, changed=True)
+    assert (
+        '<button type="button" class="chip" data-edit="thought" data-kind="captions" data-place="0"' in shown
+    )
+    assert "&lt;b&gt;a cat&lt;/b&gt; <small>×2</small>" in shown
+    assert 'data-do="reset"' in shown
+    still = pieces.thoughts(trace, pending=False)
+    assert "data-edit" not in still
+    assert '<span class="none">none</span>' in still
+
+
+def test_what_is_still_missing_keeps_its_place_until_the_search_is_done():
+    waiting = pieces.thoughts({}, pending=True)
+    assert waiting.count('class="chip waiting"') == 3
+    assert pieces.thoughts({}, pending=False) == ""
+
+
+def test_the_image_word_is_told_by_its_nearest_words():
+    shown = pieces.thoughts({"image_word": ["beach", "whale"]}, pending=False)
+    assert "≈ beach, whale" in shown
+
+
+def test_a_term_shows_its_sign_its_words_as_text_and_its_weight():
+    shown = pieces.wishes([SignedTerm("less", "<i>x</i>", unit(["red"]), -0.3)])
+    assert "less like <q>&lt;i&gt;x&lt;/i&gt;</q>" in shown
+    assert ">−0.30</button>" in shown
+    assert pieces.wishes([]) == ""
+    row = pieces.thoughts({"added_objects": ["dog"]}, pending=False, more=pieces.leave_out_button())
+    assert row.count("<dd") == 1
+    assert row.index("dog") < row.index('data-edit="without"') < row.index("</dd>")
+
+
+# --- links ----------------------------------------------------------------------------------------------
+
+
+def sent_by(link: str) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(link.removeprefix("?")))
+
+
+def read(retriever: ToyRetriever, sent: dict[str, object]):
+    return links.read_link(sent, lambda name: retriever, Weights(0.4, 0.6, 0.6), 30)
+
+
+def test_a_link_leads_back_to_its_search(retriever, session):
+    handlers.rerank(retriever, session, weights=Weights(0.25, 0.5, 0.75), top_k=12)
+    found = read(retriever, sent_by(links.link_to(session)))
+    assert found == links.Linked("", SQUARE, "make it blue", "CVSI", Weights(0.25, 0.5, 0.75), 12)
+
+
+def test_a_link_says_only_what_it_says_and_other_fields_are_left_alone(retriever):
+    assert read(retriever, {"__theme": "dark"}) is None
+    found = read(retriever, {"text": "  at   night ", "__theme": "dark"})
+    assert found == links.Linked("", "", "at night", "CVSI", Weights(0.4, 0.6, 0.6), 30)
+
+
+def test_an_upload_cannot_be_linked_and_that_is_said(retriever, tmp_path, gallery):
+    own = tmp_path / "own.webp"
+    own.write_bytes(gallery.thumbnail_path(SQUARE).read_bytes())
+    session = Session()
+    list(
+        handlers.search(retriever, session, image={"path": str(own)}, text="", method="CVSI", settings=PLAIN)
+    )
+    with pytest.raises(BadQuery, match="cannot carry a picture of your own"):
+        links.link_to(session)
+    with pytest.raises(BadQuery, match="no search to link to"):
+        links.link_to(Session())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"image": "../../etc/passwd"},
+        {"image": "no-such-image", "text": "x"},
+        {"text": "x", "a": "nan"},
+        {"text": "x", "a": "0.9", "b": "0.9"},
+        {"text": "x", "a": "-1"},
+        {"text": "x", "g": "much"},
+        {"text": "x", "k": "inf"},
+        {"text": "x", "method": "FAISS"},
+    ],
+)
+def test_faults_39_46_what_a_link_may_not_say_is_refused_in_words(retriever, sent):
+    with pytest.raises(BadQuery) as caught:
+        read(retriever, sent)
+    assert caught.value.remedy
+
+
+# --- downloads ------------------------------------------------------------------------------------------
+
+
+def test_fault_13_no_cell_of_the_table_is_a_formula_for_a_spreadsheet(gallery, monkeypatch):
+    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "a dog"]
+    for text, kept in zip(hostile, [*(f"'{t}" for t in hostile[:-1]), "a dog"], strict=True):
+        monkeypatch.setattr(gallery, "hostile_caption", text)
+        table = export.to_csv([RetrievedImage(1, SQUARE, -0.25)], gallery, {SQUARE})
+        row = list(csv.reader(io.StringIO(table.decode("utf-8-sig"), newline="")))[1]
+        assert row == ["1", "-0.250000", SQUARE, f"{SQUARE}.webp", kept, "yes"]
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(st.text(max_size=20))
+def test_fault_13_whatever_a_text_is_its_cell_begins_harmlessly(text):
+    cell = export.safe_cell(text)
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert cell in (text, "'" + text)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory):
+    """A gallery of two files, one of which says where it was taken; a third is deleted after indexing."""
+    root = tmp_path_factory.mktemp("photographs")
+    image = Image.new("RGB", (1600, 1200), "#3366aa")
+    exif = image.getexif()
+    exif[0x010E] = "SECRET PLACE"
+    image.save(root / "=cmd.jpg", exif=exif)
+    Image.new("RGB", (64, 48), "red").save(root / "red.png")
+    Image.new("RGB", (64, 48), "lime").save(root / "gone.png")
+    cache = tmp_path_factory.mktemp("cache")
+    index(root, cache)
+    (root / "gone.png").unlink()
+    return opened(cache)
+
+
+def test_packed_pictures_are_encoded_anew_and_carry_no_metadata(photographs):
+    named = {photographs.label(i): i for i in photographs.image_ids}
+    ranks = {named["=cmd.jpg"]: 1, named["red.png"]: 2, named["gone.png"]: 3}
+    packed, missing = export.to_zip(list(ranks), photographs, ranks)
+    assert missing == ["gone.png"]
+    assert b"SECRET" not in packed
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == ["001-cmd.webp", "002-red.webp"]
+        with Image.open(io.BytesIO(archive.read("001-cmd.webp"))) as image:
+            assert (image.format, max(image.size)) == ("WEBP", export.PICTURE_SIDE)
+            assert not image.getexif()
+
+
+@pytest.mark.parametrize("label", ["../../etc/passwd", "/etc/passwd", "a\\..\\b.png", "..", "", "\x00\n.jpg"])
+def test_a_name_in_the_archive_leads_nowhere(label):
+    name = export._file_name(label)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
+
+
+def test_nothing_and_too_much_are_not_packed(gallery):
+    for image_ids in ([], list(gallery.image_ids) * 3):
+        with pytest.raises(BadQuery, match="cannot be packed"):
+            export.to_zip(image_ids, gallery, {})
+
+
+def test_a_result_can_be_kept_whole_as_json(retriever, session):
+    wiring = pytest.importorskip("cir.ui.search.wiring", reason="gradio is not installed")
+    from cir.ui.layout import PageContent
+
+    do(retriever, session, "select", place=0)
+    content = PageContent(retriever, fingerprints={"clip": "abc"})
+    kept = json.loads(wiring._packed(content, session, "json"))
+    assert kept["selected"] == [session.result_ids[0]]
+    assert kept["results"][0]["image_id"] == session.result_ids[0]
+    packed = wiring._packed(content, session, "zip")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == [f"001-{session.result_ids[0]}.webp"]
+    assert Path(archive.namelist()[0]).suffix == ".webp"
