@@ -74,7 +74,9 @@ def _add_search(group) -> None:
         sub.add_argument(f"--{name}", type=float, help=f"weight {name}, from 0 to 1")
     sub.add_argument("--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)")
     sub.add_argument(
-        "--rerank", choices=("local-concepts",), help="look at the 100 best again: do they show what is added?"
+        "--rerank",
+        choices=("local-concepts",),
+        help="look at the 100 best again: do they show what is added?",
     )
     sub.add_argument("--top-k", type=int, default=10, help="how many results (default: 10)")
     sub.add_argument(
@@ -199,7 +201,10 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
         "--captions", type=int, default=2, help="captions of each reference, N (default: 2; paper: 15)"
     )
     sub.add_argument(
-        "--gallery-captions", type=int, default=5, help="captions of each gallery image (default: 5; paper: 15)"
+        "--gallery-captions",
+        type=int,
+        default=5,
+        help="captions of each gallery image (default: 5; paper: 15)",
     )
     sub.add_argument("--batch-size", type=int, default=32, help="images that are encoded at once")
     sub.add_argument("--limit", type=int, help="only the first queries")
@@ -224,7 +229,9 @@ def _add_train(group) -> None:
     _add_models_option(sub)
     own = sub.add_argument_group("mapping: hycir, or pic2word with --gallery, on any pictures and model set")
     own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
-    own.add_argument("--triplets", type=Path, default=SAMPLE_TRIPLETS, help="made by: python -m cir synthesize")
+    own.add_argument(
+        "--triplets", type=Path, default=SAMPLE_TRIPLETS, help="made by: python -m cir synthesize"
+    )
     own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")
     own.add_argument("--loss", choices=("hybrid", "zs-cir", "triplet"), default="hybrid")
     own.add_argument("--steps", type=int, default=2000)
@@ -244,7 +251,9 @@ def _add_tables(group) -> None:
     )
     _add_models_option(sub)
     sub.add_argument("--limit", type=int, help="only the first queries")
-    sub.add_argument("--methods", help="compose, or time, only these; the others' rows come from what is kept")
+    sub.add_argument(
+        "--methods", help="compose, or time, only these; the others' rows come from what is kept"
+    )
     sub.add_argument("--kept-only", action="store_true", help="compose nothing; use what is kept")
     sub.add_argument("--ask", action="store_true", help="ask the language model for answers that are missing")
     sub.add_argument("--fresh", action="store_true", help="compose everything again")
@@ -283,8 +292,12 @@ def _add_synthesize(group) -> None:
     )
     sub.add_argument("--gallery", help="a gallery's name, or its folder of pictures (default: the sample)")
     sub.add_argument("--out", type=Path, required=True, help="the triplets file, JSON lines")
-    sub.add_argument("--limit", type=int, help="how many pairs the file shall have in all (default: every one)")
-    sub.add_argument("--no-resume", action="store_true", help="begin anew; the file that is there becomes .old")
+    sub.add_argument(
+        "--limit", type=int, help="how many pairs the file shall have in all (default: every one)"
+    )
+    sub.add_argument(
+        "--no-resume", action="store_true", help="begin anew; the file that is there becomes .old"
+    )
     sub.add_argument(
         "--spoter",
         default="captions",
@@ -303,7 +316,9 @@ def _add_synthesize(group) -> None:
     sub.add_argument(
         "--gap", type=float, default=0.002, help="least step between two in a group (default: 0.002)"
     )
-    sub.add_argument("--reading", default="similarity", help="of the paper's distance: similarity or distance")
+    sub.add_argument(
+        "--reading", default="similarity", help="of the paper's distance: similarity or distance"
+    )
     sub.add_argument("--combine", default="sum", help="caption + text: sum or concatenate")
     sub.add_argument("--sentence-encoder", metavar="FOLDER", help="default: all-MiniLM-L6-v2")
     sub.add_argument("--pooling", default="mean", help="of the sentence encoder: mean or cls")
@@ -320,7 +335,9 @@ def _add_synthesize(group) -> None:
 
 
 def _add_triplets(group) -> None:
-    sub = _command(group, "triplets", lambda _: 0, "Write triplets in other layouts, or read those of others.")
+    sub = _command(
+        group, "triplets", lambda _: 0, "Write triplets in other layouts, or read those of others."
+    )
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
     export = _command(actions, "export", commands.triplets_export, "Write a triplets file in CIRR's layout.")
     export.add_argument("--everything", action="store_true", help="dropped ones as well")

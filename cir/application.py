@@ -86,7 +86,9 @@ def build_composers(
 def _check_phi(models: Models, phi: str) -> None:
     if phi not in models.set.mapping:
         names = ", ".join(models.set.mapping)
-        raise BadQuery(f"The set {models.name} has no mapping network called {phi!r}.", f"Choose one of: {names}.")
+        raise BadQuery(
+            f"The set {models.name} has no mapping network called {phi!r}.", f"Choose one of: {names}."
+        )
     if models.phi(phi) is None:
         raise MissingModel(models.missing[f"mapping network {phi}"], "Or leave --phi out.")
 

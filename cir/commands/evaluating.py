@@ -82,7 +82,9 @@ def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[s
     composers = build_composers(models, settings=CvsiSettings(captions=options.captions))
     if models.language_model is not None:
         models.language_model.deadline_seconds = PATIENCE_SECONDS
-    book = AnswerBook(answer_book_path(name, models.language_model), models.language_model, fresh=options.fresh)
+    book = AnswerBook(
+        answer_book_path(name, models.language_model), models.language_model, fresh=options.fresh
+    )
     for composer in composers.values():
         if isinstance(composer, Cvsi | DescribedTarget):
             composer.language_model = book

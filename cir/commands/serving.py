@@ -36,7 +36,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=port, help=f"port to listen on (default: {port})")
     parser.add_argument("--listen", action="store_true", help="listen on every address; needs --auth")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="what a visitor has to know")
-    parser.add_argument("--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)")
+    parser.add_argument(
+        "--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)"
+    )
     roots = "a folder below which the page may make galleries; may be given again"
     parser.add_argument("--gallery-root", type=Path, action="append", default=[], metavar="DIR", help=roots)
     parser.set_defaults(browser=False)
@@ -77,7 +79,9 @@ def read_address(options: argparse.Namespace) -> tuple[str, tuple[str, str] | No
     if auth is None and (options.auth or not (alone or is_space())):
         raise BadQuery(f"Without a password the page is not served at {host}.", "Add --auth USER:PASSWORD.")
     if options.mcp and (auth is not None or not alone):
-        message = "Assistants cannot give a password, so their tool is not served beside one or to other machines."
+        message = (
+            "Assistants cannot give a password, so their tool is not served beside one or to other machines."
+        )
         raise BadQuery(message, "Leave out --mcp, or leave out --auth, --host and --listen.")
     return host, auth, ["127.0.0.1", "localhost"] if alone else ["*"]
 

@@ -27,7 +27,13 @@ def train(options: argparse.Namespace) -> int:
 
         weights = pull_trunk()
     stage = Stage(
-        options.runs, options.minutes, options.ranks, options.seed, weights, options.recipe, options.tokens or 1
+        options.runs,
+        options.minutes,
+        options.ranks,
+        options.seed,
+        weights,
+        options.recipe,
+        options.tokens or 1,
     )
     STAGES[options.stage](stage)
     sys.stdout.write(f"{options.stage} is done; its log is in {options.runs}.\n")

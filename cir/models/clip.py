@@ -180,7 +180,9 @@ class ClipModel:
             for token, spelling in self.tokenizer.decoder.items()
             if spelling.endswith("</w>")
         }
-        whole = {i: word for i, word in spelled.items() if len(word) > 2 and word.isalpha() and word.isascii()}
+        whole = {
+            i: word for i, word in spelled.items() if len(word) > 2 and word.isalpha() and word.isascii()
+        }
         ids = torch.tensor(list(whole), device=self.device)
         with torch.inference_mode():
             lengths = text_tower(self.model).token_embedding.weight[ids].float().norm(dim=1).clamp(min=1e-6)

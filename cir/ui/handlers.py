@@ -55,7 +55,9 @@ def read_settings(values: Sequence[object], before: Weights | None = None) -> tu
     count, notes = read_top_k(top_k)
     at_least, fold = rest if rest else (0.0, True)
     weights = read_weights(alpha, beta, gamma, before)
-    return Settings(weights, count, leave_out is not False, read_threshold(at_least), fold is not False), notes
+    return Settings(
+        weights, count, leave_out is not False, read_threshold(at_least), fold is not False
+    ), notes
 
 
 def search(

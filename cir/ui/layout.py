@@ -287,7 +287,11 @@ def lay_out_keeping() -> dict[str, Any]:
         with gr.Row(elem_id="keep-buttons"):
             downloads = {
                 kind: gr.Button(label, size="sm", min_width=0, elem_id=f"save-{kind}")
-                for kind, label in (("zip", "Pictures (zip)"), ("csv", "Table (csv)"), ("json", "All of it (json)"))
+                for kind, label in (
+                    ("zip", "Pictures (zip)"),
+                    ("csv", "Table (csv)"),
+                    ("json", "All of it (json)"),
+                )
             }
             copy_link = gr.Button("Copy link", size="sm", min_width=0, elem_id="copy-link")
         html_piece(
@@ -300,7 +304,10 @@ def lay_out_keeping() -> dict[str, Any]:
 def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:
     """Two pieces without any looks: one tells the server what was clicked, one takes what is to be saved."""
     bridge = html_piece(
-        "", js_on_load="recompose.bridge = (act) => trigger('submit', act)", elem_id="bridge", elem_classes="unseen"
+        "",
+        js_on_load="recompose.bridge = (act) => trigger('submit', act)",
+        elem_id="bridge",
+        elem_classes="unseen",
     )
     parcel = html_piece(
         "",

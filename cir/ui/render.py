@@ -45,6 +45,7 @@ PART_WORDS = {
     ),
 }
 
+
 class ModelFact(Protocol):
     """One line of "About the models"."""
 

@@ -19,6 +19,13 @@ REASON_WORDS = {
     "no usable text": "no usable text came",
     "target ranked too low": "a search with it does not find the target",
 }
+# The same after a number: "72 do not lead to the target".
+COUNTED_WORDS = {
+    INCONSISTENT: "do not lead to the target",
+    "same captions": "with the same caption twice",
+    "no usable text": "without a usable text",
+    "target ranked too low": "whose target a search does not find",
+}
 _SAID_WORDS = {ACCEPTED: "accepted by you", REJECTED: "rejected by you"}
 _SIDE, _MIDDLE, _RADIUS, _HALF = 400.0, 200.0, 148.0, 40.0
 
@@ -282,7 +289,11 @@ def funnel(view: FunnelView) -> str:
     rows = [] if view.mining is None else _mined(view, view.mining)
     rows.append(_stage("Pairs asked about", view.asked, None, view.texts, _without_text(view)))
     early = ("same captions", "no usable text")
-    lost = [(number, reason_words(reason)) for reason, number in view.dropped.items() if reason not in early]
+    lost = [
+        (number, COUNTED_WORDS.get(reason, reason))
+        for reason, number in view.dropped.items()
+        if reason not in early
+    ]
     rows.append(_stage("Texts", view.texts, None, view.kept, lost))
     rows.append(_stage("Kept", view.kept, _moved(view.kept, view.kept_recorded), view.kept, []))
     said = view.said
@@ -299,7 +310,7 @@ def funnel(view: FunnelView) -> str:
 def _without_text(view: FunnelView) -> list[tuple[int, str]]:
     """What fell out before there was a text, by its reason."""
     same, junk = (view.dropped.get(reason, 0) for reason in ("same captions", "no usable text"))
-    parts = [(same, reason_words("same captions")), (junk, reason_words("no usable text"))]
+    parts = [(same, COUNTED_WORDS["same captions"]), (junk, COUNTED_WORDS["no usable text"])]
     rest = view.asked - view.texts - same - junk
     return [*parts, (rest, "without a text")] if rest > 0 else parts
 
