@@ -238,6 +238,12 @@ def _add_train(group) -> None:
     own.add_argument("--rate", type=float, default=1e-4, help="of Adam (default: 1e-4, as in the paper)")
     own.add_argument("--batch-images", type=int, default=512)
     own.add_argument("--batch-triplets", type=int, default=256)
+    own.add_argument(
+        "--min-similarity",
+        type=float,
+        default=-1.0,
+        help="use only triplets whose two images have at least this cosine (default: all)",
+    )
     own.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), default="no")
     own.add_argument("--out", type=Path, help="the network's file, .safetensors (default: in --runs)")
 
@@ -273,10 +279,11 @@ def _add_ablate(group) -> None:
         "--pictures", type=Path, default=Path("runs/pictures"), help="made by: python -m cir train pictures"
     )
     sub.add_argument("--seeds", type=int, default=3)
-    sub.add_argument("--steps", type=int, default=150)
+    sub.add_argument("--steps", type=int, default=100)
     sub.add_argument("--rate", type=float, default=1e-3)
     sub.add_argument("--batch-images", type=int, default=256)
     sub.add_argument("--batch-triplets", type=int, default=128)
+    sub.add_argument("--min-similarity", type=float, default=0.7, help="of near pairs (default: 0.7)")
 
 
 def _add_world(group) -> None:

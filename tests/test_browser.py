@@ -84,7 +84,9 @@ def visit(browser) -> Iterator[Callable[..., object]]:
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(url)
-        page.wait_for_selector("#browse-grid img")
+        page.wait_for_selector(
+            "#browse-grid img:visible, #results img:visible"
+        )  # a link may show results at once
         return page
 
     yield open_page

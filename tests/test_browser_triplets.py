@@ -137,7 +137,7 @@ def test_more_are_made_and_stopped_files_come_and_go(served, visit, source, tmp_
     wait_for_title(page, "Triplet 8")
     page.click("#triplets-stop")
     page.wait_for_function(
-        "document.querySelector('#triplets-stage').textContent.startsWith('Stopped. 1 new')"
+        "document.querySelector('#triplets-stage').textContent.trim().startsWith('Stopped. 1 new')"
     )
     assert page.locator("#triplets-stop").count() == 0 or not page.locator("#triplets-stop").is_visible()
     with page.expect_download() as download:

@@ -82,7 +82,12 @@ def findings(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
     world = {name: by_source["world"] for name, by_source in rows.items() if "world" in by_source}
     said = []
     claims = {
-        "3": [("SynCir with filter", "no synthetic data"), ("SynCir with filter", "SynCir without filter")],
+        "3": [
+            ("SynCir with filter", "no synthetic data"),
+            ("SynCir with filter", "SynCir without filter"),
+            ("SynCir with filter, near pairs", "SynCir with filter"),
+            ("SynCir with filter, near pairs", "no synthetic data"),
+        ],
         "4": [("4 words", "1 word"), ("4 words", "8 words")],
         "5": [("L_hybrid", "L_ZS-CIR"), ("L_hybrid", "L_triplet"), ("L_triplet", "L_ZS-CIR")],
     }

@@ -99,6 +99,16 @@ class TripletFeatures:
         texts = [self.texts[i] for i in rows]
         return TripletFeatures(self.references[rows], self.targets[rows], texts, self.target_ids[rows])
 
+    def near(self, min_similarity: float) -> TripletFeatures:
+        """Those whose two images have at least this cosine; -1 keeps all.
+
+        Where a gallery is sparse, SynCir's neighbours share little, the text has to name the whole target, and
+        the pseudo-words learn to be ignored. Not in the paper, whose corpora are dense; see docs/results.md.
+        """
+        norms = np.linalg.norm(self.references, axis=1) * np.linalg.norm(self.targets, axis=1)
+        cosines = (self.references * self.targets).sum(1) / np.maximum(norms, 1e-12)
+        return self.chosen(np.flatnonzero(cosines >= min_similarity))
+
 
 def contrastive_loss(
     queries: Tensor, images: Tensor, scale: Tensor | float, ids: Tensor | None = None

@@ -211,6 +211,17 @@ window.recompose = (() => {
     else if (!event.ctrlKey && !event.metaKey && !event.altKey && seen("#work") && !typing(event.target)) press(event);
   });
 
+  // Tabs by arrow keys; those that do not fit a phone's row are behind its last button.
+  document.addEventListener("keydown", (event) => {
+    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!way || !event.target.matches?.("#tabs > .tab-wrapper button")) return;
+    const items = [...document.querySelectorAll("#tabs > .tab-wrapper :is([role=tab], .overflow-menu button)")].filter((item) => item.offsetParent);
+    const item = items[items.indexOf(event.target) + way];
+    item?.focus();
+    if (item?.role === "tab") item.click();
+    event.preventDefault();
+  });
+
   // The corner of a result is its tick box; the rest of it is the closer look.
   document.addEventListener("click", (event) => {
     const item = event.target.closest?.("#results .thumbnail-lg");
