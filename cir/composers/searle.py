@@ -78,17 +78,15 @@ class SearleOti:
         notes = () if self.captioner is not None else (PLAIN_NOTE,)
         with self._lock:
             words = self._known.get(key)
-        if words is None:
-            since = time.perf_counter()
-            for words, pending in self._refine(image):
-                said = sentence(self.text_encoder, searle_template, words, text, notes=notes, pending=pending)
-                spent = {"image word": 1000.0 * (time.perf_counter() - since)}
-                if pending:
-                    yield replace(said, timings_ms=spent)
-            self._keep(key, words)
-            yield replace(said, timings_ms=spent)
+        if words is not None:
+            yield sentence(self.text_encoder, searle_template, words, text, notes=notes)
             return
-        yield sentence(self.text_encoder, searle_template, words, text, notes=notes)
+        since = time.perf_counter()
+        for refined, pending in self._refine(image):
+            said = sentence(self.text_encoder, searle_template, refined, text, notes=notes, pending=pending)
+            if not pending:
+                self._keep(key, refined)
+            yield replace(said, timings_ms={"image word": 1000.0 * (time.perf_counter() - since)})
 
     def _refine(self, image: Image.Image) -> Iterator[tuple[NDArray[np.float32], str]]:
         """The word as it is refined, with what is pending; "" with the last."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -126,10 +125,8 @@ class ImageWordRefiner:
         device, count = self.clip.device, words.shape[1]
         photo = self.clip.spliced_tokens(*searle_template(""), words=count)
         draw = self._phrases(concepts, count) if concepts else None
-        inside: list[Any] = [
-            torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (features, words)
-        ]
-        for step, found in invert(self.clip.model, *inside, photo, draw, self.settings):
+        image, start = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (features, words))
+        for step, found in invert(self.clip.model, image, start, photo, draw, self.settings):
             if step % REPORT_EVERY == 0 or step == self.steps:
                 yield step, found.cpu().numpy().copy()
 

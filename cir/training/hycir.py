@@ -96,7 +96,7 @@ class TripletFeatures:
 
     def chosen(self, rows: NDArray[np.int64]) -> TripletFeatures:
         """The triplets of these rows."""
-        texts = [self.texts[i] for i in rows]
+        texts = [self.texts[int(i)] for i in rows]
         return TripletFeatures(self.references[rows], self.targets[rows], texts, self.target_ids[rows])
 
     def near(self, min_similarity: float) -> TripletFeatures:
