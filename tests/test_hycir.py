@@ -51,6 +51,21 @@ def some_images(count: int = 12) -> np.ndarray:
     return np.random.default_rng(4).normal(size=(count, 16)).astype(np.float32)
 
 
+def test_near_pairs_are_those_whose_images_have_the_cosine() -> None:
+    triplets = some_triplets()
+    same = TripletFeatures(triplets.references, 3 * triplets.references, triplets.texts, triplets.target_ids)
+    assert len(same.near(0.999)) == len(same)
+    assert len(triplets.near(-1.0)) == len(triplets)
+    cosines = [
+        float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        for a, b in zip(triplets.references, triplets.targets, strict=True)
+    ]
+    cut = sorted(cosines)[3]
+    near = triplets.near(cut - 1e-6)
+    assert list(near.texts) == [t for t, c in zip(triplets.texts, cosines, strict=True) if c >= cut]
+    assert len(near.references) == len(near.target_ids) == 3
+
+
 def looped_loss(queries: np.ndarray, images: np.ndarray, scale: float, ids: list[int] | None) -> float:
     """The definition, one pair after the other."""
     n = len(queries)
