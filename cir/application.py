@@ -157,9 +157,13 @@ def warm_up(models: Models) -> None:
 
 
 def build(
-    models_name: str = "embedded", *, llm: str | None = None, gallery: str | None = None
+    models_name: str = "embedded",
+    *,
+    llm: str | None = None,
+    gallery: str | None = None,
+    phi: str | None = None,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery."""
+    """Models and a retriever over a gallery; `phi`: as of `build_composers`."""
     models = build_models(models_name, llm=llm)
     opened = open_for(models, gallery)
-    return models, Retriever(opened, build_composers(models))
+    return models, Retriever(opened, build_composers(models, phi=phi))

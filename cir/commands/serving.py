@@ -31,6 +31,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     host, port = os.environ.get("GRADIO_SERVER_NAME", LOOPBACK[0]), os.environ.get("GRADIO_SERVER_PORT", 7860)
     parser.add_argument("--models", default=default, help=f"model set: {sets} (default: {default})")
     parser.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
+    parser.add_argument(
+        "--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)"
+    )
     parser.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
     parser.add_argument("--port", type=int, default=port, help=f"port to listen on (default: {port})")
@@ -123,7 +126,9 @@ def serve(options: argparse.Namespace) -> int:
     keep_uploads_apart()
     if is_space():  # nobody else can ask for the models there
         _fetch_models(options)
-    models, retriever = application.build(options.models, llm=options.llm, gallery=options.gallery)
+    models, retriever = application.build(
+        options.models, llm=options.llm, gallery=options.gallery, phi=options.phi
+    )
     if models.language_model is not None:  # the first search then does not wait for its prompts to be read
         Thread(target=application.warm_up, args=(models,), daemon=True).start()
     with closing(models):

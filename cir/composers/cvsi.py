@@ -103,9 +103,9 @@ class Cvsi:
         captioner, language_model: None where they are missing; `missing` then says why, for the person. A captioner
             that remembers (`CaptionMemory`) captions the same picture once.
         default_weights: where the sliders start.
+        name: of the method; another one for another mapping network.
     """
 
-    name = "CVSI"
     parameters = PARAMETERS
 
     def __init__(
@@ -120,7 +120,9 @@ class Cvsi:
         settings: CvsiSettings | None = None,
         default_weights: Weights | None = None,
         missing: Mapping[str, str] | None = None,
+        name: str = "CVSI",
     ) -> None:
+        self.name = name
         self.image_encoder, self.text_encoder = image_encoder, text_encoder
         self.pseudo_word_encoder, self.phi = pseudo_word_encoder, phi
         self.captioner, self.language_model = captioner, language_model

@@ -89,21 +89,27 @@ class MethodCard:
     build: Callable[[Ingredients], Composer | None]
 
 
-def _cvsi(given: Ingredients) -> Composer | None:
-    phi = given.phi(given.cvsi_phi)
-    if phi is None:
-        return None
-    return Cvsi(
-        given.image_encoder,
-        given.text_encoder,
-        given.pseudo_word_encoder,
-        phi,
-        given.captioner,
-        given.language_model,
-        settings=given.settings,
-        default_weights=given.cvsi_weights,
-        missing=given.missing,
-    )
+def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Composer | None]:
+    """CVSI with the mapping network of a recipe; without one, the set's choice or `Ingredients.cvsi_phi`."""
+
+    def build(given: Ingredients) -> Composer | None:
+        phi = given.phi(recipe or given.cvsi_phi)
+        if phi is None:
+            return None
+        return Cvsi(
+            given.image_encoder,
+            given.text_encoder,
+            given.pseudo_word_encoder,
+            phi,
+            given.captioner,
+            given.language_model,
+            settings=given.settings,
+            default_weights=given.cvsi_weights,
+            missing=given.missing,
+            name=name,
+        )
+
+    return build
 
 
 def _inversion(
@@ -167,7 +173,17 @@ METHODS: tuple[MethodCard, ...] = (
         ("phi any", CAPTIONER, LANGUAGE_MODEL),
         "α 0.6, β 0.4, γ 0.2",
         "MIT, with a part under LinCIR's CC BY-NC 4.0",
-        _cvsi,
+        _cvsi("CVSI"),
+    ),
+    MethodCard(
+        "CVSI+HyCIR",
+        "CVSI with HyCIR's mapping network: a combination of ours",
+        "cir/composers/cvsi.py",
+        "a photo of [$ $ $ $] that T. And the photo should have O",
+        ("phi hycir", CAPTIONER, LANGUAGE_MODEL),
+        "α 0.6, β 0.4, γ 0.2",
+        "as of the two",
+        _cvsi("CVSI+HyCIR", "hycir"),
     ),
     MethodCard(
         "HyCIR",
