@@ -384,3 +384,16 @@ def test_a_manifest_of_a_section_is_json_that_a_program_can_read(tmp_path: Path)
     write_section(path, "one", "## One", {"models": {"clip": "clip@1"}, "date": "2026-11-21"})
     fenced = path.read_text().split("```json\n")[1].split("\n```")[0]
     assert json.loads(fenced) == {"models": {"clip": "clip@1"}, "date": "2026-11-21"}
+
+
+def test_settled_weights_are_the_middle_of_a_broad_top_not_a_lucky_peak():
+    r1 = np.full((len(hyperparameters.GAMMAS), len(hyperparameters.POINTS)), 50.0)
+    plateau = [i for i, (a, b) in enumerate(hyperparameters.POINTS) if abs(a - 0.4) + abs(b - 0.3) < 0.25]
+    r1[2:5, plateau] = 80.0
+    lucky = hyperparameters.POINTS.index((0.9, 0.0))
+    r1[9, lucky] = 99.0
+    found = hyperparameters.Surface(r1, r1, 100)
+    assert (found.best.alpha, found.best.gamma) == (0.9, hyperparameters.GAMMAS[9])
+    settled = found.settled
+    assert (settled.alpha, settled.beta) == pytest.approx((0.4, 0.3))
+    assert settled.gamma == pytest.approx(hyperparameters.GAMMAS[3])

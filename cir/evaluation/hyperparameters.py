@@ -36,6 +36,20 @@ class Surface:
         g, w = np.unravel_index(int(score.argmax()), score.shape)
         return Weights(*POINTS[w], GAMMAS[g])
 
+    @property
+    def settled(self) -> Weights:
+        """The middle of the broadest top: the best mean of R@1 + R@5 / 2 over a place and its neighbours.
+
+        On a few hundred queries many places tie, and the best single one is luck.
+        """
+        score = self.r1 + 0.5 * self.r5
+        apart = np.abs(np.array(POINTS)[:, None] - np.array(POINTS)[None]).max(axis=2)
+        near = (apart < 0.15).astype(np.float64)  # the steps are 0.1
+        around = score @ near / near.sum(axis=1)
+        layers = [around[max(0, g - 1) : g + 2].mean(axis=0) for g in range(len(around))]
+        g, w = np.unravel_index(int(np.argmax(layers)), score.shape)
+        return Weights(*POINTS[w], GAMMAS[g])
+
     def at(self, weights: Weights) -> tuple[int, int]:
         """The nearest place on the grid."""
         near = np.abs(np.array(POINTS) - (weights.alpha, weights.beta)).sum(axis=1)

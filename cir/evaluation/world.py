@@ -194,26 +194,6 @@ def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
     }
 
 
-def tune_weights(
-    retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]
-) -> tuple[Weights, float]:
-    """The weights with the best R@1 (then R@5) on validation queries, on a grid. No model is asked."""
-    best: tuple[tuple[float, float], Weights] | None = None
-    for alpha in np.arange(0.0, 1.01, 0.1):
-        for beta in np.arange(0.0, 1.01 - alpha, 0.1):
-            for gamma in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
-                weights = Weights(round(float(alpha), 2), round(float(beta), 2), gamma)
-                ranks = [
-                    target_rank(retriever, c, weights, q) for c, q in zip(composed, queries, strict=True)
-                ]
-                found = recalls(ranks)
-                score = (found["R@1"] + 0.5 * found["R@5"], -abs(gamma - 0.3))
-                if best is None or score > best[0]:
-                    best = (score, weights)
-    assert best is not None
-    return best[1], best[0][0]
-
-
 def method_reports(
     benchmark: Benchmark,
     retriever: Retriever,
