@@ -227,7 +227,9 @@ def _add_train(group) -> None:
     sub.add_argument("--recipe", choices=("pic2word", "lincir", "searle", "hycir"), default="pic2word")
     sub.add_argument("--tokens", type=int, help="pseudo-words for one image (default: 1; hycir: 4)")
     _add_models_option(sub)
-    own = sub.add_argument_group("mapping: hycir, or pic2word with --gallery, on any pictures and model set")
+    own = sub.add_argument_group(
+        "mapping: hycir, or pic2word or lincir with --gallery, on any pictures and model set"
+    )
     own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
     own.add_argument(
         "--triplets", type=Path, default=SAMPLE_TRIPLETS, help="made by: python -m cir synthesize"

@@ -1,4 +1,4 @@
-"""`python -m cir train mapping --recipe hycir|pic2word --gallery ...` and `python -m cir ablate`."""
+"""`python -m cir train mapping --recipe hycir|pic2word|lincir --gallery ...` and `python -m cir ablate`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ POOL = 20_000  # unlabelled pictures of the world; more of them change nothing t
 def train_general(options: argparse.Namespace) -> int:
     """Train a mapping network on a gallery, and for HyCIR on its triplets; write it as safetensors."""
     from cir.models.mapping import save_mapping
-    from cir.training.hycir import HycirSettings, train_hycir
+    from cir.training.hycir import HycirSettings, run_to_end, train_hycir
+    from cir.training.lincir import LincirTraining
 
     models = build_models(options.models, llm="none")
     gallery = open_for(models, options.gallery)
@@ -52,13 +53,17 @@ def train_general(options: argparse.Namespace) -> int:
         mixed_precision=options.mixed_precision,
     )
     images = unlabelled(options.unlabelled, gallery, models.clip)
+    captions = [c for image_id in gallery.image_ids for c in gallery.captions(image_id)]
     out = options.out or options.runs / f"{recipe}-{options.models}.safetensors"
     started = time.time()
     folder = options.runs / f"mapping-{recipe}-{options.models}-{settings.tokens}-{settings.seed}"
-    network = train_hycir(models.clip, images, triplets, settings, folder, _say)
+    if recipe == "lincir":
+        network = run_to_end(LincirTraining(models.clip, captions, settings, folder), _say)
+    else:
+        network = train_hycir(models.clip, images, triplets, settings, folder, _say)
     out.parent.mkdir(parents=True, exist_ok=True)
     record = training_record(settings, models, images, triplets, time.time() - started)
-    save_mapping(network.half(), out, {"recipe": recipe, "normalise_input": False, **record})
+    save_mapping(network.half(), out, {"recipe": recipe, "normalise_input": recipe == "lincir", **record})
     sys.stdout.write(f"\n{out} is written: {settings.tokens} pseudo-words, {settings.steps} steps.\n")
     return 0
 

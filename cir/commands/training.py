@@ -10,10 +10,10 @@ from cir.errors import CirError
 
 def train(options: argparse.Namespace) -> int:
     """Run one stage. Its log is `runs/STAGE/log.jsonl`."""
-    if options.stage == "mapping" and options.gallery and options.recipe == "lincir":
+    if options.stage == "mapping" and options.gallery and options.recipe == "searle":
         raise CirError(
-            "LinCIR learns from texts alone; its keywords are known in the illustrated world's language only.",
-            "Leave --gallery out, or take the recipe pic2word or hycir.",
+            "SEARLE is trained on the illustrated world's pictures only: its phrases are made of its words.",
+            "Leave --gallery out, or take the recipe pic2word, lincir or hycir.",
         )
     if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
         from cir.commands.hycir import train_general

@@ -298,11 +298,16 @@ def train_hycir(
     say: Callable[[str], None] = lambda _: None,
 ) -> MappingNetwork:
     """A trained network. Arguments and errors as of `HycirTraining`."""
-    training = HycirTraining(clip, images, triplets, settings, folder)
+    return run_to_end(HycirTraining(clip, images, triplets, settings, folder), say)
+
+
+def run_to_end(training: HycirTraining, say: Callable[[str], None]) -> MappingNetwork:
+    """The network of a training that is run to its last step."""
+    steps = training.settings.steps
     for row in training.run():
         if row["step"] % 10 == 0:
-            left = (settings.steps - row["step"]) * row["seconds"] / max(1, row["step"])
-            say(f"step {row['step']} of {settings.steps}, loss {row['loss']:.3f}, about {left:.0f} s left")
+            left = (steps - row["step"]) * row["seconds"] / max(1, row["step"])
+            say(f"step {row['step']} of {steps}, loss {row['loss']:.3f}, about {left:.0f} s left")
     return training.trained()
 
 
