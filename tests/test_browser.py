@@ -175,7 +175,7 @@ def test_typing_and_enter_search_by_text_alone(served, visit):
     page.fill("#edit textarea", "green circle")
     page.keyboard.press("Enter")
     wait_until_done(page)
-    assert names(page)[:2] == ["a small green circle", "a large green circle"]
+    assert set(names(page)[:2]) == {"a small green circle", "a large green circle"}
 
 
 def test_first_results_are_there_while_the_models_still_work(served, visit, monkeypatch):
@@ -463,9 +463,9 @@ def test_a_result_is_explained_and_goes_on_by_keys_to_terms_undo_and_a_download(
 def test_a_link_restores_the_search_and_a_bad_one_says_what_is_wrong(served, visit):
     page = visit(served.url + "?image=red-square-large&text=make+it+yellow&a=0.5&b=0.5&g=0&k=7")
     wait_until_done(page)
+    wait_for_first(page, "a large yellow square")
     assert page.input_value("#edit textarea") == "make it yellow"
     assert page.input_value("#alpha input[type=number]") == "0.5"
-    assert names(page)[0] == "a large yellow square"
     assert len(names(page)) == 7
     bad = visit(served.url + "?image=../../etc/passwd&text=x")
     bad.wait_for_selector("#stage .problem")

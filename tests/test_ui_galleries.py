@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
@@ -15,7 +16,7 @@ from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, o
 from cir.composers.baselines import ImageOnly
 from cir.errors import BadQuery, CirError, GalleryError
 from cir.gallery import Indexer, IndexingJob, IndexingProgress, IntakeLimits
-from cir.gallery.background import FINISHED, RUNNING
+from cir.gallery.background import FAILED, FINISHED, RUNNING
 from cir.images import read_image
 from cir.retriever import Retriever
 from cir.shelf import Shelf, ShelfEntry
@@ -230,6 +231,16 @@ def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(benc
     )
     assert [e.name for e in bench.shelf.entries()] == ["", "Mine"]
     assert (bench.place / "photos" / "rome" / "0010.png").is_file()
+
+
+def test_a_gallery_that_is_being_made_stays_chosen_beside_others_that_are_there() -> None:
+    shelf = SimpleNamespace(entries=lambda: [SimpleNamespace(name="Home", own=True)])
+    making = SimpleNamespace(indexer=SimpleNamespace(job=IndexingJob("Mine", None, RUNNING)))
+    desk = Desk(chosen="Mine")
+    assert handlers.look(shelf, making, desk).chosen is None  # not Home, which "Delete" would then be about
+    assert desk.chosen == "Mine"
+    making.indexer.job = IndexingJob("Mine", None, FAILED)
+    assert handlers.look(shelf, making, desk).chosen.name == "Home"
 
 
 def test_choosing_another_gallery_takes_the_question_about_deleting_back(bench: Bench) -> None:

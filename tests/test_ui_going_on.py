@@ -323,7 +323,7 @@ def test_selecting_twice_is_selecting_not_at_all_and_survives_another_order(retr
 
 def test_the_rank_of_an_intended_picture_is_said_and_follows_the_weights(retriever, session):
     session.intended_id = "blue-square-small"
-    assert "The intended picture is at rank 5 of 39." in handlers.answer(retriever, session).notes
+    assert "The intended picture is at rank 2 of 39." in handlers.answer(retriever, session).notes
     found = handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=39)
     rank = next(r.rank for r in found.results if r.image_id == "blue-square-small")
     assert f"The intended picture is at rank {rank} of 39." in found.notes

@@ -94,12 +94,13 @@ class Screen:
 
 def look(shelf: Shelf, making: Making, desk: Desk) -> Screen:
     """How things stand; remembers in `desk` what is on offer."""
+    job = making.indexer.job  # before the entries: once it has ended, its gallery is among them
     entries = tuple(shelf.entries())
     own = {entry.name: entry for entry in entries if entry.own}
     desk.names = tuple(own)
-    if desk.chosen not in own:
+    begun = job.is_running and job.name == desk.chosen  # and so it stays chosen, though it is not there yet
+    if desk.chosen not in own and not begun:
         desk.chosen = next(iter(own), "")
-    job = making.indexer.job
     confirm = isinstance(job.problem, ManyVanished)
     broken_off = job.state == STOPPED or (job.problem is not None and not confirm)
     return Screen(entries, own.get(desk.chosen), job, broken_off, confirm, desk.doomed)

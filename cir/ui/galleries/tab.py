@@ -166,7 +166,7 @@ def _screen(shelf: Shelf, making: Making, desk: Desk) -> tuple[Any, ...]:
     """The tab as things stand, for `_Parts.screen`."""
     seen = handlers.look(shelf, making, desk)
     choices = [(name, number) for number, name in enumerate(desk.names)]
-    number = desk.names.index(desk.chosen) if desk.chosen else None
+    number = desk.names.index(desk.chosen) if desk.chosen in desk.names else None
     running = seen.job.is_running
     return (
         render.gallery_list(seen),
@@ -221,7 +221,14 @@ def _wire(shelf: Shelf, making: Making, page: PageParts, desk: gr.State, parts: 
         [parts.files, parts.files_name],
     )
     uploaded.then(lambda: None, None, [parts.files], show_progress="hidden", api_visibility="private")
-    parts.timer.tick(lambda d: _screen(shelf, making, d), [desk], parts.screen, **_HOW)
+
+    def progress(state: Desk) -> list[Any]:
+        shown = zip(parts.screen, _screen(shelf, making, state), strict=True)
+        return [value for part, value in shown if part not in asked]
+
+    # A tick that was on its way must not take back the question that a click has just put.
+    asked = (parts.doom, parts.doom_row)
+    parts.timer.tick(progress, [desk], [part for part in parts.screen if part not in asked], **_HOW)
 
     def opened(state: Desk) -> tuple[Any, ...]:
         folders = handlers.offer_folders(making, state)
