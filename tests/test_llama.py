@@ -60,6 +60,8 @@ def test_an_answer_is_remembered_for_the_same_question_seed_and_length(gguf: Pat
         model._child = None
         assert model.complete("a cat", max_tokens=8) == first
         assert model.complete("a cat", max_tokens=8, seed=1) != first
+        model.forget()
+        assert model.complete("a cat", max_tokens=8) != first
 
 
 def test_a_prompt_has_its_prefix_evaluated_before_its_question_is_asked(gguf: Path) -> None:

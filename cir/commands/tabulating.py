@@ -99,6 +99,7 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
         captioner = WatchedCaptioner(cast(Captioner, bench.models.captioner))
         model = None if bench.models.language_model is None else Witness(bench.models.language_model)
         composers = bench.composers(model, captioner)  # anew, so that nothing is remembered
+        getattr(bench.models.language_model, "forget", lambda: None)()  # methods share questions
         retriever = Retriever(bench.gallery, {name: composers[name]})
         costs[name] = cost_of(retriever, name, queries, bench.benchmark.picture, captioner, model)
         seconds = training_seconds(bench.models, composers[name])

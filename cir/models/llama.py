@@ -165,6 +165,11 @@ class LlamaWorker:
                 self._answers.popitem(last=False)
             return text
 
+    def forget(self) -> None:
+        """Remember no answer any more, as measuring how long one takes wants it."""
+        with self._turn():
+            self._answers.clear()
+
     def warm_up(self, prompts: Sequence[Prompt]) -> None:
         """Load the model and evaluate what the given kinds of prompts share, so that the first call is quick.
 
