@@ -305,7 +305,10 @@ def _add_synthesize(group) -> None:
         "--limit", type=int, help="how many pairs the file shall have in all (default: every one)"
     )
     sub.add_argument(
-        "--no-resume", action="store_true", help="begin anew; the file that is there becomes .old"
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on with the file that is there; otherwise it becomes .old",
     )
     sub.add_argument(
         "--spoter",

@@ -52,30 +52,28 @@ def train_general(options: argparse.Namespace) -> int:
         seed=options.seed,
         mixed_precision=options.mixed_precision,
     )
-    images = unlabelled(options.unlabelled, gallery, models.clip)
-    captions = [c for image_id in gallery.image_ids for c in gallery.captions(image_id)]
     out = options.out or options.runs / f"{recipe}-{options.models}.safetensors"
     started = time.time()
     folder = options.runs / f"mapping-{recipe}-{options.models}-{settings.tokens}-{settings.seed}"
     if recipe == "lincir":
-        network = run_to_end(LincirTraining(models.clip, captions, settings, folder), _say)
+        captions = [c for image_id in gallery.image_ids for c in gallery.captions(image_id)]
+        training = LincirTraining(models.clip, captions, settings, folder)
+        network, data = run_to_end(training, _say), {"captions": len(training.captions)}
     else:
+        images = unlabelled(options.unlabelled, gallery, models.clip)
         network = train_hycir(models.clip, images, triplets, settings, folder, _say)
+        data = {"unlabelled_images": len(images), "triplets": len(triplets) if triplets else 0}
     out.parent.mkdir(parents=True, exist_ok=True)
-    record = training_record(settings, models, images, triplets, time.time() - started)
+    record = training_record(settings, models, data, time.time() - started)
     save_mapping(network.half(), out, {"recipe": recipe, "normalise_input": recipe == "lincir", **record})
     sys.stdout.write(f"\n{out} is written: {settings.tokens} pseudo-words, {settings.steps} steps.\n")
     return 0
 
 
 def training_record(
-    settings: HycirSettings,
-    models: Models,
-    images: NDArray[np.float32],
-    triplets: TripletFeatures | None,
-    seconds: float,
+    settings: HycirSettings, models: Models, data: dict[str, int], seconds: float
 ) -> dict[str, Any]:
-    """What made a network, for its file."""
+    """What made a network, for its file; `data`: how much of each kind it has learned from."""
     from dataclasses import asdict
 
     return {
@@ -83,8 +81,7 @@ def training_record(
         "date": time.strftime("%Y-%m-%d"),
         "trained_for": models.clip.fingerprint,
         "settings": asdict(settings),
-        "unlabelled_images": len(images),
-        "triplets": 0 if triplets is None else len(triplets),
+        **data,
         "seconds": round(seconds, 1),
     }
 

@@ -54,7 +54,7 @@ def synthesize(options: argparse.Namespace) -> int:
             options.out,
             settings=settings,
             limit=options.limit,
-            resume=not options.no_resume,
+            resume=options.resume,
             target_ranker=build_target_ranker(models, gallery, options.engine_check),
             features=_other_features(gallery, options.image_encoder),
         ):

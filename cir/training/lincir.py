@@ -153,6 +153,14 @@ def masked(caption: str) -> str | None:
     return " ".join(out) if "$" in out else None
 
 
+def noisy(features: Tensor) -> Tensor:
+    """(N, D) unit rows, disturbed as LinCIR does, and unit again. Source: LinCIR, section 3.3."""
+    amount = (
+        torch.rand(len(features), 1, device=features.device) * RELATIVE_NOISE / math.sqrt(features.shape[1])
+    )
+    return F.normalize(features + amount * torch.randn_like(features), dim=1)
+
+
 def masked_row(clip: ClipModel, text: str) -> list[int]:
     """Token ids of a masked caption for `splice`, PSEUDO_WORD for each "$", cut to the context length."""
     start, *_, end = clip.spliced_tokens("", "")
@@ -182,11 +190,11 @@ class LincirTraining(HycirTraining):
         chosen = rng.choice(len(self.captions), self.settings.images, replace=False)
         whole = torch.from_numpy(self.clip.encode_texts([self.captions[int(i)] for i in chosen]))
         whole = whole.to(self.clip.device)
-        amount = torch.rand(len(whole), 1, device=whole.device) * RELATIVE_NOISE / math.sqrt(whole.shape[1])
-        noisy = F.normalize(whole + amount * torch.randn_like(whole), dim=1)
         plain = rng.random(len(chosen)) < PLAIN_SHARE
         rows = [self._plain if p else self._row(int(i)) for i, p in zip(chosen, plain, strict=True)]
-        found = encode_with_embeddings(self.clip.model, *splice(self.clip.model, rows, self.network(noisy)))
+        found = encode_with_embeddings(
+            self.clip.model, *splice(self.clip.model, rows, self.network(noisy(whole)))
+        )
         return {"self_masking": (F.normalize(found, dim=1) - whole).square().sum(1).mean()}
 
     def _row(self, index: int) -> list[int]:

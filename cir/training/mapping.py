@@ -10,7 +10,6 @@ caption's own feature from a noisy copy of it).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from cir.models.mapping import MappingNetwork, save_mapping
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice
 from cir.training.data import training_scene
+from cir.training.lincir import noisy
 from cir.training.loop import Run, RunSettings
 from cir.training.pictures import CachedPictures
 from cir.training.world_clip import ClipTeacher, WordTokenizer, load_teacher
@@ -30,8 +30,6 @@ from cir.world.reading import nouns_in
 from cir.world.vocabulary import COLOURS, SIZES
 
 HIDDEN = (512, 512)
-# LinCIR adds u * N(0, 1), u ~ U(0, 1), to features of length about 10 in 768 dimensions: up to 2.7 times the signal.
-RELATIVE_NOISE = 2.7
 ADJECTIVES = frozenset(
     {*COLOURS, *(word for words in SIZES.values() for word in words), "a", "an", "two", "three"}
 )
@@ -145,12 +143,8 @@ def lincir_step(
             masked.append(masked_row(words, hidden if hidden and rng.random() < 0.8 else "a photo of $"))
         with torch.no_grad():
             target = F.normalize(encode_with_embeddings(teacher.clip, *splice(teacher.clip, whole)), dim=1)
-        amount = torch.rand(len(whole), 1) * RELATIVE_NOISE / math.sqrt(target.shape[1])
-        noisy = target + amount * torch.randn_like(target)
         found = F.normalize(
-            encode_with_embeddings(
-                teacher.clip, *splice(teacher.clip, masked, phi(F.normalize(noisy, dim=1)))
-            ),
+            encode_with_embeddings(teacher.clip, *splice(teacher.clip, masked, phi(noisy(target)))),
             dim=1,
         )
         loss = (found - target).square().sum(1).mean()
