@@ -226,6 +226,11 @@ def _add_train(group) -> None:
     )
     sub.add_argument("--recipe", choices=("pic2word", "lincir", "searle", "hycir"), default="pic2word")
     sub.add_argument("--tokens", type=int, help="pseudo-words for one image (default: 1; hycir: 4)")
+    sub.add_argument(
+        "--composed-share",
+        type=float,
+        help="world-clip: share of targets that are described as an edit of their reference (default: 0.5)",
+    )
     _add_models_option(sub)
     own = sub.add_argument_group(
         "mapping: hycir, or pic2word or lincir with --gallery, on any pictures and model set"
@@ -247,7 +252,7 @@ def _add_train(group) -> None:
         help="use only triplets whose two images have at least this cosine (default: all)",
     )
     own.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), default="no")
-    own.add_argument("--out", type=Path, help="the network's file, .safetensors (default: in --runs)")
+    own.add_argument("--out", type=Path, help="the network's file, .safetensors, or world-clip's folder")
 
 
 def _add_tables(group) -> None:

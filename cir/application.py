@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import cast
 
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
@@ -17,6 +18,8 @@ from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery import Gallery, Indexer, open_gallery
 from cir.models.catalog import Models
+from cir.models.deferred import Deferred
+from cir.models.protocols import WordRefiner
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.retriever import Retriever
 from cir.shelf import Shelf
@@ -32,9 +35,9 @@ def gallery_cache() -> Path:
     return Path(os.environ.get("CIR_CACHE", ROOT / "gallery_cache"))
 
 
-def build_models(name: str = "embedded", *, llm: str | None = None) -> Models:
-    """A model set by name; nothing is loaded until it is asked for."""
-    return Models(name, llm=llm)
+def build_models(name: str = "embedded", *, llm: str | None = None, deferred: bool = False) -> Models:
+    """A model set by name; nothing is loaded until it is asked for. `deferred`: see `Models`."""
+    return Models(name, llm=llm, deferred=deferred)
 
 
 def presets(models: Models) -> dict[str, Weights]:
@@ -61,8 +64,6 @@ def build_composers(
         BadQuery: the set has no such mapping network.
         MissingModel: it has, but it is not here.
     """
-    from cir.models.oti import ImageWordRefiner
-
     clip, captioner = models.clip, models.captioner
     if phi is not None:
         _check_phi(models, phi)
@@ -74,13 +75,19 @@ def build_composers(
             models.phi,
             CaptionMemory(captioner) if captioner is not None else None,
             models.language_model,
-            ImageWordRefiner(clip),
+            cast(WordRefiner, Deferred({}, lambda: _refiner(models))),
             settings or CvsiSettings(),
             next(iter(presets(models).values())),
             phi,
             models.missing,
         )
     )
+
+
+def _refiner(models: Models) -> WordRefiner:
+    from cir.models.oti import ImageWordRefiner  # it brings torch
+
+    return ImageWordRefiner(models.clip)
 
 
 def _check_phi(models: Models, phi: str) -> None:
@@ -144,10 +151,15 @@ def about_photographs(models: Models) -> str:
 
 
 def warm_up(models: Models) -> None:
-    """Start the language model's process and let it read the constant part of every prompt.
+    """Load what was put off; then start the language model's process and let it read the constant part of every prompt.
 
     A failure here is not the end: the first query asks again, and says what is wrong.
     """
+    while not models.ready:
+        try:
+            models.load_all()
+        except CirError as error:
+            logging.getLogger(__name__).warning("A model could not be loaded: %s", error)
     if models.language_model is None:
         return
     try:
@@ -162,8 +174,9 @@ def build(
     llm: str | None = None,
     gallery: str | None = None,
     phi: str | None = None,
+    deferred: bool = False,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `build_composers`."""
-    models = build_models(models_name, llm=llm)
+    """Models and a retriever over a gallery; `phi`: as of `build_composers`, `deferred`: of `Models`."""
+    models = build_models(models_name, llm=llm, deferred=deferred)
     opened = open_for(models, gallery)
     return models, Retriever(opened, build_composers(models, phi=phi))

@@ -127,10 +127,8 @@ def serve(options: argparse.Namespace) -> int:
     if is_space():  # nobody else can ask for the models there
         _fetch_models(options)
     models, retriever = application.build(
-        options.models, llm=options.llm, gallery=options.gallery, phi=options.phi
+        options.models, llm=options.llm, gallery=options.gallery, phi=options.phi, deferred=True
     )
-    if models.language_model is not None:  # the first search then does not wait for its prompts to be read
-        Thread(target=application.warm_up, args=(models,), daemon=True).start()
     with closing(models):
         launch(
             build_page(page_content(options, models, retriever, gallery_roots(options, auth))),
@@ -141,6 +139,7 @@ def serve(options: argparse.Namespace) -> int:
             framed_by=SPACE_FRAMES if is_space() else (),
             assistants=options.mcp,
             inbrowser=options.browser,
+            when_served=Thread(target=application.warm_up, args=(models,), daemon=True).start,
         )
     return 0
 
@@ -175,6 +174,7 @@ def page_content(
         triplets=open_triplets(models),
         text_encoder=models.clip,
         assistants=options.mcp,
+        ready=lambda: models.ready,
     )
 
 

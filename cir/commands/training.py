@@ -15,6 +15,11 @@ def train(options: argparse.Namespace) -> int:
             "SEARLE is trained on the illustrated world's pictures only: its phrases are made of its words.",
             "Leave --gallery out, or take the recipe pic2word, lincir or hycir.",
         )
+    if options.composed_share is not None and options.out is None:
+        raise CirError(
+            "Another share of composed targets makes another CLIP than the shipped one.",
+            "Say where it goes: --out DIR",
+        )
     if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
         from cir.commands.hycir import train_general
 
@@ -34,6 +39,8 @@ def train(options: argparse.Namespace) -> int:
         weights,
         options.recipe,
         options.tokens or 1,
+        options.composed_share,
+        options.out,
     )
     STAGES[options.stage](stage)
     sys.stdout.write(f"{options.stage} is done; its log is in {options.runs}.\n")

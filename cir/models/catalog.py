@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
+from cir.models.deferred import Deferred, KnownModels
 from cir.models.downloads import ModelFile, fetch, locate, models_folder
 from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, SETS, TRUNK, ModelSet, Part
 
@@ -74,6 +75,7 @@ class Models:
         device: None takes a GPU where there is one.
         shipped: where the embedded models lie.
         folder: the models folder; `models_folder()` by default.
+        deferred: what was loaded before, and has not changed, is loaded only when it is used or by `load_all`.
 
     Attributes:
         missing: part -> why it is not here, and what to do. Filled as parts are asked for.
@@ -90,6 +92,7 @@ class Models:
         device: str | None = None,
         shipped: Path | None = None,
         folder: Path | None = None,
+        deferred: bool = False,
     ) -> None:
         self.name, self.device = name, device
         self._shipped, self._folder = shipped or SHIPPED, folder or models_folder()
@@ -97,6 +100,8 @@ class Models:
         self.llm = llm or os.environ.get("CIR_LLM") or self.set.language_model
         self.missing: dict[str, str] = {}
         self._mapping: dict[str, MappingModel | None] = {}
+        self._known = KnownModels(self._folder) if deferred else None
+        self._waiting: list[Deferred] = []
         self._pull = f"python -m cir models pull {name}"
 
     @cached_property
@@ -107,15 +112,19 @@ class Models:
             MissingModel: it is not here; nothing can be searched without it.
             UnsafeFile: it is not what it should be.
         """
-        from cir.models.clip import load_clip
-
         part = self.set.clip
         path = self._path(part)
         if path is None:
             raise MissingModel(f"The CLIP model {part.name} is not here.", self._remedy(part))
-        if part.architecture:
-            return load_clip(part.architecture, str(path), self.device, name=part.name)
-        return load_clip(path, device=self.device)
+
+        def load(path: Path) -> ClipModel:
+            from cir.models.clip import load_clip
+
+            if part.architecture:
+                return load_clip(part.architecture, str(path), self.device, name=part.name)
+            return load_clip(path, device=self.device)
+
+        return self._now_or_later(path, load)
 
     @property
     def image_encoder(self) -> ClipModel:
@@ -142,9 +151,9 @@ class Models:
         return self._mapping[recipe]
 
     def _load_mapping(self, recipe: str, part: Part) -> MappingModel | None:
-        from cir.models.mapping import load_mapping
-
         def load(path: Path) -> MappingModel:
+            from cir.models.mapping import load_mapping
+
             return load_mapping(path, name=recipe)
 
         return self._or_missing(f"mapping network {recipe}", part, load, f"{recipe} is left out")
@@ -152,9 +161,10 @@ class Models:
     @cached_property
     def captioner(self) -> Blip2Captioner | None:
         """The captioner, or None with a sentence in `missing`."""
-        from cir.models.blip2 import load_captioner
 
         def load(path: Path) -> Blip2Captioner:
+            from cir.models.blip2 import load_captioner
+
             return load_captioner(path, self.device)
 
         lost = "captions, edited descriptions (alpha) and added objects are left out"
@@ -192,9 +202,8 @@ class Models:
             )
 
         lost = "edited descriptions (alpha) and added objects are left out"
-        return self._or_missing(
-            "language model", part, load, lost, Path(self.llm).expanduser() if own else None
-        )
+        path = Path(self.llm).expanduser() if own else None
+        return self._or_missing("language model", part, load, lost, path, at_once=True)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -224,14 +233,61 @@ class Models:
         if worker is not None:
             worker.close()
 
+    @property
+    def ready(self) -> bool:
+        """Whether nothing that was put off is still to be loaded by `load_all`."""
+        return not self._waiting
+
+    def load_all(self) -> None:
+        """Load what was put off, in the order in which it was asked for.
+
+        Raises:
+            CirError: one could not be loaded; whoever uses it is told the same.
+        """
+        while self._waiting:
+            try:
+                self._waiting[0].load()
+            finally:
+                self._waiting.pop(0)
+
+    def _now_or_later(self, path: Path, load: Callable[[Path], Built]) -> Built:
+        """The model at `path`, or what stands for it, if it was loaded at an earlier start and has not changed."""
+        known = self._known
+        if known is None:
+            return load(path)
+        facts = known.facts(path)
+        if facts is None:
+            model = load(path)
+            known.record(path, model)
+            return model
+
+        def check() -> Built:
+            model = load(path)
+            known.record(path, model)  # what is found now counts at the next start
+            return model
+
+        later = Deferred(facts, check)
+        self._waiting.append(later)
+        return cast("Built", later)
+
     def _or_missing(
-        self, what: str, part: Part | None, load: Callable[[Path], Built], lost: str, path: Path | None = None
+        self,
+        what: str,
+        part: Part | None,
+        load: Callable[[Path], Built],
+        lost: str,
+        path: Path | None = None,
+        *,
+        at_once: bool = False,
     ) -> Built | None:
-        """Load a part, or note in `missing` why that cannot be, and what is left out without it."""
+        """Load a part, or note in `missing` why that cannot be, and what is left out without it.
+
+        `at_once`: a language model is never put off, as its own process does the loading.
+        """
         try:
             found = path if part is None else self._path(part)
             if found is not None:
-                return load(found)
+                return load(found) if at_once else self._now_or_later(found, load)
             assert part is not None
             why = f"{part.name} is not here. {self._remedy(part)}"
         except CirError as error:

@@ -67,10 +67,14 @@ class LockFile:
     """`models.lock.json`: for each file its hash, size, time and source, and the commit of each hub folder.
 
     Size and time spare a second hashing of a gigabyte at every start.
+
+    Args:
+        folder: the models folder.
+        name: another file of records beside it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOCK_FILE
+    def __init__(self, folder: Path, name: str = LOCK_FILE) -> None:
+        self.path = folder / name
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Name -> record. A damaged file counts as empty: everything is then hashed again."""

@@ -36,6 +36,8 @@ class Stage:
         trunk_weights: the published ImageNet weights, for the trunk's first stage.
         recipe: of the mapping network.
         words: pseudo-words for one image.
+        composed_share: of the text tower's targets that are described as an edit; None takes that of the shipped one.
+        out: where the CLIP goes; None takes the place of the shipped one.
     """
 
     runs: Path = RUNS
@@ -45,6 +47,8 @@ class Stage:
     trunk_weights: Path | None = None
     recipe: str = "pic2word"
     words: int = 1
+    composed_share: float | None = None
+    out: Path | None = None
 
     def settings(self, name: str, minutes: float, **extra: Any) -> RunSettings:
         """Settings of the run `name`."""
@@ -102,8 +106,14 @@ def train_clip(stage: Stage) -> None:
     """Image head and text tower, and the folder that open_clip loads."""
     from cir.training.world_clip import export_clip, load_teacher, train_world_clip
 
-    launch(train_world_clip, stage.settings("clip", 26, **_pictures(stage)))
-    export_clip(load_teacher(stage.checkpoint("clip")), ASSETS / "clip", manifest(stage, "clip"))
+    run, extra = "clip", _pictures(stage)
+    if stage.composed_share is not None:
+        run, extra = (
+            f"clip-composed-{stage.composed_share:g}",
+            {**extra, "composed_share": stage.composed_share},
+        )
+    launch(train_world_clip, stage.settings(run, 26, **extra))
+    export_clip(load_teacher(stage.checkpoint(run)), stage.out or ASSETS / "clip", manifest(stage, run))
 
 
 def train_captioner(stage: Stage) -> None:

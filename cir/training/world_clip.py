@@ -126,6 +126,7 @@ class TextBatch:
         pairs: NDArray[np.int64],
         rng: np.random.Generator,
         words: WordTokenizer,
+        composed_share: float = COMPOSED_SHARE,
     ) -> None:
         self.rows: list[list[int]] = []
         scenes: list[Scene] = []
@@ -135,7 +136,7 @@ class TextBatch:
             if edit is None:
                 texts = [describe_object(reference, rng), describe_object(target, rng)]
             else:
-                composed = rng.random() < COMPOSED_SHARE
+                composed = rng.random() < composed_share
                 texts = [
                     caption_scene(reference, rng),
                     compose_text(reference, edit, rng) if composed else caption_scene(target, rng),
@@ -249,7 +250,8 @@ def evaluate_clip(teacher: ClipTeacher, held_out: CachedPictures, words: WordTok
 
 
 def train_world_clip(settings: RunSettings, rank: int) -> None:
-    """One rank. `settings.extra`: pictures, held_out (folders of cached pictures), trunk (a teacher's checkpoint)."""
+    """One rank. `settings.extra`: pictures, held_out (folders of cached pictures), trunk (a teacher's checkpoint),
+    composed_share (of the targets that are described as an edit)."""
     torch.manual_seed(settings.seed)
     words = WordTokenizer()
     pictures, held_out = (
@@ -270,13 +272,14 @@ def train_world_clip(settings: RunSettings, rank: int) -> None:
     run = Run(settings, teacher, optimiser, rank)
     rng = np.random.default_rng((settings.seed, rank, run.steps))
     pairs_per_batch = int(settings.extra.get("pairs", 160))
+    composed_share = float(settings.extra.get("composed_share", COMPOSED_SHARE))
     all_keys = torch.tensor(
         [hash(s.key) for pair in range(len(pictures)) for s in pictures.describe(pair)[:2]]
     )
     tested = run.elapsed
     while run.running():
         pairs = rng.integers(len(pictures), size=pairs_per_batch)
-        batch = TextBatch(pictures, pairs, rng, words)
+        batch = TextBatch(pictures, pairs, rng, words, composed_share)
         extra = rng.integers(2 * len(pictures), size=EXTRA_PICTURES)
         own = np.stack([2 * pairs, 2 * pairs + 1], 1).reshape(-1)
         loss, measures = clip_loss(

@@ -50,6 +50,7 @@ class PageContent:
         triplets: where synthetic triplets are kept and made; None where the tab has nothing to show.
         results: reads what was measured and what the papers printed; None where there is nothing to show.
         assistants: whether the tool for assistants is offered.
+        ready: whether all models are loaded; until then a search says what it waits for.
     """
 
     retriever: Retriever
@@ -65,6 +66,7 @@ class PageContent:
     making: Making | None = None
     triplets: TripletSource | None = None
     results: Callable[[], Results] | None = None
+    ready: Callable[[], bool] = lambda: True
 
     def retriever_for(self, session: Session) -> Retriever:
         """What this visitor searches: the retriever over the gallery that was chosen on the page."""

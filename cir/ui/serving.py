@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import gradio as gr
@@ -46,6 +46,7 @@ def launch(
     assistants: bool = False,
     upload_limit: int = MAX_UPLOADED_BYTES,
     prevent_thread_lock: bool = False,
+    when_served: Callable[[], object] = lambda: None,
     **options: Any,
 ) -> None:
     """Serve until interrupted.
@@ -59,6 +60,7 @@ def launch(
         assistants: offer the tool of `cir.ui.assistants` (MCP).
         upload_limit: bytes of all uploads that are kept at one time.
         prevent_thread_lock: return as soon as the page is served.
+        when_served: called as soon as the page answers.
         **options: more for `gradio.Blocks.launch`.
 
     Raises:
@@ -103,6 +105,7 @@ def launch(
         except CirError:
             page.close(verbose=False)
             raise
+    when_served()
     if not prevent_thread_lock:
         page.block_thread()
 

@@ -42,6 +42,7 @@ from cir.ui.search.screens import (
 from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts, wire_keeping
 
 SESSION_SECONDS = 3600
+LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
 _FOLD_ON_PHONES = "() => recompose.isPhone() ? {open: false, __type__: 'update'} : {__type__: 'update'}"
 
 
@@ -118,7 +119,7 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
     def run(
         state: Session, image: object, text: object, method: object, *values: object
     ) -> Iterator[tuple[Any, ...]]:
-        yield (render.working("Looking at the query …"), *untouched[1:])
+        yield (render.working(LOOKING if content.ready() else LOADING), *untouched[1:])
         try:
             settings, notes = read_settings(values, state.settings.weights)
             state.inspected_id = ""
