@@ -29,10 +29,11 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 
 @dataclass
 class Served:
-    """A page that is being served, and the double behind it."""
+    """A page that is being served, the double behind it, and whether its models count as loaded."""
 
     url: str
     retriever: ToyRetriever
+    ready: bool = True
 
 
 def free_port() -> int:
@@ -49,17 +50,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from cir.ui.view import build_page
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
+    found = Served(f"http://127.0.0.1:{free_port()}/", retriever)
     content = PageContent(
         retriever,  # type: ignore[arg-type]
+        ready=lambda: found.ready,
         presets={"CIRCO / CIRR": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
         missing={"captioner": "No captioner: `python -m cir models pull embedded`"},
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )
     page = build_page(content)
-    port = free_port()
-    launch(page, port=port, prevent_thread_lock=True, quiet=True)
-    yield Served(f"http://127.0.0.1:{port}/", retriever)
+    launch(page, port=urlsplit(found.url).port or 0, prevent_thread_lock=True, quiet=True)
+    yield found
     page.close(verbose=False)
 
 
@@ -471,3 +473,28 @@ def test_a_link_restores_the_search_and_a_bad_one_says_what_is_wrong(served, vis
     bad.wait_for_selector("#stage .problem")
     assert "There is no image" in bad.inner_text("#stage")
     assert bad.locator("#results img").count() == 0
+
+
+SAID = """() => {
+  window.said = [];
+  new MutationObserver(() => window.said.push(document.querySelector('#stage').innerText))
+    .observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+
+@pytest.mark.parametrize(
+    ("ready", "expected"), [(False, "Loading the models"), (True, "Looking at the query")]
+)
+def test_a_search_says_whether_it_waits_for_the_models(served: Served, visit, ready, expected) -> None:
+    page = visit(served.url)
+    page.evaluate(SAID)
+    served.ready = ready
+    try:
+        page.fill("#edit textarea", "blue")
+        page.keyboard.press("Enter")
+        wait_until_done(page)
+    finally:
+        served.ready = True
+    said = page.evaluate("window.said.join('|')")
+    assert expected in said
+    assert ("Loading the models" in said) == (not ready)
