@@ -35,9 +35,11 @@ def gallery_cache() -> Path:
     return Path(os.environ.get("CIR_CACHE", ROOT / "gallery_cache"))
 
 
-def build_models(name: str = "embedded", *, llm: str | None = None, deferred: bool = False) -> Models:
-    """A model set by name; nothing is loaded until it is asked for. `deferred`: see `Models`."""
-    return Models(name, llm=llm, deferred=deferred)
+def build_models(
+    name: str = "embedded", *, llm: str | None = None, clip: Path | None = None, deferred: bool = False
+) -> Models:
+    """A model set by name; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`."""
+    return Models(name, llm=llm, clip=clip, deferred=deferred)
 
 
 def presets(models: Models) -> dict[str, Weights]:

@@ -127,3 +127,12 @@ def test_the_benchmark_has_one_answer_for_each_query_and_nothing_that_training_d
     assert {q.kind for q in benchmark.queries} == {
         "replace", "add", "remove", "count", "colour", "size", "background", "time", "compound",
     }  # fmt: skip
+
+
+def test_another_clip_takes_no_mapping_network_that_was_trained_for_the_shipped_one(models, tmp_path) -> None:
+    other = build_models("embedded", llm="none", clip=ROOT / "assets" / "models" / "clip")
+    assert other.clip.fingerprint == models.clip.fingerprint
+    assert other.phi("pic2word") is None
+    assert "not trained for the CLIP in" in other.missing["mapping network pic2word"]
+    assert "CIReVL" in build_composers(other)
+    assert "Pic2Word" not in build_composers(other)

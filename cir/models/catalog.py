@@ -72,6 +72,7 @@ class Models:
         name: of the set.
         llm: another language model: a name from `LANGUAGE_MODELS`, or a path to a GGUF file; CIR_LLM by
             default.
+        clip: the folder of another CLIP than the set's; mapping networks that were not trained for it do not fit it.
         device: None takes a GPU where there is one.
         shipped: where the embedded models lie.
         folder: the models folder; `models_folder()` by default.
@@ -89,12 +90,13 @@ class Models:
         name: str = "embedded",
         *,
         llm: str | None = None,
+        clip: Path | None = None,
         device: str | None = None,
         shipped: Path | None = None,
         folder: Path | None = None,
         deferred: bool = False,
     ) -> None:
-        self.name, self.device = name, device
+        self.name, self.device, self._clip_folder = name, device, clip
         self._shipped, self._folder = shipped or SHIPPED, folder or models_folder()
         self.set = model_set(name)
         self.llm = llm or os.environ.get("CIR_LLM") or self.set.language_model
@@ -113,14 +115,14 @@ class Models:
             UnsafeFile: it is not what it should be.
         """
         part = self.set.clip
-        path = self._path(part)
+        path = self._clip_folder or self._path(part)
         if path is None:
             raise MissingModel(f"The CLIP model {part.name} is not here.", self._remedy(part))
 
         def load(path: Path) -> ClipModel:
             from cir.models.clip import load_clip
 
-            if part.architecture:
+            if part.architecture and self._clip_folder is None:
                 return load_clip(part.architecture, str(path), self.device, name=part.name)
             return load_clip(path, device=self.device)
 
@@ -154,7 +156,14 @@ class Models:
         def load(path: Path) -> MappingModel:
             from cir.models.mapping import load_mapping
 
-            return load_mapping(path, name=recipe)
+            network = load_mapping(path, name=recipe)
+            # Of the same width, it would be taken for one that fits, and every pseudo-word would be noise.
+            if self._clip_folder is not None and network.metadata.get("trained_for") != self.clip.fingerprint:
+                raise MissingModel(
+                    f"It was not trained for the CLIP in {self._clip_folder}.",
+                    "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
+                )
+            return network
 
         return self._or_missing(f"mapping network {recipe}", part, load, f"{recipe} is left out")
 
