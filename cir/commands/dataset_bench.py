@@ -63,8 +63,8 @@ class DatasetBench(Bench):
         self.protocol = f"{len(self.queries):,} queries over {len(gallery):,} images. {dataset.protocol}"
         if options.dataset == "fashioniq":
             self.protocol += " The mean over categories is that of `python -m cir evaluate fashioniq`."
-        if options.dataset != "jsonl":
-            self.weights_are = "the paper's for this benchmark"
+        own = options.dataset == "jsonl"
+        self.weights_are = "the method's own" if own else "the paper's for this benchmark"
         if options.dataset == "circo":
             self.kinds_are = "semantic aspect"
 

@@ -11,8 +11,6 @@ from cir import commands
 from cir.errors import BadQuery
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
-
-
 DATASETS = ("world", "cirr", "circo", "fashioniq", "jsonl")
 SPLITS = {"circo": ("val", "test"), "cirr": ("train", "val", "test1"), "fashioniq": ("train", "val")}
 # What a dataset's options are when they are not given; no other options have a meaning for it.
