@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from cir.application import ROOT
-from cir.commands.bench import Bench, WorldBench, models_for, say
+from cir.commands.bench import Bench, models_for, say
 from cir.commands.dataset_bench import DatasetBench
 from cir.commands.datasets import opened
 from cir.commands.options import settle
+from cir.commands.world_bench import WorldBench
 from cir.composers.composer import Composer
 from cir.errors import BadQuery
 from cir.evaluation import hyperparameters, tables
