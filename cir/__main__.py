@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 # One thread in each pool: pools that spin against each other cost more than a second core brings.
@@ -14,10 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from cir import commands
+from cir.commands.options import add_evaluate, add_models_option, add_tables, command
 from cir.commands.serving import add_options
 from cir.errors import CirError
 
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 SAMPLE_TRIPLETS = Path(__file__).resolve().parents[1] / "assets" / "triplets" / "sample.jsonl"
 
 
@@ -31,9 +31,9 @@ def parser() -> argparse.ArgumentParser:
     _add_search(commands_)
     _add_index(commands_)
     _add_models(commands_)
-    _add_evaluate(commands_)
+    add_evaluate(commands_)
     _add_train(commands_)
-    _add_tables(commands_)
+    add_tables(commands_)
     _add_ablate(commands_)
     _add_world(commands_)
     _add_synthesize(commands_)
@@ -41,29 +41,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(
-    group, name: str, run: Callable[[argparse.Namespace], int], text: str
-) -> argparse.ArgumentParser:
-    sub = group.add_parser(name, help=text, description=text)
-    sub.set_defaults(run=run)
-    return sub
-
-
-def _add_models_option(sub: argparse.ArgumentParser) -> None:
-    default = os.environ.get("CIR_MODELS", "embedded")
-    sub.add_argument(
-        "--models", default=default, help=f"model set: embedded, base, large or giga (default: {default})"
-    )
-    sub.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
-
-
 def _add_serve(group) -> None:
-    sub = _command(group, "serve", commands.serve, "Serve the page, without opening a browser.")
+    sub = command(group, "serve", commands.serve, "Serve the page, without opening a browser.")
     add_options(sub)
 
 
 def _add_search(group) -> None:
-    sub = _command(group, "search", commands.search, "Search a gallery with a reference image and an edit.")
+    sub = command(group, "search", commands.search, "Search a gallery with a reference image and an edit.")
     sub.add_argument("--image", type=Path, help="the reference image")
     sub.add_argument("--text", default="", help="the edit")
     sub.add_argument(
@@ -85,13 +69,13 @@ def _add_search(group) -> None:
     sub.add_argument(
         "--released-code", action="store_true", help="one joint call and dot products, as the released code"
     )
-    _add_models_option(sub)
+    add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--explain", action="store_true", help="add every term of every score (with --json)")
 
 
 def _add_index(group) -> None:
-    sub = _command(
+    sub = command(
         group, "index", commands.index, "Index a folder of pictures, or bring its gallery up to date."
     )
     sub.add_argument("folder", type=Path)
@@ -105,18 +89,18 @@ def _add_index(group) -> None:
         "--confirm-purge", action="store_true", help="forget vanished files even when they are most"
     )
     sub.add_argument("--rehash", action="store_true", help="read every file again")
-    _add_models_option(sub)
+    add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
 
 def _add_models(group) -> None:
-    sub = _command(group, "models", lambda _: 0, "List or fetch models.")
+    sub = command(group, "models", lambda _: 0, "List or fetch models.")
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = _command(
+    listing = command(
         actions, "list", commands.models_list, "Every model of every set: size, licence, whether it is here."
     )
     listing.add_argument("--json", action="store_true")
-    pull = _command(actions, "pull", commands.models_pull, "Fetch what a set needs.")
+    pull = command(actions, "pull", commands.models_pull, "Fetch what a set needs.")
     pull.add_argument("name", nargs="?", default="embedded")
     pull.add_argument("--llm", help="another language model")
     pull.add_argument(
@@ -125,97 +109,8 @@ def _add_models(group) -> None:
     pull.add_argument("--best-effort", action="store_true", help="say what could not be fetched, and succeed")
 
 
-def _add_evaluate(group) -> None:
-    sub = _command(group, "evaluate", lambda _: 0, "Measure methods on a benchmark.")
-    datasets = sub.add_subparsers(dest="dataset", required=True, metavar="DATASET")
-    world = _command(
-        datasets,
-        "world",
-        commands.evaluate_world,
-        "The embedded models and every method on the world benchmark.",
-    )
-    _add_models_option(world)
-    world.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
-    world.add_argument(
-        "--gallery-captions", type=int, default=3, help="captions of each gallery image (default: 3)"
-    )
-    world.add_argument("--methods", help="measure only these, by name, separated by commas")
-    world.add_argument("--limit", type=int, help="only the first queries")
-    world.add_argument(
-        "--fresh", action="store_true", help="ask the language model again instead of reading its answers"
-    )
-    world.add_argument(
-        "--tune", action="store_true", help="find CVSI's weights on the validation split first"
-    )
-    world.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_evaluate_datasets(datasets)
-
-
-def _add_evaluate_datasets(group) -> None:
-    said = "Score predictions for {} (--annotations, --predictions), or run a method over it (--root)."
-    circo = _command(group, "circo", commands.evaluate_dataset, said.format("CIRCO"))
-    cirr = _command(group, "cirr", commands.evaluate_dataset, said.format("CIRR"))
-    fashioniq = _command(group, "fashioniq", commands.evaluate_dataset, said.format("FashionIQ"))
-    text = "Run a method over queries of your own: JSON lines over an indexed gallery."
-    own = _command(group, "jsonl", commands.evaluate_dataset, text)
-    every = ((circo, ("val", "test")), (cirr, ("train", "val", "test1")), (fashioniq, ("train", "val")))
-    for sub, splits in every:
-        sub.add_argument("--annotations", type=Path, help="the annotation file that the predictions answer")
-        sub.add_argument("--predictions", type=Path, help="JSON: query id -> ranked image ids")
-        sub.add_argument("--root", type=Path, help="the benchmark's folder, laid out as it was published")
-        sub.add_argument("--split", choices=splits, default="val")
-    cirr.add_argument("--subset-predictions", type=Path, help="JSON: pair id -> ranked images of its set")
-    cirr.add_argument(
-        "--labels",
-        choices=("target_hard", "target_soft"),
-        default="target_hard",
-        help="what counts as found when predictions are scored (default: target_hard)",
-    )
-    fashioniq.add_argument("--category", choices=("dress", "shirt", "toptee", "all"), default="all")
-    fashioniq.add_argument(
-        "--order",
-        choices=("forward", "reversed", "both"),
-        default="forward",
-        help="of the two captions (default: forward, as CVSI; SEARLE and LinCIR: both; Pic2Word: reversed)",
-    )
-    fashioniq.add_argument(
-        "--gallery",
-        dest="searched_images",
-        choices=("original", "VAL"),
-        default="original",
-        help="search the original split, or its references and targets alone (default: original)",
-    )
-    own.add_argument("--queries", type=Path, required=True, help="JSON lines of queries")
-    own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
-    own.add_argument("--keep-reference", action="store_true", help="rank the reference, too")
-    for sub in (circo, cirr, fashioniq, own):
-        _add_run_options(sub)
-
-
-def _add_run_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
-    _add_models_option(sub)
-    for name in ("alpha", "beta", "gamma"):
-        sub.add_argument(f"--{name}", type=float, help=f"weight {name} (default: the paper's)")
-    sub.add_argument(
-        "--captions", type=int, default=2, help="captions of each reference, N (default: 2; paper: 15)"
-    )
-    sub.add_argument(
-        "--gallery-captions",
-        type=int,
-        default=5,
-        help="captions of each gallery image (default: 5; paper: 15)",
-    )
-    sub.add_argument("--batch-size", type=int, default=32, help="images that are encoded at once")
-    sub.add_argument("--limit", type=int, help="only the first queries")
-    sub.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    sub.add_argument("--k", type=int, default=50, help="places kept of each ranking, 50 to 100")
-    sub.add_argument("--out", type=Path, help="where results go (default: gallery_cache/evaluations)")
-    sub.add_argument("--json", action="store_true", help="print one JSON object")
-
-
 def _add_train(group) -> None:
-    sub = _command(group, "train", commands.train, "Make the embedded models from nothing, stage by stage.")
+    sub = command(group, "train", commands.train, "Make the embedded models from nothing, stage by stage.")
     sub.add_argument("stage", choices=("crops", "scenes", "pictures", "world-clip", "captioner", "mapping"))
     sub.add_argument("--minutes", type=float, help="wall time")
     sub.add_argument("--ranks", type=int, default=1, help="processes that share the work")
@@ -231,7 +126,7 @@ def _add_train(group) -> None:
         type=float,
         help="world-clip: share of targets that are described as an edit of their reference (default: 0.5)",
     )
-    _add_models_option(sub)
+    add_models_option(sub)
     own = sub.add_argument_group(
         "mapping: hycir, or pic2word or lincir with --gallery, on any pictures and model set"
     )
@@ -255,30 +150,8 @@ def _add_train(group) -> None:
     own.add_argument("--out", type=Path, help="the network's file, .safetensors, or world-clip's folder")
 
 
-def _add_tables(group) -> None:
-    text = "Measure a table of docs/results.md on the world benchmark, and write it there."
-    sub = _command(group, "tables", commands.make_tables, text)
-    sub.add_argument(
-        "table",
-        choices=("methods", "ablation", "language-models", "efficiency", "hyperparameters", "all"),
-    )
-    _add_models_option(sub)
-    sub.add_argument("--limit", type=int, help="only the first queries")
-    sub.add_argument(
-        "--methods", help="compose, or time, only these; the others' rows come from what is kept"
-    )
-    sub.add_argument("--kept-only", action="store_true", help="compose nothing; use what is kept")
-    sub.add_argument("--ask", action="store_true", help="ask the language model for answers that are missing")
-    sub.add_argument("--fresh", action="store_true", help="compose everything again")
-    sub.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
-    sub.add_argument("--gallery-captions", type=int, default=3, help="captions of each image (default: 3)")
-    sub.add_argument("--timed", type=int, default=20, help="queries that are timed (default: 20)")
-    sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    sub.add_argument("--results", type=Path, default=RESULTS, help="default: docs/results.md")
-
-
 def _add_ablate(group) -> None:
-    sub = _command(group, "ablate", commands.ablate, "HyCIR's ablations on the world benchmark.")
+    sub = command(group, "ablate", commands.ablate, "HyCIR's ablations on the world benchmark.")
     sub.add_argument("--tables", default="3,4,5", help="of the paper, separated by commas (default: 3,4,5)")
     sub.add_argument("--triplets", type=Path, default=SAMPLE_TRIPLETS)
     sub.add_argument("--runs", type=Path, default=Path("runs"), help="where measures are kept")
@@ -294,14 +167,14 @@ def _add_ablate(group) -> None:
 
 
 def _add_world(group) -> None:
-    sub = _command(group, "world", lambda _: 0, "Draw what is made of the illustrated world.")
+    sub = command(group, "world", lambda _: 0, "Draw what is made of the illustrated world.")
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _command(actions, "benchmark", commands.world_benchmark, "Draw the benchmark's queries and gallery.")
-    _command(actions, "gallery", commands.world_gallery, "Draw, index and pack the sample gallery.")
+    command(actions, "benchmark", commands.world_benchmark, "Draw the benchmark's queries and gallery.")
+    command(actions, "gallery", commands.world_gallery, "Draw, index and pack the sample gallery.")
 
 
 def _add_synthesize(group) -> None:
-    sub = _command(
+    sub = command(
         group, "synthesize", commands.synthesize, "Make triplets from a gallery's pictures, as SynCir does."
     )
     sub.add_argument("--gallery", help="a gallery's name, or its folder of pictures (default: the sample)")
@@ -347,19 +220,17 @@ def _add_synthesize(group) -> None:
     )
     sub.add_argument("--max-target-rank", type=int, help="drop triplets whose target is found below this")
     sub.add_argument("--seed", type=int, default=0, help="order of the groups (default: 0)")
-    _add_models_option(sub)
+    add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
 
 def _add_triplets(group) -> None:
-    sub = _command(
-        group, "triplets", lambda _: 0, "Write triplets in other layouts, or read those of others."
-    )
+    sub = command(group, "triplets", lambda _: 0, "Write triplets in other layouts, or read those of others.")
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
-    export = _command(actions, "export", commands.triplets_export, "Write a triplets file in CIRR's layout.")
+    export = command(actions, "export", commands.triplets_export, "Write a triplets file in CIRR's layout.")
     export.add_argument("--everything", action="store_true", help="dropped ones as well")
     foreign = "Read CIRR's, LaSCo's or Laion-CIR's JSON into a triplets file."
-    for action in (export, _command(actions, "import", commands.triplets_import, foreign)):
+    for action in (export, command(actions, "import", commands.triplets_import, foreign)):
         action.add_argument("file", type=Path, metavar="IN")
         action.add_argument("out", type=Path, metavar="OUT")
 

@@ -1,4 +1,4 @@
-"""The rank of one image under many weights at once: arithmetic on a query's dot products, no model.
+"""The ranks of some images under many weights at once: arithmetic on a query's dot products, no model.
 
 What a slider does one move at a time is done here for a whole grid: CVSI's Figure 4, for a benchmark or for a query of
 one's own. Knows nothing of texts, pictures or methods.
@@ -47,23 +47,25 @@ def rows_for(composed: ComposedQuery, weights: Floats) -> Floats:
 def ranks(
     terms: QueryTerms,
     gallery: GalleryTerms,
-    target: int,
+    targets: Sequence[int],
     weights: Floats,
     gammas: Sequence[float],
     *,
     excluded: Sequence[int] = (),
+    in_order: bool = False,
 ) -> Ranks:
-    """Rank of one image, from 1, under every pair of weights and gamma, by Eq. 10.
+    """Ranks of some images, from 1, under every pair of weights and gamma, by Eq. 10.
 
     Args:
         terms, gallery: dot products and norms.
-        target: row of the image.
+        targets: rows of the T images.
         weights: (W, P) in the order of `terms.names`.
         gammas: G values in [0, 1].
         excluded: rows that are left out.
+        in_order: of equal scores the earlier row comes first, as in a ranking; otherwise only higher ones count.
 
     Returns:
-        (G, W)
+        (T, G, W)
     """
     # Summed part by part: equal images then get equal scores, to the last bit.
     image = sum(terms.image[:, p, None] * w for p, w in enumerate(weights.T))
@@ -71,16 +73,19 @@ def ranks(
     lengths = np.sqrt(
         np.maximum(np.einsum("wp,pq,wq->w", weights, terms.gram.astype(np.float64), weights), 0)
     )
-    out = np.empty((len(gammas), len(weights)), dtype=np.int64)
+    out = np.empty((len(targets), len(gammas), len(weights)), dtype=np.int64)
     for i, gamma in enumerate(gammas):
         g = np.where(gallery.captioned, float(gamma), 0.0)
         squared = (1 - g) ** 2 * gallery.tv_tv + 2 * g * (1 - g) * gallery.tv_tc + g**2 * gallery.tc_tc
         norms = np.sqrt(np.maximum(squared, 0.0))[:, None] * lengths
         dots = (1 - g)[:, None] * image + g[:, None] * captions
         scores = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 1e-12)
-        better = scores > scores[target]
-        better[list(excluded)] = False
-        out[i] = 1 + better.sum(axis=0)
+        for t, target in enumerate(targets):
+            better = scores > scores[target]
+            if in_order:
+                better[:target] |= scores[:target] == scores[target]
+            better[list(excluded)] = False
+            out[t, i] = 1 + better.sum(axis=0)
     return out
 
 
@@ -108,7 +113,7 @@ def sweep(
     norms = gallery_terms(gallery.image_features, gallery.caption_features, gallery.captioned)
     counted = gammas if composed.weighted else [0.0] * len(gammas)
     left_out = [gallery.find(image_id) for image_id in exclude]
-    return [ranks(terms, norms, gallery.find(i), rows, counted, excluded=left_out) for i in image_ids]
+    return list(ranks(terms, norms, [gallery.find(i) for i in image_ids], rows, counted, excluded=left_out))
 
 
 def terms_of(

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 from cir.composers.baselines import ImageOnly, Sum
 from cir.composers.cvsi import Cvsi, CvsiSettings
@@ -64,6 +65,7 @@ class ToyModels:
         self.captioner: ToyCaptioner | None = ToyCaptioner()
         self.language_model = language_model or CountingModel()
         self.missing: dict[str, str] = {}
+        self.set = SimpleNamespace(mapping={})
         self.closed = False
 
     @property

@@ -118,39 +118,40 @@ def test_ranks_of_a_method_are_those_of_the_retriever_with_the_reference_left_ou
     found = tables.method_ranks(gallery, QUERIES, composed, weights)
     retriever = Retriever(gallery, {})
     assert found == {
-        q.query_id: retriever.rank_of(
-            composed[q.query_id], weights, q.target_ids[0], exclude=[q.reference_id]
+        q.query_id: (
+            retriever.rank_of(composed[q.query_id], weights, q.target_ids[0], exclude=[q.reference_id]),
         )
         for q in QUERIES
     }
 
 
 def test_recalls_their_mean_and_the_interval_are_those_of_the_ranks():
-    found = tables.measure({"a": 1, "b": 1, "c": 4, "d": 60})
-    assert found.recalls == {"R@1": 50.0, "R@5": 75.0, "R@10": 75.0, "R@50": 75.0, "mean": 68.75}
+    found = tables.measured({"a": (1,), "b": (1,), "c": (4,), "d": (60,)})
+    assert found.values == {"R@1": 50.0, "R@5": 75.0, "R@10": 75.0, "R@50": 75.0, "mean": 68.75}
     assert 0.0 <= found.low <= 50.0 <= found.high <= 100.0
     assert found.low < found.high
-    sure = tables.measure({"a": 1, "b": 1})
+    sure = tables.measured({"a": (1,), "b": (1,)})
     assert (sure.low, sure.high) == (100.0, 100.0)
 
 
 def test_a_table_says_its_queries_and_a_row_without_any_stays_empty():
-    lines = tables.recall_table({"CVSI": {"a": 1, "b": 7}, "LDRE": {}}, first="method").splitlines()
+    lines = tables.measure_table({"CVSI": {"a": (1,), "b": (7,)}, "LDRE": {}}, first="method").splitlines()
+    assert lines[0] == "| method | R@1 | R@5 | R@10 | R@50 | mean | queries |"
     assert lines[2].startswith("| CVSI | 50.0 [")
     assert lines[2].endswith("| 50.0 | 100.0 | 100.0 | 75.0 | 2 |")
     assert lines[3] == "| LDRE | | | | | | 0 |"
 
 
 def test_rows_are_sorted_by_what_they_find_and_shared_queries_are_those_of_all():
-    rows = {"A": {"a": 3, "b": 9}, "B": {"a": 1, "c": 2}, "C": {}}
+    rows = {"A": {"a": (3,), "b": (9,)}, "B": {"a": (1,), "c": (2,)}, "C": {}}
     assert list(tables.best_first(rows)) == ["B", "A", "C"]
-    few = {"F": {"a": 1}, "A": {"a": 3, "b": 9, "c": 2}}
+    few = {"F": {"a": (1,)}, "A": {"a": (3,), "b": (9,), "c": (2,)}}
     assert list(tables.best_first(few)) == ["A", "F"]
-    assert tables.shared(rows) == {"A": {"a": 3}, "B": {"a": 1}, "C": {}}
+    assert tables.shared(rows) == {"A": {"a": (3,)}, "B": {"a": (1,)}, "C": {}}
 
 
 def test_kinds_are_counted_and_measured_apart():
-    table = tables.kinds_table({"CVSI": {"q0": 1, "q1": 2, "q2": 1}}, QUERIES)
+    table = tables.kinds_table({"CVSI": {"q0": (1,), "q1": (2,), "q2": (1,)}}, tables.kinds_of(QUERIES))
     assert table.splitlines()[0] == "| method | colour (2) | replace (1) |"
     assert table.splitlines()[2] == "| CVSI | 50 | 100 |"
 
@@ -174,9 +175,9 @@ def test_an_ablated_row_is_the_retriever_with_the_weights_that_are_left():
     expected = retriever.rank_of(
         composed["q0"], Weights(left, 1 - left, 0.6), "blue-square", exclude=[q.reference_id]
     )
-    assert found["w/o reference image features"]["q0"] == expected
-    assert found["CVSI"]["q0"] == retriever.rank_of(
-        composed["q0"], Weights(0.4, 0.5, 0.6), "blue-square", exclude=[q.reference_id]
+    assert found["w/o reference image features"]["q0"] == (expected,)
+    assert found["CVSI"]["q0"] == (
+        retriever.rank_of(composed["q0"], Weights(0.4, 0.5, 0.6), "blue-square", exclude=[q.reference_id]),
     )
 
 
@@ -185,10 +186,10 @@ def test_the_surface_is_the_recall_at_every_place_of_the_grid():
     found = hyperparameters.surface(gallery, QUERIES, composed)
     g, w = found.at(Weights(0.3, 0.5, 0.2))
     ranks = tables.method_ranks(gallery, QUERIES, composed, Weights(0.3, 0.5, 0.2))
-    assert found.r1[g, w] == pytest.approx(100 * np.mean([r == 1 for r in ranks.values()]))
-    assert found.r5[g, w] == pytest.approx(100 * np.mean([r <= 5 for r in ranks.values()]))
+    assert found.first[g, w] == pytest.approx(100 * np.mean([r == 1 for (r,) in ranks.values()]))
+    assert found.second[g, w] == pytest.approx(100 * np.mean([r <= 5 for (r,) in ranks.values()]))
     best = found.at(found.best)
-    assert found.r1[best] + found.r5[best] / 2 == pytest.approx((found.r1 + found.r5 / 2).max())
+    assert found.first[best] + found.second[best] / 2 == pytest.approx((found.first + found.second / 2).max())
 
 
 def test_fewer_captions_of_gallery_images_are_the_mean_of_the_first():

@@ -1,4 +1,7 @@
-"""What the tables are made of: the benchmark, its gallery, and the queries of every method, composed once and kept."""
+"""What the tables are made of: queries, a gallery, and the queries of every method, composed once and kept.
+
+Here is what all courses share: `cir.commands.world_bench` is the world benchmark, `cir.commands.dataset_bench` any dataset.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,31 @@ import platform
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cir import __version__
-from cir.application import build_composers, build_models, gallery_cache
+from cir.application import build_composers, build_models
+from cir.commands.evaluating import PATIENCE_SECONDS
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
-from cir.evaluation.answers import AnswerBook, answer_book_path
-from cir.evaluation.benchmark import Benchmark, read_benchmark
-from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, read_kept
-from cir.evaluation.encoders import Encoders
+from cir.evaluation.answers import AnswerBook
+from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, one_text, read_kept
+from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
 from cir.models.catalog import Models
 from cir.models.protocols import Captioner, LanguageModel
 from cir.retriever import Retriever
-from cir.types import CirQuery, ComposedQuery
-
-BENCHMARK = "world"
-PATIENCE_SECONDS = 120.0
+from cir.types import CirQuery, ComposedQuery, Weights
 
 
 class WatchedModels:
@@ -45,77 +48,126 @@ class WatchedModels:
         return getattr(self._models, name)
 
 
-@dataclass
-class Bench:
-    """The benchmark, its gallery and everything kept of it, as the options want them."""
+def models_for(options: argparse.Namespace) -> Models:
+    """The models of the set.
 
-    options: argparse.Namespace
+    Raises:
+        CirError: there is no captioner.
+    """
+    models = build_models(options.models, llm=options.llm)
+    if models.captioner is None:
+        raise CirError("The tables need a captioner.", models.missing["captioner"])
+    if models.language_model is not None:
+        models.language_model.deadline_seconds = PATIENCE_SECONDS
+    return models
 
-    @cached_property
-    def models(self) -> Models:
-        """The models of the set."""
-        models = build_models(self.options.models, llm=self.options.llm)
-        if models.captioner is None:
-            raise CirError("The benchmark needs a captioner.", models.missing["captioner"])
-        if models.language_model is not None:
-            models.language_model.deadline_seconds = PATIENCE_SECONDS
-        return models
 
-    @cached_property
-    def benchmark(self) -> Benchmark:
-        """The world benchmark."""
-        return read_benchmark(BENCHMARK)
+class Bench(ABC):
+    """Queries, their gallery and everything kept of them, as the options want them.
+
+    Args:
+        options: of the command, settled.
+        models: the set's.
+
+    Attributes:
+        measure: what is measured.
+        captioner: who captions references.
+        book: the answers of the set's language model, and who answers what is missing, if anyone.
+        folder: where composed queries are kept.
+        key: what their files are called after, beside the method.
+        suffix: of the names of sections and figures, such as "-cirr-val".
+        heading: of headings, such as " on CIRR val".
+        protocol: how it is measured, in sentences.
+        weights_are: where the weights in use come from, in a sentence.
+        kinds_are: what queries are told apart by.
+        answers_from: how missing answers are got, in a sentence.
+    """
+
+    measure: Measure = RECALLS
+    captioner: Captioner
+    book: AnswerBook
+    folder: Path
+    key: str
+    suffix: str = ""
+    heading: str = ""
+    protocol: str = ""
+    weights_are: str = "found on validation queries"
+    kinds_are: str = "kind of edit"
+    answers_from: str = "Let the language model answer: python -m cir tables methods --methods CVSI --ask"
+
+    def __init__(self, options: argparse.Namespace, models: Models) -> None:
+        self.options, self.models = options, models
 
     @property
-    def queries(self) -> tuple[CirQuery, ...]:
-        """Its queries, or the first of them."""
-        return self.benchmark.queries[: self.options.limit]
+    @abstractmethod
+    def all_queries(self) -> Sequence[CirQuery]:
+        """The queries, whatever the limit."""
 
-    @cached_property
-    def encoders(self) -> Encoders:
-        """The models under test, with their work kept."""
-        captioner = cast(Captioner, self.models.captioner)
-        return Encoders(self.models.clip, self.models.clip, captioner, gallery_cache() / "benchmark")
+    @property
+    def queries(self) -> Sequence[CirQuery]:
+        """The queries, or the first of them."""
+        return self.all_queries[: self.options.limit]
 
-    @cached_property
+    @property
+    @abstractmethod
+    def gallery(self) -> Gallery:
+        """What is searched, with all its captions."""
+
+    @property
+    @abstractmethod
     def caption_rows(self) -> list[NDArray[np.float32]]:
         """For each gallery image, (n, D) features of its captions."""
-        count, ids = self.options.gallery_captions, tuple(self.benchmark.scenes)
-        draw = [lambda i=i: self.benchmark.picture(i) for i in ids]
-        captions = self.encoders.captions(BENCHMARK, draw, count, say)
-        key = f"{BENCHMARK}-{count}-{self.encoders.captioner.fingerprint}"
-        flat = self.encoders.texts(key, [caption for row in captions for caption in row])
-        ends = np.cumsum([len(row) for row in captions])
-        return np.split(flat, ends[:-1])
 
-    @cached_property
+    @abstractmethod
+    def picture(self, image_id: str) -> Image.Image:
+        """The picture of an id."""
+
+    @abstractmethod
+    def books(self) -> dict[str, AnswerBook]:
+        """Language model -> its answers, of all that have answered; that of the set is `book` itself."""
+
+    def weights(self, composer: Composer) -> Weights:
+        """What a method is ranked with."""
+        return composer.default_weights
+
+    def texts(self, query: CirQuery) -> Sequence[str]:
+        """What is asked of a query; the features of several texts are averaged."""
+        return one_text(query)
+
+    @property
+    def kinds(self) -> Mapping[str, Sequence[str]]:
+        """Kind of edit -> ids of its queries."""
+        return tables.kinds_of(self.queries)
+
+    def asked(self) -> dict[str, object]:
+        """What else composed queries depend on."""
+        return {}
+
+    def true_captions(self) -> Ranked | None:
+        """Ranks by the target's true caption as a text query, where it is known."""
+        return None
+
+    @property
     def bare_gallery(self) -> Gallery:
-        """The gallery without captions."""
-        ids = tuple(self.benchmark.scenes)
-        raw = self.encoders.images(BENCHMARK, lambda: (self.benchmark.picture(i) for i in ids))
-        return Gallery.from_features(BENCHMARK, ids, raw)
+        """The gallery whose captions are exchanged."""
+        return self.gallery
 
-    @cached_property
-    def gallery(self) -> Gallery:
-        """The gallery with all its captions."""
-        return hyperparameters.with_captions(
-            self.bare_gallery, self.caption_rows, self.options.gallery_captions
-        )
+    def with_captions(self, count: int) -> Gallery:
+        """The gallery, each image with its first `count` captions only."""
+        return hyperparameters.with_captions(self.bare_gallery, self.caption_rows, count)
+
+    @property
+    def most_captions(self) -> int:
+        """How many captions an image of the gallery has at most."""
+        return max(map(len, self.caption_rows))
 
     def composers(
         self, model: LanguageModel | None, captioner: Captioner | None = None
     ) -> dict[str, Composer]:
         """All methods anew, thinking through this language model."""
-        own = captioner or cast(Captioner, self.models.captioner)
-        watched = cast(Models, WatchedModels(self.models, own, model))
+        watched = cast(Models, WatchedModels(self.models, captioner or self.captioner, model))
         made = build_composers(watched, settings=CvsiSettings(captions=self.options.captions))
         return Retriever(self.gallery, made).composers  # some look at the gallery while they compose
-
-    @cached_property
-    def book(self) -> AnswerBook:
-        """The answers of the set's language model; who answers what is missing only with --ask."""
-        model = self.models.language_model
-        return AnswerBook(answer_book_path(BENCHMARK, model), model if self.options.ask else None)
 
     @cached_property
     def witness(self) -> Witness:
@@ -132,15 +184,16 @@ class Bench:
         book = witness.model if witness else None
         answers = book.answers if isinstance(book, AnswerBook) else {}
         path = kept_path(
-            gallery_cache() / "benchmark",
-            BENCHMARK,
+            self.folder,
+            self.key,
             name,
             {
                 "clip": self.models.clip.fingerprint,
                 "phi": getattr(getattr(composer, "phi", None), "fingerprint", ""),
-                "captioner": self.encoders.captioner.fingerprint,
+                "captioner": self.captioner.fingerprint,
                 "answers": book.path.stem if isinstance(book, AnswerBook) else "",
                 "captions": self.options.captions,
+                **self.asked(),
             },
         )
         if not compose or self.options.kept_only or not self.is_wanted(name):
@@ -148,11 +201,13 @@ class Bench:
         return compose_kept(
             path,
             self.queries,
-            self.benchmark.picture,
+            self.picture,
             composer,
             say,
+            texts=self.texts,
             witness=witness,
             answers=len(answers),
+            live=isinstance(book, AnswerBook) and book.model is not None,
             fresh=self.options.fresh,
         )
 
@@ -168,13 +223,24 @@ class Bench:
         whole = self.kept(name, composer, witness, compose=compose).whole
         return {q.query_id: whole[q.query_id] for q in self.queries if q.query_id in whole}
 
-    def ranked(self, *, compose: bool = True) -> dict[str, dict[str, int]]:
-        """Method -> query id -> rank of the target, under the method's own weights."""
-        found = {}
-        for name, composer in self.methods.items():
-            composed = self.composed(name, composer, self.witness, compose=compose)
-            found[name] = tables.method_ranks(self.gallery, self.queries, composed, composer.default_weights)
-        return found
+    def ranks(
+        self, composed: Mapping[str, ComposedQuery], weights: Weights, gallery: Gallery | None = None
+    ) -> Ranked:
+        """Query id -> ranks of its targets, in the gallery or in another one of its images."""
+        return tables.method_ranks(gallery or self.gallery, self.queries, composed, weights, self.measure)
+
+    def ranked(self, *, compose: bool = True) -> dict[str, Ranked]:
+        """Method -> query id -> ranks of its targets, under the method's weights."""
+        return {
+            name: self.ranks(
+                self.composed(name, composer, self.witness, compose=compose), self.weights(composer)
+            )
+            for name, composer in self.methods.items()
+        }
+
+    def table(self, rows: Mapping[str, Ranked], first: str) -> str:
+        """Rows as markdown, under the heading `first`."""
+        return tables.measure_table(rows, first=first, measure=self.measure, seed=self.options.seed)
 
     @cached_property
     def cvsi(self) -> dict[str, ComposedQuery]:
@@ -187,7 +253,7 @@ class Bench:
         if not composed:
             raise CirError(
                 "No query of CVSI is composed with all its answers yet.",
-                "Let the language model answer: python -m cir tables methods --methods CVSI --ask",
+                self.answers_from,
             )
         return composed
 
@@ -210,7 +276,7 @@ class Bench:
             "date": time.strftime("%Y-%m-%d"),
             "seed": self.options.seed,
             "models": dict(self.models.fingerprints),
-            "gallery": len(self.benchmark.scenes),
+            "gallery": len(self.gallery),
             "captions_of_the_reference": self.options.captions,
             "captions_of_gallery_images": self.options.gallery_captions,
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",

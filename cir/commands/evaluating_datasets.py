@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import sys
 from collections.abc import Mapping
@@ -12,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from cir import __version__
-from cir.application import build_composers, build_models, gallery_cache, open_for
-from cir.commands.evaluating import PATIENCE_SECONDS
+from cir.application import build_composers, build_models
+from cir.commands.datasets import book_folder, file_name, opened, say, starting_weights, with_books
 from cir.composers.composer import Composer
-from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
+from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.evaluation import scoring
-from cir.evaluation.answers import AnswerBook
-from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
+from cir.evaluation.datasets import circo, cirr, fashioniq
 from cir.evaluation.datasets.dataset import Dataset
-from cir.evaluation.kept import CaptionBook, read_lines
 from cir.evaluation.predictions import read_predictions
-from cir.evaluation.run import Run, index_dataset
+from cir.evaluation.run import Run
 from cir.gallery import Gallery
 from cir.models.catalog import Models
 from cir.retriever import Retriever
@@ -99,15 +96,10 @@ def _predictions(options: argparse.Namespace) -> Path:
 def _run(options: argparse.Namespace) -> Report:
     models = build_models(options.models, llm=options.llm)
     try:
-        if options.dataset == "jsonl":
-            gallery = open_for(models, options.gallery)
-            dataset = queries_file.open_dataset(
-                options.queries, gallery, keep_reference=options.keep_reference
-            )
-            return _one(options, models, dataset, gallery)
-        reports = {}
-        for dataset in _datasets(options):
-            reports[dataset.name] = _one(options, models, dataset, _indexed(options, models, dataset))
+        reports = {
+            dataset.name: _one(options, models, dataset, gallery)
+            for dataset, gallery in opened(options, models)
+        }
         if len(reports) == 1:
             return next(iter(reports.values()))
         return scoring.mean_over_categories(
@@ -117,71 +109,24 @@ def _run(options: argparse.Namespace) -> Report:
         models.close()
 
 
-def _datasets(options: argparse.Namespace) -> list[Dataset]:
-    if options.dataset == "circo":
-        return [circo.open_dataset(options.root, options.split)]
-    if options.dataset == "cirr":
-        return [cirr.open_dataset(options.root, options.split)]
-    categories = fashioniq.CATEGORIES if options.category == "all" else (options.category,)
-    return [
-        fashioniq.open_dataset(
-            options.root, category, options.split, order=options.order, gallery=options.searched_images
-        )
-        for category in categories
-    ]
-
-
-def _indexed(options: argparse.Namespace, models: Models, dataset: Dataset) -> Gallery:
-    found = index_dataset(
-        dataset,
-        image_encoder=models.clip,
-        text_encoder=models.clip,
-        captioner=models.captioner,
-        captions_per_image=options.gallery_captions,
-        cache_root=gallery_cache(),
-        batch_size=options.batch_size,
-        say=_say,
-    )
-    sys.stderr.write("\n")
-    return found
-
-
 def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery: Gallery) -> Report:
     """One dataset, or one category of it."""
-    # Captions and answers do not depend on the method, so all runs of a benchmark share them.
-    base = (options.out or gallery_cache() / "evaluations") / _file_name(f"{dataset.name}-{dataset.split}")
-    base.mkdir(parents=True, exist_ok=True)
-    composers = build_composers(_with_books(models, base), settings=CvsiSettings(captions=options.captions))
+    base = book_folder(dataset, options.out)
+    composers = build_composers(with_books(models, base), settings=CvsiSettings(captions=options.captions))
     method = _method(options.method, composers)
-    weights = _weights(options, composers[method], dataset.name)
+    weights = _weights(options, composers[method])
     run = Run(
         dataset,
         Retriever(gallery, {method: composers[method]}),
         method,
         weights,
-        base / _file_name(_run_name(options, method)),
+        base / file_name(_run_name(options, method)),
         _manifest(options, models, dataset, gallery, method, weights),
         options.k,
     )
-    found = run.answer(limit=options.limit, resume=options.resume, say=_say)
+    found = run.answer(limit=options.limit, resume=options.resume, say=say)
     sys.stderr.write("\n")
     return found | {"folder": str(run.folder)}
-
-
-def _with_books(models: Models, folder: Path) -> Models:
-    """The same models, whose captions of references and answers are written down in `folder`."""
-    kept = copy.copy(models)
-    books: dict[str, object] = {}
-    if models.captioner is not None:
-        name = _file_name(f"captions-{models.captioner.fingerprint}.jsonl")
-        books["captioner"] = CaptionBook(folder / name, models.captioner)
-    if models.language_model is not None:
-        models.language_model.deadline_seconds = PATIENCE_SECONDS
-        path = folder / _file_name(f"answers-{models.language_model.fingerprint}.jsonl")
-        read_lines(path)  # takes off a line that a stop has cut short
-        books["language_model"] = AnswerBook(path, models.language_model)
-    vars(kept).update(books)  # both are cached properties: these are what they found
-    return kept
 
 
 def _method(asked: str, composers: Mapping[str, Composer]) -> str:
@@ -191,11 +136,8 @@ def _method(asked: str, composers: Mapping[str, Composer]) -> str:
     raise BadQuery(f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(composers)}.")
 
 
-def _weights(options: argparse.Namespace, composer: Composer, dataset: str) -> Weights:
-    """CVSI's are the paper's for this benchmark; of a file of queries, and of other methods, the method's own."""
-    start = composer.default_weights
-    if composer.name == "CVSI" and options.dataset != "jsonl":
-        start = PAPER_PRESETS["FashionIQ" if dataset.startswith("FashionIQ") else "CIRCO / CIRR"]
+def _weights(options: argparse.Namespace, composer: Composer) -> Weights:
+    start = starting_weights(composer, options.dataset)
     given = {name: getattr(options, name) for name in ("alpha", "beta", "gamma")}
     if all(value is None for value in given.values()):
         return start
@@ -232,15 +174,6 @@ def _manifest(
 def _run_name(options: argparse.Namespace, method: str) -> str:
     variant = f"-{options.order}-{options.searched_images}" if options.dataset == "fashioniq" else ""
     return f"{method}-{options.models}{variant}"
-
-
-def _file_name(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"\r{sentence:<79}")
-    sys.stderr.flush()
 
 
 def _print(found: Report) -> None:

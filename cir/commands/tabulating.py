@@ -6,18 +6,21 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from cir.application import ROOT
-from cir.commands.bench import BENCHMARK, Bench, say
+from cir.commands.bench import Bench, models_for, say
+from cir.commands.dataset_bench import DatasetBench
+from cir.commands.datasets import opened
+from cir.commands.options import settle
+from cir.commands.world_bench import WorldBench
 from cir.composers.composer import Composer
 from cir.errors import BadQuery
-from cir.evaluation import hyperparameters, tables, world
-from cir.evaluation.answers import AnswerBook
-from cir.evaluation.benchmark import FOLDER
+from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import Witness
 from cir.evaluation.efficiency import WatchedCaptioner, cost_of, cost_table
+from cir.evaluation.rank_measures import Ranked
 from cir.evaluation.results_file import write_section
 from cir.models.catalog import Models
 from cir.models.protocols import Captioner
@@ -26,72 +29,75 @@ from cir.types import Weights
 
 
 def methods_table(bench: Bench) -> tuple[str, dict[str, object]]:
-    """CVSI's Table I on the world benchmark."""
+    """CVSI's Table I."""
     if not any(bench.is_wanted(name) for name in bench.methods):
         raise BadQuery(
             f"There is no method {bench.options.methods!r} here.", f"Choose from: {', '.join(bench.methods)}."
         )
     found = bench.ranked()
-    rows = tables.best_first({name: row for name, row in found.items() if row})
-    oracle = world.oracle_caption_ranks(bench.benchmark, bench.queries, bench.gallery, bench.models.clip)
-    rows["*the target's true caption as a text query*"] = {
-        q.query_id: rank for q, rank in zip(bench.queries, oracle, strict=True)
-    }
+    rows = tables.best_first({name: row for name, row in found.items() if row}, bench.measure)
+    if (oracle := bench.true_captions()) is not None:
+        rows["*the target's true caption as a text query*"] = oracle
     said = (
-        "## All methods\n\nEach method with its own weights, on one shared CLIP, captioner and language model "
+        f"## All methods{bench.heading}\n\nEach method with its own weights, on one shared CLIP, captioner and language model "
         "(the form of CVSI's Table I). "
     )
     if len({len(row) for row in rows.values()}) > 1:
         said += "Rows with fewer queries are measured on those that the language model has answered so far. "
     if absent := [name for name, row in found.items() if not row]:
         said += f"Not measured yet: {', '.join(absent)}. "
-    markdown = (
-        f"{said.strip()}\n\n{tables.recall_table(rows, first='method', seed=bench.options.seed)}\n\n"
-        "### R@1 by kind of edit\n\nThe number of queries of each kind is in brackets.\n\n"
-        f"{tables.kinds_table(rows, bench.queries)}"
-    )
+    markdown = f"{said}{bench.protocol}".strip() + f"\n\n{bench.table(rows, 'method')}"
+    if bench.kinds:
+        markdown += (
+            f"\n\n### {bench.measure.by_kind} by {bench.kinds_are}\n\nThe number of queries of each kind is in brackets.\n\n"
+            f"{tables.kinds_table(rows, bench.kinds, bench.measure)}"
+        )
     return markdown, {"queries": {name: len(row) for name, row in rows.items()}}
 
 
 def ablation_table(bench: Bench) -> tuple[str, dict[str, object]]:
     """CVSI's Table III."""
-    weights = bench.cvsi_composer.default_weights
-    rows = tables.ablated(bench.gallery, bench.queries, bench.cvsi, weights)
-    markdown = (
-        "## What each component of CVSI brings\n\nThe rows of CVSI's Table III. What is left out weighs 0 and the "
+    weights = bench.weights(bench.cvsi_composer)
+    rows = tables.ablated(bench.gallery, bench.queries, bench.cvsi, weights, bench.measure)
+    said = (
+        f"## What each component of CVSI brings{bench.heading}\n\nThe rows of CVSI's Table III. What is left out weighs 0 and the "
         f"rest keeps its ratio; the weights are α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g}. "
         "Where the reference look has no weight, leaving it out changes nothing, as in the paper's own column for "
-        f"CIRCO.\n\n{tables.recall_table(rows, first='variant', seed=bench.options.seed)}"
+        f"CIRCO. {bench.protocol}"
     )
+    markdown = f"{said.strip()}\n\n{bench.table(rows, 'variant')}"
     return markdown, {"queries": len(rows["CVSI"]), "weights": _as_row(weights)}
 
 
 def language_models_table(bench: Bench) -> tuple[str, dict[str, object]]:
     """CVSI's Table IV: one row for each language model whose answers are here, on the queries that all answered."""
-    rows = {}
-    for path in sorted(FOLDER.glob(f"{BENCHMARK}-answers-*.jsonl")):
-        witness = bench.witness if path == bench.book.path else Witness(AnswerBook(path, None))
+    rows: dict[str, Ranked] = {}
+    for name, book in bench.books().items():
+        witness = bench.witness if book is bench.book else Witness(book)
         composer = bench.composers(witness)["CVSI"]
-        composed = bench.composed("CVSI", composer, witness)
-        name = path.stem.removeprefix(f"{BENCHMARK}-answers-").rsplit("_", 1)[0]
-        if composed:
-            rows[name] = tables.method_ranks(bench.gallery, bench.queries, composed, composer.default_weights)
+        if composed := bench.composed("CVSI", composer, witness):
+            rows[name] = bench.ranks(composed, bench.weights(composer))
     without = bench.composers(None)["CVSI"]
-    rows["none: image word and captions of gallery images alone"] = tables.method_ranks(
-        bench.gallery, bench.queries, bench.composed("CVSI", without, None), without.default_weights
+    rows["none: image word and captions of gallery images alone"] = bench.ranks(
+        bench.composed("CVSI", without, None), bench.weights(without)
     )
-    rows = tables.best_first(tables.shared(rows))
-    markdown = (
-        "## Language models\n\nCVSI with each language model, all else equal, on the queries that all of them have "
-        f"answered (the form of CVSI's Table IV).\n\n{tables.recall_table(rows, first='language model', seed=bench.options.seed)}"
+    rows = tables.best_first(tables.shared(rows), bench.measure)
+    said = (
+        f"## Language models{bench.heading}\n\nCVSI with each language model, all else equal, on the queries that all of them have "
+        f"answered (the form of CVSI's Table IV). {bench.protocol}"
     )
-    return markdown, {"queries": len(next(iter(rows.values())))}
+    return f"{said.strip()}\n\n{bench.table(rows, 'language model')}", {
+        "queries": len(next(iter(rows.values())))
+    }
 
 
 def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
     """CVSI's Table V, live."""
-    asked = bench.options.timed
-    queries = bench.benchmark.queries[: asked + 1]
+    queries = bench.all_queries[: bench.options.timed + 1]
+    if len(queries) < 2:
+        raise BadQuery(
+            "No query is left to be timed: the first one warms the models up.", "Give --timed 1 or more."
+        )
     costs, training = {}, {}
     for name in bench.methods:
         if not bench.is_wanted(name):
@@ -101,19 +107,26 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
         composers = bench.composers(model, captioner)  # anew, so that nothing is remembered
         getattr(bench.models.language_model, "forget", lambda: None)()  # methods share questions
         retriever = Retriever(bench.gallery, {name: composers[name]})
-        costs[name] = cost_of(retriever, name, queries, bench.benchmark.picture, captioner, model)
+        costs[name] = cost_of(retriever, name, queries, bench.picture, captioner, model, bench.texts)
         seconds = training_seconds(bench.models, composers[name])
         if seconds is not None:
             training[name] = seconds
         say(f"{name}: {costs[name].whole:.2f} s a query")
-    found = {name: tables.measure(row) for name, row in bench.ranked(compose=False).items() if row}
-    recalls = {name: (m.recalls["R@1"], m.recalls["R@10"]) for name, m in found.items()}
-    markdown = (
-        "## What a query costs\n\nMedians over single queries, nothing remembered, one thread each (the form of "
+    first, second = bench.measure.brief
+    found = {
+        name: bench.measure.means(row.values()) for name, row in bench.ranked(compose=False).items() if row
+    }
+    measures = {name: (values[first], values[second]) for name, values in found.items()}
+    said = (
+        f"## What a query costs{bench.heading}\n\nMedians over single queries, nothing remembered, one thread each (the form of "
         "CVSI's Table V). Training is that of the mapping network; what is encoded and captioned of the gallery beforehand "
-        f"does not count, as in the paper.\n\n{cost_table(costs, training, recalls)}"
+        f"does not count, as in the paper. {bench.protocol}"
     )
-    return markdown, {"timed_queries": asked, "whole_query_seconds": {n: c.whole for n, c in costs.items()}}
+    markdown = f"{said.strip()}\n\n{cost_table(costs, training, measures, bench.measure.brief)}"
+    return markdown, {
+        "timed_queries": len(queries) - 1,
+        "whole_query_seconds": {n: c.whole for n, c in costs.items()},
+    }
 
 
 def training_seconds(models: Models, composer: Composer) -> float | None:
@@ -132,35 +145,41 @@ def training_seconds(models: Models, composer: Composer) -> float | None:
 
 def hyperparameters_table(bench: Bench) -> tuple[str, dict[str, object]]:
     """CVSI's Figure 4."""
-    weights = bench.cvsi_composer.default_weights
-    found = hyperparameters.surface(bench.gallery, bench.queries, bench.cvsi)
+    weights, measure = bench.weights(bench.cvsi_composer), bench.measure
+    found = hyperparameters.surface(bench.gallery, bench.queries, bench.cvsi, measure)
+    first, second = found.columns
     by_count = {}
-    for count in range(bench.options.gallery_captions + 1):
-        gallery = hyperparameters.with_captions(bench.bare_gallery, bench.caption_rows, count)
-        ranked = tables.method_ranks(gallery, bench.queries, bench.cvsi, weights)
-        recalls = tables.measure(ranked).recalls
-        by_count[count] = (recalls["R@1"], recalls["R@5"])
+    for count in range(bench.most_captions + 1):
+        ranked = bench.ranks(bench.cvsi, weights, bench.with_captions(count))
+        values = measure.means(ranked.values())
+        by_count[count] = (values[first], values[second])
+    drawn = {
+        f"simplex{bench.suffix}": hyperparameters.simplex_figure(found, weights),
+        f"gamma{bench.suffix}": hyperparameters.gamma_figure(found, weights),
+        f"captions{bench.suffix}": hyperparameters.captions_figure(by_count, found.columns),
+    }
     figures = bench.options.results.parent / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        "simplex": hyperparameters.simplex_figure(found, weights),
-        "gamma": hyperparameters.gamma_figure(found, weights),
-        "captions": hyperparameters.captions_figure(by_count),
-    }
     for name, svg in drawn.items():
         (figures / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
+    simplex, gamma, captions = (f"figures/{name}.svg" for name in drawn)
     best = found.best
     g, w = found.at(best)
-    markdown = (
-        f"## Weights\n\nThe form of CVSI's Figure 4, on {found.queries:,} queries, from what was composed once. The best of "
+    said = (
+        f"## Weights{bench.heading}\n\nThe form of CVSI's Figure 4, on {found.queries:,} queries, from what was composed once. The best of "
         f"the {len(hyperparameters.POINTS) * len(hyperparameters.GAMMAS)} settings on these queries is α {best.alpha:g}, "
-        f"β {best.beta:g}, γ {best.gamma:g} with R@1 {found.r1[g, w]:.1f}; the weights in use, found on validation queries, are "
-        f"α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g} with R@1 {found.r1[found.at(weights)]:.1f}.\n\n"
-        f"R@1 over α and β at γ {weights.gamma:g}; the ring is the best, the dashed ring the weights in use:\n\n"
-        "![R@1 over alpha and beta](figures/simplex.svg)\n\n"
-        "R@1 and R@5 over γ:\n\n![Recall over gamma](figures/gamma.svg)\n\n"
-        "R@1 and R@5 over the number of captions of each gallery image:\n\n"
-        "![Recall over the number of captions](figures/captions.svg)"
+        f"β {best.beta:g}, γ {best.gamma:g} with {first} {found.first[g, w]:.1f}; the weights in use, {bench.weights_are}, are "
+        f"α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g} with {first} {found.first[found.at(weights)]:.1f}. "
+        f"{bench.protocol}"
+    )
+    kind = "Recall" if first.startswith("R@") else "mAP"
+    markdown = (
+        f"{said.strip()}\n\n"
+        f"{first} over α and β at γ {weights.gamma:g}; the ring is the best, the dashed ring the weights in use:\n\n"
+        f"![{first} over alpha and beta]({simplex})\n\n"
+        f"{first} and {second} over γ:\n\n![{kind} over gamma]({gamma})\n\n"
+        f"{first} and {second} over the number of captions of each gallery image:\n\n"
+        f"![{kind} over the number of captions]({captions})"
     )
     return markdown, {"queries": found.queries, "best": _as_row(best), "in_use": _as_row(weights)}
 
@@ -179,14 +198,26 @@ TABLES: dict[str, Callable[[Bench], tuple[str, dict[str, object]]]] = {
 
 
 def make_tables(options: argparse.Namespace) -> int:
-    """Make the tables that were asked for, and write each into its section."""
-    bench = Bench(options)
-    for name in TABLES if options.table == "all" else [options.table]:
-        since = time.time()
-        markdown, more = TABLES[name](bench)
-        manifest = bench.manifest(**more, seconds=round(time.time() - since, 1))
-        write_section(options.results, name, markdown, manifest)
-        sys.stderr.write("\n")
-        sys.stdout.write(f"{markdown}\n\n")
-    bench.models.close()
+    """Make the tables that were asked for, and write each into its section; of FashionIQ, one for each category."""
+    options = settle(options)
+    models = models_for(options)
+    try:
+        for bench in _benches(options, models):
+            for name in TABLES if options.table == "all" else [options.table]:
+                since = time.time()
+                markdown, more = TABLES[name](bench)
+                manifest = bench.manifest(**more, seconds=round(time.time() - since, 1))
+                write_section(options.results, f"{name}{bench.suffix}", markdown, manifest)
+                sys.stderr.write("\n")
+                sys.stdout.write(f"{markdown}\n\n")
+    finally:
+        models.close()
     return 0
+
+
+def _benches(options: argparse.Namespace, models: Models) -> Iterator[Bench]:
+    if options.dataset == "world":
+        yield WorldBench(options, models)
+        return
+    for dataset, gallery in opened(options, models, needs_targets=True):
+        yield DatasetBench(options, models, dataset, gallery)

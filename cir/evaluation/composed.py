@@ -1,4 +1,4 @@
-"""Composed queries of a benchmark, kept between runs: what a table needs of a method, without asking a model again.
+"""Queries of a benchmark, composed, and kept between runs: what a table needs of a method, without asking a model again.
 
 One file per method and models: named rows of numbers in .npz, never pickled. A stop loses at most fifty queries.
 """
@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,13 +19,14 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image
 
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, unit_row
 from cir.errors import CirError, LanguageModelFailed
 from cir.evaluation.encoders import Say
 from cir.models.protocols import LanguageModel
 from cir.types import CirQuery, ComposedQuery, Query
 
 KEEP_EVERY = 50
+Texts = Callable[[CirQuery], Sequence[str]]
 
 
 class Witness:
@@ -82,6 +84,32 @@ def kept_path(folder: Path, benchmark: str, method: str, models: Mapping[str, ob
     return folder / f"composed-{benchmark}-{safe}-{digest}.npz"
 
 
+def one_text(query: CirQuery) -> Sequence[str]:
+    """The query's own text, as most benchmarks have it."""
+    return (query.modification_text,)
+
+
+def compose_texts(composer: Composer, picture: Image.Image, texts: Sequence[str]) -> ComposedQuery:
+    """The whole composition of a picture and a text; of several texts, each part is the mean of theirs.
+
+    Source: SEARLE and LinCIR average the features of both orders of FashionIQ's captions.
+    """
+    found = []
+    for text in texts:
+        *_, composed = composer.compose(Query(picture, text))
+        found.append(composed)
+    first = found[0]
+    if len(found) == 1:
+        return first
+    shared = [name for name in first.parts if all(name in one.parts for one in found)]
+    parts = {name: unit_row(np.mean([one.parts[name] for one in found], axis=0)) for name in shared}
+    notes = dict.fromkeys(note for one in found for note in one.notes)
+    timings: Counter[str] = Counter()
+    for one in found:
+        timings.update(one.timings_ms)
+    return replace(first, parts=parts, notes=tuple(notes), timings_ms=dict(timings))
+
+
 def compose_kept(
     path: Path,
     queries: Sequence[CirQuery],
@@ -89,8 +117,10 @@ def compose_kept(
     composer: Composer,
     say: Say,
     *,
+    texts: Texts = one_text,
     witness: Witness | None = None,
     answers: int = 0,
+    live: bool = False,
     fresh: bool = False,
 ) -> Kept:
     """Compose what is not kept yet, and keep it.
@@ -101,21 +131,23 @@ def compose_kept(
         picture: image id -> picture.
         composer: the method.
         say: told how far it is.
+        texts: what is asked of each query; the features of several texts are averaged.
         witness: the language model of the composer, when it has one.
         answers: how many answers that model knows.
+        live: whether it answers what it does not know, too: what was not answered is then asked again.
         fresh: compose everything again.
 
     Raises:
         CirError: the method cannot compose one of them; those before it are kept.
     """
     kept = Kept() if fresh else read_kept(path)
-    again = kept.unanswered if answers != kept.answers else set()
+    again = kept.unanswered if live or answers != kept.answers else set()
     done = (set(kept.queries) | kept.unanswered) - again
     todo = [q for q in queries if q.query_id not in done]
     kept.answers = answers
     try:
         for i, query in enumerate(todo, start=1):
-            _compose_one(kept, query, picture, composer, witness)
+            _compose_one(kept, query, texts(query), picture, composer, witness)
             if i % KEEP_EVERY == 0:
                 write_kept(path, kept)
                 say(f"{composer.name}: {i} of {len(todo)} queries")
@@ -128,14 +160,14 @@ def compose_kept(
 def _compose_one(
     kept: Kept,
     query: CirQuery,
+    texts: Sequence[str],
     picture: Callable[[str], Image.Image],
     composer: Composer,
     witness: Witness | None,
 ) -> None:
     before = witness.failures if witness else 0
     try:
-        *_, composed = composer.compose(Query(picture(query.reference_id), query.modification_text))
-        kept.queries[query.query_id] = composed
+        kept.queries[query.query_id] = compose_texts(composer, picture(query.reference_id), texts)
     except LanguageModelFailed:  # a method that is nothing without it
         kept.queries.pop(query.query_id, None)
         kept.unanswered.add(query.query_id)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from cir.evaluation.composed import Witness
+from cir.evaluation.composed import Texts, Witness, compose_texts, one_text
+from cir.evaluation.rank_measures import RECALLS
 from cir.models.protocols import Captioner
 from cir.retriever import Retriever
-from cir.types import CirQuery, Query
+from cir.types import CirQuery
 
 TOP_K = 50
 
@@ -58,6 +59,7 @@ def cost_of(
     picture: Callable[[str], Image.Image],
     captioner: WatchedCaptioner,
     model: Witness | None,
+    texts: Texts = one_text,
 ) -> Cost:
     """Time a method on queries that it has not seen; the first one warms it up and does not count.
 
@@ -67,15 +69,16 @@ def cost_of(
         queries: at least two.
         picture: image id -> picture; drawing it is not timed.
         captioner, model: the watched ones of these composers.
+        texts: what is asked of each query.
     """
-    rows, asked = [], 0
+    rows, asked, composer = [], 0, retriever.composers[method]
     for number, query in enumerate(queries):
         image = picture(query.reference_id)
         thought, calls = _thought(captioner, model), model.calls if model else 0
         began = time.perf_counter()
-        *_, composed = retriever.compose(Query(image, query.modification_text), method)
+        composed = compose_texts(composer, image, texts(query))
         composed_at = time.perf_counter()
-        retriever.rank(composed, retriever.composers[method].default_weights, top_k=TOP_K)
+        retriever.rank(composed, composer.default_weights, top_k=TOP_K)
         ended = time.perf_counter()
         thinking = _thought(captioner, model) - thought
         if number:
@@ -90,18 +93,22 @@ def _thought(captioner: WatchedCaptioner, model: Witness | None) -> float:
 
 
 def cost_table(
-    costs: dict[str, Cost], training: dict[str, float], recalls: dict[str, tuple[float, float]]
+    costs: dict[str, Cost],
+    training: dict[str, float],
+    measures: dict[str, tuple[float, float]],
+    columns: tuple[str, str] = RECALLS.brief,
 ) -> str:
     """Table V's columns, with the ratio to CVSI's whole query.
 
     Args:
         costs: method -> cost.
         training: method -> seconds that its mapping network was trained; absent where nothing is trained.
-        recalls: method -> (R@1, R@10) on the benchmark; absent where it is not measured.
+        measures: method -> two measures on the benchmark; absent where it is not measured.
+        columns: what they are called.
     """
     lines = [
         "| method | training | captioner + language model | calls of it | encoding | ranking | whole query "
-        "| of CVSI's | R@1 | R@10 |",
+        f"| of CVSI's | {' | '.join(columns)} |",
         "|" + "---|" * 10,
     ]
     unit = costs["CVSI"].whole if "CVSI" in costs else None
@@ -109,9 +116,9 @@ def cost_table(
         trained = f"{training[name] / 60:.1f} min" if name in training else "—"
         thinking = f"{cost.thinking:.2f} s" if cost.thinking else "—"
         ratio = f"{cost.whole / unit:.3f}" if unit else ""
-        r1, r10 = (f"{v:.1f}" for v in recalls[name]) if name in recalls else ("", "")
+        first, second = (f"{v:.1f}" for v in measures[name]) if name in measures else ("", "")
         lines.append(
             f"| {name} | {trained} | {thinking} | {cost.calls:.1f} | {1000 * cost.encoding:.0f} ms | "
-            f"{1000 * cost.ranking:.1f} ms | {cost.whole:.2f} s | {ratio} | {r1} | {r10} |"
+            f"{1000 * cost.ranking:.1f} ms | {cost.whole:.2f} s | {ratio} | {first} | {second} |"
         )
     return "\n".join(lines)

@@ -37,6 +37,11 @@ class Encoders:
             f"texts-{key}", self.text_encoder.fingerprint, lambda: self.text_encoder.encode_texts(texts)
         )
 
+    def text_rows(self, key: str, texts: Sequence[Sequence[str]]) -> list[Features]:
+        """(n, D) unit rows of the n texts of each image, kept under `key` and the encoder's fingerprint."""
+        flat = self.texts(key, [text for row in texts for text in row])
+        return np.split(flat, np.cumsum([len(row) for row in texts])[:-1])
+
     def _encode(self, pictures: Iterable[Image.Image]) -> NDArray[np.float32]:
         rows, batch = [], []
         for picture in pictures:

@@ -1,4 +1,4 @@
-"""CVSI's Figure 4 on kept queries: R@1 over the alpha-beta simplex, over gamma, and over the captions of gallery images.
+"""CVSI's Figure 4 on kept queries: recall (on CIRCO mAP) over the alpha-beta simplex, over gamma, and over the captions of gallery images.
 
 Everything is arithmetic on what was composed once. Source: CVSI, section IV-D and Figure 4.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.charts import Cell, heat_map, line_chart
+from cir.evaluation.rank_measures import RECALLS, Measure, share
 from cir.evaluation.tables import target_ranks
 from cir.fusion import Floats
 from cir.gallery.gallery import Gallery
@@ -23,17 +24,27 @@ POINTS = simplex(0.1)
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """R@1 and R@5 in percent, (G, W), over GAMMAS and POINTS."""
+    """A measure's first two columns in percent, (G, W), over GAMMAS and POINTS.
 
-    r1: Floats
-    r5: Floats
+    Attributes:
+        first, second: the values, such as R@1 and R@5.
+        queries: how many they are means of.
+        columns: what they are called.
+    """
+
+    first: Floats
+    second: Floats
     queries: int
+    columns: tuple[str, str] = (RECALLS.first, RECALLS.second)
+
+    @property
+    def _score(self) -> Floats:
+        return self.first + 0.5 * self.second
 
     @property
     def best(self) -> Weights:
-        """The grid's best by R@1 + R@5 / 2."""
-        score = self.r1 + 0.5 * self.r5
-        g, w = np.unravel_index(int(score.argmax()), score.shape)
+        """The grid's best by the first column + half of the second: R@1 + R@5 / 2."""
+        g, w = np.unravel_index(int(self._score.argmax()), self._score.shape)
         return Weights(*POINTS[w], GAMMAS[g])
 
     @property
@@ -42,7 +53,7 @@ class Surface:
 
         On a few hundred queries many places tie, and the best single one is luck.
         """
-        score = self.r1 + 0.5 * self.r5
+        score = self._score
         apart = np.abs(np.array(POINTS)[:, None] - np.array(POINTS)[None]).max(axis=2)
         near = (apart < 0.15).astype(np.float64)  # the steps are 0.1
         around = score @ near / near.sum(axis=1)
@@ -56,47 +67,54 @@ class Surface:
         return int(np.abs(np.array(GAMMAS) - weights.gamma).argmin()), int(near.argmin())
 
 
-def surface(gallery: Gallery, queries: Sequence[CirQuery], composed: Mapping[str, ComposedQuery]) -> Surface:
-    """Recalls over the whole grid, 66 places times 11 values of gamma."""
+def surface(
+    gallery: Gallery,
+    queries: Sequence[CirQuery],
+    composed: Mapping[str, ComposedQuery],
+    measure: Measure = RECALLS,
+) -> Surface:
+    """A measure over the whole grid, 66 places times 11 values of gamma."""
     weights = shares(POINTS)
 
     def rows(query: ComposedQuery) -> tuple[Floats, Sequence[float]]:
         return rows_for(query, weights), GAMMAS
 
-    grids = list(target_ranks(gallery, queries, composed, rows).values())
-    first = 100.0 * np.mean([grid == 1 for grid in grids], axis=0)
-    five = 100.0 * np.mean([grid <= 5 for grid in grids], axis=0)
-    return Surface(first, five, len(grids))
+    columns = measure.first, measure.second
+    grids = list(target_ranks(gallery, queries, composed, rows, measure).values())
+    first, second = (100.0 * np.mean([share(grid, c) for grid in grids], axis=0) for c in columns)
+    return Surface(first, second, len(grids), columns)
 
 
 def simplex_figure(found: Surface, weights: Weights) -> str:
-    """R@1 over alpha and beta at the gamma of `weights`; a ring around the best, a dashed one around `weights`."""
+    """The first column over alpha and beta at the gamma of `weights`; a ring around the best, a dashed one around `weights`."""
     g, here = found.at(weights)
-    values = found.r1[g]
+    values = found.first[g]
     low, high = float(values.min()), float(values.max())
     best = int(values.argmax())
     cells = {}
     for w, (alpha, beta) in enumerate(POINTS):
         mark = "best" if w == best else "now" if w == here else ""
-        title = f"α {alpha:g}, β {beta:g}, reference look {1 - alpha - beta:.1f}: R@1 {values[w]:.1f}"
+        title = f"α {alpha:g}, β {beta:g}, reference look {1 - alpha - beta:.1f}: {found.columns[0]} {values[w]:.1f}"
         goodness = (float(values[w]) - low) / max(high - low, 1e-9)
         cells[(alpha, beta)] = Cell(f"{values[w]:.0f}", goodness**2, title, mark)
     alpha, beta = POINTS[best]
     spoken = (
-        f"R@1 over alpha and beta at gamma {GAMMAS[g]:g}, from {low:.1f} to {high:.1f}; "
+        f"{found.columns[0]} over alpha and beta at gamma {GAMMAS[g]:g}, from {low:.1f} to {high:.1f}; "
         f"best at alpha {alpha:g}, beta {beta:g}."
     )
     return heat_map(cells, spoken=spoken, alone=True)
 
 
 def gamma_figure(found: Surface, weights: Weights) -> str:
-    """R@1 and R@5 over gamma at the alpha and beta of `weights`."""
+    """Both columns over gamma at the alpha and beta of `weights`."""
     _, here = found.at(weights)
+    first, second = found.columns
     series = {
-        "R@5": [(g, float(v)) for g, v in zip(GAMMAS, found.r5[:, here], strict=True)],
-        "R@1": [(g, float(v)) for g, v in zip(GAMMAS, found.r1[:, here], strict=True)],
+        second: [(g, float(v)) for g, v in zip(GAMMAS, found.second[:, here], strict=True)],
+        first: [(g, float(v)) for g, v in zip(GAMMAS, found.first[:, here], strict=True)],
     }
-    spoken = f"R@1 and R@5 over gamma; R@1 is best at gamma {GAMMAS[int(found.r1[:, here].argmax())]:g}."
+    top = GAMMAS[int(found.first[:, here].argmax())]
+    spoken = f"{first} and {second} over gamma; {first} is best at gamma {top:g}."
     return line_chart(
         series, x_label="γ  captions of gallery images", y_label="percent", spoken=spoken, alone=True
     )
@@ -119,14 +137,17 @@ def with_captions(gallery: Gallery, features: Sequence[NDArray[np.float32]], cou
     )
 
 
-def captions_figure(rows: Mapping[int, tuple[float, float]]) -> str:
-    """Number of captions of each gallery image -> (R@1, R@5), as lines."""
+def captions_figure(
+    rows: Mapping[int, tuple[float, float]], columns: tuple[str, str] = (RECALLS.first, RECALLS.second)
+) -> str:
+    """Number of captions of each gallery image -> the two columns, as lines."""
+    first, second = columns
     series = {
-        "R@5": [(float(n), r5) for n, (_, r5) in rows.items()],
-        "R@1": [(float(n), r1) for n, (r1, _) in rows.items()],
+        second: [(float(n), value) for n, (_, value) in rows.items()],
+        first: [(float(n), value) for n, (value, _) in rows.items()],
     }
-    spoken = "R@1 and R@5 over the number of captions of each gallery image: " + ", ".join(
-        f"{n}: {r1:.1f}" for n, (r1, _) in rows.items()
+    spoken = f"{first} and {second} over the number of captions of each gallery image: " + ", ".join(
+        f"{n}: {value:.1f}" for n, (value, _) in rows.items()
     )
     return line_chart(
         series, x_label="captions of each gallery image", y_label="percent", spoken=spoken, alone=True

@@ -18,7 +18,8 @@ from cir.errors import CirError
 HEADING = """# Results
 
 Measured by the commands below; each section says when, with which models and on how many queries. Numbers in [brackets] are
-95 % bootstrap intervals over the queries. Recalls are in percent, and the reference is left out of every ranking.
+95 % bootstrap intervals over the queries. Measures are in percent, and the reference is left out of every ranking where a
+section does not say otherwise.
 """
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _SECTION = re.compile(
@@ -103,6 +104,6 @@ def _read(name: str, body: str, path: Path) -> Section:
     except ValueError as error:
         raise CirError(
             f"The section {name} of {path.name} has a damaged manifest: {error}.",
-            f"Measure it again: python -m cir tables {name}",
+            "Delete that section and measure its table again: python -m cir tables --help",
         ) from error
     return Section(name, body[: found.start()].strip(), manifest)

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cir.composers.composer import unit_row
 from cir.errors import DatasetError
 from cir.evaluation import scoring
+from cir.evaluation.composed import compose_texts
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, require_files
 from cir.evaluation.datasets.reading import read_json
 from cir.evaluation.kept import append_line, read_lines
@@ -31,7 +31,7 @@ from cir.gallery import Gallery, index_folder, open_gallery
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.retriever import MAX_RESULTS, Retriever, part_weights
-from cir.types import ComposedQuery, Query, Weights
+from cir.types import ComposedQuery, Weights
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -206,7 +206,7 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
         query_id; "top": ids, best first; "subset": CIRR's set, best first; "ranks": target -> rank from 1;
         "parts": part -> rank of the intended target by that part alone, gamma 0; "timings_ms"; "notes".
     """
-    composed = compose_texts(run.retriever, run.method, picture, query.texts)
+    composed = compose_texts(run.retriever.composers[run.method], picture, query.texts)
     since = time.perf_counter()
     exclude = (query.query.reference_id,) if run.dataset.leaves_out_reference else ()
     results = run.retriever.rank(composed, run.weights, top_k=run.top_k, exclude=exclude)
@@ -248,29 +248,6 @@ def ranks_of(
         target: 1 + int((scores > scores[row]).sum()) + int((scores[:row] == scores[row]).sum())
         for target, row in rows.items()
     }
-
-
-def compose_texts(
-    retriever: Retriever, method: str, picture: Image.Image, texts: Sequence[str]
-) -> ComposedQuery:
-    """The whole composition of a picture and a text; of several texts, each part is the mean of theirs.
-
-    Source: SEARLE and LinCIR average the features of both orders of FashionIQ's captions.
-    """
-    found = []
-    for text in texts:
-        *_, composed = retriever.compose(Query(picture, text), method)
-        found.append(composed)
-    first = found[0]
-    if len(found) == 1:
-        return first
-    shared = [name for name in first.parts if all(name in one.parts for one in found)]
-    parts = {name: unit_row(np.mean([one.parts[name] for one in found], axis=0)) for name in shared}
-    notes = dict.fromkeys(note for one in found for note in one.notes)
-    timings: Counter[str] = Counter()
-    for one in found:
-        timings.update(one.timings_ms)
-    return replace(first, parts=parts, notes=tuple(notes), timings_ms=dict(timings))
 
 
 def rank_subset(

@@ -1,41 +1,41 @@
-"""The tables of docs/results.md, made of kept queries: ranks first, then recalls with their intervals, then markdown.
+"""The tables of docs/results.md, made of kept queries: ranks first, then measures with their intervals, then markdown.
 
 No model is called here. Source of the forms: CVSI, Tables I, III and IV.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cir.evaluation.bootstrap import interval
-from cir.evaluation.measures import recalls
-from cir.fusion import Floats, gallery_terms
+from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
+from cir.fusion import Floats, GalleryTerms, QueryTerms, gallery_terms
 from cir.gallery.gallery import Gallery
 from cir.retriever import part_weights
-from cir.sweep import ranks, rows_for, terms_of
+from cir.sweep import Ranks, ranks, rows_for, terms_of
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
 
-KS = (1, 5, 10, 50)
-MEAN = "mean"
-Ranked = Mapping[str, int]  # query id -> rank of its target, from 1
+Rows = Callable[[ComposedQuery], tuple[Floats, Sequence[float]]]
 
 
 def target_ranks(
     gallery: Gallery,
     queries: Iterable[CirQuery],
     composed: Mapping[str, ComposedQuery],
-    rows: Callable[[ComposedQuery], tuple[Floats, Sequence[float]]],
-) -> dict[str, np.ndarray]:
-    """(G, W) ranks of each query's target, the reference left out.
+    rows: Rows,
+    measure: Measure = RECALLS,
+) -> dict[str, Ranks]:
+    """Ranks of each query's targets: (T, G, W), and inside the query's set, where it has one, as a last row.
 
     Args:
         gallery: what is searched.
         queries: those without a composed query are passed over.
         composed: query id -> composed query.
         rows: a composed query -> (W, P) weights in the order of its parts, and G gammas.
+        measure: whether the reference is left out, and which queries have sets.
     """
     asked = [q for q in queries if q.query_id in composed]
     norms = gallery_terms(gallery.image_features, gallery.caption_features, gallery.captioned)
@@ -45,91 +45,127 @@ def target_ranks(
     )
     for query, terms in zip(asked, all_terms, strict=True):
         weights, gammas = rows(composed[query.query_id])
-        left_out = [gallery.find(query.reference_id)]
-        target = gallery.find(query.target_ids[0])
-        found[query.query_id] = ranks(terms, norms, target, weights, gammas, excluded=left_out)
+        targets = [gallery.find(image_id) for image_id in query.target_ids]
+        left_out = [gallery.find(query.reference_id)] if measure.leaves_out_reference else []
+        grid = ranks(terms, norms, targets, weights, gammas, excluded=left_out, in_order=measure.in_order)
+        grid[np.isin(targets, left_out)] = NOT_RANKED
+        if query.query_id in measure.members:
+            others = [m for m in measure.members[query.query_id] if m != query.reference_id]
+            small, few = _among(terms, norms, [gallery.find(image_id) for image_id in others])
+            target = others.index(query.target_ids[0])
+            inside = ranks(small, few, [target], weights, gammas, in_order=measure.in_order)
+            grid = np.concatenate([grid, inside])
+        found[query.query_id] = grid
     return found
 
 
+def _among(terms: QueryTerms, norms: GalleryTerms, rows: Sequence[int]) -> tuple[QueryTerms, GalleryTerms]:
+    """The same, of some images of the gallery alone."""
+    chosen = list(rows)
+    return (
+        QueryTerms(terms.names, terms.image[chosen], terms.captions[chosen], terms.gram),
+        GalleryTerms(norms.tv_tv[chosen], norms.tc_tc[chosen], norms.tv_tc[chosen], norms.captioned[chosen]),
+    )
+
+
 def method_ranks(
-    gallery: Gallery, queries: Iterable[CirQuery], composed: Mapping[str, ComposedQuery], weights: Weights
-) -> dict[str, int]:
-    """Rank of each query's target under a method's weights."""
+    gallery: Gallery,
+    queries: Iterable[CirQuery],
+    composed: Mapping[str, ComposedQuery],
+    weights: Weights,
+    measure: Measure = RECALLS,
+) -> dict[str, tuple[int, ...]]:
+    """Ranks of each query's targets under a method's weights."""
 
     def rows(query: ComposedQuery) -> tuple[Floats, Sequence[float]]:
         numbers, gamma = part_weights(query, weights)
         return np.array([[numbers[name] for name in query.parts]]), [gamma]
 
-    found = target_ranks(gallery, queries, composed, rows)
-    return {query_id: int(grid[0, 0]) for query_id, grid in found.items()}
+    found = target_ranks(gallery, queries, composed, rows, measure)
+    return {query_id: tuple(grid[:, 0, 0].tolist()) for query_id, grid in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Recalls of one row, in percent, and the interval of R@1."""
+    """The columns of one row, in percent, and the interval of the first one."""
 
-    recalls: Mapping[str, float]
+    values: Mapping[str, float]
     low: float
     high: float
     queries: int
 
 
-def measure(ranked: Ranked, *, seed: int = 0) -> Measured:
-    """R@1, R@5, R@10, R@50, their mean, and the 95 % bootstrap interval of R@1."""
-    values = list(ranked.values())
-    found = recalls(values, KS)
-    hits = np.array([100.0 * (rank == 1) for rank in values])
-    low, high = interval(hits, seed=seed)
-    return Measured(
-        {**found, MEAN: float(np.mean(list(found.values())))}, float(low), float(high), len(values)
-    )
+def measured(ranked: Ranked, measure: Measure = RECALLS, *, seed: int = 0) -> Measured:
+    """The columns of a measure, and the 95 % bootstrap interval of its first one."""
+    rows = list(ranked.values())
+    hits = [100.0 * share(np.asarray(row), measure.first) for row in rows]
+    low, high = interval(np.array(hits), seed=seed)
+    return Measured(measure.means(rows), float(low), float(high), len(rows))
 
 
-def recall_table(rows: Mapping[str, Ranked], *, first: str, seed: int = 0) -> str:
-    """One line for each row: R@1 with its interval, R@5, R@10, R@50, mean, and on how many queries.
+def measure_table(
+    rows: Mapping[str, Ranked], *, first: str, measure: Measure = RECALLS, seed: int = 0
+) -> str:
+    """One line for each row: the measure's columns, the first with its interval, and on how many queries.
 
     Args:
         rows: name -> ranks; empty ones say that there is nothing yet.
         first: heading of the first column.
+        measure: whose columns.
         seed: of the resampling.
     """
-    lines = [f"| {first} | R@1 | R@5 | R@10 | R@50 | mean | queries |", "|---|---|---|---|---|---|---|"]
+    columns = measure.columns
+    lines = [f"| {first} | {' | '.join(columns)} | queries |", "|" + "---|" * (len(columns) + 2)]
     for name, ranked in rows.items():
         if not ranked:
-            lines.append(f"| {name} | | | | | | 0 |")
+            lines.append(f"| {name} |{' |' * len(columns)} 0 |")
             continue
-        m = measure(ranked, seed=seed)
-        rest = " | ".join(f"{m.recalls[k]:.1f}" for k in ("R@5", "R@10", "R@50", MEAN))
+        m = measured(ranked, measure, seed=seed)
+        rest = " | ".join(f"{m.values[column]:.1f}" for column in columns[1:])
         lines.append(
-            f"| {name} | {m.recalls['R@1']:.1f} [{m.low:.1f}, {m.high:.1f}] | {rest} | {m.queries:,} |"
+            f"| {name} | {m.values[columns[0]]:.1f} [{m.low:.1f}, {m.high:.1f}] | {rest} | {m.queries:,} |"
         )
     return "\n".join(lines)
 
 
-def kinds_table(rows: Mapping[str, Ranked], queries: Sequence[CirQuery]) -> str:
-    """R@1 of each row by kind of edit; the heading says how many queries of each kind there are."""
-    kinds = sorted({q.kind for q in queries})
-    counts = {kind: sum(q.kind == kind for q in queries) for kind in kinds}
+def kinds_of(queries: Iterable[CirQuery]) -> dict[str, list[str]]:
+    """Kind of edit -> ids of its queries, in alphabetical order; queries without a kind are in none."""
+    found: dict[str, list[str]] = {}
+    for query in queries:
+        found.setdefault(query.kind, []).append(query.query_id)
+    return {kind: found[kind] for kind in sorted(found) if kind}
+
+
+def kinds_table(
+    rows: Mapping[str, Ranked], kinds: Mapping[str, Collection[str]], measure: Measure = RECALLS
+) -> str:
+    """One column of each row by kind of edit; the heading says how many queries of each kind there are.
+
+    Args:
+        rows: name -> ranks.
+        kinds: kind -> ids of its queries.
+        measure: whose column `by_kind` it is.
+    """
     lines = [
-        "| method | " + " | ".join(f"{kind} ({counts[kind]})" for kind in kinds) + " |",
+        "| method | " + " | ".join(f"{kind} ({len(ids)})" for kind, ids in kinds.items()) + " |",
         "|" + "---|" * (len(kinds) + 1),
     ]
     for name, ranked in rows.items():
         cells = []
-        for kind in kinds:
-            own = [ranked[q.query_id] for q in queries if q.kind == kind and q.query_id in ranked]
-            cells.append(f"{recalls(own, (1,))['R@1']:.0f}" if own else "")
+        for ids in kinds.values():
+            own = [ranked[query_id] for query_id in ids if query_id in ranked]
+            cells.append(f"{measure.means(own)[measure.by_kind]:.0f}" if own else "")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def best_first(rows: Mapping[str, Ranked]) -> dict[str, Ranked]:
-    """Rows by falling R@1, then R@5; those on fewer than half of the queries, which say little, come last."""
+def best_first(rows: Mapping[str, Ranked], measure: Measure = RECALLS) -> dict[str, Ranked]:
+    """Rows by their first column, then their second; those on fewer than half of the queries, which say little, come last."""
     most = max(map(len, rows.values()), default=0)
 
     def key(item: tuple[str, Ranked]) -> tuple[bool, float, float]:
-        found = recalls(list(item[1].values()), (1, 5))
-        return 2 * len(item[1]) < most, -found["R@1"], -found["R@5"]
+        found = measure.means(item[1].values())
+        return 2 * len(item[1]) < most, -found[measure.first], -found[measure.second]
 
     return dict(sorted(rows.items(), key=key))
 
@@ -162,8 +198,12 @@ def ablation_rows(weights: Weights) -> dict[str, tuple[tuple[float, float, float
 
 
 def ablated(
-    gallery: Gallery, queries: Sequence[CirQuery], composed: Mapping[str, ComposedQuery], weights: Weights
-) -> dict[str, dict[str, int]]:
+    gallery: Gallery,
+    queries: Sequence[CirQuery],
+    composed: Mapping[str, ComposedQuery],
+    weights: Weights,
+    measure: Measure = RECALLS,
+) -> dict[str, dict[str, tuple[int, ...]]]:
     """The rows of Table III -> ranks, on queries that have all three parts."""
     whole = {name: q for name, q in composed.items() if set(q.parts) == set(PARTS)}
     wanted = ablation_rows(weights)
@@ -173,8 +213,8 @@ def ablated(
     def rows(query: ComposedQuery) -> tuple[Floats, Sequence[float]]:
         return rows_for(query, numbers), gammas
 
-    grids = target_ranks(gallery, queries, whole, rows)
+    grids = target_ranks(gallery, queries, whole, rows, measure)
     return {
-        kind: {q: int(grid[gammas.index(wanted[kind][1]), i]) for q, grid in grids.items()}
+        kind: {q: tuple(grid[:, gammas.index(wanted[kind][1]), i].tolist()) for q, grid in grids.items()}
         for i, kind in enumerate(kinds)
     }

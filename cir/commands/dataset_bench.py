@@ -1,0 +1,148 @@
+"""What the tables are made of on CIRR, CIRCO, FashionIQ or a file of queries. Captions and answers are those of `evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir.commands.bench import Bench
+from cir.commands.datasets import answers_path, book_folder, file_name, starting_weights, with_books
+from cir.composers.composer import Composer
+from cir.evaluation.answers import AnswerBook
+from cir.evaluation.datasets.dataset import Dataset
+from cir.evaluation.encoders import Encoders
+from cir.evaluation.rank_measures import measure_of
+from cir.gallery import Gallery
+from cir.images import read_image
+from cir.models.catalog import Models
+from cir.models.protocols import Captioner
+from cir.types import CirQuery, Weights
+
+
+class DatasetBench(Bench):
+    """One dataset, or one category of it. Its language model is always asked for answers that are missing.
+
+    Args:
+        options: of the command, settled.
+        models: the set's.
+        dataset: whose targets are known.
+        gallery: its images, indexed.
+    """
+
+    answers_from = "Give a language model that answers (--llm), and leave --kept-only out."
+
+    def __init__(
+        self, options: argparse.Namespace, models: Models, dataset: Dataset, gallery: Gallery
+    ) -> None:
+        super().__init__(options, models)
+        self.dataset, self._gallery = dataset, gallery
+        self.measure = measure_of(dataset, options.dataset)
+        self.folder = book_folder(dataset)
+        books = with_books(models, self.folder)
+        self.captioner = cast(Captioner, books.captioner)
+        self.book = cast(
+            AnswerBook, books.language_model or AnswerBook(answers_path(self.folder, None), None)
+        )
+        self.key = file_name(dataset.gallery_name)
+        variant = [""]
+        if options.dataset == "fashioniq":
+            variant += [options.order] if options.order != "forward" else []
+            variant += ["val-gallery"] if options.searched_images == "VAL" else []
+        safe = re.sub(r"[^a-z0-9]+", "-", dataset.gallery_name).strip("-")
+        self.suffix = f"-{safe}" + "-".join(variant)
+        self.heading = f" on {dataset.name} {dataset.split}"
+        self.protocol = f"{len(self.queries):,} queries over {len(gallery):,} images. {dataset.protocol}"
+        if options.dataset == "fashioniq":
+            self.protocol += " The mean over categories is that of `python -m cir evaluate fashioniq`."
+        own = options.dataset == "jsonl"
+        self.weights_are = "the method's own" if own else "the paper's for this benchmark"
+        if options.dataset == "circo":
+            self.kinds_are = "semantic aspect"
+
+    @cached_property
+    def all_queries(self) -> Sequence[CirQuery]:
+        """Its queries."""
+        return tuple(q.query for q in self.dataset.queries)
+
+    @property
+    def gallery(self) -> Gallery:
+        """The images that are searched."""
+        return self._gallery
+
+    @cached_property
+    def caption_rows(self) -> list[NDArray[np.float32]]:
+        """For each gallery image, (n, D) features of the captions that it was indexed with."""
+        captions = [self.gallery.captions(image_id) for image_id in self.gallery.image_ids]
+        encoders = Encoders(self.models.clip, self.models.clip, self.captioner, self.folder)
+        return encoders.text_rows(f"captions-{_digest(captions)}", captions)
+
+    def picture(self, image_id: str) -> Image.Image:
+        """An image of the dataset."""
+        return read_image(self.dataset.folder / self.dataset.images[image_id])
+
+    def weights(self, composer: Composer) -> Weights:
+        """As `evaluate` has them."""
+        return starting_weights(composer, self.options.dataset)
+
+    @cached_property
+    def _texts(self) -> Mapping[str, Sequence[str]]:
+        return {q.query_id: q.texts for q in self.dataset.queries}
+
+    def texts(self, query: CirQuery) -> Sequence[str]:
+        """FashionIQ's captions in both orders, where that was asked for."""
+        return self._texts[query.query_id]
+
+    @property
+    def kinds(self) -> Mapping[str, Sequence[str]]:
+        """CIRCO's semantic aspects; of a file, the kinds that it names."""
+        if self.options.dataset != "circo":
+            return super().kinds
+        chosen = self.dataset.queries[: self.options.limit]
+        aspects = sorted({aspect for q in chosen for aspect in q.aspects})
+        return {a.replace("_", " "): [q.query_id for q in chosen if a in q.aspects] for a in aspects}
+
+    @cached_property
+    def _asked(self) -> str:
+        asked = [(q.query_id, q.query.reference_id, q.texts) for q in self.dataset.queries]
+        return _digest([asked, self.gallery.image_ids, self.gallery.contents])
+
+    def asked(self) -> dict[str, object]:
+        """The texts and the images: what is kept of others would be wrong."""
+        return {"asked": self._asked}
+
+    def books(self) -> dict[str, AnswerBook]:
+        """Every book in the dataset's folder, and that of the set's language model even while it is empty."""
+        found = {} if self.book.model is None else {_name(self.book): self.book}
+        for path in sorted(self.folder.glob("answers-*.jsonl")):
+            if path != self.book.path:
+                book = AnswerBook(path, None)
+                found[_name(book)] = book
+        return found
+
+    def manifest(self, **more: object) -> dict[str, object]:
+        """How a table was measured, and on what."""
+        about: dict[str, object] = {
+            "dataset": self.dataset.name,
+            "split": self.dataset.split,
+            "protocol": self.dataset.protocol,
+        }
+        if self.options.dataset == "jsonl":
+            about["captions_of_gallery_images"] = "as indexed"
+        return super().manifest(**about, **more)
+
+
+def _name(book: AnswerBook) -> str:
+    return book.path.stem.removeprefix("answers-").rsplit("-", 1)[0]
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()

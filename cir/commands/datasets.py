@@ -1,0 +1,138 @@
+"""A benchmark, or a file of queries, as the options name it: opened, indexed, and with its books of captions and answers.
+
+`evaluate` and `tables` share it, and so their captions and answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from cir.application import gallery_cache, open_for
+from cir.commands.evaluating import PATIENCE_SECONDS
+from cir.composers.composer import Composer
+from cir.composers.cvsi import PAPER_PRESETS, Cvsi
+from cir.errors import DatasetError
+from cir.evaluation.answers import AnswerBook
+from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
+from cir.evaluation.datasets.dataset import Dataset
+from cir.evaluation.kept import CaptionBook, read_lines
+from cir.evaluation.run import index_dataset
+from cir.gallery import Gallery
+from cir.models.catalog import Models
+from cir.models.protocols import LanguageModel
+from cir.types import Weights
+
+
+def opened(
+    options: argparse.Namespace, models: Models, *, needs_targets: bool = False
+) -> Iterator[tuple[Dataset, Gallery]]:
+    """Each dataset, or category of it, with the images that are searched; indexed when it is its turn.
+
+    Raises:
+        DatasetError: its files are not as published, or it `needs_targets` and they are hidden.
+        GalleryError: see `index_folder` and `open_gallery`.
+    """
+    if options.dataset == "jsonl":
+        gallery = open_for(models, options.gallery)
+        yield (
+            queries_file.open_dataset(options.queries, gallery, keep_reference=options.keep_reference),
+            gallery,
+        )
+        return
+    for dataset in _datasets(options):
+        if needs_targets and not dataset.has_targets:
+            raise DatasetError(
+                f"Only the server of {dataset.name} knows the targets of its split {dataset.split}.",
+                "Take a split whose targets are known: --split val. Or write what its server scores: "
+                f"python -m cir evaluate {options.dataset} --root {options.root} --split {dataset.split}",
+            )
+        yield dataset, _indexed(options, models, dataset)
+
+
+def _datasets(options: argparse.Namespace) -> list[Dataset]:
+    if options.dataset == "circo":
+        return [circo.open_dataset(options.root, options.split)]
+    if options.dataset == "cirr":
+        return [cirr.open_dataset(options.root, options.split)]
+    categories = fashioniq.CATEGORIES if options.category == "all" else (options.category,)
+    return [
+        fashioniq.open_dataset(
+            options.root, category, options.split, order=options.order, gallery=options.searched_images
+        )
+        for category in categories
+    ]
+
+
+def _indexed(options: argparse.Namespace, models: Models, dataset: Dataset) -> Gallery:
+    found = index_dataset(
+        dataset,
+        image_encoder=models.clip,
+        text_encoder=models.clip,
+        captioner=models.captioner,
+        captions_per_image=options.gallery_captions,
+        cache_root=gallery_cache(),
+        batch_size=options.batch_size,
+        say=say,
+    )
+    sys.stderr.write("\n")
+    return found
+
+
+def book_folder(dataset: Dataset, root: Path | None = None) -> Path:
+    """Where a dataset's books are, made: captions and answers do not depend on the method, so all methods share them.
+
+    Args:
+        dataset: a split.
+        root: the folder of all of them; None for gallery_cache/evaluations.
+    """
+    folder = (root or gallery_cache() / "evaluations") / file_name(f"{dataset.name}-{dataset.split}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def answers_path(folder: Path, model: LanguageModel | None) -> Path:
+    """Where the answers of a language model are written down; without a model, where none are."""
+    return folder / file_name(f"answers-{model.fingerprint if model else 'none'}.jsonl")
+
+
+def with_books(models: Models, folder: Path) -> Models:
+    """The same models, whose captions of references and answers are written down in `folder`."""
+    kept = copy.copy(models)
+    books: dict[str, object] = {}
+    if models.captioner is not None:
+        name = file_name(f"captions-{models.captioner.fingerprint}.jsonl")
+        books["captioner"] = CaptionBook(folder / name, models.captioner)
+    if models.language_model is not None:
+        models.language_model.deadline_seconds = PATIENCE_SECONDS
+        path = answers_path(folder, models.language_model)
+        read_lines(path)  # takes off a line that a stop has cut short
+        books["language_model"] = AnswerBook(path, models.language_model)
+    vars(kept).update(books)  # both are cached properties: these are what they found
+    return kept
+
+
+def starting_weights(composer: Composer, benchmark: str) -> Weights:
+    """CVSI's are the paper's for this benchmark; of a file of queries, and of other methods, the method's own.
+
+    Args:
+        composer: the method; CVSI with another mapping network is CVSI, too.
+        benchmark: "cirr", "circo", "fashioniq" or "jsonl".
+    """
+    if isinstance(composer, Cvsi) and benchmark != "jsonl":
+        return PAPER_PRESETS["FashionIQ" if benchmark == "fashioniq" else "CIRCO / CIRR"]
+    return composer.default_weights
+
+
+def file_name(text: str) -> str:
+    """A text as a harmless name of a file."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())
+
+
+def say(sentence: str) -> None:
+    """Progress, on one line of standard error."""
+    sys.stderr.write(f"\r{sentence:<79}")
+    sys.stderr.flush()

@@ -1,0 +1,96 @@
+"""What the tables are made of on the world benchmark: its scenes drawn, its features kept, its answers shipped."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir.application import gallery_cache
+from cir.commands.bench import Bench, say
+from cir.evaluation import world
+from cir.evaluation.answers import AnswerBook, answer_book_path
+from cir.evaluation.benchmark import FOLDER, Benchmark, read_benchmark
+from cir.evaluation.encoders import Encoders
+from cir.evaluation.rank_measures import Ranked
+from cir.gallery.gallery import Gallery
+from cir.models.catalog import Models
+from cir.models.protocols import Captioner
+from cir.types import CirQuery
+
+BENCHMARK = "world"
+
+
+class WorldBench(Bench):
+    """The world benchmark."""
+
+    key = BENCHMARK
+
+    def __init__(self, options: argparse.Namespace, models: Models) -> None:
+        super().__init__(options, models)
+        self.captioner = cast(Captioner, models.captioner)
+        self.folder = gallery_cache() / "benchmark"
+        model = models.language_model
+        self.book = AnswerBook(answer_book_path(BENCHMARK, model), model if options.ask else None)
+
+    @cached_property
+    def benchmark(self) -> Benchmark:
+        """Its scenes and queries."""
+        return read_benchmark(BENCHMARK)
+
+    @property
+    def all_queries(self) -> Sequence[CirQuery]:
+        """Its queries."""
+        return self.benchmark.queries
+
+    def picture(self, image_id: str) -> Image.Image:
+        """A scene, drawn."""
+        return self.benchmark.picture(image_id)
+
+    @cached_property
+    def encoders(self) -> Encoders:
+        """The models under test, with their work kept."""
+        return Encoders(self.models.clip, self.models.clip, self.captioner, self.folder)
+
+    @cached_property
+    def caption_rows(self) -> list[NDArray[np.float32]]:
+        """For each scene, (n, D) features of its captions."""
+        count, ids = self.options.gallery_captions, tuple(self.benchmark.scenes)
+        draw = [lambda i=i: self.benchmark.picture(i) for i in ids]
+        captions = self.encoders.captions(BENCHMARK, draw, count, say)
+        return self.encoders.text_rows(f"{BENCHMARK}-{count}-{self.captioner.fingerprint}", captions)
+
+    @cached_property
+    def bare_gallery(self) -> Gallery:
+        """The gallery without captions."""
+        ids = tuple(self.benchmark.scenes)
+        raw = self.encoders.images(BENCHMARK, lambda: (self.benchmark.picture(i) for i in ids))
+        return Gallery.from_features(BENCHMARK, ids, raw)
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The gallery with all its captions."""
+        return self.with_captions(self.options.gallery_captions)
+
+    @property
+    def most_captions(self) -> int:
+        """As many as were asked for."""
+        return self.options.gallery_captions
+
+    def books(self) -> dict[str, AnswerBook]:
+        """The shipped answers, and those of the set's language model."""
+        found = {}
+        for path in sorted(FOLDER.glob(f"{BENCHMARK}-answers-*.jsonl")):
+            name = path.stem.removeprefix(f"{BENCHMARK}-answers-").rsplit("_", 1)[0]
+            found[name] = self.book if path == self.book.path else AnswerBook(path, None)
+        return found
+
+    def true_captions(self) -> Ranked:
+        """Ranks by the target's true caption as a text query."""
+        oracle = world.oracle_caption_ranks(self.benchmark, self.queries, self.gallery, self.models.clip)
+        return {q.query_id: (rank,) for q, rank in zip(self.queries, oracle, strict=True)}
