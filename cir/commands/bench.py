@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shlex
 import sys
 import time
@@ -54,12 +55,17 @@ def models_for(options: argparse.Namespace) -> Models:
     Raises:
         CirError: there is no captioner.
     """
-    models = build_models(options.models, llm=options.llm)
+    models = build_models(options.models, llm=options.llm, clip=options.clip)
     if models.captioner is None:
         raise CirError("The tables need a captioner.", models.missing["captioner"])
     if models.language_model is not None:
         models.language_model.deadline_seconds = PATIENCE_SECONDS
     return models
+
+
+def section_name(text: str) -> str:
+    """Small letters, digits and hyphens, for sections and their figures."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 class Bench(ABC):
@@ -97,6 +103,11 @@ class Bench(ABC):
 
     def __init__(self, options: argparse.Namespace, models: Models) -> None:
         self.options, self.models = options, models
+        if options.clip is not None:
+            self.suffix, self.heading = (
+                f"-{section_name(options.clip.name)}",
+                f" with the CLIP {options.clip.name}",
+            )
 
     @property
     @abstractmethod

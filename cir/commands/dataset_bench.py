@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import cast
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.commands.bench import Bench
+from cir.commands.bench import Bench, section_name
 from cir.commands.datasets import answers_path, book_folder, file_name, starting_weights, with_books
 from cir.composers.composer import Composer
 from cir.evaluation.answers import AnswerBook
@@ -57,9 +56,8 @@ class DatasetBench(Bench):
         if options.dataset == "fashioniq":
             variant += [options.order] if options.order != "forward" else []
             variant += ["val-gallery"] if options.searched_images == "VAL" else []
-        safe = re.sub(r"[^a-z0-9]+", "-", dataset.gallery_name).strip("-")
-        self.suffix = f"-{safe}" + "-".join(variant)
-        self.heading = f" on {dataset.name} {dataset.split}"
+        self.suffix = f"-{section_name(dataset.gallery_name)}" + "-".join(variant) + self.suffix
+        self.heading = f" on {dataset.name} {dataset.split}{self.heading}"
         self.protocol = f"{len(self.queries):,} queries over {len(gallery):,} images. {dataset.protocol}"
         if options.dataset == "fashioniq":
             self.protocol += " The mean over categories is that of `python -m cir evaluate fashioniq`."

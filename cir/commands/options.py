@@ -160,6 +160,11 @@ def add_tables(group) -> None:
         choices=("methods", "ablation", "language-models", "efficiency", "hyperparameters", "all"),
     )
     add_models_option(sub)
+    sub.add_argument(
+        "--clip",
+        type=Path,
+        help="folder of another CLIP than the set's; methods with a mapping network are left out",
+    )
     sub.add_argument("--limit", type=int, help="only the first queries")
     sub.add_argument(
         "--methods", help="compose, or time, only these; the others' rows come from what is kept"

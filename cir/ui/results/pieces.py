@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cir.ui.render import escape
 
-MEASURED = "Measured here, on the illustrated world"
+MEASURED = "Measured here: on the illustrated world where nothing else is said"
 PRINTED = "As printed in the papers, on CIRR, CIRCO and FashionIQ: other images, larger models"
 NOTHING = "Nothing is measured yet. To measure the first table: `python -m cir tables methods`"
 _FIGURE = re.compile(r"^!\[(?P<said>[^\]]*)\]\((?P<name>[\w./-]+)\)$", re.MULTILINE)
