@@ -17,8 +17,8 @@ from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery import Gallery, Indexer, open_gallery
-from cir.models.catalog import Models
 from cir.models.deferred import Deferred
+from cir.models.model_set import Models
 from cir.models.protocols import WordRefiner
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.retriever import Retriever

@@ -22,7 +22,8 @@ from cir.application import ROOT, gallery_cache
 from cir.errors import CirError
 from cir.files import content_hash
 from cir.gallery.gallery import Gallery
-from cir.models.catalog import Models, sentence_encoder_folder
+from cir.models.catalog import sentence_encoder_folder
+from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.syncir.consistency import Thresholds, judge
 from cir.syncir.exchange import read_foreign, to_cirr

@@ -56,7 +56,7 @@ class CountingModel(ToyLanguageModel):
 
 
 class ToyModels:
-    """The toys, as `cir.models.catalog.Models` offers its own."""
+    """The toys, as `cir.models.model_set.Models` offers its own."""
 
     name = "embedded"
 

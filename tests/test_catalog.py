@@ -16,13 +16,13 @@ from cir.models import catalog, published
 from cir.models.catalog import (
     LANGUAGE_MODELS,
     SETS,
-    Models,
     list_models,
     parts_of,
     pull,
     sentence_encoder_folder,
 )
 from cir.models.downloads import HubFile, ModelFile, ModelFolder
+from cir.models.model_set import Models
 from cir.models.published import Part
 
 GGUF_NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"

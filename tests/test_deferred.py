@@ -14,9 +14,9 @@ import pytest
 
 from cir.errors import MissingModel, UnsafeFile
 from cir.models import deferred
-from cir.models.catalog import Models
 from cir.models.deferred import KNOWN_FILE, Deferred, KnownModels
 from cir.models.mapping import MappingNetwork, save_mapping
+from cir.models.model_set import Models
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -33,7 +33,7 @@ from cir.evaluation.answers import AnswerBook
 from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, one_text, read_kept
 from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
 from cir.retriever import Retriever
 from cir.types import CirQuery, ComposedQuery, Weights

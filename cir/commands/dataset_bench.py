@@ -22,7 +22,7 @@ from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import measure_of
 from cir.gallery import Gallery
 from cir.images import read_image
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.types import CirQuery, Weights
 

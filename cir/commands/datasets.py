@@ -22,7 +22,7 @@ from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.kept import CaptionBook, read_lines
 from cir.evaluation.run import index_dataset
 from cir.gallery import Gallery
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
 from cir.types import Weights
 

@@ -17,7 +17,7 @@ from cir.evaluation import hyperparameters, world
 from cir.evaluation.answers import AnswerBook, answer_book_path
 from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.encoders import Encoders
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.retriever import Retriever
 from cir.types import Weights
 

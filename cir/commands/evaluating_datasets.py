@@ -22,7 +22,7 @@ from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import Run
 from cir.gallery import Gallery
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.retriever import Retriever
 from cir.types import Weights
 

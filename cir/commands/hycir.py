@@ -18,7 +18,7 @@ from cir import __version__
 from cir.application import ROOT, build_models, gallery_cache, open_for
 from cir.errors import CirError
 from cir.gallery import Gallery
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.types import Triplet
 
 if TYPE_CHECKING:

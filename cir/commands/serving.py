@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from cir.errors import BadQuery, CirError, MissingModel
 
 if TYPE_CHECKING:
-    from cir.models.catalog import Models
+    from cir.models.model_set import Models
     from cir.retriever import Retriever
     from cir.ui.layout import PageContent
 

@@ -16,7 +16,8 @@ from cir.application import build_composers, build_models, open_for
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery import Gallery
 from cir.images import read_image
-from cir.models.catalog import Models, sentence_encoder_folder
+from cir.models.catalog import sentence_encoder_folder
+from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.retriever import Retriever
 from cir.syncir.candidates import unit_rows

@@ -22,7 +22,7 @@ from cir.evaluation.composed import Witness
 from cir.evaluation.efficiency import WatchedCaptioner, cost_of, cost_table
 from cir.evaluation.rank_measures import Ranked
 from cir.evaluation.results_file import write_section
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.retriever import Retriever
 from cir.types import Weights

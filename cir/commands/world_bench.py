@@ -19,7 +19,7 @@ from cir.evaluation.benchmark import FOLDER, Benchmark, read_benchmark
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import Ranked
 from cir.gallery.gallery import Gallery
-from cir.models.catalog import Models
+from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.types import CirQuery
 

@@ -1,0 +1,300 @@
+"""The models of one set, each built once, when it is asked for.
+
+What is missing, or cannot be opened, is not an error here: `Models.missing` says it in a sentence, with the
+command that helps. Nothing is downloaded (`cir.models.catalog` does, when a person asks for it).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from cir.errors import BadQuery, CirError, MissingModel
+from cir.models.catalog import SHIPPED, has_source, model_set, parts_of, source_of
+from cir.models.deferred import Deferred, KnownModels
+from cir.models.downloads import ModelFile, locate, models_folder
+from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, Part
+
+if TYPE_CHECKING:
+    from cir.models.blip2 import Blip2Captioner
+    from cir.models.clip import ClipModel
+    from cir.models.llama import LlamaWorker
+    from cir.models.mapping import MappingModel
+
+WITHOUT = "none"  # as the name of a language model: do without one
+Built = TypeVar("Built")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFact:
+    """What a person may want to know of a part: what it is for, its name, licence and source."""
+
+    part: str
+    name: str
+    licence: str
+    source: str
+
+
+class Models:
+    """The models of one set, each built once, when it is first asked for. A GPU is used where torch sees one.
+
+    Args:
+        name: of the set.
+        llm: another language model: a name from `LANGUAGE_MODELS`, or a path to a GGUF file; CIR_LLM by
+            default.
+        clip: the folder of another CLIP than the set's; mapping networks that were not trained for it do not fit it.
+        device: None takes a GPU where there is one.
+        shipped: where the embedded models lie.
+        folder: the models folder; `models_folder()` by default.
+        deferred: what was loaded before, and has not changed, is loaded only when it is used or by `load_all`.
+
+    Attributes:
+        missing: part -> why it is not here, and what to do. Filled as parts are asked for.
+
+    Raises:
+        BadQuery: no such set.
+    """
+
+    def __init__(
+        self,
+        name: str = "embedded",
+        *,
+        llm: str | None = None,
+        clip: Path | None = None,
+        device: str | None = None,
+        shipped: Path | None = None,
+        folder: Path | None = None,
+        deferred: bool = False,
+    ) -> None:
+        self.name, self.device, self._clip_folder = name, device, clip
+        self._shipped, self._folder = shipped or SHIPPED, folder or models_folder()
+        self.set = model_set(name)
+        self.llm = llm or os.environ.get("CIR_LLM") or self.set.language_model
+        self.missing: dict[str, str] = {}
+        self._mapping: dict[str, MappingModel | None] = {}
+        self._known = KnownModels(self._folder) if deferred else None
+        self._waiting: list[Deferred] = []
+        self._pull = f"python -m cir models pull {name}"
+
+    @cached_property
+    def clip(self) -> ClipModel:
+        """Image encoder, text encoder and pseudo-word encoder in one.
+
+        Raises:
+            MissingModel: it is not here; nothing can be searched without it.
+            UnsafeFile: it is not what it should be.
+        """
+        part = self.set.clip
+        path = self._clip_folder or self._path(part)
+        if path is None:
+            raise MissingModel(f"The CLIP model {part.name} is not here.", self._remedy(part))
+
+        def load(path: Path) -> ClipModel:
+            from cir.models.clip import load_clip
+
+            if part.architecture and self._clip_folder is None:
+                return load_clip(part.architecture, str(path), self.device, name=part.name)
+            return load_clip(path, device=self.device)
+
+        return self._now_or_later(path, load)
+
+    @property
+    def image_encoder(self) -> ClipModel:
+        """See `clip`."""
+        return self.clip
+
+    @property
+    def text_encoder(self) -> ClipModel:
+        """See `clip`."""
+        return self.clip
+
+    @property
+    def pseudo_word_encoder(self) -> ClipModel:
+        """See `clip`."""
+        return self.clip
+
+    def phi(self, recipe: str | None = None) -> MappingModel | None:
+        """The mapping network of a recipe; None takes the set's first that is here, which is CVSI's."""
+        if recipe is None:
+            return next((found for r in self.set.mapping if (found := self.phi(r)) is not None), None)
+        if recipe not in self._mapping:
+            part = self.set.mapping.get(recipe)
+            self._mapping[recipe] = self._load_mapping(recipe, part) if part else None
+        return self._mapping[recipe]
+
+    def _load_mapping(self, recipe: str, part: Part) -> MappingModel | None:
+        def load(path: Path) -> MappingModel:
+            from cir.models.mapping import load_mapping
+
+            network = load_mapping(path, name=recipe)
+            # Of the same width, it would be taken for one that fits, and every pseudo-word would be noise.
+            if self._clip_folder is not None and network.metadata.get("trained_for") != self.clip.fingerprint:
+                raise MissingModel(
+                    f"It was not trained for the CLIP in {self._clip_folder}.",
+                    "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
+                )
+            return network
+
+        return self._or_missing(f"mapping network {recipe}", part, load, f"{recipe} is left out")
+
+    @cached_property
+    def captioner(self) -> Blip2Captioner | None:
+        """The captioner, or None with a sentence in `missing`."""
+
+        def load(path: Path) -> Blip2Captioner:
+            from cir.models.blip2 import load_captioner
+
+            return load_captioner(path, self.device)
+
+        lost = "captions, edited descriptions (alpha) and added objects are left out"
+        return self._or_missing("captioner", self.set.captioner, load, lost)
+
+    @cached_property
+    def language_model(self) -> LlamaWorker | None:
+        """The language model, or None with a sentence in `missing`. Its process starts at its first use.
+
+        Raises:
+            BadQuery: there is no language model of the name that was asked for.
+        """
+        from cir.models.llama import LlamaWorker
+
+        if self.llm == WITHOUT:
+            self.missing["language model"] = (
+                "The language model is switched off, so edited descriptions (alpha) and added objects are left out."
+            )
+            return None
+        own = self.llm.lower().endswith(".gguf")
+        if not own and self.llm not in LANGUAGE_MODELS:
+            raise BadQuery(
+                f"There is no language model called {self.llm!r}.",
+                f"Choose one of {', '.join(LANGUAGE_MODELS)}, give a path to a .gguf file, or say {WITHOUT}.",
+            )
+        part = None if own else LANGUAGE_MODELS[self.llm]
+        known = part.fetched.sha256 if part and isinstance(part.fetched, ModelFile) else None
+
+        def load(path: Path) -> LlamaWorker:
+            return LlamaWorker(
+                path,
+                name=None if own else self.llm,
+                fingerprint=known[:12] if known else None,
+                cache_folder=self._folder / "prefixes",
+            )
+
+        lost = "edited descriptions (alpha) and added objects are left out"
+        path = Path(self.llm).expanduser() if own else None
+        return self._or_missing("language model", part, load, lost, path, at_once=True)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What every model is, exactly: part -> fingerprint, of those that are here. Builds them."""
+        found: dict[str, Any] = {
+            "clip": self.clip,
+            "captioner": self.captioner,
+            "language_model": self.language_model,
+        }
+        found |= {f"mapping_{recipe}": self.phi(recipe) for recipe in self.set.mapping}
+        return {name: model.fingerprint for name, model in found.items() if model is not None}
+
+    @property
+    def facts(self) -> tuple[ModelFact, ...]:
+        """Every part of the set with its licence and source, for people."""
+        rows = [(what, part) for what, part in parts_of(self.name, self.llm) if part is not SENTENCE_ENCODER]
+        return tuple(ModelFact(what, part.name, part.licence, source_of(part)) for what, part in rows)
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """Name -> licence of every part of the set, for people."""
+        return {fact.name: fact.licence for fact in self.facts}
+
+    def close(self) -> None:
+        """End the language model's process, if it was started."""
+        worker = self.__dict__.get("language_model")
+        if worker is not None:
+            worker.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing that was put off is still to be loaded by `load_all`."""
+        return not self._waiting
+
+    def load_all(self) -> None:
+        """Load what was put off, in the order in which it was asked for.
+
+        Raises:
+            CirError: one could not be loaded; whoever uses it is told the same.
+        """
+        while self._waiting:
+            try:
+                self._waiting[0].load()
+            finally:
+                self._waiting.pop(0)
+
+    def _now_or_later(self, path: Path, load: Callable[[Path], Built]) -> Built:
+        """The model at `path`, or what stands for it, if it was loaded at an earlier start and has not changed."""
+        known = self._known
+        if known is None:
+            return load(path)
+        facts = known.facts(path)
+        if facts is None:
+            model = load(path)
+            known.record(path, model)
+            return model
+
+        def check() -> Built:
+            model = load(path)
+            known.record(path, model)  # what is found now counts at the next start
+            return model
+
+        later = Deferred(facts, check)
+        self._waiting.append(later)
+        return cast("Built", later)
+
+    def _or_missing(
+        self,
+        what: str,
+        part: Part | None,
+        load: Callable[[Path], Built],
+        lost: str,
+        path: Path | None = None,
+        *,
+        at_once: bool = False,
+    ) -> Built | None:
+        """Load a part, or note in `missing` why that cannot be, and what is left out without it.
+
+        `at_once`: a language model is never put off, as its own process does the loading.
+        """
+        try:
+            found = path if part is None else self._path(part)
+            if found is not None:
+                return load(found) if at_once else self._now_or_later(found, load)
+            assert part is not None
+            why = f"{part.name} is not here. {self._remedy(part)}"
+        except CirError as error:
+            why = str(error)
+        self.missing[what] = f"There is no {what}, so {lost}. {why}"
+        return None
+
+    def _path(self, part: Part) -> Path | None:
+        """Where a part is, or None.
+
+        Raises:
+            UnsafeFile: it is there, with another hash than it should have.
+        """
+        if part.shipped:
+            path = self._shipped / part.shipped
+            return path if path.exists() else None
+        return locate(part.fetched, folder=self._folder) if part.fetched else None
+
+    def _remedy(self, part: Part) -> str:
+        if part.shipped:
+            return (
+                f"Restore assets/models/{part.shipped} from the repository, or train it: python -m cir train"
+            )
+        if not has_source(part):
+            return f"Put {part.fetched.name if part.fetched else 'it'} into {self._folder}."
+        accept = f" --accept-noncommercial (licence: {part.licence})" if part.noncommercial else ""
+        return f"Fetch it: {self._pull}{accept}"
