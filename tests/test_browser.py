@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.types import Weights
 from cir.ui.handlers import Example
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{constructor}}<script>window.__x=3</script>'
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = IN_A_BROWSER
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
 @dataclass
@@ -36,21 +29,13 @@ class Served:
     ready: bool = True
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a toy gallery, for all tests."""
     from cir.ui.layout import PageContent
-    from cir.ui.serving import launch
-    from cir.ui.view import build_page
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
-    found = Served(f"http://127.0.0.1:{free_port()}/", retriever)
+    found = Served("", retriever)
     content = PageContent(
         retriever,  # type: ignore[arg-type]
         ready=lambda: found.ready,
@@ -59,43 +44,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )
-    page = build_page(content)
-    launch(page, port=urlsplit(found.url).port or 0, prevent_thread_lock=True, quiet=True)
-    yield found
-    page.close(verbose=False)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser) -> Iterator[Callable[..., object]]:
-    """Open a page; in the end nothing may have been requested from elsewhere, and no script have failed."""
-    contexts, hosts, failures = [], set(), []
-
-    def open_page(url: str, *, width: int = 1280, height: int = 900, **options: object):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(url)
-        page.wait_for_selector(
-            "#browse-grid img:visible, #results img:visible"
-        )  # a link may show results at once
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert hosts <= {"127.0.0.1", None}  # None: data and blob addresses
-    assert failures == []
+    with served_page(content) as found.url:
+        yield found
 
 
 def captions(page) -> list[str]:
@@ -117,28 +67,11 @@ def wait_for_first(page, name: str) -> None:
     )
 
 
-def overflow(page) -> int:
-    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-
-
 def tops(page, count: int) -> list[float]:
     """Where the first results begin, all measured at one moment."""
     return page.locator("#results .thumbnail-lg").evaluate_all(
         "(items, n) => items.slice(0, n).map(item => item.getBoundingClientRect().top)", count
     )
-
-
-def focused(page, selector: str) -> None:
-    page.wait_for_function("s => document.activeElement?.matches(s)", arg=selector)
-
-
-def tab_to(page, selector: str) -> None:
-    """Press Tab until something that matches has the focus."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("s => document.activeElement?.matches(s) ?? false", selector):
-            return
-    raise AssertionError(f"{selector} cannot be reached with Tab")
 
 
 def drag_to(page, slider: str, value: float) -> None:
@@ -291,7 +224,9 @@ def test_a_result_looked_at_shows_its_captions_and_becomes_the_next_reference(se
     page.click("#use-as-reference")
     try:
         page.wait_for_function(same, arg=source, timeout=10_000)
-    except sync_api.TimeoutError:  # a click on a button that is being replaced is lost: a person clicks again
+    except (
+        playwright_api.TimeoutError
+    ):  # a click on a button that is being replaced is lost: a person clicks again
         page.click("#use-as-reference")
         page.wait_for_function(same, arg=source)
     page.wait_for_selector("#inspector", state="hidden")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
-from test_browser import CHROMIUM, browser, focused, free_port, overflow, tab_to, visit
 
 from cir.composers.baselines import ImageOnly, Sum
 from cir.evaluation.papers import paper_tables
@@ -17,11 +17,7 @@ from cir.retriever import Retriever
 from cir.types import Weights
 from cir.ui.results.pieces import Results
 
-__all__ = ["browser", "visit"]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
+pytestmark = IN_A_BROWSER
 MEASURED = "## All methods\n\n| method | R@1 |\n|---|---|\n| CVSI | 84.6 |\n\n![a map](figures/map.svg)"
 
 
@@ -38,8 +34,6 @@ def pictured_gallery(folder: Path) -> Gallery:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One page over the toy world, with three methods and a measured table."""
     from cir.ui.layout import PageContent
-    from cir.ui.serving import launch
-    from cir.ui.view import build_page
 
     clip = ToyClip()
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Sum(clip, clip), ImageOnly(clip)]
@@ -52,10 +46,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             {"figures/map.svg": '<svg viewBox="0 0 9 9" width="900" id="map"></svg>'},
         ),
     )
-    page, port = build_page(content), free_port()
-    launch(page, port=port, prevent_thread_lock=True, quiet=True)
-    yield f"http://127.0.0.1:{port}/"
-    page.close(verbose=False)
+    with served_page(content) as url:
+        yield url
 
 
 def ask(page, tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from browsing import IN_A_BROWSER, served_page
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
 from cir.gallery import Indexer, index_folder, open_gallery
@@ -17,14 +16,8 @@ from cir.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Weights
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = IN_A_BROWSER
+PATIENCE = 120_000  # milliseconds: a gallery is made meanwhile
 
 
 @dataclass
@@ -49,8 +42,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a gallery of toys, below whose root more can be made."""
     from cir.ui.galleries.handlers import Making
     from cir.ui.layout import PageContent
-    from cir.ui.serving import launch
-    from cir.ui.view import build_page
 
     place = tmp_path_factory.mktemp("galleries")
     clip, captioner, cache = ToyClip(), ToyCaptioner(), place / "cache"
@@ -74,44 +65,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     indexer = Indexer(captioner=lambda: captioner, cache_root=cache, renew=shelf.renew, **models)
     making = Making(indexer, (place / "photos",))
     presets = {"Start": Weights()}
-    page = build_page(
-        PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, making=making)
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launch(page, port=port, prevent_thread_lock=True, quiet=True)
-    yield Served(f"http://127.0.0.1:{port}/", shelf, place / "photos")
-    page.close(verbose=False)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser) -> Iterator[Callable[..., object]]:
-    """Open a page; in the end no script may have failed."""
-    contexts, failures = [], []
-
-    def open_page(url: str, *, width: int = 1280):
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(120_000)
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(url)
-        page.wait_for_selector("#browse-grid img")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert failures == []
+    content = PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, making=making)
+    with served_page(content) as url:
+        yield Served(url, shelf, place / "photos")
 
 
 def to_galleries(page) -> None:
@@ -130,7 +86,7 @@ def overflow(page) -> int:
 
 
 def test_a_folder_becomes_a_gallery_that_is_searched_narrowed_and_left_again(served, visit):
-    page = visit(served.url)
+    page = visit(served.url, patience=PATIENCE)
     assert page.locator("#gallery-choice").count() == 0
     to_galleries(page)
     page.click("#galleries-folder input")
@@ -162,7 +118,7 @@ def test_a_folder_becomes_a_gallery_that_is_searched_narrowed_and_left_again(ser
 
 
 def test_uploads_become_a_gallery_and_it_is_deleted_only_after_a_question(served, visit):
-    page = visit(served.url)
+    page = visit(served.url, patience=PATIENCE)
     to_galleries(page)
     upload = served.photos.parent / "mine"
     pictures = [draw("blue", shape, 96) for shape in SHAPES]
@@ -187,7 +143,7 @@ def test_uploads_become_a_gallery_and_it_is_deleted_only_after_a_question(served
 
 
 def test_the_tab_fits_a_phone_and_is_used_by_keyboard(served, visit):
-    page = visit(served.url, width=390)
+    page = visit(served.url, width=390, patience=PATIENCE)
     page.locator("button[role=tab]", has_text="Search").focus()
     tabs = page.locator("button[role=tab]").all_inner_texts()
     for _ in range(tabs.index("Galleries")):

@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_browser import CHROMIUM, Served, browser, free_port, overflow, visit  # noqa: F401  (fixtures)
+from browsing import IN_A_BROWSER, overflow, served_page
 from triplet_doubles import MEMBERS, ToySource
 from ui_doubles import ToyGallery, ToyRetriever
 
 from cir.types import Weights
 from cir.ui.triplets.source import EDGES, Judgement
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
@@ -26,17 +23,17 @@ def source() -> ToySource:
 
 
 @pytest.fixture
-def served(source, tmp_path) -> Iterator[Served]:
-    from cir.ui.layout import PageContent
-    from cir.ui.serving import launch
-    from cir.ui.view import build_page
+def retriever(tmp_path) -> ToyRetriever:
+    return ToyRetriever(ToyGallery(tmp_path / "thumbnails"))
 
-    retriever = ToyRetriever(ToyGallery(tmp_path / "thumbnails"))
+
+@pytest.fixture
+def address(source, retriever) -> Iterator[str]:
+    from cir.ui.layout import PageContent
+
     content = PageContent(retriever, presets={"Even": Weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
-    page, port = build_page(content), free_port()
-    launch(page, port=port, prevent_thread_lock=True, quiet=True)
-    yield Served(f"http://127.0.0.1:{port}/", retriever)
-    page.close(verbose=False)
+    with served_page(content) as url:
+        yield url
 
 
 def open_tab(page) -> None:
@@ -69,8 +66,8 @@ def slide(page, elem_id: str, value: float) -> None:
     )
 
 
-def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(served, visit, source):  # noqa: F811
-    page = visit(served.url)
+def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(address, visit, source):
+    page = visit(address)
     open_tab(page)
     assert page.locator("#triplets .card").count() == 7
     page.keyboard.press("j")
@@ -103,8 +100,10 @@ def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(served,
     assert overflow(page) == 0
 
 
-def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(served, visit, source):  # noqa: F811
-    page = visit(served.url, width=390, height=844)
+def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(
+    address, visit, source, retriever
+):
+    page = visit(address, width=390, height=844)
     open_tab(page)
     assert overflow(page) == 0
     assert funnel_row(page, "Kept").split()[1] == "3"
@@ -124,12 +123,12 @@ def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(se
     page.wait_for_selector("#stage .timings span")
     assert page.input_value("#edit textarea") == "make it large blue circle"
     assert "intended picture is at rank 1" in page.inner_text("#answer")
-    assert served.retriever.model_calls[0] == "encode make it large blue circle"
+    assert retriever.model_calls[0] == "encode make it large blue circle"
     assert overflow(page) == 0
 
 
-def test_more_are_made_and_stopped_files_come_and_go(served, visit, source, tmp_path: Path):  # noqa: F811
-    page = visit(served.url)
+def test_more_are_made_and_stopped_files_come_and_go(address, visit, source, tmp_path: Path):
+    page = visit(address)
     open_tab(page)
     source.waits_for_stop = True
     page.click("#triplets-generate")
