@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cir.composers.composer import Parameter, edit_of, reference_of, unit_row
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
@@ -64,9 +67,16 @@ class Sum:
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Two parts of equal weight; one of them, where the query has only that."""
-        parts = {}
-        if query.modification_text:
-            parts[FINE_GRAINED] = unit_row(self.text_encoder.encode_texts([query.modification_text]))
-        if query.reference_image is not None:
-            parts[REFERENCE_IMAGE] = unit_row(self.image_encoder.encode_images([query.reference_image]))
-        yield ComposedQuery(parts, weighted=False)
+        yield ComposedQuery(both_sides(query, self.image_encoder, self.text_encoder), weighted=False)
+
+
+def both_sides(
+    query: Query, image_encoder: ImageEncoder, text_encoder: TextEncoder
+) -> dict[str, NDArray[np.float32]]:
+    """The features of what a query has: its text as FINE_GRAINED, its image as REFERENCE_IMAGE, (D,) of length 1."""
+    parts = {}
+    if query.modification_text:
+        parts[FINE_GRAINED] = unit_row(text_encoder.encode_texts([query.modification_text]))
+    if query.reference_image is not None:
+        parts[REFERENCE_IMAGE] = unit_row(image_encoder.encode_images([query.reference_image]))
+    return parts

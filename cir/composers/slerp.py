@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cir.composers.composer import Parameter, unit_row
+from cir.composers.baselines import both_sides
+from cir.composers.composer import Parameter
 from cir.models.protocols import ImageEncoder, TextEncoder
-from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+from cir.types import ComposedQuery, Query, Weights
 
 T = Parameter("beta", "t", "from the image, 0, to the edit, 1")
 ONE_SIDE = "Slerp lies between an image and an edit; with one of them it is that one."
@@ -29,10 +30,6 @@ class Slerp:
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Two parts; one of them, where the query has only that."""
-        parts = {}
-        if query.modification_text:
-            parts[FINE_GRAINED] = unit_row(self.text_encoder.encode_texts([query.modification_text]))
-        if query.reference_image is not None:
-            parts[REFERENCE_IMAGE] = unit_row(self.image_encoder.encode_images([query.reference_image]))
+        parts = both_sides(query, self.image_encoder, self.text_encoder)
         both = len(parts) == 2
         yield ComposedQuery(parts, notes=() if both else (ONE_SIDE,), weighted=both, spherical=both)

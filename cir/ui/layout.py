@@ -232,7 +232,7 @@ def lay_out_shown(content: PageContent) -> Shown:
             notes = html_piece("", elem_id="notes")
             trace = html_piece("", elem_id="trace")
             keeping = lay_out_keeping()
-            results = _picture_grid("results", "Results")
+            results = picture_grid("results", "Results")
         with gr.Column(visible=False, elem_id="inspector") as inspector:
             card = html_piece("", elem_id="card")
             with gr.Row():
@@ -245,7 +245,7 @@ def lay_out_shown(content: PageContent) -> Shown:
                 previous = gr.Button("Previous", size="sm", min_width=0, elem_id="previous")
                 shuffle = gr.Button("Shuffle", size="sm", min_width=0, elem_id="shuffle")
                 following = gr.Button("Next", size="sm", min_width=0, elem_id="next")
-            grid = _picture_grid("browse-grid", "Gallery")
+            grid = picture_grid("browse-grid", "Gallery")
     bridge, parcel = lay_out_bridges()
     return Shown(
         chips=chips,
@@ -321,12 +321,12 @@ def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:
     return bridge, parcel
 
 
-def _picture_grid(elem_id: str, label: str) -> gr.Gallery:
-    """`columns` is one number, as a list would be drawn as a single column; the style sheet adapts it."""
+def picture_grid(elem_id: str, label: str, columns: int = 4) -> gr.Gallery:
+    """Pictures to choose from. `columns` is one number, as a list would be drawn as one; the style sheet adapts it."""
     return gr.Gallery(
         label=label,
         show_label=False,
-        columns=4,
+        columns=columns,
         height="100%",
         allow_preview=False,
         interactive=False,

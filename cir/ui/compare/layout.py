@@ -8,7 +8,7 @@ import gradio as gr
 
 from cir.ui.compare import render
 from cir.ui.compare.handlers import LEAST, MOST
-from cir.ui.layout import PageContent, html_piece
+from cir.ui.layout import PageContent, html_piece, picture_grid
 
 FIRST_CHOICE = ("CVSI", "Pic2Word", "Sum")
 
@@ -77,17 +77,5 @@ def lay_out_compare(content: PageContent) -> CompareParts:
 def _column(number: int) -> ColumnParts:
     with gr.Column(visible=False, min_width=0, elem_classes="compared") as box:
         head = html_piece("", elem_classes="compared-head")
-        pictures = gr.Gallery(
-            label=f"Results of method {number + 1}",
-            show_label=False,
-            columns=1,
-            height="100%",
-            allow_preview=False,
-            interactive=False,
-            object_fit="cover",
-            buttons=[],
-            container=False,
-            elem_id=f"compared-{number + 1}",
-            elem_classes="pictures",
-        )
+        pictures = picture_grid(f"compared-{number + 1}", f"Results of method {number + 1}", columns=1)
     return ColumnParts(box, head, pictures)
