@@ -111,7 +111,9 @@ def _add_models(group) -> None:
 
 def _add_train(group) -> None:
     sub = command(group, "train", commands.train, "Make the embedded models from nothing, stage by stage.")
-    sub.add_argument("stage", choices=("crops", "scenes", "pictures", "world-clip", "captioner", "mapping"))
+    sub.add_argument(
+        "stage", choices=("crops", "scenes", "pictures", "world-clip", "places", "captioner", "mapping")
+    )
     sub.add_argument("--minutes", type=float, help="wall time")
     sub.add_argument("--ranks", type=int, default=1, help="processes that share the work")
     sub.add_argument("--seed", type=int, default=0)

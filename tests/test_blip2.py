@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from cir.models.blip2 import (
     save_captioner,
 )
 from cir.models.protocols import Captioner
-from cir.models.words import END_ID, IGNORED, IMAGE_ID, PAD_ID, START_ID, split_words
+from cir.models.words import END_ID, IGNORED, IMAGE_ID, PAD_ID, START_ID, PlaceTable, split_words
 
 WORDS = [
     "a",
@@ -53,12 +54,11 @@ WORDS = [
 PLURALS = {"star": "stars", "pair of jeans": "pairs of jeans", "sheep": "sheep"}
 
 
-def build(seed: int = 0, image_size: int = 64) -> tuple[TrunkBlip2, Any]:
+def build(seed: int = 0, image_size: int = 64, places: int = 0) -> tuple[TrunkBlip2, Any]:
     torch.manual_seed(seed)
     tokenizer = build_word_tokenizer(WORDS)
-    model = build_tiny_blip2(
-        len(tokenizer), image_size, hidden=16, queries=3, qformer_layers=1, decoder_layers=1, heads=2
-    )
+    sizes = {"hidden": 16, "queries": 3, "qformer_layers": 1, "decoder_layers": 1, "heads": 2}
+    model = build_tiny_blip2(len(tokenizer), image_size, places=places, **sizes)
     with torch.no_grad():  # so that captions differ from picture to picture
         for parameter in model.language_projection.parameters():
             parameter.mul_(50)
@@ -210,6 +210,35 @@ def test_sampled_frequencies_are_those_of_the_nucleus() -> None:
     tokens = NucleusChoice(numbers)(torch.zeros(4000, 1), scores).argmax(dim=-1)
     shares = torch.bincount(tokens, minlength=4) / 4000
     torch.testing.assert_close(shares, torch.tensor([0.3, 0.0, 0.5, 0.15]) / 0.95, atol=1e-3, rtol=0)
+
+
+def test_captions_name_the_place_that_the_reader_sees_and_nothing_else_changes(tmp_path: Path) -> None:
+    model, tokenizer = build(places=2)
+    phrases = {"water": ["lake", "beach"], "street": ["road"]}
+    images, said = [picture(i) for i in range(6)], {}
+    for place, name in [(None, "free"), (0, "water"), (1, "street")]:
+        if place is not None:
+            with torch.no_grad():  # the reader sees this place everywhere
+                model.vision_model.places.layers[-1].bias.fill_(-50.0)[place] = 50.0
+        extra = {"plurals": PLURALS} | ({"places": phrases} if place is not None else {})
+        save_captioner(model, tokenizer, tmp_path / name, extra)
+        captions = load_captioner(tmp_path / name, "cpu").caption(images, per_image=4, seed=0)
+        said[name] = [re.findall(r"\w+", caption) for row in captions for caption in row]
+    words = {word for caption in said["free"] for word in caption}
+    assert {"lake", "beach", "road"} <= words
+    water, street = {"road": "lake"}, {"lake": "road", "beach": "road"}
+    assert said["water"] == [[water.get(word, word) for word in caption] for caption in said["free"]]
+    assert said["street"] == [[street.get(word, word) for word in caption] for caption in said["free"]]
+
+
+def test_a_place_gives_way_as_a_whole_phrase_and_the_longest_first() -> None:
+    table = PlaceTable(
+        {"road": ["on the road", "on a country road"], "snow": ["in the snow", "on a field of snow"]}
+    )
+    assert table.correct("two keys on a country road at night", 1) == "two keys on a field of snow at night"
+    assert table.correct("in the snow, a key", 0) == "on the road, a key"
+    assert table.correct("a key on the road", 0) == "a key on the road"
+    assert table.correct("a key on the roadside", 1) == "a key on the roadside"
 
 
 def test_fault_81_scores_that_are_not_finite_are_an_error() -> None:

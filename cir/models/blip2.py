@@ -27,7 +27,14 @@ from cir.errors import CirError, MissingModel, UnsafeFile
 from cir.models.nucleus import TOP_P, NucleusChoice
 from cir.models.runtime import fingerprint_of, pick_device, run_in_batches, without_progress_bar
 from cir.models.trunk_blip2 import TrunkBlip2, TrunkVisionModel, build_tiny_blip2
-from cir.models.words import PLURAL_MARK, PluralTable, build_word_tokenizer, encode_captions, join_words
+from cir.models.words import (
+    PLURAL_MARK,
+    PlaceTable,
+    PluralTable,
+    build_word_tokenizer,
+    encode_captions,
+    join_words,
+)
 
 __all__ = [
     "PLURAL_MARK",
@@ -57,6 +64,7 @@ class Blip2Captioner:
         fingerprint: see `fingerprint_of`.
         device: where the model is moved.
         plurals: singular -> plural, where the vocabulary has a plural mark.
+        places: the phrases of each place that the model's `PlaceReader` knows; a caption names the place that it sees.
         image_batch: images at a time.
     """
 
@@ -69,6 +77,7 @@ class Blip2Captioner:
         device: str | torch.device = "cpu",
         *,
         plurals: Mapping[str, str] | None = None,
+        places: Mapping[str, Sequence[str]] | None = None,
         image_batch: int = 8,
     ) -> None:
         self.device = torch.device(device)
@@ -77,6 +86,7 @@ class Blip2Captioner:
         self.name = name
         self.fingerprint = fingerprint
         self.plurals = PluralTable(plurals)
+        self.places = PlaceTable(places) if places else None
         self._image_batch = image_batch
         self._lock = threading.Lock()
 
@@ -123,8 +133,12 @@ class Blip2Captioner:
         devices = [self.device] if self.device.type == "cuda" else []
         # generate() draws from torch's generator even where one token is left: give it back as it was.
         with self._lock, torch.inference_mode(), torch.random.fork_rng(devices):
+            seen, places = pixels.to(self.device, dtype), []
+            if self.places is not None:  # the trunk is asked once: from here on its maps stand for the pixels
+                seen = self.model.vision_model.trunk_maps(seen)
+                places = self.model.vision_model.places(seen).argmax(dim=1).tolist()
             ids = self.model.generate(
-                pixel_values=pixels.to(self.device, dtype),
+                pixel_values=seen,
                 do_sample=True,
                 num_beams=1,
                 temperature=1.0,
@@ -136,6 +150,8 @@ class Blip2Captioner:
             )
         texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
         captions = [join_words(self.plurals.write(text)) for text in texts]
+        if self.places is not None:
+            captions = [self.places.correct(text, places[i // per_image]) for i, text in enumerate(captions)]
         return [captions[i : i + per_image] for i in range(0, len(captions), per_image)]
 
 
@@ -155,7 +171,7 @@ def save_captioner(
         model: the trained model; left as it is.
         tokenizer: from `build_word_tokenizer`.
         folder: made where it is missing.
-        extra: what stands beside it as JSON, by file stem: {"plurals": {...}, "manifest": {...}}.
+        extra: what stands beside it as JSON, by file stem: {"plurals": {...}, "places": {...}, "manifest": {...}}.
 
     Raises:
         CirError: a weight that is not finite in float16.
@@ -224,13 +240,26 @@ def load_captioner(
     label = name or (folder.name if folder.is_dir() else source)
     commit = getattr(config, "_commit_hash", None)
     settings = {"top_p": TOP_P, "max_new_tokens": MAX_NEW_TOKENS, "commit": commit}
+    if (places := _read_beside(folder, "places")) is not None:
+        settings["places"] = places
     # A hub revision names its weights: no need to hash fifteen gigabytes.
     fingerprint = fingerprint_of(label, {} if commit else model.state_dict(), settings)
-    plurals = folder / "plurals.json"
-    table = json.loads(plurals.read_text(encoding="utf-8")) if plurals.is_file() else None
     return Blip2Captioner(
-        model, processor, label, fingerprint, where, plurals=table, image_batch=16 if ours else 4
+        model,
+        processor,
+        label,
+        fingerprint,
+        where,
+        plurals=_read_beside(folder, "plurals"),
+        places=places,
+        image_batch=16 if ours else 4,
     )
+
+
+def _read_beside(folder: Path, stem: str) -> Any:
+    """A JSON file beside the weights, or None."""
+    path = folder / f"{stem}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _check_loaded(source: str, config: Blip2Config, report: Mapping[str, Any]) -> None:

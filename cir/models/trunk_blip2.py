@@ -23,6 +23,31 @@ from cir.models.words import END_ID, IMAGE_ID, PAD_ID, START_ID
 
 STRIDE = 32  # of every EfficientNet: 128 px give a map of 4 x 4 cells
 ADAPTER_WIDTH = 384
+READER_WIDTH = 256
+
+
+class PlaceReader(nn.Module):
+    """Says which of some places a picture shows, from the trunk's map: its rows, and the strongest of each channel.
+
+    What stands in front of a background hides it in the middle, and a pooled map forgets what was above and below.
+
+    Args:
+        channels, rows: of the map.
+        places: how many there are to tell apart.
+    """
+
+    def __init__(self, channels: int, rows: int, places: int) -> None:
+        super().__init__()
+        seen = channels * (rows + 1)
+        self.norm = nn.BatchNorm1d(seen, affine=False)
+        self.layers = nn.Sequential(
+            nn.Linear(seen, READER_WIDTH), nn.GELU(), nn.Dropout(0.3), nn.Linear(READER_WIDTH, places)
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) trunk maps -> (N, places) logits."""
+        seen = torch.cat([maps.mean(dim=3).flatten(1), maps.flatten(2).amax(dim=2)], dim=1)
+        return self.layers(self.norm(seen))
 
 
 class TrunkVisionModel(nn.Module):
@@ -32,7 +57,8 @@ class TrunkVisionModel(nn.Module):
     trained.
 
     Args:
-        config: a Blip2VisionConfig with one entry more, `trunk`: the timm name.
+        config: a Blip2VisionConfig with two entries more: `trunk`, the timm name, and `places`, how many places
+            its `PlaceReader` tells apart (0: it has none).
     """
 
     def __init__(self, config: Any) -> None:
@@ -52,6 +78,8 @@ class TrunkVisionModel(nn.Module):
             nn.Linear(ADAPTER_WIDTH, config.hidden_size),
             nn.LayerNorm(config.hidden_size),
         )
+        places, side = getattr(config, "places", 0), math.ceil(config.image_size / STRIDE)
+        self.places = PlaceReader(self.map_channels, side, places) if places else None
         self.positions = nn.Parameter(torch.zeros(1, self.cells, config.hidden_size))
         nn.init.normal_(self.positions, std=config.initializer_range)
 
@@ -114,6 +142,7 @@ def build_tiny_blip2(
     heads: int = 4,
     dropout: float = 0.1,
     max_positions: int = 64,
+    places: int = 0,
 ) -> TrunkBlip2:
     """A tiny BLIP-2 with fresh weights, the trunk's included: load those of ImageNet before training.
 
@@ -128,9 +157,11 @@ def build_tiny_blip2(
         heads: attention heads, in both.
         dropout: in both.
         max_positions: places of the language model: queries, <s>, the words and </s>.
+        places: how many a `PlaceReader` tells apart; 0 for none.
     """
     vision = {
         "trunk": trunk,
+        "places": places,
         "hidden_size": hidden,
         "image_size": image_size,
         "patch_size": image_size,

@@ -48,6 +48,29 @@ class PluralTable:
         return " ".join(word for word in text.split() if word != PLURAL_MARK)
 
 
+class PlaceTable:
+    """Phrases that say where something is; in a text, one of another place gives way to one of the place that is seen.
+
+    Args:
+        phrases: place -> its phrases, in the order in which a reader counts places.
+    """
+
+    def __init__(self, phrases: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.phrases = [list(group) for group in (phrases or {}).values()]
+        self._known = {p: (place, i) for place, group in enumerate(self.phrases) for i, p in enumerate(group)}
+        self._pattern = _any_of(self._known, "")
+
+    def correct(self, text: str, seen: int) -> str:
+        """The text with its place exchanged, where it names another than `seen`."""
+
+        def right(found: re.Match[str]) -> str:
+            place, i = self._known[found[1]]
+            own = self.phrases[seen]
+            return found[1] if place == seen else own[i % len(own)]
+
+        return self._pattern.sub(right, text) if self._known else text
+
+
 def _any_of(phrases: Iterable[str], ending: str) -> re.Pattern[str]:
     """A pattern for whole phrases, the longest first, between white space, commas and the ends."""
     choices = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))

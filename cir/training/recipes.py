@@ -116,8 +116,16 @@ def train_clip(stage: Stage) -> None:
     export_clip(load_teacher(stage.checkpoint(run)), stage.out or ASSETS / "clip", manifest(stage, run))
 
 
+def train_places(stage: Stage) -> None:
+    """The reader of places that the captioner obeys."""
+    from cir.training.captioner import train_places as train
+
+    launch(train, stage.settings("places", 4, **_pictures(stage)))
+
+
 def train_captioner(stage: Stage) -> None:
     """The captioner, and the folder that transformers loads."""
+    places = stage.checkpoint("places")
     from cir.training.captioner import export_captioner
     from cir.training.captioner import train_captioner as train
 
@@ -125,6 +133,7 @@ def train_captioner(stage: Stage) -> None:
     export_captioner(
         stage.checkpoint("captioner"),
         stage.checkpoint("scenes"),
+        places,
         ASSETS / "blip2",
         manifest(stage, "captioner"),
     )
@@ -179,6 +188,7 @@ STAGES = {
     "scenes": train_scenes,
     "pictures": encode,
     "world-clip": train_clip,
+    "places": train_places,
     "captioner": train_captioner,
     "mapping": train_mapping,
 }
