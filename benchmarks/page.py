@@ -101,10 +101,11 @@ def wait_for_server(url: str) -> None:
 
 
 def visit(browser: Any, url: str) -> Any:
-    """A page with the gallery in it, in a browser that has cached nothing."""
+    """A page on which one can type and pick, in a browser that has cached nothing."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(120_000)
-    page.goto(url)
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector("#edit textarea")
     page.wait_for_selector("#browse-grid img")
     return page
 
@@ -148,7 +149,7 @@ def measure(arguments: list[str], moves: int) -> list[Row]:
     """Every row of the table, from one start of the program."""
     from playwright.sync_api import sync_playwright
 
-    options = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
+    options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     with sync_playwright() as playwright, program(arguments) as (url, begun):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         wait_for_server(url)
