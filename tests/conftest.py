@@ -10,7 +10,9 @@ import pytest
 import app  # noqa: F401  nothing leaves the machine
 
 
-@pytest.fixture(scope="module")  # while it runs, its event loop is this thread's: other tests could start none
+@pytest.fixture(
+    scope="module"
+)  # while it runs, its event loop is this thread's: other tests could start none
 def browser() -> Iterator[object]:
     """Headless Chromium."""
     from browsing import ARGUMENTS, CHROMIUM

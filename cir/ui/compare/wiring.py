@@ -189,7 +189,7 @@ def _columns(content: PageContent, session: Session, found: Comparison) -> tuple
         out += [
             gr.Column(visible=True),
             head,
-            gr.Gallery(value=items, selected_index=None, visible=bool(items)),
+            gr.update(value=items, selected_index=None, visible=bool(items)),
         ]
     for _ in range(MOST - len(found.methods)):
         out += [gr.Column(visible=False), "", gr.Gallery(value=[], selected_index=None)]

@@ -40,7 +40,8 @@ def pictures(content: PageContent, found: Answer, session: Session) -> Any:
         items.append((small_picture(gallery, r.image_id), caption))
     ids = session.result_ids
     marked = ids.index(session.inspected_id) if session.inspected_id in ids else None
-    return gr.Gallery(value=items, selected_index=marked)
+    # Not gr.Gallery(...), whose making looks every file up that is looked up again when the answer is sent.
+    return gr.update(value=items, selected_index=marked)
 
 
 def told(error: Exception) -> str:
