@@ -54,11 +54,15 @@ class WorkerProcess:
         self._numbers = itertools.count(1)
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._complaints: deque[bytes | None] = deque(maxlen=5)
-        for stream, keep in (
-            (self.process.stdout, self._lines.put),
-            (self.process.stderr, self._complaints.append),
-        ):
-            threading.Thread(target=_pump, args=(stream, keep), daemon=True, name="language model").start()
+        self._readers = [
+            threading.Thread(target=_pump, args=(stream, keep), daemon=True, name="language model")
+            for stream, keep in (
+                (self.process.stdout, self._lines.put),
+                (self.process.stderr, self._complaints.append),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
         self._finalizer = weakref.finalize(self, _kill, self.process)
 
     def send(self, request: dict[str, Any]) -> int:
@@ -97,6 +101,7 @@ class WorkerProcess:
     def _obituary(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=2)
+        self._readers[-1].join(timeout=2)  # its last words may still be on their way
         said = [
             text for line in self._complaints if line and (text := line.decode("utf-8", "replace").strip())
         ]

@@ -201,6 +201,7 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
         "preprocess": False,
         "trigger_mode": "always_last",
         "concurrency_limit": None,
+        "queue": False,  # arithmetic alone: the way through the queue would take longer than the answer
     }
     shares = [ask.alpha, ask.beta]
     room: dict[str, Any] = {
