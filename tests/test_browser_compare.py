@@ -103,7 +103,7 @@ def test_on_a_dark_phone_both_tabs_fit_and_results_tell_measured_from_printed(ad
     page.wait_for_selector("#results-tab table")
     assert "84.6" in page.inner_text("#results-tab .measured table")
     assert page.locator("#map").count() == 1
-    page.locator("#results-tab .printed button").first.click()
+    page.locator("#results-tab .printed summary").first.click()
     page.wait_for_selector("#results-tab .printed table")
     assert "As printed, other images" in page.inner_text("#results-tab .printed")
     assert "75.04" in page.inner_text("#results-tab .printed")

@@ -128,8 +128,9 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What a tab may reach of the rest of the page: to fill the query in, and to go to another tab."""
+    """What a tab may reach of the page: itself, to know when it is opened; the query; the way to another tab."""
 
+    tab: gr.Tab
     tabs: gr.Tabs
     session: gr.State
     ask: Ask
@@ -222,8 +223,13 @@ def _weight(label: str, value: float, elem_id: str) -> gr.Slider:
     )
 
 
-def lay_out_shown(content: PageContent) -> Shown:
-    """The right column: stage line, results with the inspector, or the gallery to pick from."""
+def lay_out_shown(content: PageContent, pictures: Sequence[tuple[Any, str]]) -> Shown:
+    """The right column: stage line, results with the inspector, or the gallery to pick from.
+
+    Args:
+        content: what the page is about.
+        pictures: (thumbnail, words) of those to pick from at first.
+    """
     with gr.Column(elem_id="answer", min_width=280):
         chips = lay_out_examples(content)
         stage = html_piece("", elem_id="stage")
@@ -245,7 +251,7 @@ def lay_out_shown(content: PageContent) -> Shown:
                 previous = gr.Button("Previous", size="sm", min_width=0, elem_id="previous")
                 shuffle = gr.Button("Shuffle", size="sm", min_width=0, elem_id="shuffle")
                 following = gr.Button("Next", size="sm", min_width=0, elem_id="next")
-            grid = picture_grid("browse-grid", "Gallery")
+            grid = picture_grid("browse-grid", "Gallery", pictures)
     bridge, parcel = lay_out_bridges()
     return Shown(
         chips=chips,
@@ -321,9 +327,12 @@ def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:
     return bridge, parcel
 
 
-def picture_grid(elem_id: str, label: str, columns: int = 4) -> gr.Gallery:
+def picture_grid(
+    elem_id: str, label: str, pictures: Sequence[tuple[Any, str]] = (), *, columns: int = 4
+) -> gr.Gallery:
     """Pictures to choose from. `columns` is one number, as a list would be drawn as one; the style sheet adapts it."""
     return gr.Gallery(
+        list(pictures),
         label=label,
         show_label=False,
         columns=columns,

@@ -8,16 +8,19 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import gradio as gr
 from gradio import processing_utils, utils
+from gradio.route_utils import BUILD_PATH_LIB
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cir.errors import CirError
 from cir.ui import styles
 from cir.ui.assistants import offer_tool_alone
+from cir.ui.frontend_files import FrontendFiles
 from cir.ui.guards import MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 
 MAX_WAITING = 64
@@ -117,6 +120,7 @@ def _guards(allowed_hosts: Sequence[str], framed_by: Sequence[str], upload_limit
         Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts)),
         Middleware(OwnFilesOnly),
         Middleware(Quota, folder=utils.get_upload_folder, limit=upload_limit),
+        Middleware(FrontendFiles, folder=Path(BUILD_PATH_LIB)),
     ]
 
 

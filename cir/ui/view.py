@@ -8,6 +8,7 @@ check them and say in words what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from cir.ui.search.screens import (
 from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts, wire_keeping
 
 SESSION_SECONDS = 3600
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
 LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
 _FOLD_ON_PHONES = "() => recompose.isPhone() ? {open: false, __type__: 'update'} : {__type__: 'update'}"
 
@@ -64,20 +66,22 @@ def build_page(content: PageContent) -> gr.Blocks:
     with gr.Blocks(
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
-        session = gr.State(Session(), time_to_live=SESSION_SECONDS)
+        first = Session()
+        pictures = browse_with(content)(first)  # part of the page: no event has to be waited for
+        session = gr.State(first, time_to_live=SESSION_SECONDS)
         head = html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
         html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
-            with gr.Tab("Search", id="search"):
+            with gr.Tab("Search", id="search") as tab:
                 switcher = lay_out_switcher(head)
                 with gr.Row(elem_id="work"):
                     ask = lay_out_ask(content)
-                    shown = lay_out_shown(content)
-            parts = PageParts(tabs, session, ask, shown, switcher)
+                    shown = lay_out_shown(content, pictures)
+            parts = PageParts(tab, tabs, session, ask, shown, switcher)
             for title, lay_out in TABS.items():
-                with gr.Tab(title, id=title.lower()):
-                    lay_out(content, parts)
+                with gr.Tab(title, id=title.lower()) as tab:
+                    lay_out(content, replace(parts, tab=tab))
         html_piece(render.about_models(content.facts), visible=bool(content.facts))
         wire_search(content, session, ask, shown)
         wire_weights(content, session, ask, shown)
@@ -92,10 +96,10 @@ def build_page(content: PageContent) -> gr.Blocks:
             open_link_with(content, ask, shown),
             [session],
             [*query_fields(ask, shown), shown.stage, head],
-            **QUIET,
+            **AT_ONCE,
         )
-        linked.then(browse_with(content), [session], [shown.grid], **QUIET)
-        linked.then(lambda state: state_of(content, state), [session], switcher.outputs, **QUIET)
+        linked.then(browse_with(content, unless_shown=True), [session], [shown.grid], **AT_ONCE)
+        linked.then(lambda state: state_of(content, state), [session], switcher.outputs, **AT_ONCE)
         linked.then(None, js="() => recompose.searchLinked()", api_visibility="private")
         page.load(None, None, [ask.weights_fold], js=_FOLD_ON_PHONES, api_visibility="private")
     return page
@@ -264,13 +268,15 @@ def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
 
 
 def browse_with(
-    content: PageContent, *, step: int = 0, shuffle: bool = False
-) -> Callable[[Session], list[Any]]:
+    content: PageContent, *, step: int = 0, shuffle: bool = False, unless_shown: bool = False
+) -> Callable[[Session], Any]:
     """The handler of the gallery's page buttons."""
 
-    def turn_page(state: Session) -> list[Any]:
-        gallery = content.retriever_for(state).gallery
+    def turn_page(state: Session) -> Any:
+        gallery, before = content.retriever_for(state).gallery, state.browsed_ids
         ids = handlers.browse(gallery, state, step=step, shuffle=shuffle)
+        if unless_shown and ids == before:
+            return gr.skip()
         return [(small_picture(gallery, image_id), handlers.in_words(gallery, image_id)) for image_id in ids]
 
     return turn_page

@@ -34,9 +34,7 @@ def lay_out(content: PageContent, page: PageParts) -> None:
 def wire_query(page: PageParts, parts: CompareParts) -> None:
     """When the tab is opened, it shows what the Search tab asks for."""
 
-    def opened(image: object, text: object, event: gr.SelectData) -> tuple[Any, Any]:
-        if event.value != "Compare":
-            return gr.skip(), gr.skip()
+    def opened(image: object, text: object) -> tuple[Any, Any]:
         try:
             path, (edit, _) = read_upload(image), clean_text(text)
         except Exception as error:  # shown as a sentence; faults are logged under an id
@@ -44,7 +42,7 @@ def wire_query(page: PageParts, parts: CompareParts) -> None:
         shown = gr.Image(value=str(path), visible=True) if path else gr.Image(value=None, visible=False)
         return shown, render.query_line(edit, path is not None)
 
-    page.tabs.select(
+    page.tab.select(
         opened, [page.ask.image, page.ask.text], [parts.picture, parts.query], preprocess=False, **QUIET
     )
 

@@ -106,7 +106,7 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
 
 
 def wire_switcher(content: PageContent, page: PageParts) -> None:
-    """Another gallery was chosen: the page turns to it."""
+    """Another gallery was chosen: the page turns to it. Coming back to the tab finds galleries that are new."""
     switcher, session = page.switcher, page.session
     if content.shelf is None or switcher is None:
         return
@@ -125,6 +125,7 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
     how = {**_QUIET, "preprocess": False}
     chosen = switcher.choice.input(switch, [session, switcher.choice], outputs, **how)
     show_first_pictures(content, page, chosen)
+    page.tab.select(lambda state: state_of(content, state), [session], switcher.outputs, **_QUIET)
 
 
 def show_first_pictures(content: PageContent, page: PageParts, event: Any) -> None:

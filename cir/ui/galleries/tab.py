@@ -12,7 +12,7 @@ from cir.errors import GalleryError
 from cir.shelf import Shelf
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.handlers import Desk, Making
-from cir.ui.galleries.switcher import outputs_of_switch, show_first_pictures, state_of, switched_page
+from cir.ui.galleries.switcher import outputs_of_switch, show_first_pictures, switched_page
 from cir.ui.handlers import Session, describe_problem
 from cir.ui.render import escape, problem_card
 
@@ -234,7 +234,7 @@ def _wire(shelf: Shelf, making: Making, page: PageParts, desk: gr.State, parts: 
         folders = handlers.offer_folders(making, state)
         return (gr.Dropdown(choices=folders, value=0 if folders else None), *_screen(shelf, making, state))
 
-    page.tabs.select(opened, [desk], [parts.folder, *parts.screen], **_HOW)
+    page.tab.select(opened, [desk], [parts.folder, *parts.screen], **_HOW)
 
 
 def _keep(desk: Desk) -> None:
@@ -242,7 +242,7 @@ def _keep(desk: Desk) -> None:
 
 
 def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) -> None:
-    """ "Search it" goes to the Search tab with that gallery chosen there; coming back by hand finds new ones."""
+    """ "Search it" goes to the Search tab with that gallery chosen there."""
     if page.switcher is None:
         return
     outputs = [parts.said, page.tabs, *outputs_of_switch(page)]
@@ -259,4 +259,3 @@ def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _
 
     went = parts.search.click(go, [desk, page.session], outputs, **_HOW)
     show_first_pictures(content, page, went)
-    page.tabs.select(lambda s: state_of(content, s), [page.session], page.switcher.outputs, **_HOW)

@@ -1,4 +1,4 @@
-"""Measured and printed tables -> pieces that the page shows one after another. Knows neither gradio nor files."""
+"""Measured and printed tables -> the HTML of the Results tab. Knows neither gradio nor files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from markdown_it import MarkdownIt
+
 from cir.ui.render import escape
 
 MEASURED = "Measured here: on the illustrated world where nothing else is said"
 PRINTED = "As printed in the papers, on CIRR, CIRCO and FashionIQ: other images, larger models"
 NOTHING = "Nothing is measured yet. To measure the first table: `python -m cir tables methods`"
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _FIGURE = re.compile(r"^!\[(?P<said>[^\]]*)\]\((?P<name>[\w./-]+)\)$", re.MULTILINE)
 
 
@@ -87,6 +90,41 @@ class Results:
         """The papers' tables that no section stands beside."""
         names = {section.name for section in self.sections}
         return [table for table in self.tables if not names & set(table.beside)]
+
+
+def results_page(results: Results) -> str:
+    """The whole tab."""
+    sections = "".join(_section(section, results) for section in results.sections)
+    alone = _printed("More tables of the papers", results.alone) if results.alone else ""
+    page = (
+        f'<p class="legend"><b class="here">{MEASURED}</b><b class="there">{PRINTED}</b></p>'
+        f"{sections or _words(NOTHING)}{alone}"
+    )
+    return page.replace("$", "&#36;")  # gradio would read it as the start of a name
+
+
+def _section(section: MeasuredSection, results: Results) -> str:
+    said = "".join(
+        f'<div class="figure">{text}</div>' if kind == "figure" else _words(text)
+        for kind, text in split_figures(section.markdown, results.figures)
+    )
+    beside = results.beside(section)
+    title = "As printed in " + ", ".join(table.name for table in beside)
+    printed = _printed(title, beside) if beside else ""
+    how = how_measured(section.manifest)
+    return f'<section class="measured"><p class="origin">Measured here</p>{said}{how}{printed}</section>'
+
+
+def _printed(title: str, tables: Sequence[PrintedTable]) -> str:
+    shown = "".join(
+        f'{_words(table.markdown)}<p class="source">Source: {escape(table.source)}</p>' for table in tables
+    )
+    origin = '<p class="origin">As printed, other images</p>'
+    return f'<details class="printed"><summary>{escape(title)}</summary>{origin}{shown}</details>'
+
+
+def _words(markdown: str) -> str:
+    return f'<div class="words">{_MARKDOWN.render(markdown)}</div>'
 
 
 def split_figures(markdown: str, figures: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -32,7 +32,6 @@ from cir.ui.triplets.reading import (
 )
 from cir.ui.triplets.source import ACCEPTED, REJECTED, TripletSource
 
-TITLE = "Triplets"
 SESSION_SECONDS = 3600
 QUIET: dict[str, Any] = {
     "show_progress": "hidden",
@@ -153,8 +152,8 @@ class _Wiring:
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 return (*nothing, *self.saying(told(error)))
 
-        def first(state: TripletSession, session: Session, event: gr.SelectData) -> tuple[Any, ...]:
-            if event.value != TITLE or state.key:
+        def first(state: TripletSession, session: Session) -> tuple[Any, ...]:
+            if state.key:
                 return (*nothing, *self.saying(gr.skip()))
             found = handlers.first_file(self.source)
             if found is None:
@@ -172,7 +171,7 @@ class _Wiring:
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 return (*nothing, *self.saying(told(error)))
 
-        self.page.tabs.select(first, self.inputs, outputs, **QUIET)
+        self.page.tab.select(first, self.inputs, outputs, **QUIET)
         p.file.input(opened, [*self.inputs, p.file], outputs, **QUIET)
         p.upload.upload(brought, [*self.inputs, p.upload], outputs, **QUIET)
         for button, schema in ((p.export_jsonl, "jsonl"), (p.export_cirr, "cirr")):
