@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ROUTE = "/assets/"
-_OURSELVES = frozenset({"127.0.0.1", "::1"})
 _TEXTS = (".js", ".css")
 mimetypes.add_type("text/javascript", ".js")
 
@@ -45,11 +44,7 @@ class FrontendFiles:
         if scope["type"] != "http" or scope["method"] != "GET" or name == path or name not in self.names:
             await self.app(scope, receive, send)
             return
-        # A browser on this machine gets the bytes as they are: unpacking them takes longer than sending them.
-        near = (scope.get("client") or ("",))[0] in _OURSELVES
-        packed = (
-            not near and name.endswith(_TEXTS) and "br" in Headers(scope=scope).get("accept-encoding", "")
-        )
+        packed = name.endswith(_TEXTS) and "br" in Headers(scope=scope).get("accept-encoding", "")
         answer = Response(
             _contents(self.folder / name, packed),
             media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",

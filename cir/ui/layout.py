@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from cir.images import read_image
 from cir.types import Weights
 from cir.ui import render
 from cir.ui.handlers import Example, Settings
 from cir.ui.reading import MAX_RESULTS
-from cir.ui.search import pieces
+from cir.ui.search import controls, pieces, steps
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
@@ -78,11 +80,9 @@ class Ask:
     """The components of the left column: the query and its weights."""
 
     image: gr.Image
-    pick: gr.Button
     text: gr.Textbox
     search: gr.Button
     filled: gr.Button
-    presets: dict[str, gr.Button]
     alpha: gr.Slider
     beta: gr.Slider
     gamma: gr.Slider
@@ -101,29 +101,22 @@ class Ask:
 class Shown:
     """The components of the right column: what was found, and the gallery."""
 
-    chips: list[gr.Button]
+    examples: gr.HTML
     stage: gr.HTML
     crumbs: gr.HTML
     notes: gr.HTML
     trace: gr.HTML
     at_least: gr.Slider
     fold: gr.Checkbox
-    downloads: dict[str, gr.Button]
-    copy_link: gr.Button
     bridge: gr.HTML
     parcel: gr.HTML
     results_box: gr.Column
     results: gr.Gallery
     inspector: gr.Column
     card: gr.HTML
-    use: gr.Button
-    close: gr.Button
     browse_box: gr.Column
+    browse_bar: gr.HTML
     grid: gr.Gallery
-    previous: gr.Button
-    shuffle: gr.Button
-    following: gr.Button
-    back: gr.Button
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +144,7 @@ def lay_out_ask(content: PageContent) -> Ask:
             placeholder="Drop a picture here\nor click to choose one",
             elem_id="reference",
         )
-        pick = gr.Button("Pick from the gallery", size="sm", elem_id="pick")
+        html_piece(controls.pick())
         text = gr.Textbox(
             label="What should be different?",
             placeholder="at night, with two of them …",
@@ -162,27 +155,18 @@ def lay_out_ask(content: PageContent) -> Ask:
         )
         search = gr.Button("Search", variant="primary", elem_id="search")
         filled = gr.Button("Search what was filled in", elem_id="search-filled", visible="hidden")
-        fold, controls = lay_out_weights(content)
-    return Ask(image=image, pick=pick, text=text, search=search, filled=filled, weights_fold=fold, **controls)
+        fold, parts = lay_out_weights(content)
+    return Ask(image=image, text=text, search=search, filled=filled, weights_fold=fold, **parts)
 
 
-def lay_out_examples(content: PageContent) -> list[gr.Button]:
+def lay_out_examples(content: PageContent) -> gr.HTML:
     """The example queries as chips with their picture; nothing when there are none."""
-    if not content.examples:
-        return []
     gallery = content.retriever.gallery
-    with gr.Row(elem_id="examples"):
-        html_piece("<h2>Try</h2>")
-        return [
-            gr.Button(
-                example.text,
-                icon=str(gallery.thumbnail_path(example.image_id)),
-                size="sm",
-                min_width=0,
-                elem_classes="example",
-            )
-            for example in content.examples
-        ]
+    shown = [
+        (steps.small_picture(read_image(Path(gallery.thumbnail_path(example.image_id)))), example.text)
+        for example in content.examples
+    ]
+    return html_piece(controls.examples(shown), visible=bool(shown), elem_id="examples")
 
 
 def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]:
@@ -192,8 +176,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
     with gr.Accordion("Weights", open=True, elem_id="weights") as fold:
         html_piece(render.share_bar(start), elem_id="share-bar")
         alpha, beta, gamma = (_weight(SLIDERS[name], getattr(start, name), name) for name in SLIDERS)
-        with gr.Row(elem_id="presets"):
-            presets = {name: gr.Button(name, size="sm", min_width=0) for name in content.presets}
+        html_piece(controls.presets(content.presets), elem_id="presets")
         with gr.Row(elem_id="more"):
             method = gr.Dropdown(methods, value=methods[0], label="Method", min_width=96, elem_id="method")
             top_k = gr.Slider(
@@ -208,7 +191,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
             )
         leave_out = gr.Checkbox(True, label="Leave out the reference", visible=False, elem_id="leave-out")
         html_piece(render.meanings(), elem_id="meanings")
-    names = {"alpha": alpha, "beta": beta, "gamma": gamma, "presets": presets}
+    names = {"alpha": alpha, "beta": beta, "gamma": gamma}
     return fold, {**names, "method": method, "top_k": top_k, "leave_out": leave_out}
 
 
@@ -231,7 +214,7 @@ def lay_out_shown(content: PageContent, pictures: Sequence[tuple[Any, str]]) -> 
         pictures: (thumbnail, words) of those to pick from at first.
     """
     with gr.Column(elem_id="answer", min_width=280):
-        chips = lay_out_examples(content)
+        examples = lay_out_examples(content)
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
             crumbs = html_piece("", elem_id="crumbs")
@@ -241,20 +224,12 @@ def lay_out_shown(content: PageContent, pictures: Sequence[tuple[Any, str]]) -> 
             results = picture_grid("results", "Results")
         with gr.Column(visible=False, elem_id="inspector") as inspector:
             card = html_piece("", elem_id="card")
-            with gr.Row():
-                use = gr.Button("Use as reference", variant="primary", size="sm", elem_id="use-as-reference")
-                close = gr.Button("Close", size="sm", elem_id="close-inspector")
         with gr.Column(elem_id="browse-box") as browse_box:
-            with gr.Row(elem_id="browse-bar"):
-                html_piece("<h2>Start from a picture of the gallery</h2>", elem_id="browse-title")
-                back = gr.Button("Back to the results", size="sm", min_width=0, visible=False, elem_id="back")
-                previous = gr.Button("Previous", size="sm", min_width=0, elem_id="previous")
-                shuffle = gr.Button("Shuffle", size="sm", min_width=0, elem_id="shuffle")
-                following = gr.Button("Next", size="sm", min_width=0, elem_id="next")
+            browse_bar = html_piece(controls.browse_bar(), elem_id="browse-bar")
             grid = picture_grid("browse-grid", "Gallery", pictures)
     bridge, parcel = lay_out_bridges()
     return Shown(
-        chips=chips,
+        examples=examples,
         stage=stage,
         crumbs=crumbs,
         notes=notes,
@@ -263,14 +238,9 @@ def lay_out_shown(content: PageContent, pictures: Sequence[tuple[Any, str]]) -> 
         results=results,
         inspector=inspector,
         card=card,
-        use=use,
-        close=close,
         browse_box=browse_box,
+        browse_bar=browse_bar,
         grid=grid,
-        previous=previous,
-        shuffle=shuffle,
-        following=following,
-        back=back,
         bridge=bridge,
         parcel=parcel,
         **keeping,
@@ -292,21 +262,8 @@ def lay_out_keeping() -> dict[str, Any]:
                 elem_id="at-least",
             )
             fold = gr.Checkbox(True, label="Fold near-identical pictures", min_width=180, elem_id="fold")
-        with gr.Row(elem_id="keep-buttons"):
-            downloads = {
-                kind: gr.Button(label, size="sm", min_width=0, elem_id=f"save-{kind}")
-                for kind, label in (
-                    ("zip", "Pictures (zip)"),
-                    ("csv", "Table (csv)"),
-                    ("json", "All of it (json)"),
-                )
-            }
-            copy_link = gr.Button("Copy link", size="sm", min_width=0, elem_id="copy-link")
-        html_piece(
-            '<p class="about-keeping">The selected pictures, or all that are shown, encoded anew without '
-            "metadata. Near-identical: a cosine of at least 0.97 between their features.</p>" + pieces.keys()
-        )
-    return {"at_least": at_least, "fold": fold, "downloads": downloads, "copy_link": copy_link}
+        html_piece(controls.keeping(pieces.keys()), elem_id="keep-buttons")
+    return {"at_least": at_least, "fold": fold}
 
 
 def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:

@@ -56,6 +56,11 @@ window.recompose = (() => {
     if ((sent.get("text") || sent.get("image")) && !document.querySelector("#stage .problem")) searchNow();
   }
 
+  function runExample() {
+    showAnswer();
+    searchNow();
+  }
+
   // What is to get the focus may be drawn only some frames later.
   function focus(selector, frames = 60) {
     requestAnimationFrame(() => {
@@ -91,14 +96,16 @@ window.recompose = (() => {
 
   // What is clicked in our own pieces is told to the server: what to do, to which kind, at which place.
   let refocus = null;
+  let told = "";
   function tell(act) {
+    told = act.do;
     window.recompose.bridge?.(act);
   }
   const placeOf = (item) => (item.dataset.place === undefined ? null : Number(item.dataset.place));
   const likeIt = (item) =>
-    "#answer " + ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
+    "#work " + ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
   document.addEventListener("click", (event) => {
-    const item = event.target.closest?.("#answer [data-do], #answer [data-edit]");
+    const item = event.target.closest?.("#work [data-do], #work [data-edit]");
     if (!item) return;
     refocus = likeIt(item);
     const { edit, kind, text } = item.dataset;
@@ -148,8 +155,11 @@ window.recompose = (() => {
     field.addEventListener("blur", () => setTimeout(() => over || close()));
   }
 
-  // After an act its button was drawn anew: the focus goes to the new one.
+  // After an act the page goes where the work goes on; a button that was drawn anew has the focus again.
   function acted() {
+    const next = { example: runExample, use: askAgain, close: lookAway, browse: showAnswer }[told];
+    told = "";
+    if (next && !document.querySelector("#stage .problem")) return next();
     const wanted = refocus;
     refocus = null;
     if (wanted && document.activeElement === document.body) focus(wanted, 20);

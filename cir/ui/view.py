@@ -26,21 +26,21 @@ from cir.ui.galleries.switcher import (
     state_of,
     wire_switcher,
 )
-from cir.ui.handlers import Example, Session, read_settings
+from cir.ui.handlers import Session, read_settings
 from cir.ui.layout import Ask, PageContent, PageParts, Shown, html_piece, lay_out_ask, lay_out_shown
 from cir.ui.programs import serve_programs
 from cir.ui.reading import read_index, read_method
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
+    grid_pictures,
     inspected,
     rerank_outputs,
     rerank_screen,
     sliders,
-    small_picture,
     told,
 )
-from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts, wire_keeping
+from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts
 
 SESSION_SECONDS = 3600
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
@@ -88,9 +88,8 @@ def build_page(content: PageContent) -> gr.Blocks:
         wire_switcher(content, parts)
         wire_narrowing(content, session, ask, shown, switcher)
         wire_browsing(content, session, ask, shown)
-        wire_results(content, session, ask, shown)
+        wire_results(content, session, shown)
         wire_acts(content, session, ask, shown)
-        wire_keeping(content, session, shown)
         serve_programs(content, session, ask)
         linked = page.load(
             open_link_with(content, ask, shown),
@@ -178,22 +177,6 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
     moved = [ask.alpha, ask.beta, ask.gamma]
     chosen = ask.method.input(choose, [session, ask.method], moved, **{**QUIET, "preprocess": False})
     chosen.then(run_again, inputs, outputs, **how)
-    for example, chip in zip(content.examples, shown.chips, strict=True):
-        filled = chip.click(
-            fill_with(content, example), [session], [ask.image, ask.text, ask.leave_out], **QUIET
-        )
-        filled.then(None, js="() => recompose.showAnswer()", api_visibility="private")
-        filled.then(run_own, inputs, outputs, **how)
-
-
-def fill_with(content: PageContent, example: Example) -> Callable[[Session], tuple[Any, ...]]:
-    """The handler of an example chip: its picture and its text."""
-
-    def fill(state: Session) -> tuple[Any, ...]:
-        path = handlers.pick(content.retriever_for(state).gallery, state, example.image_id)
-        return str(path), example.text, gr.Checkbox(visible=True)
-
-    return fill
 
 
 def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
@@ -225,12 +208,6 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
     moved = [ask.alpha.input, ask.beta.input, ask.gamma.input, ask.top_k.input, ask.leave_out.input]
     moved += [shown.at_least.input, shown.fold.input]
     gr.on(moved, rerank_with(content), inputs, outputs, **how)
-    for name, button in ask.presets.items():
-        weights = content.presets[name]
-        set_to = button.click(
-            lambda w=weights: (w.alpha, w.beta, w.gamma), None, [*shares, ask.gamma], **QUIET
-        )
-        set_to.then(rerank_with(content), inputs, outputs, **how)
 
 
 def wire_narrowing(
@@ -267,24 +244,19 @@ def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
     return rerank
 
 
-def browse_with(
-    content: PageContent, *, step: int = 0, shuffle: bool = False, unless_shown: bool = False
-) -> Callable[[Session], Any]:
-    """The handler of the gallery's page buttons."""
+def browse_with(content: PageContent, *, unless_shown: bool = False) -> Callable[[Session], Any]:
+    """The handler that shows the gallery's pictures to pick from."""
 
-    def turn_page(state: Session) -> Any:
+    def show(state: Session) -> Any:
         gallery, before = content.retriever_for(state).gallery, state.browsed_ids
-        ids = handlers.browse(gallery, state, step=step, shuffle=shuffle)
-        if unless_shown and ids == before:
-            return gr.skip()
-        return [(small_picture(gallery, image_id), handlers.in_words(gallery, image_id)) for image_id in ids]
+        ids = handlers.browse(gallery, state)
+        return gr.skip() if unless_shown and ids == before else grid_pictures(gallery, ids)
 
-    return turn_page
+    return show
 
 
 def wire_browsing(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
     """The gallery to pick a reference from; an own picture takes its place."""
-    boxes = [shown.browse_box, shown.results_box, shown.inspector]
 
     def picked(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
         try:
@@ -298,24 +270,14 @@ def wire_browsing(content: PageContent, session: gr.State, ask: Ask, shown: Show
         state.picked_id = ""
         return gr.Checkbox(visible=False)
 
-    for button, turn_page in [
-        (shown.previous, browse_with(content, step=-1)),
-        (shown.following, browse_with(content, step=1)),
-        (shown.shuffle, browse_with(content, shuffle=True)),
-    ]:
-        button.click(turn_page, [session], [shown.grid], **QUIET)
     shown.grid.select(picked, [session], [ask.image, ask.leave_out, shown.stage], **QUIET).then(
         None, js="() => recompose.askAgain()", api_visibility="private"
     )
     gr.on([ask.image.upload, ask.image.clear], own_picture, [session], [ask.leave_out], **QUIET)
-    ask.pick.click(lambda: [gr.Column(visible=v) for v in (True, False, False)], None, boxes, **QUIET).then(
-        None, js="() => recompose.showAnswer()", api_visibility="private"
-    )
-    shown.back.click(lambda: [gr.Column(visible=v) for v in (False, True, False)], None, boxes, **QUIET)
 
 
-def wire_results(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
-    """A click on a result shows it closely; from there it can become the next reference."""
+def wire_results(content: PageContent, session: gr.State, shown: Shown) -> None:
+    """A click on a result shows it closely; from there it can become the next reference (`wire_acts`)."""
 
     def look(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
         try:
@@ -324,20 +286,5 @@ def wire_results(content: PageContent, session: gr.State, ask: Ask, shown: Shown
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return gr.skip(), gr.skip(), told(error)
 
-    def use(state: Session) -> tuple[Any, ...]:
-        try:
-            path = handlers.pick(content.retriever_for(state).gallery, state, state.inspected_id)
-        except CirError as error:
-            return gr.skip(), gr.skip(), gr.skip(), told(error)
-        return str(path), gr.Checkbox(visible=True), gr.Column(visible=False), gr.skip()
-
-    def close(state: Session) -> Any:
-        state.inspected_id = ""
-        return gr.Column(visible=False)
-
     opened = shown.results.select(look, [session], [shown.card, shown.inspector, shown.stage], **QUIET)
     opened.then(None, js="() => recompose.look()", api_visibility="private")
-    used = shown.use.click(use, [session], [ask.image, ask.leave_out, shown.inspector, shown.stage], **QUIET)
-    used.then(None, js="() => recompose.askAgain()", api_visibility="private")
-    closed = shown.close.click(close, [session], [shown.inspector], **QUIET)
-    closed.then(None, js="() => recompose.lookAway()", api_visibility="private")

@@ -11,6 +11,7 @@ import gradio as gr
 from cir.ui import handlers, narrowing, render
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
+from cir.ui.search.controls import browse_bar
 
 if TYPE_CHECKING:
     from cir.ui.handlers import Session
@@ -80,9 +81,9 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
 def outputs_of_switch(page: PageParts) -> list[Any]:
     """What `switched_page` answers for, in its order."""
     ask, shown = page.ask, page.shown
-    boxes = [shown.stage, shown.results_box, shown.inspector, shown.browse_box, shown.back]
+    boxes = [shown.stage, shown.results_box, shown.inspector, shown.browse_box, shown.browse_bar]
     assert page.switcher is not None
-    return [*page.switcher.outputs, ask.image, ask.leave_out, *boxes, *shown.chips]
+    return [*page.switcher.outputs, ask.image, ask.leave_out, *boxes, shown.examples]
 
 
 def switched_page(content: PageContent, page: PageParts, session: Session, name: str) -> tuple[Any, ...]:
@@ -100,8 +101,8 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
         gr.Checkbox(visible=False) if picked else gr.skip(),
         "",
         *(gr.Column(visible=seen) for seen in (False, False, True)),
-        gr.Button(visible=False),
-        *(gr.Button(visible=not name) for _ in page.shown.chips),
+        browse_bar(),
+        gr.update(visible=not name and bool(content.examples)),
     )
 
 

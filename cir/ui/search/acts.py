@@ -1,4 +1,4 @@
-"""What a click or a key in the results asks for, by name: checked, done, and what has to be drawn again.
+"""What a click or a key on the Search tab asks for, by name: checked, and done.
 
 The page sends {"do": ..., "kind": ..., "place": ..., "text": ...}; places are indices into lists that the session
 keeps. No gradio, no HTML.
@@ -7,8 +7,8 @@ keeps. No gradio, no HTML.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +20,25 @@ from cir.ui.search import changing, steps
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
     from cir.retriever import Retriever
-    from cir.ui.session import Session
+    from cir.types import Weights
+    from cir.ui.session import Example, Session
 
 
-USE = "use"
+USE, EXAMPLE, PRESET = "use", "example", "preset"
 FILLS = frozenset({"undo", "step"})
+VIEWS = frozenset({"turn", "close", "browse", "back", "save", "link"})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One act with what it needs: where it happens, and what the page sent."""
+    """One act with what it needs: where it happens, what the page sent, and what the page offers."""
 
     retriever: Retriever
     encoder: TextEncoder | None
     session: Session
     sent: Mapping[str, Any]
+    examples: Sequence[Example] = ()
+    presets: Sequence[Weights] = ()
 
     def image_id(self) -> str:
         """The result that is meant: by its place, or the one looked at closely."""
@@ -48,7 +52,8 @@ def perform(asked: Asked) -> str:
     """Do what was asked.
 
     Returns:
-        The name of the act. Those in FILLS changed the whole query, `USE` its picture alone.
+        The name of the act. Those in FILLS changed the whole query, `USE` its picture alone; those in VIEWS
+        changed nothing that was asked or answered.
 
     Raises:
         CirError: what cannot be done, in words.
@@ -125,6 +130,38 @@ def _use(asked: Asked) -> None:
     asked.session.inspected_id = ""
 
 
+def _example(asked: Asked) -> None:
+    example = _at(asked.examples, asked.sent.get("place"))
+    handlers.pick(asked.retriever.gallery, asked.session, example.image_id)
+    asked.session.intended_id = ""
+
+
+def _preset(asked: Asked) -> None:
+    weights = _at(asked.presets, asked.sent.get("place"))
+    asked.session.settings = replace(asked.session.settings, weights=weights)
+    steps.update(asked.session)
+
+
+def _turn(asked: Asked) -> None:
+    kind = asked.sent.get("kind")
+    step = {"previous": -1, "next": 1}.get(kind, 0) if isinstance(kind, str) else 0
+    handlers.browse(asked.retriever.gallery, asked.session, step=step, shuffle=kind == "shuffle")
+
+
+def _close(asked: Asked) -> None:
+    asked.session.inspected_id = ""
+
+
+def _nothing(asked: Asked) -> None:
+    """Something else of what is there is to be shown."""
+
+
+def _at(offered: Sequence[Any], place: object) -> Any:
+    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(offered):
+        raise BadQuery("That is not on the page any more.", "Load the page again.")
+    return offered[place]
+
+
 ACTS: dict[str, Callable[[Asked], None]] = {
     "thought": _thought,
     "reset": _reset,
@@ -136,4 +173,12 @@ ACTS: dict[str, Callable[[Asked], None]] = {
     "select": _select,
     "unfold": _unfold,
     USE: _use,
+    EXAMPLE: _example,
+    PRESET: _preset,
+    "turn": _turn,
+    "close": _close,
+    "browse": _nothing,
+    "back": _nothing,
+    "save": _nothing,
+    "link": _nothing,
 }

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.types import SignedTerm
 from cir.ui.render import PART_WORDS, chips, escape
+from cir.ui.search.controls import inspector_buttons
 from cir.ui.search.looking import Inspected
 from cir.ui.search.steps import Step
 
@@ -170,7 +171,7 @@ def closer_look(seen: Inspected) -> str:
     return (
         f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
         f'<div class="said">{said}<p class="move">{_move(seen)}</p></div>'
-        f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_ways_on(seen)}</div>'
+        f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_ways_on(seen)}</div>{inspector_buttons()}'
     )
 
 

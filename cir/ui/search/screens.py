@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from cir.retriever import Retriever
 from cir.types import Weights
 from cir.ui import handlers, render
 from cir.ui.layout import SLIDERS, PageContent, Shown
-from cir.ui.search import changing, pieces, steps
+from cir.ui.search import changing, controls, pieces, steps
 from cir.ui.search.looking import inspect
 from cir.ui.session import Answer, Session
 
@@ -26,6 +27,13 @@ def small_picture(gallery: Gallery, image_id: str) -> str | Image.Image:
         return str(gallery.thumbnail_path(image_id))
     except GalleryError:  # the words beside it say that it is gone
         return _EMPTY_TILE
+
+
+def grid_pictures(gallery: Gallery, image_ids: Sequence[str]) -> list[tuple[Any, str]]:
+    """Images of the gallery as the grid to pick from takes them."""
+    return [
+        (small_picture(gallery, image_id), handlers.in_words(gallery, image_id)) for image_id in image_ids
+    ]
 
 
 def pictures(content: PageContent, found: Answer, session: Session) -> Any:
@@ -81,7 +89,7 @@ def sliders(retriever: Retriever, method: str, weights: Weights | None = None) -
 def answer_outputs(shown: Shown) -> list[Any]:
     """The components that `answer_screen` fills, in its order."""
     told_in = [shown.stage, shown.crumbs, shown.notes, shown.trace, shown.results_box, shown.results]
-    return [*told_in, shown.card, shown.inspector, shown.browse_box, shown.back]
+    return [*told_in, shown.card, shown.inspector, shown.browse_box, shown.browse_bar]
 
 
 def answer_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
@@ -95,7 +103,7 @@ def answer_screen(content: PageContent, session: Session, found: Answer) -> tupl
         pictures(content, found, session),
         *inspected(content, session, found),
         gr.Column(visible=False),
-        gr.Button(visible=True),
+        controls.browse_bar(back=True),
     )
 
 

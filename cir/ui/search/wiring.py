@@ -16,7 +16,15 @@ from cir.retriever import Retriever
 from cir.ui import handlers, render
 from cir.ui.layout import Ask, PageContent, Shown
 from cir.ui.search import acts, links
-from cir.ui.search.screens import answer_outputs, answer_screen, sliders, told
+from cir.ui.search.screens import (
+    answer_outputs,
+    answer_screen,
+    grid_pictures,
+    rerank_outputs,
+    rerank_screen,
+    sliders,
+    told,
+)
 from cir.ui.session import Session
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -44,26 +52,30 @@ def filled(retriever: Retriever, session: Session, picture: str | None) -> tuple
 
 
 def wire_acts(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
-    """One listener for all that is clicked or pressed among results, texts and steps."""
-    outputs = [*answer_outputs(shown), *query_fields(ask, shown)]
+    """One listener for all that is clicked or pressed among examples, presets, results, texts and steps."""
+    outputs = [*answer_outputs(shown), *query_fields(ask, shown), shown.grid, shown.parcel]
 
-    def act(state: Session, event: gr.EventData) -> tuple[Any, ...]:
-        unfilled = tuple(gr.skip() for _ in query_fields(ask, shown))
+    def act(state: Session, event: gr.EventData) -> dict[Any, Any]:
         try:
             sent = event._data if isinstance(event._data, dict) else {}
-            retriever = content.retriever_for(state)
-            done = acts.perform(acts.Asked(retriever, content.text_encoder, state, sent))
-            screen = answer_screen(content, state, handlers.answer(retriever, state))
-            if done == acts.USE:
-                picture = str(retriever.gallery.thumbnail_path(state.picked_id))
-                unfilled = (picture, *unfilled[1:7], gr.Checkbox(visible=True), *unfilled[8:])
-            if done not in acts.FILLS:
-                return (*screen, *unfilled)
-            picture, note = acts.picture_of(state)
-            said = screen[2] + (render.notes_list([note]) if note else "")
-            return (*screen[:2], said, *screen[3:], *filled(retriever, state, picture))
+            asked = acts.Asked(
+                content.retriever_for(state),
+                content.text_encoder,
+                state,
+                sent,
+                content.examples,
+                list(content.presets.values()),
+            )
+            done = acts.perform(asked)
+            if done in acts.VIEWS:
+                return _view(content, shown, state, done, sent.get("kind"))
+            if done == acts.EXAMPLE:
+                return _example(ask, shown, asked)
+            if done == acts.PRESET:
+                return _preset(content, ask, shown, state)
+            return _answer(content, ask, shown, state, done)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (told(error), *(gr.skip() for _ in outputs[1:]))
+            return {shown.stage: told(error)}
 
     how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
     shown.bridge.submit(act, [session], outputs, **how).then(
@@ -71,32 +83,59 @@ def wire_acts(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -
     )
 
 
-def wire_keeping(content: PageContent, session: gr.State, shown: Shown) -> None:
-    """Downloads and the link: made in memory, handed to the browser, kept nowhere."""
-    for kind, button in shown.downloads.items():
-        button.click(_pack_with(content, kind), [session], [shown.parcel, shown.stage], **QUIET)
+def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done: str) -> dict[Any, Any]:
+    """After an act that changed the answer: the answer, and the fields that changed with it."""
+    retriever = content.retriever_for(session)
+    screen = answer_screen(content, session, handlers.answer(retriever, session))
+    drawn = dict(zip(answer_outputs(shown), screen, strict=True))
+    if done == acts.USE:
+        drawn[ask.image] = str(retriever.gallery.thumbnail_path(session.picked_id))
+        drawn[ask.leave_out] = gr.Checkbox(visible=True)
+    if done in acts.FILLS:
+        picture, note = acts.picture_of(session)
+        drawn[shown.notes] += render.notes_list([note]) if note else ""
+        drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
+    return drawn
 
-    def link(state: Session) -> tuple[Any, Any]:
-        try:
-            return _parcel(copy=links.link_to(state)), gr.skip()
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.skip(), told(error)
 
-    shown.copy_link.click(link, [session], [shown.parcel, shown.stage], **QUIET)
+def _example(ask: Ask, shown: Shown, asked: acts.Asked) -> dict[Any, Any]:
+    """The picture and the text of an example, filled in; the page's script then searches."""
+    session, example = asked.session, asked.examples[asked.sent["place"]]
+    picture = str(asked.retriever.gallery.thumbnail_path(session.picked_id))
+    return {
+        ask.image: picture,
+        ask.text: example.text,
+        ask.leave_out: gr.Checkbox(visible=True),
+        shown.stage: "",
+    }
 
 
-def _pack_with(content: PageContent, kind: str) -> Callable[[Session], tuple[Any, Any]]:
-    """The handler of a download."""
+def _preset(content: PageContent, ask: Ask, shown: Shown, session: Session) -> dict[Any, Any]:
+    """The sliders as the preset has them, and the results in the order that follows."""
+    weights = session.settings.weights
+    drawn: dict[Any, Any] = {ask.alpha: weights.alpha, ask.beta: weights.beta, ask.gamma: weights.gamma}
+    if session.composed is not None:
+        found = handlers.answer(content.retriever_for(session), session)
+        drawn |= zip(rerank_outputs(shown), rerank_screen(content, session, found), strict=True)
+    return drawn
 
-    def pack(state: Session) -> tuple[Any, Any]:
-        try:
-            data = _packed(content, state, kind)
-            encoded = base64.b64encode(data).decode()
-            return _parcel(name=f"recompose.{kind}", type=_TYPES[kind], data=encoded), gr.skip()
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.skip(), told(error)
 
-    return pack
+def _view(content: PageContent, shown: Shown, session: Session, done: str, kind: object) -> dict[Any, Any]:
+    """Something else of what is there already: other pictures of the gallery, another box, a parcel."""
+    if done == "turn":
+        return {shown.grid: grid_pictures(content.retriever_for(session).gallery, session.browsed_ids)}
+    if done == "close":
+        return {shown.inspector: gr.Column(visible=False)}
+    if done == "link":
+        return {shown.parcel: _parcel(copy=links.link_to(session))}
+    if done == "save":
+        if kind not in _TYPES:
+            raise BadQuery("The page asked for something that does not exist.", "Load the page again.")
+        encoded = base64.b64encode(_packed(content, session, str(kind))).decode()
+        return {shown.parcel: _parcel(name=f"recompose.{kind}", type=_TYPES[str(kind)], data=encoded)}
+    browsing = done == "browse"
+    boxes = {shown.browse_box: browsing, shown.results_box: not browsing}
+    return {shown.inspector: gr.Column(visible=False), **{b: gr.Column(visible=v) for b, v in boxes.items()}}
 
 
 def _packed(content: PageContent, session: Session, kind: str) -> bytes:
