@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START_SECONDS = 300.0
 FIRST_PICTURE = "document.querySelector('#results img')?.complete"
-ORDER = "[...document.querySelectorAll('#results .caption-label')].map(e => e.textContent).join()"
+ORDER = "[...document.querySelectorAll('#results .words')].map(e => e.textContent).join()"
 # Moves a slider as a person does, and waits until what the results say has changed and has been painted.
 MOVE = (
     "([slider, value]) => new Promise((done, fail) => {"
@@ -117,7 +117,7 @@ def since(begun: float) -> float:
 
 def first_results(page: Any, texts: list[str]) -> tuple[list[float], list[float]]:
     """(to the first results, to the last stage) of searches by a gallery picture and these texts."""
-    page.locator("#browse-grid .thumbnail-lg").first.click()
+    page.locator("#browse-grid .picture").first.click()
     page.wait_for_selector("#reference img")
     first, whole = [], []
     for text in texts:

@@ -49,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def captions(page) -> list[str]:
-    return page.locator("#results .caption-label").all_inner_texts()
+    return page.locator("#results .words").all_inner_texts()
 
 
 def names(page) -> list[str]:
@@ -63,13 +63,13 @@ def wait_until_done(page) -> None:
 
 def wait_for_first(page, name: str) -> None:
     page.wait_for_function(
-        "name => document.querySelector('#results .caption-label')?.textContent.endsWith(name)", arg=name
+        "name => document.querySelector('#results .words')?.textContent.endsWith(name)", arg=name
     )
 
 
 def tops(page, count: int) -> list[float]:
     """Where the first results begin, all measured at one moment."""
-    return page.locator("#results .thumbnail-lg").evaluate_all(
+    return page.locator("#results .picture").evaluate_all(
         "(items, n) => items.slice(0, n).map(item => item.getBoundingClientRect().top)", count
     )
 
@@ -85,7 +85,7 @@ def test_the_page_opens_with_its_name_the_gallery_and_the_examples(served, visit
     page = visit(served.url)
     assert page.title() == "Recompose"
     assert page.locator("h1").inner_text() == "Recompose"
-    assert page.locator("#browse-grid .thumbnail-lg").count() == 24
+    assert page.locator("#browse-grid .picture").count() == 24
     assert page.locator(".example").all_inner_texts() == ["make it blue", "star"]
     assert page.locator("#reference input[type=file]").count() == 1
 
@@ -98,7 +98,7 @@ def test_an_example_fills_the_query_and_searches(served, visit):
     assert page.locator("#reference img").count() == 1
     assert names(page)[0] == "a large blue square"
     assert captions(page)[0].startswith("1 · 0.")
-    assert page.locator("#results img").first.get_attribute("alt").startswith("1 · 0.")
+    assert page.locator("#results .picture").first.get_attribute("aria-label").startswith("1 · 0.")
     assert page.locator("#trace dt").all_inner_texts() == [
         "Seen in the reference", "Rewritten with the edit", "Objects likely added"
     ]  # fmt: skip
@@ -185,8 +185,8 @@ def test_the_whole_way_by_keyboard(served, visit):
     page.locator("#reference button").first.focus()
     tab_to(page, "#pick")
     page.keyboard.press("Enter")
-    tab_to(page, "#browse-grid .thumbnail-lg")
-    picked = page.evaluate("document.activeElement.querySelector('img').alt")
+    tab_to(page, "#browse-grid .picture")
+    picked = page.evaluate("document.activeElement.ariaLabel")
     page.keyboard.press("Enter")
     page.wait_for_selector("#reference img")
     focused(page, "#edit textarea")
@@ -195,14 +195,14 @@ def test_the_whole_way_by_keyboard(served, visit):
     wait_until_done(page)
     assert names(page)[0].split()[2] == "yellow"
     assert picked not in names(page)[:1]
-    tab_to(page, "#results .thumbnail-lg")
+    tab_to(page, "#results .picture")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     focused(page, "#use-as-reference")
     assert "Number 1" in page.inner_text("#inspector")
     page.keyboard.press("Escape")
     page.wait_for_selector("#inspector", state="hidden")
-    focused(page, "#results .thumbnail-lg")
+    focused(page, "#results .picture")
     page.keyboard.press("Enter")
     focused(page, "#use-as-reference")
     page.keyboard.press("Enter")
@@ -215,11 +215,11 @@ def test_a_result_looked_at_shows_its_captions_and_becomes_the_next_reference(se
     page = visit(served.url)
     page.click("text=make it blue")
     wait_until_done(page)
-    page.locator("#results .thumbnail-lg").nth(0).click()
+    page.locator("#results .picture").nth(0).click()
     page.wait_for_selector("#inspector .why")
     assert "a large blue square" in page.inner_text("#inspector")
-    source = page.locator("#results img").first.get_attribute("src")
-    same = "s => document.querySelector('#reference img')?.getAttribute('src') === s"
+    source = page.locator("#results img").first.evaluate("picture => picture.src")
+    same = "s => document.querySelector('#reference img')?.src === s"
     page.wait_for_timeout(500)  # on a busy machine the card is still being drawn when its text is there
     page.click("#use-as-reference")
     try:
@@ -237,7 +237,7 @@ def test_on_a_phone_nothing_overflows_and_pictures_stand_two_by_two(served, visi
     assert overflow(page) == 0
     page.locator("text=make it blue").tap()
     wait_until_done(page)
-    page.locator("#results .thumbnail-lg").nth(2).tap()
+    page.locator("#results .picture").nth(2).tap()
     page.wait_for_selector("#use-as-reference")
     assert overflow(page) == 0
     first, second, third = tops(page, 3)
@@ -275,7 +275,7 @@ def test_fault_12_hostile_texts_are_shown_and_never_run(served, visit, monkeypat
     page.fill("#edit textarea", f"blue {HOSTILE}")
     page.keyboard.press("Enter")
     wait_until_done(page)
-    page.locator("#results .thumbnail-lg").first.click()
+    page.locator("#results .picture").first.click()
     page.wait_for_selector("#inspector .said")
     assert HOSTILE in page.inner_text("#inspector")
     assert "{{constructor}}" in page.inner_text("#trace")
@@ -369,7 +369,7 @@ def test_a_result_is_explained_and_goes_on_by_keys_to_terms_undo_and_a_download(
     page = visit(served.url)
     page.click("text=make it blue")
     wait_until_done(page)
-    page.locator("#results .thumbnail-lg").first.focus()
+    page.locator("#results .picture").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_selector("#inspector .why table")
@@ -385,7 +385,7 @@ def test_a_result_is_explained_and_goes_on_by_keys_to_terms_undo_and_a_download(
     assert "−0.30" in page.inner_text("#trace .term.less")
     page.keyboard.press("z")
     page.wait_for_selector("#trace .term", state="detached")
-    page.locator("#results .thumbnail-lg").nth(2).focus()
+    page.locator("#results .picture").nth(2).focus()
     page.keyboard.press("x")
     page.wait_for_selector("#results .ticked")
     assert "1 selected" in page.inner_text("#stage")

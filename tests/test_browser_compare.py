@@ -73,20 +73,20 @@ def test_a_query_is_compared_a_picture_is_marked_by_keyboard_and_its_weights_are
     ask(page, tmp_path)
     heads = page.locator("#compare-columns h3").all_inner_texts()
     assert heads == ["CVSI", "Sum", "Image-only"]
-    words = page.locator("#compared-3 .caption-label").all_inner_texts()
+    words = page.locator("#compared-3 .words").all_inner_texts()
     assert words[0].startswith("1 ▲ ")
     assert "among the first 12" in page.locator(".compared-head").nth(2).inner_text()
     page.locator("#compare-start").focus()
-    tab_to(page, "#compared-1 .thumbnail-lg")
+    tab_to(page, "#compared-1 .picture")
     page.keyboard.press("Enter")
     page.wait_for_selector("#compare-judged .map svg")
     assert page.locator("#compare-judged .map rect").count() == 66
-    assert "★ meant" in page.locator("#compared-1 .caption-label").first.inner_text()
+    assert "★ meant" in page.locator("#compared-1 .words").first.inner_text()
     assert page.locator("#compare-judged tbody tr").first.inner_text().split() == ["CVSI", "1"]
     assert overflow(page) == 0
     page.click("#compare-use")
     page.wait_for_selector("#results img")
-    assert page.locator("#results .caption-label").first.inner_text().endswith("a blue square")
+    assert page.locator("#results .words").first.inner_text().endswith("a blue square")
     page.click("button[role=tab]:has-text('Compare')")
     page.click("#compare-clear")
     page.wait_for_selector("#compare-judged .hint")
@@ -95,7 +95,7 @@ def test_a_query_is_compared_a_picture_is_marked_by_keyboard_and_its_weights_are
 def test_on_a_dark_phone_both_tabs_fit_and_results_tell_measured_from_printed(address, visit, tmp_path):
     page = visit(address, width=390, height=844, color_scheme="dark")
     ask(page, tmp_path)
-    page.locator("#compared-2 .thumbnail-lg").first.click()
+    page.locator("#compared-2 .picture").first.click()
     page.wait_for_selector("#compare-judged .map svg")
     assert overflow(page) == 0
     page.locator("#tabs .overflow-menu > button").first.click()  # five tabs do not fit beside each other

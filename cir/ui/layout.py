@@ -111,12 +111,12 @@ class Shown:
     bridge: gr.HTML
     parcel: gr.HTML
     results_box: gr.Column
-    results: gr.Gallery
+    results: gr.HTML
     inspector: gr.Column
     card: gr.HTML
     browse_box: gr.Column
     browse_bar: gr.HTML
-    grid: gr.Gallery
+    grid: gr.HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +206,12 @@ def _weight(label: str, value: float, elem_id: str) -> gr.Slider:
     )
 
 
-def lay_out_shown(content: PageContent, pictures: Sequence[tuple[Any, str]]) -> Shown:
+def lay_out_shown(content: PageContent, pictures: str) -> Shown:
     """The right column: stage line, results with the inspector, or the gallery to pick from.
 
     Args:
         content: what the page is about.
-        pictures: (thumbnail, words) of those to pick from at first.
+        pictures: those to pick from at first (`cir.ui.grids`).
     """
     with gr.Column(elem_id="answer", min_width=280):
         examples = lay_out_examples(content)
@@ -221,12 +221,12 @@ def lay_out_shown(content: PageContent, pictures: Sequence[tuple[Any, str]]) -> 
             notes = html_piece("", elem_id="notes")
             trace = html_piece("", elem_id="trace")
             keeping = lay_out_keeping()
-            results = picture_grid("results", "Results")
+            results = picture_grid("", elem_id="results")
         with gr.Column(visible=False, elem_id="inspector") as inspector:
             card = html_piece("", elem_id="card")
         with gr.Column(elem_id="browse-box") as browse_box:
             browse_bar = html_piece(controls.browse_bar(), elem_id="browse-bar")
-            grid = picture_grid("browse-grid", "Gallery", pictures)
+            grid = picture_grid(pictures, elem_id="browse-grid")
     bridge, parcel = lay_out_bridges()
     return Shown(
         examples=examples,
@@ -284,21 +284,6 @@ def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:
     return bridge, parcel
 
 
-def picture_grid(
-    elem_id: str, label: str, pictures: Sequence[tuple[Any, str]] = (), *, columns: int = 4
-) -> gr.Gallery:
-    """Pictures to choose from. `columns` is one number, as a list would be drawn as one; the style sheet adapts it."""
-    return gr.Gallery(
-        list(pictures),
-        label=label,
-        show_label=False,
-        columns=columns,
-        height="100%",
-        allow_preview=False,
-        interactive=False,
-        object_fit="cover",
-        buttons=[],
-        container=False,
-        elem_id=elem_id,
-        elem_classes="pictures",
-    )
+def picture_grid(pictures: str, **options: Any) -> gr.HTML:
+    """Pictures to choose from, as many columns as fit."""
+    return html_piece(pictures, elem_classes="pictures", **options)

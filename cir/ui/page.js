@@ -33,11 +33,12 @@ window.recompose = (() => {
   // A closed closer look gives the focus back to the picture that it came from.
   let looked = 0;
   document.addEventListener("click", (event) => {
-    const item = event.target.closest?.("#results .thumbnail-lg");
-    if (item) looked = [...document.querySelectorAll("#results .thumbnail-lg")].indexOf(item);
+    const item = event.target.closest?.("#results .picture");
+    if (item) looked = results().indexOf(item);
   }, true);
   function lookAway() {
-    requestAnimationFrame(() => document.querySelectorAll("#results .thumbnail-lg")[looked]?.focus({ preventScroll: true }));
+    document.querySelector("#results .looked")?.classList.remove("looked");
+    requestAnimationFrame(() => results()[looked]?.focus({ preventScroll: true }));
   }
 
   function askAgain() {
@@ -74,7 +75,7 @@ window.recompose = (() => {
   function look() {
     focus("#use-as-reference");
     requestAnimationFrame(() => {
-      const picture = document.querySelector("#results .selected")?.getBoundingClientRect();
+      const picture = document.querySelector("#results .looked")?.getBoundingClientRect();
       const panel = document.querySelector("#inspector")?.getBoundingClientRect();
       if (picture && panel && picture.bottom > panel.top) window.scrollBy({ top: picture.bottom - panel.top + 10, behavior: calm() });
     });
@@ -87,11 +88,6 @@ window.recompose = (() => {
     document.querySelector("#stage")?.setAttribute("aria-live", "polite");
     document.querySelector("#ask")?.setAttribute("aria-label", "Your query");
     document.querySelector("#answer")?.setAttribute("aria-label", "Pictures");
-    for (const item of document.querySelectorAll("#results .thumbnail-lg, #browse-grid .thumbnail-lg")) {
-      const words = item.querySelector("img")?.alt?.replace(/\s+/g, " ");
-      if (words && item.getAttribute("aria-label") !== words) item.setAttribute("aria-label", words);
-      item.classList.toggle("ticked", Boolean(words?.startsWith("✓")));
-    }
   }
 
   // What is clicked in our own pieces is told to the server: what to do, to which kind, at which place.
@@ -109,6 +105,7 @@ window.recompose = (() => {
     if (!item) return;
     refocus = likeIt(item);
     const { edit, kind, text } = item.dataset;
+    if (item.dataset.do === "look") results().forEach((one) => one.classList.toggle("looked", one === item));
     if (edit) change(item);
     else tell({ do: item.dataset.do, kind: kind ?? null, place: placeOf(item), text: text ?? null });
   });
@@ -157,7 +154,7 @@ window.recompose = (() => {
 
   // After an act the page goes where the work goes on; a button that was drawn anew has the focus again.
   function acted() {
-    const next = { example: runExample, use: askAgain, close: lookAway, browse: showAnswer }[told];
+    const next = { look, example: runExample, pick: askAgain, use: askAgain, close: lookAway, browse: showAnswer }[told];
     told = "";
     if (next && !document.querySelector("#stage .problem")) return next();
     const wanted = refocus;
@@ -189,7 +186,7 @@ window.recompose = (() => {
   }
 
   // Keys among the results. None of them works while something is typed, or in another tab.
-  const results = () => [...document.querySelectorAll("#results .thumbnail-lg")];
+  const results = () => [...document.querySelectorAll("#results .picture")];
   const seen = (selector) => Boolean(document.querySelector(selector)?.offsetParent);
   const typing = (target) => Boolean(target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, [contenteditable=true]"));
   function step(items, at, key) {
@@ -234,7 +231,7 @@ window.recompose = (() => {
 
   // The corner of a result is its tick box; the rest of it is the closer look.
   document.addEventListener("click", (event) => {
-    const item = event.target.closest?.("#results .thumbnail-lg");
+    const item = event.target.closest?.("#results .picture");
     const corner = item?.getBoundingClientRect();
     if (!corner || event.detail === 0 || !matchMedia("(hover: hover)").matches || event.clientX < corner.right - 40 || event.clientY > corner.top + 40) return;
     event.stopPropagation();
@@ -250,7 +247,7 @@ window.recompose = (() => {
       label();
     });
   };
-  const watched = { childList: true, subtree: true, attributeFilter: ["alt"] };
+  const watched = { childList: true, subtree: true };
   const watch = () => new MutationObserver(labelSoon).observe(document.body, watched);
   if (document.body) watch();
   else addEventListener("DOMContentLoaded", watch);

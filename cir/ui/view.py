@@ -29,12 +29,11 @@ from cir.ui.galleries.switcher import (
 from cir.ui.handlers import Session, read_settings
 from cir.ui.layout import Ask, PageContent, PageParts, Shown, html_piece, lay_out_ask, lay_out_shown
 from cir.ui.programs import serve_programs
-from cir.ui.reading import read_index, read_method
+from cir.ui.reading import read_method
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
     grid_pictures,
-    inspected,
     rerank_outputs,
     rerank_screen,
     sliders,
@@ -87,8 +86,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         wire_weights(content, session, ask, shown)
         wire_switcher(content, parts)
         wire_narrowing(content, session, ask, shown, switcher)
-        wire_browsing(content, session, ask, shown)
-        wire_results(content, session, shown)
+        wire_own_picture(session, ask)
         wire_acts(content, session, ask, shown)
         serve_programs(content, session, ask)
         linked = page.load(
@@ -255,36 +253,11 @@ def browse_with(content: PageContent, *, unless_shown: bool = False) -> Callable
     return show
 
 
-def wire_browsing(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
-    """The gallery to pick a reference from; an own picture takes its place."""
-
-    def picked(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
-        try:
-            image_id = read_index(state.browsed_ids, event.index)
-            path = handlers.pick(content.retriever_for(state).gallery, state, image_id)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.skip(), gr.skip(), told(error)
-        return str(path), gr.Checkbox(visible=True), ""
+def wire_own_picture(session: gr.State, ask: Ask) -> None:
+    """An own picture takes the place of one that was picked from the gallery."""
 
     def own_picture(state: Session) -> Any:
         state.picked_id = ""
         return gr.Checkbox(visible=False)
 
-    shown.grid.select(picked, [session], [ask.image, ask.leave_out, shown.stage], **QUIET).then(
-        None, js="() => recompose.askAgain()", api_visibility="private"
-    )
     gr.on([ask.image.upload, ask.image.clear], own_picture, [session], [ask.leave_out], **QUIET)
-
-
-def wire_results(content: PageContent, session: gr.State, shown: Shown) -> None:
-    """A click on a result shows it closely; from there it can become the next reference (`wire_acts`)."""
-
-    def look(state: Session, event: gr.SelectData) -> tuple[Any, ...]:
-        try:
-            state.inspected_id = read_index(state.result_ids, event.index)
-            return (*inspected(content, state), gr.skip())
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.skip(), gr.skip(), told(error)
-
-    opened = shown.results.select(look, [session], [shown.card, shown.inspector, shown.stage], **QUIET)
-    opened.then(None, js="() => recompose.look()", api_visibility="private")

@@ -11,15 +11,10 @@ from cir.ui.compare.handlers import LEAST, MOST
 from cir.ui.layout import PageContent, html_piece, picture_grid
 
 FIRST_CHOICE = ("CVSI", "Pic2Word", "Sum")
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnParts:
-    """The components of one column."""
-
-    box: gr.Column
-    head: gr.HTML
-    pictures: gr.Gallery
+_TELL_CLICKS = """element.addEventListener('click', (event) => {
+  const { column, place } = event.target.closest('[data-column]')?.dataset ?? {};
+  if (place) trigger('pick', { column: Number(column), place: Number(place) });
+});"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,7 @@ class CompareParts:
     methods: gr.CheckboxGroup
     start: gr.Button
     stage: gr.HTML
-    columns: list[ColumnParts]
+    columns: gr.HTML
     judged: gr.HTML
     buttons: gr.Row
     use: gr.Button
@@ -69,13 +64,5 @@ def lay_out_compare(content: PageContent) -> CompareParts:
         with gr.Row(visible=False, elem_id="compare-buttons") as buttons:
             use = gr.Button("Search with these weights", size="sm", min_width=0, elem_id="compare-use")
             clear = gr.Button("Clear the marks", size="sm", min_width=0, elem_id="compare-clear")
-        with gr.Row(elem_id="compare-columns"):
-            columns = [_column(number) for number in range(MOST)]
+        columns = picture_grid("", elem_id="compare-columns", js_on_load=_TELL_CLICKS)
     return CompareParts(query, picture, methods, start, stage, columns, judged, buttons, use, clear)
-
-
-def _column(number: int) -> ColumnParts:
-    with gr.Column(visible=False, min_width=0, elem_classes="compared") as box:
-        head = html_piece("", elem_classes="compared-head")
-        pictures = picture_grid(f"compared-{number + 1}", f"Results of method {number + 1}", columns=1)
-    return ColumnParts(box, head, pictures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from cir.charts import Cell, heat_map
 from cir.types import Weights
@@ -19,6 +20,15 @@ def query_line(text: str, has_picture: bool) -> str:
     said = f"“{escape(text)}”" if text else "no edit"
     picture = "this picture" if has_picture else "no picture"
     return f'<p class="compared-query">Your query: {picture}, {said}</p>'
+
+
+def columns(shown: Sequence[tuple[str, str]]) -> str:
+    """(head, pictures) of each method, side by side."""
+    made = "".join(
+        f'<section class="compared" id="compared-{number}"><div class="compared-head">{head}</div>{pictures}</section>'
+        for number, (head, pictures) in enumerate(shown, start=1)
+    )
+    return f'<div class="columns">{made}</div>'
 
 
 def column_head(found: Column, first: str) -> str:

@@ -10,16 +10,15 @@ import gradio as gr
 from cir.text import clean_text
 from cir.ui import render as page_render
 from cir.ui.compare import handlers, render
-from cir.ui.compare.handlers import MOST, Comparison
-from cir.ui.compare.layout import ColumnParts, CompareParts, lay_out_compare
+from cir.ui.compare.handlers import Comparison
+from cir.ui.compare.layout import CompareParts, lay_out_compare
+from cir.ui.grids import grid, tile
 from cir.ui.handlers import Session, describe_problem, in_words
 from cir.ui.layout import PageContent, PageParts
 from cir.ui.reading import read_index, read_method, read_upload, read_weights
-from cir.ui.search.screens import small_picture
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SESSION_SECONDS = 3600
-_SKIP_COLUMNS = tuple(gr.skip() for _ in range(3 * MOST))
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -49,7 +48,7 @@ def wire_query(page: PageParts, parts: CompareParts) -> None:
 
 def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
     """The button composes the query by every chosen method; each column fills as its method comes further."""
-    outputs = [parts.stage, parts.judged, parts.buttons, *_components(parts.columns)]
+    outputs = [parts.stage, parts.judged, parts.buttons, parts.columns]
 
     def run(
         found: Comparison, session: Session, image: object, text: object, chosen: object, *sliders: object
@@ -63,8 +62,8 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
                 retriever, session, found, image=image, text=text, chosen=chosen, sliders=own
             )
             for _ in stages:
-                yield (_said(found), *_judged(content, session, found), *_columns(content, session, found))
-            yield ("", *_judged(content, session, found), *_columns(content, session, found))
+                yield (_said(found), *_judged(content, session, found), _columns(content, session, found))
+            yield ("", *_judged(content, session, found), _columns(content, session, found))
         except Exception as error:  # shown as a sentence; faults are logged under an id
             yield (
                 page_render.problem_card(describe_problem(error)),
@@ -86,15 +85,13 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
 
 def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
     """A click on a result marks it as the picture that was meant; the weights that were found can be searched with."""
-    outputs = [parts.stage, parts.judged, parts.buttons, *_components(parts.columns)]
-    for number, shown in enumerate(parts.columns):
-        shown.pictures.select(
-            mark_with(content, number), [state, page.session], outputs, trigger_mode="multiple", **QUIET
-        )
+    outputs = [parts.stage, parts.judged, parts.buttons, parts.columns]
+    how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
+    parts.columns.pick(mark_with(content), [state, page.session], outputs, **how)
 
     def clear(found: Comparison, session: Session) -> tuple[Any, ...]:
         found.marked = ()
-        return ("", *_judged(content, session, found), *_columns(content, session, found))
+        return ("", *_judged(content, session, found), _columns(content, session, found))
 
     def use(found: Comparison, session: Session) -> tuple[Any, ...]:
         try:
@@ -125,27 +122,19 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
     used.then(None, js="() => recompose.searchNow()", api_visibility="private")
 
 
-def mark_with(content: PageContent, number: int) -> Callable[..., tuple[Any, ...]]:
-    """The handler of a click in one column."""
+def mark_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
+    """The handler of a click on a result of any column."""
 
-    def mark(found: Comparison, session: Session, event: gr.SelectData) -> tuple[Any, ...]:
+    def mark(found: Comparison, session: Session, event: gr.EventData) -> tuple[Any, ...]:
         try:
-            ids = found.result_ids[found.methods[number]] if number < len(found.methods) else ()
-            handlers.mark(found, read_index(ids, event.index))
-            return ("", *_judged(content, session, found), *_columns(content, session, found))
+            sent = event._data if isinstance(event._data, dict) else {}
+            ids = found.result_ids[read_index(found.methods, sent.get("column"))]
+            handlers.mark(found, read_index(ids, sent.get("place")))
+            return ("", *_judged(content, session, found), _columns(content, session, found))
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (
-                page_render.problem_card(describe_problem(error)),
-                gr.skip(),
-                gr.skip(),
-                *_SKIP_COLUMNS,
-            )
+            return (page_render.problem_card(describe_problem(error)), *_untouched(3))
 
     return mark
-
-
-def _components(columns: list[ColumnParts]) -> list[Any]:
-    return [part for shown in columns for part in (shown.box, shown.head, shown.pictures)]
 
 
 def _untouched(count: int) -> tuple[Any, ...]:
@@ -168,27 +157,21 @@ def _judged(content: PageContent, session: Session, found: Comparison) -> tuple[
     return panel, gr.Row(visible=judged is not None)
 
 
-def _columns(content: PageContent, session: Session, found: Comparison) -> tuple[Any, ...]:
-    """(box, head, pictures) of every column, as they stand now."""
-    retriever, out = content.retriever_for(session), []
-    for method in found.methods:
+def _columns(content: PageContent, session: Session, found: Comparison) -> str:
+    """Every column as it stands now, side by side."""
+    retriever, columns = content.retriever_for(session), []
+    for number, method in enumerate(found.methods):
         shown = handlers.column(retriever, found, method)
         moves = shown.moves or tuple(None for _ in shown.results)
-        items = [
-            (
-                small_picture(retriever.gallery, r.image_id),
+        tiles = [
+            tile(
+                retriever.gallery,
+                r.image_id,
                 render.result_words(
                     r.rank, move, in_words(retriever.gallery, r.image_id), r.image_id in found.marked
                 ),
             )
             for r, move in zip(shown.results, moves, strict=True)
         ]
-        head = render.column_head(shown, found.methods[0])
-        out += [
-            gr.Column(visible=True),
-            head,
-            gr.update(value=items, selected_index=None, visible=bool(items)),
-        ]
-    for _ in range(MOST - len(found.methods)):
-        out += [gr.Column(visible=False), "", gr.Gallery(value=[], selected_index=None)]
-    return tuple(out)
+        columns.append((render.column_head(shown, found.methods[0]), grid(tiles, column=number)))
+    return render.columns(columns)

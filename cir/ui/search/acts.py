@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from cir.ui.session import Example, Session
 
 
-USE, EXAMPLE, PRESET = "use", "example", "preset"
+USE, PICK, EXAMPLE, PRESET = "use", "pick", "example", "preset"
 FILLS = frozenset({"undo", "step"})
-VIEWS = frozenset({"turn", "close", "browse", "back", "save", "link"})
+VIEWS = frozenset({"look", "turn", "close", "browse", "back", "save", "link"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,15 @@ def _use(asked: Asked) -> None:
     asked.session.inspected_id = ""
 
 
+def _look(asked: Asked) -> None:
+    asked.session.inspected_id = read_index(asked.session.result_ids, asked.sent.get("place"))
+
+
+def _pick(asked: Asked) -> None:
+    image_id = read_index(asked.session.browsed_ids, asked.sent.get("place"))
+    handlers.pick(asked.retriever.gallery, asked.session, image_id)
+
+
 def _example(asked: Asked) -> None:
     example = _at(asked.examples, asked.sent.get("place"))
     handlers.pick(asked.retriever.gallery, asked.session, example.image_id)
@@ -173,6 +182,8 @@ ACTS: dict[str, Callable[[Asked], None]] = {
     "select": _select,
     "unfold": _unfold,
     USE: _use,
+    "look": _look,
+    PICK: _pick,
     EXAMPLE: _example,
     PRESET: _preset,
     "turn": _turn,

@@ -6,50 +6,35 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from cir.errors import GalleryError
 from cir.gallery.gallery import Gallery
 from cir.retriever import Retriever
 from cir.types import Weights
 from cir.ui import handlers, render
+from cir.ui.grids import grid, tile
 from cir.ui.layout import SLIDERS, PageContent, Shown
 from cir.ui.search import changing, controls, pieces, steps
 from cir.ui.search.looking import inspect
 from cir.ui.session import Answer, Session
 
-_EMPTY_TILE = Image.new("RGB", (64, 64), "#d5d1ca")
+
+def grid_pictures(gallery: Gallery, image_ids: Sequence[str]) -> str:
+    """Images of the gallery, to pick one from."""
+    return grid((tile(gallery, i, handlers.in_words(gallery, i)) for i in image_ids), do="pick")
 
 
-def small_picture(gallery: Gallery, image_id: str) -> str | Image.Image:
-    """The thumbnail of a gallery image, or an empty tile where nothing of the image is left."""
-    try:
-        return str(gallery.thumbnail_path(image_id))
-    except GalleryError:  # the words beside it say that it is gone
-        return _EMPTY_TILE
-
-
-def grid_pictures(gallery: Gallery, image_ids: Sequence[str]) -> list[tuple[Any, str]]:
-    """Images of the gallery as the grid to pick from takes them."""
-    return [
-        (small_picture(gallery, image_id), handlers.in_words(gallery, image_id)) for image_id in image_ids
-    ]
-
-
-def pictures(content: PageContent, found: Answer, session: Session) -> Any:
-    """The results as the gallery component takes them, the inspected one still marked."""
+def pictures(content: PageContent, found: Answer, session: Session) -> str:
+    """The results; the inspected one is marked, the selected ones are ticked."""
     gallery = content.retriever_for(session).gallery
-    items = []
+    tiles = []
     for r in found.shown:
         behind = 0 if r.image_id in session.unfolded else len(found.similar.get(r.image_id, ()))
+        ticked, looked = r.image_id in session.selected, r.image_id == session.inspected_id
         words = handlers.in_words(gallery, r.image_id)
-        chosen = r.image_id in session.selected
-        caption = render.result_caption(r.rank, r.score, words, similar=behind, selected=chosen)
-        items.append((small_picture(gallery, r.image_id), caption))
-    ids = session.result_ids
-    marked = ids.index(session.inspected_id) if session.inspected_id in ids else None
-    # Not gr.Gallery(...), whose making looks every file up that is looked up again when the answer is sent.
-    return gr.update(value=items, selected_index=marked)
+        caption = render.result_caption(r.rank, r.score, words, similar=behind, selected=ticked)
+        state = " ".join(["ticked"] * ticked + ["looked"] * looked)
+        tiles.append(tile(gallery, r.image_id, caption, state=state))
+    return grid(tiles, do="look")
 
 
 def told(error: Exception) -> str:

@@ -20,6 +20,7 @@ from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
     grid_pictures,
+    inspected,
     rerank_outputs,
     rerank_screen,
     sliders,
@@ -69,8 +70,8 @@ def wire_acts(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -
             done = acts.perform(asked)
             if done in acts.VIEWS:
                 return _view(content, shown, state, done, sent.get("kind"))
-            if done == acts.EXAMPLE:
-                return _example(ask, shown, asked)
+            if done in (acts.PICK, acts.EXAMPLE):
+                return _picked(ask, shown, asked, done)
             if done == acts.PRESET:
                 return _preset(content, ask, shown, state)
             return _answer(content, ask, shown, state, done)
@@ -98,16 +99,11 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
     return drawn
 
 
-def _example(ask: Ask, shown: Shown, asked: acts.Asked) -> dict[Any, Any]:
-    """The picture and the text of an example, filled in; the page's script then searches."""
-    session, example = asked.session, asked.examples[asked.sent["place"]]
-    picture = str(asked.retriever.gallery.thumbnail_path(session.picked_id))
-    return {
-        ask.image: picture,
-        ask.text: example.text,
-        ask.leave_out: gr.Checkbox(visible=True),
-        shown.stage: "",
-    }
+def _picked(ask: Ask, shown: Shown, asked: acts.Asked, done: str) -> dict[Any, Any]:
+    """A picture of the gallery as the reference; with an example comes its text, and the page's script searches."""
+    picture = str(asked.retriever.gallery.thumbnail_path(asked.session.picked_id))
+    drawn = {ask.image: picture, ask.leave_out: gr.Checkbox(visible=True), shown.stage: ""}
+    return {**drawn, ask.text: asked.examples[asked.sent["place"]].text} if done == acts.EXAMPLE else drawn
 
 
 def _preset(content: PageContent, ask: Ask, shown: Shown, session: Session) -> dict[Any, Any]:
@@ -122,6 +118,8 @@ def _preset(content: PageContent, ask: Ask, shown: Shown, session: Session) -> d
 
 def _view(content: PageContent, shown: Shown, session: Session, done: str, kind: object) -> dict[Any, Any]:
     """Something else of what is there already: other pictures of the gallery, another box, a parcel."""
+    if done == "look":
+        return dict(zip([shown.card, shown.inspector], inspected(content, session), strict=True))
     if done == "turn":
         return {shown.grid: grid_pictures(content.retriever_for(session).gallery, session.browsed_ids)}
     if done == "close":

@@ -1,0 +1,54 @@
+"""Pictures to choose from, as HTML: the results, the gallery, the columns of a comparison.
+
+Each picture is a button that knows its place; what a click means is up to who listens. It is plain HTML because a
+moved weight draws thirty of them anew, and has 150 ms for everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from cir.errors import GalleryError
+from cir.ui.render import escape
+
+if TYPE_CHECKING:
+    from cir.gallery.gallery import Gallery
+
+_FILES = "gradio_api/file="
+_EMPTY_TILE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'%3E%3Cpath fill='%23d5d1ca' d='M0 0h1v1H0z'/%3E%3C/svg%3E"
+
+
+class Tile(NamedTuple):
+    """One picture: its address, the words under it, which are its name as well, and how it is drawn: "looked", "ticked"."""
+
+    address: str
+    words: str
+    state: str = ""
+
+
+def tile(gallery: Gallery, image_id: str, words: str, *, state: str = "") -> Tile:
+    """The thumbnail of a gallery image; an empty tile where nothing of the image is left, as the words say then."""
+    try:
+        address = _FILES + quote(gallery.thumbnail_path(image_id).as_posix())
+    except GalleryError:
+        address = _EMPTY_TILE
+    return Tile(address, words, state)
+
+
+def grid(tiles: Iterable[Tile], **data: str | int) -> str:
+    """Pictures in their order.
+
+    Args:
+        tiles: what is shown.
+        **data: `data-` attributes of each of the buttons, beside its place.
+    """
+    given = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items())
+    shown = "".join(
+        f'<button type="button" class="{f"picture {shown.state}".rstrip()}" data-place="{place}"{given} '
+        f'aria-label="{escape(" ".join(shown.words.split()))}"><img src="{escape(shown.address)}" alt="">'
+        f'<span class="words">{escape(shown.words)}</span></button>'
+        for place, shown in enumerate(tiles)
+    )
+    return f'<div class="grid">{shown}</div>' if shown else ""
