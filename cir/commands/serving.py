@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery, CirError, MissingModel
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cir.retriever import Retriever
     from cir.ui.layout import PageContent
 
+FIRST_VISIT_SECONDS = 3.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SPACE_FRAMES = ("https://huggingface.co",)  # a hosted Space is shown inside a page of the hub
 
@@ -129,9 +131,17 @@ def serve(options: argparse.Namespace) -> int:
     models, retriever = application.build(
         options.models, llm=options.llm, gallery=options.gallery, phi=options.phi, deferred=True
     )
+    opened = Event()
+
+    def warm_up() -> None:
+        """Load the models once a page is there: both at once would make who waits for the page wait longer."""
+        opened.wait(FIRST_VISIT_SECONDS)
+        application.warm_up(models)
+
     with closing(models):
+        content = page_content(options, models, retriever, gallery_roots(options, auth))
         launch(
-            build_page(page_content(options, models, retriever, gallery_roots(options, auth))),
+            build_page(replace(content, opened=opened.set)),
             host=host,
             port=options.port,
             auth=auth,
@@ -139,7 +149,7 @@ def serve(options: argparse.Namespace) -> int:
             framed_by=SPACE_FRAMES if is_space() else (),
             assistants=options.mcp,
             inbrowser=options.browser,
-            when_served=Thread(target=application.warm_up, args=(models,), daemon=True).start,
+            when_served=Thread(target=warm_up, daemon=True).start,
         )
     return 0
 

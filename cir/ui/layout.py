@@ -53,6 +53,7 @@ class PageContent:
         results: reads what was measured and what the papers printed; None where there is nothing to show.
         assistants: whether the tool for assistants is offered.
         ready: whether all models are loaded; until then a search says what it waits for.
+        opened: called when a visitor's page is there.
     """
 
     retriever: Retriever
@@ -69,6 +70,7 @@ class PageContent:
     triplets: TripletSource | None = None
     results: Callable[[], Results] | None = None
     ready: Callable[[], bool] = lambda: True
+    opened: Callable[[], object] = lambda: None
 
     def retriever_for(self, session: Session) -> Retriever:
         """What this visitor searches: the retriever over the gallery that was chosen on the page."""

@@ -161,6 +161,7 @@ def open_link_with(content: PageContent, ask: Ask, shown: Shown) -> Callable[...
     """The handler of the page's address: the query that it describes, filled in; nothing without one."""
 
     def open_link(state: Session, request: gr.Request) -> tuple[Any, ...]:
+        content.opened()
         untouched = tuple(gr.skip() for _ in query_fields(ask, shown))
         try:
             linked = links.read_link(
