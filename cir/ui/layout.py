@@ -175,7 +175,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
     """One bar of three shares, a slider for each weight, presets; then method and number of results."""
     start = next(iter(content.presets.values()))
     methods = list(content.retriever.methods)
-    with gr.Accordion("Weights", open=True, elem_id="weights") as fold:
+    with gr.Accordion("Weights", open=False, elem_id="weights") as fold:
         html_piece(render.share_bar(start), elem_id="share-bar")
         alpha, beta, gamma = (_weight(SLIDERS[name], getattr(start, name), name) for name in SLIDERS)
         html_piece(controls.presets(content.presets), elem_id="presets")

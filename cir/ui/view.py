@@ -44,7 +44,8 @@ from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts
 SESSION_SECONDS = 3600
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
 LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
-_FOLD_ON_PHONES = "() => recompose.isPhone() ? {open: false, __type__: 'update'} : {__type__: 'update'}"
+# Sliders take longest to be built: the fold that holds them opens once one can type, and stays closed on phones.
+_UNFOLD = "() => recompose.isPhone() ? {__type__: 'update'} : {open: true, __type__: 'update'}"
 
 
 # The tabs after Search, in their order: title -> what lays one out and wires it. One folder of `cir.ui` each.
@@ -98,7 +99,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         linked.then(browse_with(content, unless_shown=True), [session], [shown.grid], **AT_ONCE)
         linked.then(lambda state: state_of(content, state), [session], switcher.outputs, **AT_ONCE)
         linked.then(None, js="() => recompose.searchLinked()", api_visibility="private")
-        page.load(None, None, [ask.weights_fold], js=_FOLD_ON_PHONES, api_visibility="private")
+        page.load(None, None, [ask.weights_fold], js=_UNFOLD, api_visibility="private")
     return page
 
 

@@ -126,7 +126,8 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
     how = {**_QUIET, "preprocess": False}
     chosen = switcher.choice.input(switch, [session, switcher.choice], outputs, **how)
     show_first_pictures(content, page, chosen)
-    page.tab.select(lambda state: state_of(content, state), [session], switcher.outputs, **_QUIET)
+    back: dict[str, Any] = {**_QUIET, "queue": False}
+    page.tab.select(lambda state: state_of(content, state), [session], switcher.outputs, **back)
 
 
 def show_first_pictures(content: PageContent, page: PageParts, event: Any) -> None:
