@@ -22,11 +22,12 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright i
 
 @dataclass
 class Served:
-    """A page that is being served, the double behind it, and whether its models count as loaded."""
+    """A page that is being served, the double behind it, whether its models count as loaded, and how often it was opened."""
 
     url: str
     retriever: ToyRetriever
     ready: bool = True
+    opened: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     content = PageContent(
         retriever,  # type: ignore[arg-type]
         ready=lambda: found.ready,
+        opened=lambda: setattr(found, "opened", found.opened + 1),
         presets={"CIRCO / CIRR": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
         missing={"captioner": "No captioner: `python -m cir models pull embedded`"},
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
@@ -88,6 +90,14 @@ def test_the_page_opens_with_its_name_the_gallery_and_the_examples(served, visit
     assert page.locator("#browse-grid .picture").count() == 24
     assert page.locator(".example").all_inner_texts() == ["make it blue", "star"]
     assert page.locator("#reference input[type=file]").count() == 1
+
+
+def test_models_are_told_when_a_page_is_there_and_the_sliders_unfold_then(served, visit):
+    before = served.opened
+    page = visit(served.url)
+    page.wait_for_selector("#alpha input[type=range]")
+    page.wait_for_timeout(500)
+    assert served.opened == before + 1
 
 
 def test_an_example_fills_the_query_and_searches(served, visit):

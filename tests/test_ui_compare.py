@@ -264,6 +264,21 @@ def test_a_printed_table_stands_beside_the_section_of_its_form_or_alone():
     assert results.alone == [two]
 
 
+def test_the_results_page_tells_measured_from_printed_and_its_words_are_never_markup():
+    class Table:
+        name, beside, source = "CVSI, Table I", ("methods",), "A <b>paper</b>"
+        markdown = "### Table I\n\n| method | R@1 |\n|---|---|\n| CVSI | 29.5 |"
+
+    text = "## All methods\n\n| method | R@1 |\n|---|---|\n| the $ word | 88.7 |\n\n<script>alert(1)</script>"
+    shown = pieces.results_page(Results([Section("methods", text, {"date": "2026-11-21"})], [Table()]))
+    assert shown.index("Measured here</p>") < shown.index("88.7") < shown.index("As printed in CVSI, Table I")
+    assert shown.index("<details") < shown.index("29.5")
+    assert "<script" not in shown
+    assert "<b>paper" not in shown
+    assert "$" not in shown
+    assert "Nothing is measured yet" in pieces.results_page(Results())
+
+
 def test_the_manifest_is_shown_escaped():
     said = pieces.how_measured({"date": "2026-11-21", "command": "<b>"})
     assert "Measured 2026-11-21" in said

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
 from cir import export
 from cir.errors import BadQuery
 from cir.types import MODIFIED_CAPTIONS, RetrievedImage, SignedTerm, Weights
-from cir.ui import handlers
-from cir.ui.handlers import Session, Settings, read_settings
-from cir.ui.search import acts, changing, folding, links, looking, pieces, steps
+from cir.ui import grids, handlers
+from cir.ui.handlers import Example, Session, Settings, read_settings
+from cir.ui.search import acts, changing, controls, folding, links, looking, pieces, steps
 
 SQUARE = "red-square-large"
 PLAIN = Settings(Weights(0.6, 0.4, 0.2), 8)
@@ -109,6 +110,12 @@ def test_a_search_that_still_runs_ends_when_its_texts_are_changed(gallery, retri
         ({"do": "step", "place": True}, "not remembered"),
         ({"do": "undo"}, "nothing to undo"),
         ({"do": "without", "text": "  "}, "nothing to leave out"),
+        ({"do": "look", "place": -1}, "not on the page"),
+        ({"do": "look", "place": True}, "not on the page"),
+        ({"do": "pick", "place": 10**9}, "not on the page"),
+        ({"do": "pick", "place": "red-square-large"}, "not on the page"),
+        ({"do": "example", "place": 0}, "not on the page"),
+        ({"do": "preset", "place": "0"}, "not on the page"),
         ({"do": "rm -rf"}, "does not exist"),
         ({"do": ["undo"]}, "does not exist"),
         ({}, "does not exist"),
@@ -121,6 +128,74 @@ def test_fault_46_what_a_forged_act_asks_for_is_refused_in_words_and_changes_not
     with pytest.raises(BadQuery, match=said):
         acts.perform(acts.Asked(retriever, ToyTexts(), session, sent))
     assert (ids(retriever, session), session.signed, session.selected, session.step) == before
+
+
+# --- buttons of the Search tab --------------------------------------------------------------------------
+
+
+def test_an_example_picks_its_picture_and_no_picture_is_meant_to_be_found(retriever, session):
+    session.intended_id = SQUARE
+    asked = acts.Asked(
+        retriever, None, session, {"do": "example", "place": 0}, [Example("green-circle-small", "a star")]
+    )
+    assert acts.perform(asked) == acts.EXAMPLE
+    assert (session.picked_id, session.intended_id) == ("green-circle-small", "")
+
+
+def test_a_preset_ranks_again_and_going_back_to_the_step_keeps_it(retriever, session):
+    before = ids(retriever, session)
+    look_alone = Weights(0.0, 0.0, 0.0)
+    asked = acts.Asked(
+        retriever, None, session, {"do": "preset", "place": 1}, presets=[PLAIN.weights, look_alone]
+    )
+    assert acts.perform(asked) == acts.PRESET
+    assert session.settings == replace(PLAIN, weights=look_alone)
+    assert ids(retriever, session) != before
+    assert steps.present(session).kept["settings"].weights == look_alone
+
+
+def test_the_gallerys_pages_turn_both_ways_and_shuffling_begins_anew(retriever, session):
+    first = handlers.browse(retriever.gallery, session)
+    turned = {kind: do(retriever, session, "turn", kind=kind) in acts.VIEWS for kind in ("next", "previous")}
+    assert turned == {"next": True, "previous": True}
+    assert session.browsed_ids == first
+    do(retriever, session, "turn", kind="shuffle")
+    assert session.browsed_ids != first
+    do(retriever, session, "pick", place=3)
+    assert session.picked_id == session.browsed_ids[3]
+
+
+def test_looking_at_a_result_and_leaving_it_changes_nothing_that_was_asked(retriever, session):
+    before = ids(retriever, session), session.step
+    assert do(retriever, session, "look", place=2) in acts.VIEWS
+    assert session.inspected_id == before[0][2]
+    assert do(retriever, session, "close") in acts.VIEWS
+    assert session.inspected_id == ""
+    assert (ids(retriever, session), session.step) == before
+
+
+@pytest.mark.parametrize("made", [controls.examples, grids.grid])
+def test_fault_12_words_in_the_buttons_are_shown_and_never_markup(made):
+    text = '"><script>alert(1)</script> ${value} {{x}}'
+    said = (
+        made([("data:,", text)])
+        if made is controls.examples
+        else made([grids.Tile("data:,", text)], do="look")
+    )
+    assert "<script" not in said
+    assert "$" not in said
+    assert "{" not in said
+
+
+def test_a_ticked_picture_carries_its_place_its_name_and_what_a_click_means():
+    shown = grids.grid([grids.Tile("data:,", "1 · 0.500\na dog", "ticked")], column=1)
+    assert 'class="picture ticked" data-place="0" data-column="1" aria-label="1 · 0.500 a dog"' in shown
+    assert grids.grid([]) == ""
+
+
+def test_the_way_back_to_the_results_is_offered_only_where_there_are_some():
+    assert 'id="back"' not in controls.browse_bar()
+    assert 'id="back"' in controls.browse_bar(back=True)
 
 
 # --- more, less, without --------------------------------------------------------------------------------

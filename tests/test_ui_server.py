@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,13 +210,14 @@ def test_fault_33_an_upload_above_the_limit_is_refused(served):
 
 
 def forge_click(served: Served, event_data: dict[str, object], session: str) -> dict[str, object]:
-    """Call the private event behind a click in the gallery by its number; how it ended."""
+    """Call the private event behind every click on the Search tab by its number; how it ended."""
     config = httpx.get(f"{served.url}config").json()
-    grid = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "browse-grid")
-    chosen = next(d["id"] for d in config["dependencies"] if [grid, "select"] in d["targets"])
+    bridge = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "bridge")
+    chosen = next(d["id"] for d in config["dependencies"] if [bridge, "submit"] in d["targets"])
     body = {"data": [None], "event_data": event_data, "fn_index": chosen, "session_hash": session}
     assert (
-        httpx.post(f"{served.url}gradio_api/queue/join", json={**body, "trigger_id": grid}).status_code == 200
+        httpx.post(f"{served.url}gradio_api/queue/join", json={**body, "trigger_id": bridge}).status_code
+        == 200
     )
     address = f"{served.url}gradio_api/queue/data?session_hash={session}"
     with httpx.stream("GET", address, timeout=30) as stream:
@@ -225,11 +227,37 @@ def forge_click(served: Served, event_data: dict[str, object], session: str) -> 
 
 def test_fault_47_a_forged_click_chooses_by_the_servers_list_alone(served):
     """The private events can be called by number; only an index into a list of this session gets anywhere."""
-    beyond = forge_click(served, {"index": -1, "value": "red-square-large", "selected": True}, "forger-1")
-    assert "not on the page any more" in json.dumps(beyond)
-    value = {"image": {"path": "/etc/passwd"}}
-    with_path = forge_click(served, {"index": 0, "value": value, "selected": True}, "forger-2")
-    assert with_path["success"] is False or "not on the page any more" in json.dumps(with_path)
+    for session, place in enumerate(
+        (-1, 24, "red-square-large", {"path": "/etc/passwd"}, "/etc/passwd", True)
+    ):
+        ended = json.dumps(forge_click(served, {"do": "pick", "place": place}, f"forger-{session}"))
+        assert "not on the page any more" in ended or '"success": false' in ended
+        assert "root:" not in ended
+    assert ".webp" in json.dumps(forge_click(served, {"do": "pick", "place": 0}, "forger-own"))
+
+
+def test_the_scripts_of_the_page_come_packed_or_plain_as_the_browser_takes_them(served):
+    page = httpx.get(served.url).text
+    script = re.search(r"assets/index-[\w-]+\.js", page)
+    assert script is not None
+    packed = httpx.get(served.url + script[0], headers={"accept-encoding": "br"})
+    plain = httpx.get(served.url + script[0], headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "br"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    assert len(plain.content) > int(packed.headers["content-length"])
+    for answer in (packed, plain):
+        assert "javascript" in answer.headers["content-type"]
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["none.js", "..%2findex.html", "%2e%2e/index.html", "../../routes.py", ""])
+def test_fault_47_only_scripts_by_their_names_are_served_from_memory(served, name):
+    with socket.create_connection(("127.0.0.1", httpx.URL(served.url).port), timeout=10) as raw:
+        raw.sendall(f"GET /assets/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        status = raw.makefile("rb").readline().split()[1]
+    assert status in (b"400", b"403", b"404")
 
 
 def test_the_page_listens_on_this_machine_alone_unless_a_password_is_given():

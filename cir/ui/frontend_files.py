@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ROUTE = "/assets/"
 _TEXTS = (".js", ".css")
-mimetypes.add_type("text/javascript", ".js")
 
 
 class FrontendFiles:
