@@ -107,13 +107,13 @@ def wait_for_server(url: str) -> None:
     raise SystemExit("the page was not served")
 
 
-def visit(browser: Any, url: str) -> Any:
+def visit(browser: Any, url: str, seen: str = "#browse-grid img") -> Any:
     """A page on which one can type and pick, in a browser that has cached nothing."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(120_000)
     page.goto(url, wait_until="commit")
     page.wait_for_selector("#edit textarea")
-    page.wait_for_selector("#browse-grid img")
+    page.wait_for_selector(seen)
     return page
 
 
@@ -140,10 +140,7 @@ def later_visits(browser: Any, url: str) -> tuple[list[float], list[float]]:
         for _ in range(VISITS + 1):
             for address, times, seen in ((url, ours, "#browse-grid img"), (other, bare, "#edit textarea")):
                 begun = time.perf_counter()
-                page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-                page.goto(address, wait_until="commit")
-                page.wait_for_selector("#edit textarea")
-                page.wait_for_selector(seen)
+                page = visit(browser, address, seen)
                 times.append(since(begun))
                 page.wait_for_timeout(500)
                 page.context.close()

@@ -58,6 +58,7 @@ window.recompose = (() => {
   }
 
   function runExample() {
+    if (document.querySelector("#stage .problem")) return;
     showAnswer();
     searchNow();
   }
@@ -155,11 +156,11 @@ window.recompose = (() => {
   // After an act the page goes where the work goes on; a button that was drawn anew has the focus again.
   function acted() {
     const next = { look, example: runExample, pick: askAgain, use: askAgain, close: lookAway, browse: showAnswer }[told];
-    told = "";
-    if (next && !document.querySelector("#stage .problem")) return next();
     const wanted = refocus;
+    told = "";
     refocus = null;
-    if (wanted && document.activeElement === document.body) focus(wanted, 20);
+    if (next) next();
+    else if (wanted && document.activeElement === document.body) focus(wanted, 20);
   }
 
   // What the server packed is saved or copied here; nothing of it is kept there.

@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from cir.errors import BadImage, BadQuery
 from cir.types import Weights
 
 MAX_RESULTS = 60
+Offered = TypeVar("Offered")
 
 
 def read_number(name: str, value: object) -> float:
@@ -86,15 +88,15 @@ def read_method(methods: Sequence[str], value: object) -> str:
     raise BadQuery(f"There is no method {str(value)[:40]!r}.", f"Choose one of: {', '.join(methods)}.")
 
 
-def read_index(ids: Sequence[str], index: object) -> str:
-    """The id behind an index that a click sent.
+def read_index(offered: Sequence[Offered], index: object) -> Offered:
+    """What is behind an index that a click sent: an id, a method, an example, a preset.
 
     Raises:
         BadQuery: no whole number, negative, or beyond the list.
     """
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(ids):
-        raise BadQuery("That picture is not on the page any more.", "Choose one of those that are shown.")
-    return ids[index]
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(offered):
+        raise BadQuery("That is not on the page any more.", "Choose one of those that are shown.")
+    return offered[index]
 
 
 def read_upload(value: object) -> Path | None:

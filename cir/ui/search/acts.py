@@ -140,13 +140,13 @@ def _pick(asked: Asked) -> None:
 
 
 def _example(asked: Asked) -> None:
-    example = _at(asked.examples, asked.sent.get("place"))
+    example = read_index(asked.examples, asked.sent.get("place"))
     handlers.pick(asked.retriever.gallery, asked.session, example.image_id)
     asked.session.intended_id = ""
 
 
 def _preset(asked: Asked) -> None:
-    weights = _at(asked.presets, asked.sent.get("place"))
+    weights = read_index(asked.presets, asked.sent.get("place"))
     asked.session.settings = replace(asked.session.settings, weights=weights)
     steps.update(asked.session)
 
@@ -163,12 +163,6 @@ def _close(asked: Asked) -> None:
 
 def _nothing(asked: Asked) -> None:
     """Something else of what is there is to be shown."""
-
-
-def _at(offered: Sequence[Any], place: object) -> Any:
-    if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(offered):
-        raise BadQuery("That is not on the page any more.", "Load the page again.")
-    return offered[place]
 
 
 ACTS: dict[str, Callable[[Asked], None]] = {
