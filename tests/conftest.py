@@ -26,11 +26,20 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def visit(browser) -> Iterator[Callable[..., object]]:
-    """Open a page; in the end nothing may have been requested from elsewhere, and no script have failed."""
+    """Open a page; in the end nothing may have been requested from elsewhere, and no script have failed.
+
+    With `prepare`, which is called with the page before its address is, nothing of it has been waited for.
+    """
     contexts, hosts, failures = [], set(), []
 
     def open_page(
-        url: str, *, width: int = 1280, height: int = 900, patience: int = 30_000, **options: object
+        url: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        patience: int = 30_000,
+        prepare: Callable[[object], None] | None = None,
+        **options: object,
     ):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
@@ -38,6 +47,10 @@ def visit(browser) -> Iterator[Callable[..., object]]:
         page.set_default_timeout(patience)
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page.on("pageerror", lambda error: failures.append(str(error)))
+        if prepare is not None:
+            prepare(page)
+            page.goto(url, wait_until="commit")
+            return page
         page.goto(url)
         # A link may show results at once.
         page.wait_for_selector("#browse-grid img:visible, #results img:visible")

@@ -23,6 +23,7 @@ from PIL import Image
 from served import PATIENCE, SECRET, Served, picture_bytes, serve_toys
 
 from cir.ui import guards
+from cir.ui.pictures import address_of
 from soak import connections, kills, mutations, users
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
@@ -108,6 +109,8 @@ def tricks(served: Served) -> list[str]:
         "static/",
         "gradio_api/proxy=",
         "assets/",
+        "pictures/",
+        f"{os.path.dirname(address_of(Path(thumbnails, 'x.webp')))}/",
     ]
     return [f"/{route}{path}" for route in routes for path in asked]
 
@@ -130,13 +133,16 @@ def test_a_link_among_the_thumbnails_is_not_followed(served):
     try:
         for asked in (str(link), quote(str(link), safe=""), f"/{link}"):
             assert fetch(served, f"/gradio_api/file={asked}").status_code == 403
+        assert fetch(served, f"/{address_of(link)}").status_code == 404
     finally:
         link.unlink()
 
 
 def test_thumbnails_are_small_encoded_anew_and_silent_about_their_originals(served):
     for image_id in served.gallery.image_ids:
-        answer = fetch(served, f"/gradio_api/file={served.gallery.thumbnail_path(image_id)}")
+        path = served.gallery.thumbnail_path(image_id)
+        answer = fetch(served, f"/{address_of(path)}")
+        assert answer.content == fetch(served, f"/gradio_api/file={path}").content
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "image/webp"
         assert SECRET.encode() not in answer.content
@@ -226,7 +232,7 @@ def test_only_a_named_origin_may_frame_the_page(served):
 def test_with_a_password_nothing_but_the_way_in_is_open(tmp_path):
     with serve_toys(tmp_path, auth=("ann", "secret")) as page:
         thumbnail = page.gallery.thumbnail_path(page.gallery.image_ids[0])
-        for path in ("config", "gradio_api/info", f"gradio_api/file={thumbnail}"):
+        for path in ("config", "gradio_api/info", f"gradio_api/file={thumbnail}", address_of(thumbnail)):
             assert WEB.get(f"{page.url}{path}").status_code == 401
         for path in ("gradio_api/queue/join", "gradio_api/call/search"):
             assert WEB.post(f"{page.url}{path}", json={"data": []}).status_code == 401
@@ -236,6 +242,11 @@ def test_with_a_password_nothing_but_the_way_in_is_open(tmp_path):
             page.client(auth=("ann", "wrong"))
         found = page.client(auth=("ann", "secret")).predict(text="a blue square", api_name="/search")
         assert found["results"][0]["label"] == "blue-square.jpg"
+        with httpx.Client(timeout=PATIENCE) as visitor:
+            visitor.cookies.set("access-token-unsecure-x", "x")
+            assert visitor.get(page.url + address_of(thumbnail)).status_code == 401
+            visitor.post(f"{page.url}login", data={"username": "ann", "password": "secret"})
+            assert visitor.get(page.url + address_of(thumbnail)).status_code == 200
 
 
 # --- what may be sent ------------------------------------------------------------------------------------

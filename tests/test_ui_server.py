@@ -17,6 +17,7 @@ from ui_doubles import ToyGallery, ToyRetriever
 import app
 from cir.errors import BadQuery
 from cir.types import Weights
+from cir.ui.pictures import address_of
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
 
@@ -188,7 +189,7 @@ def test_nothing_but_thumbnails_and_the_page_can_be_fetched(served, path):
 
 def test_thumbnails_are_served_and_their_type_is_not_guessed(served):
     path = served.retriever.gallery.thumbnail_path("red-square-large")
-    answer = httpx.get(f"{served.url}gradio_api/file={path}")
+    answer = httpx.get(served.url + address_of(path))
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/webp"
     assert answer.headers["x-content-type-options"] == "nosniff"

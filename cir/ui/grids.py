@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from cir.errors import GalleryError
+from cir.ui.pictures import address_of
 from cir.ui.render import escape
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
 
-_FILES = "gradio_api/file="
 _EMPTY_TILE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'%3E%3Cpath fill='%23d5d1ca' d='M0 0h1v1H0z'/%3E%3C/svg%3E"
 
 
@@ -31,7 +30,7 @@ class Tile(NamedTuple):
 def tile(gallery: Gallery, image_id: str, words: str, *, state: str = "") -> Tile:
     """The thumbnail of a gallery image; an empty tile where nothing of the image is left, as the words say then."""
     try:
-        address = _FILES + quote(gallery.thumbnail_path(image_id).as_posix())
+        address = address_of(gallery.thumbnail_path(image_id))
     except GalleryError:
         address = _EMPTY_TILE
     return Tile(address, words, state)

@@ -28,6 +28,7 @@ from cir.ui.galleries.switcher import (
 )
 from cir.ui.handlers import Session, read_settings
 from cir.ui.layout import Ask, PageContent, PageParts, Shown, html_piece, lay_out_ask, lay_out_shown
+from cir.ui.pictures import serve_folder
 from cir.ui.programs import serve_programs
 from cir.ui.reading import read_method
 from cir.ui.search.screens import (
@@ -109,7 +110,10 @@ def serve_thumbnails(gallery: Gallery) -> None:
         folders = {gallery.folder / THUMBNAILS}
     else:
         folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.image_ids[:1]}
-    # A gallery is opened again and again while it is indexed; each path would be one more to look through.
+    for folder in folders:
+        serve_folder(folder)
+    # The reference is shown by gradio itself. A gallery is opened again and again while it is indexed, and each
+    # path would be one more to look through.
     gr.set_static_paths(sorted(f for f in folders if not is_static_file(f / "thumbnail.webp")))
 
 

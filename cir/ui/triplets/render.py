@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from urllib.parse import quote
 
+from cir.ui.pictures import address_of
 from cir.ui.render import escape
 from cir.ui.triplets.handlers import Card, Closer, Edge, FunnelView, Page, Picture
 from cir.ui.triplets.source import ACCEPTED, INCONSISTENT, REJECTED, Made, Mining
@@ -37,7 +37,7 @@ def reason_words(reason: str) -> str:
 
 def address(picture: Picture) -> str:
     """Where the browser gets a small picture; "" when there is none."""
-    return f"gradio_api/file={quote(str(picture.path))}" if picture.path is not None else ""
+    return address_of(picture.path) if picture.path is not None else ""
 
 
 def tile(picture: Picture, words: str = "") -> str:
