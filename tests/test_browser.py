@@ -190,6 +190,20 @@ def test_an_own_picture_is_uploaded_and_searched_with(served, visit):
     assert page.locator("#leave-out").count() == 0 or not page.locator("#leave-out").is_visible()
 
 
+def test_a_picked_picture_is_shown_from_a_copy_and_nothing_says_where_the_gallery_is(served, visit):
+    folder = str(served.retriever.gallery.thumbnail_path("red-square-small").parent)
+    page = visit(served.url)
+    page.locator("#browse-grid .picture").first.click()
+    page.wait_for_selector("#reference img")
+    assert folder not in page.locator("#reference img").get_attribute("src")
+    page.fill("#edit textarea", "blue")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    assert page.locator("#leave-out input").is_checked()  # it is known as the gallery's own
+    assert folder not in page.content()
+    assert folder not in page.evaluate("JSON.stringify(window.gradio_config)")
+
+
 def test_the_whole_way_by_keyboard(served, visit):
     page = visit(served.url)
     page.locator("#reference button").first.focus()

@@ -179,6 +179,19 @@ def test_a_picked_reference_is_left_out_of_its_own_results_when_asked(gallery, r
         assert (SQUARE in ids(found)) is not leave_out
 
 
+def test_a_picked_reference_is_known_by_its_copy_even_when_that_is_gone(gallery, retriever, tmp_path):
+    session = Session()
+    kept = handlers.pick(gallery, session, SQUARE)
+    copy = tmp_path / kept.name
+    for contents, picked in ((kept.read_bytes(), True), (b"another picture", False), (None, True)):
+        copy.unlink(missing_ok=True)
+        if contents is not None:
+            copy.write_bytes(contents)
+        found = handlers.read_reference(gallery, session, {"path": str(copy)})
+        assert found == ((kept, SQUARE) if picked else (copy, ""))
+    assert search(retriever, session, {"path": str(copy)}, "")[-1].results
+
+
 def test_an_upload_over_a_picked_reference_is_no_longer_the_picked_one(gallery, retriever, tmp_path):
     session = Session()
     handlers.pick(gallery, session, SQUARE)

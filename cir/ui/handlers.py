@@ -76,7 +76,7 @@ def search(
         retriever: what is searched.
         session: takes the composed query, for `rerank`. When a newer search of the same session begins, this
             one ends at its next stage.
-        image: {"path": ...} of an upload or of a thumbnail, or None.
+        image: {"path": ...} of an upload or of a copy of a thumbnail, or None.
         text: what was typed.
         method: its name.
         settings: the settings to begin with.
@@ -89,8 +89,7 @@ def search(
     turn = session.searches
     edit, text_notes = clean_text(text)
     chosen = read_method(retriever.methods, method)
-    path = read_upload(image)
-    reference_id = session.picked_id if is_picked(retriever.gallery, session, path) else ""
+    path, reference_id = read_reference(retriever.gallery, session, image)
     query = Query(None if path is None else read_image(path), edit)
     session.settings = settings
     if (path, edit) != (session.image_path, session.text):
@@ -111,11 +110,21 @@ def search(
         yield answer(retriever, session)
 
 
-def is_picked(gallery: Gallery, session: Session, path: Path | None) -> bool:
-    """Whether the reference still is the gallery image that was picked, with no upload over it."""
+def read_reference(gallery: Gallery, session: Session, image: object) -> tuple[Path | None, str]:
+    """The reference as a file, and its id if it still is the gallery image that was picked, with no upload over it.
+
+    The page shows a copy of a picked one, which may not be kept as long as the page is open.
+
+    Raises:
+        BadImage: something came that is no upload.
+        GalleryError: nothing of the picked image is left.
+    """
+    path = read_upload(image)
     if not session.picked_id or path is None:
-        return False
-    return path.resolve() == Path(gallery.thumbnail_path(session.picked_id)).resolve()
+        return path, ""
+    kept = Path(gallery.thumbnail_path(session.picked_id))
+    same = path.name == kept.name and (not path.is_file() or path.read_bytes() == kept.read_bytes())
+    return (kept, session.picked_id) if same else (path, "")
 
 
 def answer(retriever: Retriever, session: Session) -> Answer:

@@ -100,7 +100,7 @@ def read_index(offered: Sequence[Offered], index: object) -> Offered:
 
 
 def read_upload(value: object) -> Path | None:
-    """The file behind a picture as the page sends it: {"path": ...}, an upload or a thumbnail of ours.
+    """The file behind a picture as the page sends it: {"path": ...}, an upload or a copy of a thumbnail.
 
     Raises:
         BadImage: something came that is no upload.

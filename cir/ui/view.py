@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import is_static_file
 
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
@@ -112,9 +111,6 @@ def serve_thumbnails(gallery: Gallery) -> None:
         folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.image_ids[:1]}
     for folder in folders:
         serve_folder(folder)
-    # The reference is shown by gradio itself. A gallery is opened again and again while it is indexed, and each
-    # path would be one more to look through.
-    gr.set_static_paths(sorted(f for f in folders if not is_static_file(f / "thumbnail.webp")))
 
 
 def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:

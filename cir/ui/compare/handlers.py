@@ -17,8 +17,8 @@ from cir.images import read_image
 from cir.sweep import GAMMAS, Fit, Ranks, fit, shares, simplex, sweep
 from cir.text import clean_text
 from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
-from cir.ui.handlers import Problem, Session, describe_problem, is_picked
-from cir.ui.reading import read_method, read_upload
+from cir.ui.handlers import Problem, Session, describe_problem, read_reference
+from cir.ui.reading import read_method
 
 if TYPE_CHECKING:
     from cir.retriever import Retriever
@@ -160,7 +160,7 @@ def compare(
     """
     methods = read_choice(retriever.methods, chosen)
     edit, _ = clean_text(text)
-    path = read_upload(image)
+    path, reference_id = read_reference(retriever.gallery, session, image)
     query = Query(None if path is None else read_image(path), edit)
     state.turn += 1
     turn = state.turn
@@ -168,7 +168,7 @@ def compare(
     if asked != state.asked:
         state.composed, state.marked, state.asked = {}, (), asked
     state.methods, state.problems = methods, {}
-    state.reference_id = session.picked_id if is_picked(retriever.gallery, session, path) else ""
+    state.reference_id = reference_id
     state.weights = {
         name: sliders[1] if name == sliders[0] else retriever.composers[name].default_weights
         for name in methods

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import processing_utils, utils
 
 from cir.gallery.gallery import Gallery
 from cir.retriever import Retriever
@@ -21,6 +23,11 @@ from cir.ui.session import Answer, Session
 def grid_pictures(gallery: Gallery, image_ids: Sequence[str]) -> str:
     """Images of the gallery, to pick one from."""
     return grid((tile(gallery, i, handlers.in_words(gallery, i)) for i in image_ids), do="pick")
+
+
+def reference_shown(path: str | Path) -> str:
+    """A copy of a picture among the uploads, where gradio may show it: the page is not told where galleries are kept."""
+    return processing_utils.save_file_to_cache(path, cache_dir=utils.get_upload_folder())
 
 
 def pictures(content: PageContent, found: Answer, session: Session) -> str:

@@ -21,6 +21,7 @@ from cir.ui.search.screens import (
     answer_screen,
     grid_pictures,
     inspected,
+    reference_shown,
     rerank_outputs,
     rerank_screen,
     sliders,
@@ -41,7 +42,7 @@ def filled(retriever: Retriever, session: Session, picture: str | None) -> tuple
     """What the session asked, for `query_fields`."""
     settings = session.settings
     return (
-        picture,
+        picture and reference_shown(picture),
         session.text,
         session.method,
         *sliders(retriever, session.method, settings.weights),
@@ -90,7 +91,7 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
     screen = answer_screen(content, session, handlers.answer(retriever, session))
     drawn = dict(zip(answer_outputs(shown), screen, strict=True))
     if done == acts.USE:
-        drawn[ask.image] = str(retriever.gallery.thumbnail_path(session.picked_id))
+        drawn[ask.image] = reference_shown(retriever.gallery.thumbnail_path(session.picked_id))
         drawn[ask.leave_out] = gr.Checkbox(visible=True)
     if done in acts.FILLS:
         picture, note = acts.picture_of(session)
@@ -101,7 +102,7 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
 
 def _picked(ask: Ask, shown: Shown, asked: acts.Asked, done: str) -> dict[Any, Any]:
     """A picture of the gallery as the reference; with an example comes its text, and the page's script searches."""
-    picture = str(asked.retriever.gallery.thumbnail_path(asked.session.picked_id))
+    picture = reference_shown(asked.retriever.gallery.thumbnail_path(asked.session.picked_id))
     drawn = {ask.image: picture, ask.leave_out: gr.Checkbox(visible=True), shown.stage: ""}
     return {**drawn, ask.text: asked.examples[asked.sent["place"]].text} if done == acts.EXAMPLE else drawn
 
@@ -175,7 +176,7 @@ def open_link_with(content: PageContent, ask: Ask, shown: Shown) -> Callable[...
             state.gallery, picture = linked.gallery, None
             gallery = content.retriever_for(state).gallery
             if linked.image_id:
-                picture = str(handlers.pick(gallery, state, linked.image_id))
+                picture = reference_shown(handlers.pick(gallery, state, linked.image_id))
             moved = sliders(content.retriever_for(state), linked.method, linked.weights)
             values = (picture, linked.text, linked.method, *moved, linked.top_k)
             leave_out = gr.Checkbox(visible=bool(linked.image_id))

@@ -19,6 +19,7 @@ from cir.ui import render as page_render
 from cir.ui.handlers import Session
 from cir.ui.layout import PageContent, PageParts, html_piece
 from cir.ui.reading import read_upload
+from cir.ui.search.screens import reference_shown
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import Page, Tables, TripletSession
 from cir.ui.triplets.layout import PAPER, Parts, lay_out_parts
@@ -306,7 +307,14 @@ class _Wiring:
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 return (told(error), *(gr.skip() for _ in range(4)), "")
             session.intended_id = triplet.target_id
-            return "", gr.Tabs(selected="search"), str(path), text, gr.Checkbox(visible=True), "go"
+            return (
+                "",
+                gr.Tabs(selected="search"),
+                reference_shown(path),
+                text,
+                gr.Checkbox(visible=True),
+                "go",
+            )
 
         outputs = [p.stage, self.page.tabs, ask.image, ask.text, ask.leave_out, go]
         filled = p.search.click(fill, self.inputs, outputs, **QUIET)
