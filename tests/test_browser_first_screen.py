@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from browsing import IN_A_BROWSER, focused, overflow, served_page
+from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.types import Weights
@@ -154,10 +154,24 @@ def test_an_example_and_another_tab_are_followed(first, served, visit):
     assert wait_for_results(page) == "a large blue square"
     held = Held()
     page = visit(served.url, prepare=held)
+    page.locator(PICTURES).first.click()
     page.click("#first-screen .first-tabs >> text=Compare")
     held.let_go()
     page.wait_for_selector("#compare")
     assert not page.is_visible("#edit textarea")
+    page.wait_for_selector("#reference img", state="attached")
+
+
+def test_it_is_gone_through_by_keyboard_and_the_focus_stays(first):
+    page, let_go = first
+    tab_to(page, "#first-screen input[type=file]")
+    tab_to(page, "#first-screen textarea")
+    tab_to(page, PICTURES)
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    let_go()
+    gone(page)
+    focused(page, "#browse-grid .picture:nth-child(3)")
 
 
 def test_it_stands_where_the_page_stands_on_a_desk_and_on_a_phone(served, visit):

@@ -11,7 +11,8 @@
   const parts = new Map(config.components.map((part) => [part.id, part]));
   const draw = { html, tabs, tabitem: inside, row: box, column: box, form: inside, image: drop, textbox: field, button, accordion: fold };
   const screen = element("form", { id: "first-screen", ariaLabel: "Your query" });
-  let chosen = ""; // what was clicked: the selector of the same thing on the page
+  // What was clicked last, as the selector of the same thing on the page: a picture to begin with, and what else.
+  const clicked = { picture: "", other: "" };
   let asked = false;
   let composing = false;
 
@@ -63,7 +64,6 @@
   function button(_node, { value, elem_id, variant }) {
     return [element("button", { className: `first-${elem_id} ${variant}`, textContent: value })];
   }
-
   function fold(_node, { label, elem_id }) {
     return [element("div", { className: `first-fold first-${elem_id}`, textContent: label })];
   }
@@ -76,19 +76,21 @@
     place.classList.add("filled");
     place.style.backgroundImage = `url("${picture}")`;
   };
+
   screen.addEventListener("click", (event) => {
     const item = event.target.closest("[data-there]");
-    if (!item) return;
-    chosen = item.dataset.there;
-    screen.querySelector(".looked")?.classList.remove("looked");
+    if (item?.dataset.do === "pick") {
+      clicked.picture = item.dataset.there;
+      file().value = "";
+      show(item.querySelector("img").src);
+    } else if (item) clicked.other = item.dataset.there;
+    else return;
+    find(".looked")?.classList.remove("looked");
     item.classList.add("looked");
-    if (item.dataset.do !== "pick") return;
-    file().value = "";
-    show(item.querySelector("img").src);
   });
   screen.addEventListener("change", () => {
     if (!file().files.length) return;
-    chosen = "";
+    clicked.picture = "";
     show(URL.createObjectURL(file().files[0]));
   });
   screen.addEventListener("submit", (event) => {
@@ -107,7 +109,8 @@
 
   // What the page needs before all that was done here can be done there.
   const page = (what) => document.querySelector(what);
-  const there = () => window.recompose?.bridge && page("#edit textarea") && page("#search") && page("#reference input[type=file]");
+  const needed = ["#edit textarea", "#search", "#reference input[type=file]"];
+  const there = () => window.recompose?.bridge && [...needed, clicked.picture, document.activeElement?.dataset.there].every((what) => !what || page(what));
   const until = (what, then, frames = 600) => {
     if (what()) then();
     else if (frames > 0) requestAnimationFrame(() => until(what, then, frames - 1));
@@ -116,8 +119,8 @@
     const [mine, its] = [text(), page("#edit textarea")];
     const [typed, focused, from, to] = [mine.value, document.activeElement, mine.selectionStart, mine.selectionEnd];
     const files = file().files;
-    const picked = files.length || chosen.includes('"pick"');
-    const example = chosen.includes('"example"'); // which starts a search of its own
+    const example = clicked.other.includes('"example"'); // it brings a picture and starts a search of its own
+    const pictured = files.length || clicked.picture;
     if (typed) {
       its.value = typed;
       its.dispatchEvent(new Event("input", { bubbles: true }));
@@ -126,14 +129,16 @@
     if (focused === mine) {
       its.focus({ preventScroll: true });
       its.setSelectionRange(from, to);
-    }
+    } else if (focused?.dataset.there) page(focused.dataset.there)?.focus({ preventScroll: true });
+    if (example) return page(clicked.other).click();
     if (files.length) {
       const taker = page("#reference input[type=file]");
       taker.files = files;
       taker.dispatchEvent(new Event("change", { bubbles: true }));
-    } else if (chosen) page(chosen)?.click();
+    } else if (clicked.picture) page(clicked.picture).click();
+    if (clicked.other) page(clicked.other)?.click();
     const ask = () => requestAnimationFrame(() => requestAnimationFrame(() => page("#search").click()));
-    if (asked && !example) until(() => !picked || page("#reference img"), ask);
+    if (asked) until(() => !pictured || page("#reference img"), ask);
   }
 
   const look = element("style", { textContent: config.css });
@@ -147,8 +152,11 @@
   document.body.prepend(screen);
   const begun = performance.now();
   const watch = () => {
-    if (there() && !composing) handOver();
-    else if (performance.now() - begun > PATIENCE && !there()) screen.remove(); // gradio says what is wrong
+    if (there() && !composing) {
+      if (screen.classList.contains("leaving")) return handOver();
+      screen.classList.add("leaving"); // the page is drawn under it first: nothing flickers, all can take the focus
+      requestAnimationFrame(() => requestAnimationFrame(watch));
+    } else if (performance.now() - begun > PATIENCE && !there()) screen.remove(); // gradio says what is wrong
     else setTimeout(watch, 30); // a frame for each look would take time from the page
   };
   watch();
