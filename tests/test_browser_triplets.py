@@ -139,6 +139,14 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, source, tmp
         "document.querySelector('#triplets-stage').textContent.trim().startsWith('Stopped. 1 new')"
     )
     assert page.locator("#triplets-stop").count() == 0 or not page.locator("#triplets-stop").is_visible()
+    ids = page.evaluate("Object.fromEntries(gradio_config.components.map(c => [c.props.elem_id, c.id]))")
+    told = page.evaluate(
+        "id => gradio_config.dependencies.filter(d => d.targets.some(([from]) => from === id)).map(d => d.outputs)",
+        ids["triplets-stop"],
+    )
+    assert told == [
+        [ids["triplets-stop"]]
+    ]  # an answer to the button may come late: it must not touch the line
     with page.expect_download() as download:
         page.click("#triplets-cirr")
     rows = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))

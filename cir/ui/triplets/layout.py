@@ -15,6 +15,7 @@ from cir.ui.triplets.source import Thresholds
 from cir.ui.triplets.table import SORTS, VERDICTS
 
 PAPER = Thresholds()
+STOP = "Stop"
 _HERE = Path(__file__).parent
 _KEYS = "<p class='keys'><kbd>j</kbd> <kbd>k</kbd> next, previous · <kbd>a</kbd> accept · <kbd>r</kbd> reject · <kbd>e</kbd> edit, <kbd>Esc</kbd> leaves the field</p>"
 _ABOUT = (
@@ -105,7 +106,7 @@ def _lay_out_top(cannot_generate: str) -> dict[str, Any]:
             variant="primary",
             interactive=not cannot_generate,
         )
-        stop = _small("Stop", "triplets-stop", variant="stop", visible=False)
+        stop = _small(STOP, "triplets-stop", variant="stop", visible=False)
     stage = html_piece("", elem_id="triplets-stage")
     return {"file": file, "upload": upload, "generate": generate, "stop": stop, "stage": stage}
 

@@ -22,7 +22,7 @@ from cir.ui.reading import read_upload
 from cir.ui.search.screens import reference_shown
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import Page, Tables, TripletSession
-from cir.ui.triplets.layout import PAPER, Parts, lay_out_parts
+from cir.ui.triplets.layout import PAPER, STOP, Parts, lay_out_parts
 from cir.ui.triplets.reading import (
     read_edge,
     read_filters,
@@ -328,7 +328,8 @@ class _Wiring:
         def generate(state: TripletSession, session: Session) -> Iterator[tuple[Any, ...]]:
             begun = (gr.Button(interactive=False), gr.Button(visible=True), gr.skip())
             ended = (gr.Button(interactive=True), gr.Button(visible=False))
-            yield (*begun, *self.saying(page_render.working("Looking for pairs …")))
+            stoppable = gr.Button(STOP, interactive=True, visible=True)
+            yield (begun[0], stoppable, gr.skip(), *self.saying(page_render.working("Looking for pairs …")))
             done = 0
             try:
                 for made in handlers.generate(self.tables, state, self.gallery(session)):
@@ -340,13 +341,14 @@ class _Wiring:
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 yield (*ended, gr.skip(), *self.saying(told(error)))
 
-        def stop(state: TripletSession) -> str:
+        def stop(state: TripletSession) -> gr.Button:
+            """The button says it: this answer may come after the last one of the making, whose line stays."""
             state.stopping = True
-            return page_render.working("Stopping after this pair …")
+            return gr.Button("Stopping after this pair …", interactive=False)
 
         how = {**QUIET, "concurrency_id": "triplets", "concurrency_limit": 1}
         p.generate.click(generate, self.inputs, outputs, **how)
-        p.stop.click(stop, [self.state], [p.stage], **QUIET)
+        p.stop.click(stop, [self.state], [p.stop], **QUIET)
 
 
 def told(error: Exception) -> str:
