@@ -162,6 +162,22 @@ def test_an_example_and_another_tab_are_followed(first, served, visit):
     page.wait_for_selector("#reference img", state="attached")
 
 
+def test_a_tab_that_does_not_fit_a_phone_is_followed_as_well(served, visit):
+    held = Held()
+    page = visit(served.url, prepare=held, width=390)
+    page.wait_for_selector("#first-screen textarea")
+    last = page.locator("#first-screen .first-tabs button").last
+    label = last.inner_text()
+    last.evaluate("tab => { tab.focus(); tab.click(); }")
+    held.let_go()
+    page.wait_for_selector("#first-screen", state="detached")
+    page.wait_for_function(
+        "label => [...document.querySelectorAll('[role=tab][aria-selected=true]')].some(e => e.textContent.trim() === label)",
+        arg=label,
+    )
+    page.wait_for_selector("#edit textarea", state="hidden")
+
+
 def test_it_is_gone_through_by_keyboard_and_the_focus_stays(first):
     page, let_go = first
     tab_to(page, "#first-screen input[type=file]")

@@ -8,6 +8,7 @@
   if (!config?.layout || !config.components.length || address.size) return;
 
   const PATIENCE = 30000;
+  const TAB = "tab: ";
   const parts = new Map(config.components.map((part) => [part.id, part]));
   const draw = { html, tabs, tabitem: inside, row: box, column: box, form: inside, image: drop, textbox: field, button, accordion: fold };
   const screen = element("form", { id: "first-screen", ariaLabel: "Your query" });
@@ -42,11 +43,11 @@
     made.querySelectorAll("[id]").forEach((item) => item.removeAttribute("id"));
     return [made];
   }
-  function tabs(node, { selected, elem_id }) {
-    const items = node.children.map((child, place) => {
+  function tabs(node, { selected }) {
+    const items = node.children.map((child) => {
       const { label, id } = parts.get(child.id).props;
       const item = element("button", { type: "button", className: id === selected ? "selected" : "", textContent: label });
-      item.dataset.there = `#${elem_id} > .tab-wrapper [role=tab]:nth-child(${place + 1})`;
+      item.dataset.there = TAB + label;
       return item;
     });
     const shown = node.children.find((child) => parts.get(child.id).props.id === selected);
@@ -110,7 +111,10 @@
   // What the page needs before all that was done here can be done there.
   const page = (what) => document.querySelector(what);
   const needed = ["#edit textarea", "#search", "#reference input[type=file]"];
-  const there = () => window.recompose?.bridge && [...needed, clicked.picture, document.activeElement?.dataset.there].every((what) => !what || page(what));
+  const there = () => window.recompose?.bridge && [...needed, find(".picture") && "#browse-grid .picture"].every((what) => !what || page(what));
+  // On a phone, tabs that do not fit stand in a menu.
+  const tab = (label) => [...document.querySelectorAll("#tabs > .tab-wrapper :is([role=tab], .overflow-menu button)")].find((one) => one.textContent.trim() === label);
+  const same = (what) => (what.startsWith(TAB) ? tab(what.slice(TAB.length)) : page(what));
   const until = (what, then, frames = 600) => {
     if (what()) then();
     else if (frames > 0) requestAnimationFrame(() => until(what, then, frames - 1));
@@ -129,14 +133,14 @@
     if (focused === mine) {
       its.focus({ preventScroll: true });
       its.setSelectionRange(from, to);
-    } else if (focused?.dataset.there) page(focused.dataset.there)?.focus({ preventScroll: true });
+    } else if (focused?.dataset.there) same(focused.dataset.there)?.focus({ preventScroll: true });
     if (example) return page(clicked.other).click();
     if (files.length) {
       const taker = page("#reference input[type=file]");
       taker.files = files;
       taker.dispatchEvent(new Event("change", { bubbles: true }));
     } else if (clicked.picture) page(clicked.picture).click();
-    if (clicked.other) page(clicked.other)?.click();
+    if (clicked.other) same(clicked.other)?.click();
     const ask = () => requestAnimationFrame(() => requestAnimationFrame(() => page("#search").click()));
     if (asked) until(() => !pictured || page("#reference img"), ask);
   }
