@@ -33,16 +33,9 @@ with gradio.Blocks(analytics_enabled=False) as page:
     gradio.Textbox(elem_id="edit", lines=1, max_lines=3)
 page.launch(server_port=int(sys.argv[1]), ssr_mode=False, quiet=True)
 """
-PICK = "#first-screen .first-browse-grid .picture"
+PICK = "#browse-grid .picture"
 FIRST_PICTURE = "document.querySelector('#results img')?.complete"
 ORDER = "[...document.querySelectorAll('#results .words')].map(e => e.textContent).join()"
-# When a picture of the first screen has been painted: by then one can type, pick and ask as well.
-SEE = (
-    "document.addEventListener('load', (event) => {"
-    f"  if (event.target.matches?.('{PICK} img'))"
-    "    requestAnimationFrame(() => setTimeout(() => { window.seen ??= performance.now(); }));"
-    "}, true)"
-)
 # Moves a slider as a person does, and waits until what the results say has changed and has been painted.
 MOVE = (
     "([slider, value]) => new Promise((done, fail) => {"
@@ -119,20 +112,15 @@ def visit(browser: Any, url: str) -> Any:
     """A page that has just been asked for, in a browser that has cached nothing."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.set_default_timeout(120_000)
-    page.add_init_script(SEE)
     page.goto(url, wait_until="commit")
     return page
 
 
-def opened(page: Any, seen: str = "#browse-grid img") -> tuple[float, float]:
-    """Wait for the whole page. Milliseconds from the request for it to its first screen, and to all of it.
-
-    Of a page without a first screen, the first of them is 0.
-    """
+def opened(page: Any, seen: str = "#browse-grid img") -> float:
+    """Wait for the page. Milliseconds from the request for it until one can look, type, pick and ask."""
     page.wait_for_selector("#edit textarea")
     page.wait_for_selector(seen)
-    whole, first = page.evaluate("[performance.now(), window.seen ?? 0]")
-    return first, whole
+    return page.evaluate("performance.now()")
 
 
 @contextmanager
@@ -151,37 +139,31 @@ def bare_page() -> Iterator[str]:
         process.wait(60)
 
 
-def later_visits(browser: Any, url: str) -> tuple[list[float], list[float], list[float], list[float]]:
+def later_visits(browser: Any, url: str) -> tuple[list[float], list[float], list[float]]:
     """Visits with all models loaded, each kind in turns.
 
     Returns:
-        Times to our first screen, to our whole page, to a bare page; and to the first results of who picks a
-        picture, types and presses Enter as soon as that can be done.
+        Times to our page, to a bare page; and to the first results of who picks a picture, types and presses
+        Enter as soon as that can be done.
     """
-    first, whole, bare, asked = [], [], [], []
+    whole, bare, asked = [], [], []
     with bare_page() as other:
         for _ in range(VISITS + 1):
             page = visit(browser, url)
-            for times, taken in zip((first, whole), opened(page), strict=True):
-                times.append(taken)
+            whole.append(opened(page))
             leave(page)
             page = visit(browser, other)
-            bare.append(opened(page, seen="#edit textarea")[1])
+            bare.append(opened(page, seen="#edit textarea"))
             leave(page)
             page = visit(browser, url)
-            page.click(f"{PICK}, #browse-grid .picture")  # the page may have taken over meanwhile
-            page.focus("#first-screen textarea, #edit textarea")
+            page.click(PICK)
+            page.focus("#edit textarea")
             page.keyboard.type("at night")
             page.keyboard.press("Enter")
             page.wait_for_function(FIRST_PICTURE)
             asked.append(page.evaluate("performance.now()"))
             leave(page)
-    return (
-        first[1:],
-        whole[1:],
-        bare[1:],
-        asked[1:],
-    )  # the first visit to the bare page compresses its scripts
+    return whole[1:], bare[1:], asked[1:]  # the first visit to the bare page compresses its scripts
 
 
 def leave(page: Any) -> None:
@@ -235,20 +217,18 @@ def measure(arguments: list[str], moves: int) -> list[Row]:
         wait_for_server(url)
         served = since(begun)
         page = visit(browser, url)
-        usable, whole_page = opened(page)
+        usable = opened(page)
         first, complete = first_results(
             page, ["at night", "in the snow", "with a red car", "at sunset", "in blue"]
         )
         moves_taken = slider_moves(page, moves)
         page.context.close()
-        later, whole, bare, asked = later_visits(browser, url)
+        later, bare, asked = later_visits(browser, url)
         rows = [
             Row("command to page served", [served]),
-            Row("command to first screen: look, type, pick, ask", [served + usable]),
-            Row("page opened to first screen, first visit", [usable]),
-            Row("page opened to whole page, first visit", [whole_page]),
-            Row("page opened to first screen, models loaded", later),
-            Row("page opened to whole page, models loaded", whole),
+            Row("command to usable page: look, type, pick, ask", [served + usable]),
+            Row("page opened to usable page, first visit", [usable]),
+            Row("page opened to usable page, models loaded", later),
             Row("a bare page of gradio, in turns with it", bare),
             Row("page opened, asked at once, to first results on screen", asked),
             Row("Enter to first results on screen", first),

@@ -20,7 +20,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from cir.errors import CirError
 from cir.ui import styles
 from cir.ui.assistants import offer_tool_alone
-from cir.ui.first_screen import FirstScreen
 from cir.ui.frontend_files import FrontendFiles
 from cir.ui.guards import MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.pictures import Pictures
@@ -124,7 +123,6 @@ def _guards(allowed_hosts: Sequence[str], framed_by: Sequence[str], upload_limit
         Middleware(Quota, folder=utils.get_upload_folder, limit=upload_limit),
         Middleware(Pictures),
         Middleware(FrontendFiles, folder=Path(BUILD_PATH_LIB)),
-        Middleware(FirstScreen),
     ]
 
 
