@@ -148,18 +148,23 @@ def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path)
     from cir.ui.assistants import find_pictures
 
     content = content_with_tool(tmp_path)
-    (first, *_) = found = find_pictures(content, "a blue square", "", 3)
+
+    def find(*asked: object) -> list[dict]:
+        *_, (found, _) = find_pictures(content, *asked)
+        return found
+
+    (first, *_) = found = find("a blue square", "", 3)
     assert len(found) == 3
     assert first["label"] == "blue-square.jpg"
     assert first["caption"] == "a blue square"
     assert set(first) == {"image_id", "score", "caption", "label"}
-    changed = find_pictures(content, "make it green", first["image_id"], 12)
+    changed = find("make it green", first["image_id"], 12)
     assert changed[0]["label"] == "green-square.jpg"
     assert "blue-square.jpg" not in [one["label"] for one in changed]
     with pytest.raises(BadQuery, match="There is no image"):
-        find_pictures(content, "blue", "unknown", 3)
+        find("blue", "unknown", 3)
     with pytest.raises(BadQuery, match="nothing to search for"):
-        find_pictures(content, "", "", 3)
+        find("", "", 3)
 
 
 def test_the_tool_is_one_call_more_and_of_all_calls_the_only_tool(tmp_path):

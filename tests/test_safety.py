@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
@@ -20,7 +20,7 @@ import httpx
 import pytest
 from gallery_doubles import folder_in_memory
 from PIL import Image
-from served import PATIENCE, SECRET, Served, picture_bytes, serve_toys
+from served import PATIENCE, SECRET, Served, TaggingLanguageModel, picture_bytes, serve_toys
 
 from cir.ui import guards
 from cir.ui.pictures import address_of
@@ -60,6 +60,14 @@ def fetch(served: Served, path: str, **options) -> httpx.Response:
     request = httpx.Request("GET", url, **options)
     request.url = url.copy_with(raw_path=path.encode("utf-8", "surrogateescape"))
     return WEB.send(request)
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that has to happen."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def upload(served: Served, content: bytes, name: str = "picture.png") -> httpx.Response:
@@ -397,13 +405,43 @@ def test_fault_82_visitors_at_once_all_get_their_own_answers(served):
     assert went.own == 8
 
 
+def test_while_the_language_model_answers_nobody_all_have_first_results_and_are_told_their_place(
+    tmp_path, monkeypatch
+):
+    many, answer, go_on = (
+        45,
+        TaggingLanguageModel.complete,
+        Event(),
+    )  # more than gradio has threads by default
+    with serve_toys(tmp_path) as page:
+        monkeypatch.setattr(
+            TaggingLanguageModel, "complete", lambda *a, **k: (go_on.wait(PATIENCE), answer(*a, **k))[1]
+        )
+        red = page.id_of("red-square")
+        asked = [
+            page.client().submit(text=f"make it blue for user {n}", gallery_image_id=red, api_name="/search")
+            for n in range(many)
+        ]
+        until(lambda: all(job.outputs() for job in asked))
+        assert all(job.outputs()[0]["results"][0]["label"] == "blue-square.jpg" for job in asked)
+        until(lambda: sum("before you" in job.outputs()[-1]["pending"] for job in asked) == many - 2)
+        assert all(
+            page.client().predict(text="a red square", api_name="/search")["results"] for _ in range(2)
+        )  # what needs no language model does not wait for those who do
+        go_on.set()
+        for number, job in enumerate(asked):
+            found = job.result(timeout=PATIENCE)
+            assert found["pending"] == ""
+            assert set(re.findall(r"user \d+", str(found["trace"]))) == {f"user {number}"}
+
+
 def test_fault_82_a_full_queue_is_said_and_the_others_are_served(tmp_path, monkeypatch):
     from fakes import ToyClip
 
     from cir.ui import serving
 
     encode, go_on = ToyClip.encode_texts, Event()
-    monkeypatch.setattr(serving, "MAX_WAITING", 2)
+    monkeypatch.setattr(serving, "MAX_VISITORS", 2)
     with serve_toys(tmp_path) as page:
         monkeypatch.setattr(ToyClip, "encode_texts", lambda *given: (go_on.wait(PATIENCE), encode(*given))[1])
         visitors = [page.client() for _ in range(8)]

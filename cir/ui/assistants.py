@@ -6,6 +6,7 @@ of every documented call; `offer_tool_alone` leaves this one.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from cir.ui import handlers
 from cir.ui.handlers import Session, Settings
 from cir.ui.layout import PageContent
 from cir.ui.reading import read_top_k
+from cir.ui.waiting import Steps, Waiting
 
 TOOL = "search_gallery"
 
@@ -22,7 +24,7 @@ TOOL = "search_gallery"
 def serve_assistants(content: PageContent) -> None:
     """Offer the tool `search_gallery`."""
 
-    def search_gallery(text: str = "", image_id: str = "", count: int = 10) -> list[dict[str, Any]]:
+    async def search_gallery(text: str = "", image_id: str = "", count: int = 10) -> list[dict[str, Any]]:
         """Search a gallery of pictures by words, or by one of its pictures changed by words.
 
         Returns the best pictures first, each with its id, its score (higher is better), a caption and its file
@@ -34,12 +36,16 @@ def serve_assistants(content: PageContent) -> None:
             count: how many pictures, from 1 to 60.
         """
         try:
-            return find_pictures(content, text, image_id, count)
+            found: list[dict[str, Any]] = []
+            async with aclosing(content.lines.in_turn(find_pictures(content, text, image_id, count))) as came:
+                async for answer in came:
+                    found = found if isinstance(answer, Waiting) else answer
+            return found
         except Exception as error:
             problem = handlers.describe_problem(error)
             raise gr.Error(f"{problem.message} {problem.remedy}", print_exception=False) from error
 
-    gr.api(search_gallery, api_name=TOOL, concurrency_id="models", concurrency_limit=2)
+    gr.api(search_gallery, api_name=TOOL, concurrency_limit=None)  # it stands in lines of its own
 
 
 def offer_tool_alone(page: gr.Blocks) -> None:
@@ -61,8 +67,8 @@ def offer_tool_alone(page: gr.Blocks) -> None:
 
 def find_pictures(
     content: PageContent, text: object, image_id: object, count: object
-) -> list[dict[str, Any]]:
-    """Results for an assistant, by the page's first method and first preset, when all models have answered.
+) -> Steps[list[dict[str, Any]]]:
+    """Results for an assistant, by the page's first method and first preset; the last are those of all models.
 
     Raises:
         CirError: what cannot be searched for.
@@ -75,13 +81,15 @@ def find_pictures(
     top_k, _ = read_top_k(count)
     settings = Settings(next(iter(content.presets.values())), top_k)
     method = retriever.methods[0]
-    *_, found = handlers.search(retriever, state, image=image, text=text, method=method, settings=settings)
-    return [
-        {
-            "image_id": result.image_id,
-            "score": round(float(result.score), 4),
-            "caption": next(iter(retriever.gallery.captions(result.image_id)), ""),
-            "label": retriever.gallery.label(result.image_id),
-        }
-        for result in found.results
-    ]
+    stages = handlers.search(retriever, state, image=image, text=text, method=method, settings=settings)
+    for found in stages:
+        rows = [
+            {
+                "image_id": result.image_id,
+                "score": round(float(result.score), 4),
+                "caption": next(iter(retriever.gallery.captions(result.image_id)), ""),
+                "label": retriever.gallery.label(result.image_id),
+            }
+            for result in found.results
+        ]
+        yield rows, bool(found.composed.pending)

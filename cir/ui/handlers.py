@@ -60,6 +60,12 @@ def read_settings(values: Sequence[object], before: Weights | None = None) -> tu
     ), notes
 
 
+def begin(session: Session) -> int:
+    """The number of a search that was asked for just now: it ends those of the same session that came before it."""
+    session.searches += 1
+    return session.searches
+
+
 def search(
     retriever: Retriever,
     session: Session,
@@ -69,6 +75,7 @@ def search(
     method: object,
     settings: Settings,
     notes: Sequence[str] = (),
+    turn: int | None = None,
 ) -> Iterator[Answer]:
     """Compose the query and yield an answer at each stage, each ranked by the settings of that moment.
 
@@ -81,12 +88,12 @@ def search(
         method: its name.
         settings: the settings to begin with.
         notes: what was noticed while the settings were read.
+        turn: from `begin`, where this may stand in a line for a while; None begins now.
 
     Raises:
         CirError: what cannot be searched for.
     """
-    session.searches += 1
-    turn = session.searches
+    turn = begin(session) if turn is None else turn
     edit, text_notes = clean_text(text)
     chosen = read_method(retriever.methods, method)
     path, reference_id = read_reference(retriever.gallery, session, image)

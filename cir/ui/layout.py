@@ -15,6 +15,7 @@ from cir.ui import render
 from cir.ui.handlers import Example, Settings
 from cir.ui.reading import MAX_RESULTS
 from cir.ui.search import controls, pieces, steps
+from cir.ui.waiting import Lines
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
@@ -54,6 +55,7 @@ class PageContent:
         assistants: whether the tool for assistants is offered.
         ready: whether all models are loaded; until then a search says what it waits for.
         opened: called when a visitor's page is there.
+        lines: where searches wait for their turn.
     """
 
     retriever: Retriever
@@ -71,6 +73,7 @@ class PageContent:
     results: Callable[[], Results] | None = None
     ready: Callable[[], bool] = lambda: True
     opened: Callable[[], object] = lambda: None
+    lines: Lines = field(default_factory=Lines)
 
     def retriever_for(self, session: Session) -> Retriever:
         """What this visitor searches: the retriever over the gallery that was chosen on the page."""

@@ -5,7 +5,8 @@ A session's calls build on each other: `/rank` and `/explain` speak of its last 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,7 @@ from cir.ui import handlers
 from cir.ui.assistants import serve_assistants
 from cir.ui.handlers import Answer, Session, read_settings
 from cir.ui.layout import Ask, PageContent
+from cir.ui.waiting import Steps, Waiting
 
 
 def serve_programs(content: PageContent, session: gr.State, ask: Ask) -> None:
@@ -32,8 +34,7 @@ def serve_programs(content: PageContent, session: gr.State, ask: Ask) -> None:
         search_with(content),
         [session, ask.image, ask.text, ask.method, *weights, image_id],
         api_name="search",
-        concurrency_id="models",
-        concurrency_limit=2,
+        concurrency_limit=None,  # they stand in lines of their own
         **how,
     )
     for name, call, inputs in [
@@ -45,10 +46,10 @@ def serve_programs(content: PageContent, session: gr.State, ask: Ask) -> None:
         serve_assistants(content)
 
 
-def search_with(content: PageContent) -> Callable[..., Iterator[dict[str, Any]]]:
+def search_with(content: PageContent) -> Callable[..., AsyncIterator[dict[str, Any]]]:
     """The call `/search`."""
 
-    def search(
+    async def search(
         state: Session,
         image: Any = None,
         text: Any = None,
@@ -58,7 +59,7 @@ def search_with(content: PageContent) -> Callable[..., Iterator[dict[str, Any]]]
         gamma: Any = None,
         k: Any = None,
         gallery_image_id: Any = None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Search the gallery with a reference image and a modification text; answers come in stages.
 
         Args:
@@ -71,19 +72,43 @@ def search_with(content: PageContent) -> Callable[..., Iterator[dict[str, Any]]]
             k: how many results.
             gallery_image_id: the reference, as the `image_id` of an earlier result; it is left out of the results.
         """
-        retriever = content.retriever_for(state)
+        turn, found = handlers.begin(state), {}
+        steps = answers(
+            content, state, turn, image, text, method, (alpha, beta, gamma, k, True), gallery_image_id
+        )
+        came = content.lines.in_turn(steps, lambda: state.searches == turn)
         try:
-            settings, notes = read_settings((alpha, beta, gamma, k, True))
-            image = reference(retriever, state, image, gallery_image_id)
-            stages = handlers.search(
-                retriever, state, image=image, text=text, method=method, settings=settings, notes=notes
-            )
-            for found in stages:
-                yield handlers.as_json(found, retriever, content.fingerprints)
+            async with aclosing(came):
+                async for answer in came:
+                    if not isinstance(answer, Waiting):
+                        yield (found := answer)
+                    elif found and answer.before:
+                        yield {**found, "pending": f"{found['pending']}: {answer.before} before you"}
         except Exception as error:
             raise for_programs(error) from error
 
     return search
+
+
+def answers(
+    content: PageContent,
+    state: Session,
+    turn: int,
+    image: object,
+    text: object,
+    method: object,
+    settings: tuple[object, ...],
+    image_id: object,
+) -> Steps[dict[str, Any]]:
+    """The steps of a search for a program; the arguments of `/search`, `settings` as of `read_settings`."""
+    retriever = content.retriever_for(state)
+    read, notes = read_settings(settings)
+    image = reference(retriever, state, image, image_id)
+    stages = handlers.search(
+        retriever, state, image=image, text=text, method=method, settings=read, notes=notes, turn=turn
+    )
+    for found in stages:
+        yield handlers.as_json(found, retriever, content.fingerprints), bool(found.composed.pending)
 
 
 def reference(retriever: Retriever, state: Session, image: object, image_id: object) -> object:

@@ -145,6 +145,11 @@ def working(stage: str) -> str:
     return f'<p class="stage busy"><span class="dot" aria-hidden="true"></span>{escape(stage)}</p>'
 
 
+def waiting(before: int, *, first_results: bool) -> str:
+    """The stage line of a search that waits for its turn."""
+    return working(f"{'First results. For the rest, ' if first_results else ''}{before} before you …")
+
+
 def stage_line(found: Answer, selected: int = 0) -> str:
     """How far the search is; when it is done, how long its parts took; and how many results are selected."""
     timings = found.composed.timings_ms

@@ -24,7 +24,7 @@ from cir.ui.frontend_files import FrontendFiles
 from cir.ui.guards import MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.pictures import Pictures
 
-MAX_WAITING = 64
+MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
 MAX_UPLOAD = "20mb"
 
 
@@ -74,7 +74,8 @@ def launch(
     # Said of calls that are taken out of the tools right after.
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
     try:
-        page.queue(max_size=MAX_WAITING, default_concurrency_limit=2).launch(
+        page.queue(max_size=MAX_VISITORS, default_concurrency_limit=2).launch(
+            max_threads=MAX_VISITORS,
             server_name=host,
             server_port=port,
             auth=auth,

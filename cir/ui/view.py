@@ -7,7 +7,8 @@ check them and say in words what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from cir.ui.search.screens import (
     told,
 )
 from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts
+from cir.ui.waiting import Steps, Waiting
 
 SESSION_SECONDS = 3600
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
@@ -118,51 +120,64 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
     outputs = answer_outputs(shown)
     untouched = tuple(gr.skip() for _ in outputs)
 
-    def run(
-        state: Session, image: object, text: object, method: object, *values: object
-    ) -> Iterator[tuple[Any, ...]]:
-        yield (render.working(LOOKING if content.ready() else LOADING), *untouched[1:])
-        try:
-            settings, notes = read_settings(values, state.settings.weights)
-            state.inspected_id = ""
-            stages = handlers.search(
-                content.retriever_for(state),
-                state,
-                image=image,
-                text=text,
-                method=method,
-                settings=settings,
-                notes=notes,
-            )
-            for found in stages:
-                yield answer_screen(content, state, found)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            yield (told(error), *untouched[1:])
-        # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
-        yield untouched
+    def steps(
+        state: Session, turn: int, image: object, text: object, method: object, *values: object
+    ) -> Steps[tuple[Any, ...]]:
+        settings, notes = read_settings(values, state.settings.weights)
+        state.inspected_id = ""
+        stages = handlers.search(
+            content.retriever_for(state),
+            state,
+            image=image,
+            text=text,
+            method=method,
+            settings=settings,
+            notes=notes,
+            turn=turn,
+        )
+        for found in stages:
+            yield answer_screen(content, state, found), bool(found.composed.pending)
 
-    def run_own(state: Session, *values: object) -> Iterator[tuple[Any, ...]]:
+    def search_if(meant: Callable[[Session], bool]) -> Callable[..., AsyncIterator[tuple[Any, ...]]]:
+        async def run(state: Session, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+            if not meant(state):
+                yield untouched
+                return
+            turn, stage = handlers.begin(state), ""
+            yield (render.working(LOOKING if content.ready() else LOADING), *untouched[1:])
+            answers = content.lines.in_turn(steps(state, turn, *values), lambda: state.searches == turn)
+            try:
+                async with aclosing(answers):
+                    async for answer in answers:
+                        if not isinstance(answer, Waiting):
+                            stage = answer[0]
+                            yield answer
+                        elif answer.before:
+                            yield (render.waiting(answer.before, first_results=bool(stage)), *untouched[1:])
+                        else:  # its turn has come
+                            yield (stage or render.working(LOOKING), *untouched[1:])
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                yield (told(error), *untouched[1:])
+            # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
+            yield untouched
+
+        return run
+
+    def own(state: Session) -> bool:
         """A search of the person's own: no image is meant to be found by it."""
         state.intended_id = ""
-        yield from run(state, *values)  # type: ignore[arg-type]
-
-    def run_again(state: Session, *values: object) -> Iterator[tuple[Any, ...]]:
-        """Another method was chosen: the query on the screen is asked again, if there is one."""
-        if state.composed is not None:
-            yield from run(state, *values)  # type: ignore[arg-type]
-        yield untouched
+        return True
 
     inputs = [session, *query_fields(ask, shown)]
     how: dict[str, Any] = {
         **QUIET,
         "preprocess": False,
         "trigger_mode": "multiple",
-        "concurrency_id": "models",
-        "concurrency_limit": 2,
+        "concurrency_limit": None,  # they stand in lines of their own
     }
     asked = [ask.text.submit, ask.search.click]
-    gr.on(asked, run_own, inputs, outputs, **how)
-    ask.filled.click(run, inputs, outputs, **how)
+    gr.on(asked, search_if(own), inputs, outputs, **how)
+    ask.filled.click(search_if(lambda _: True), inputs, outputs, **how)
     gr.on([*asked, ask.filled.click], None, js="() => recompose.showAnswer()", api_visibility="private")
 
     def choose(state: Session, method: object) -> list[Any]:
@@ -175,7 +190,8 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
 
     moved = [ask.alpha, ask.beta, ask.gamma]
     chosen = ask.method.input(choose, [session, ask.method], moved, **{**QUIET, "preprocess": False})
-    chosen.then(run_again, inputs, outputs, **how)
+    # The query on the screen is asked again, if there is one.
+    chosen.then(search_if(lambda state: state.composed is not None), inputs, outputs, **how)
 
 
 def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:

@@ -55,6 +55,13 @@ class Comparison:
     turn: int = 0
 
     @property
+    def rest_is_costly(self) -> bool:
+        """Whether every method has its first results, and some are to come that may need a language model."""
+        begun = [self.composed[m] for m in self.methods if m in self.composed]
+        answered = len(begun) + sum(m in self.problems for m in self.methods if m not in self.composed)
+        return answered == len(self.methods) and any(composed.pending for composed in begun)
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Ids that no method ranks."""
         return (self.reference_id,) if self.reference_id else ()
@@ -132,6 +139,12 @@ def read_choice(methods: Sequence[str], chosen: object) -> tuple[str, ...]:
     return tuple(name for name in methods if name in names)
 
 
+def begin(state: Comparison) -> int:
+    """The number of a comparison that was asked for just now; those of the same page that came before it end."""
+    state.turn += 1
+    return state.turn
+
+
 def compare(
     retriever: Retriever,
     session: Session,
@@ -141,6 +154,7 @@ def compare(
     text: object,
     chosen: object,
     sliders: tuple[str, Weights],
+    turn: int | None = None,
 ) -> Iterator[str]:
     """Compose the query by every chosen method, one stage of each in turn, so that the quick ones are there first.
 
@@ -151,6 +165,7 @@ def compare(
         image, text: the fields of the Search tab.
         chosen: names of methods.
         sliders: the method on the Search tab and its weights; other methods have those of their papers.
+        turn: from `begin`, where this may stand in a line for a while; None begins now.
 
     Yields:
         The method that has just come further.
@@ -162,8 +177,7 @@ def compare(
     edit, _ = clean_text(text)
     path, reference_id = read_reference(retriever.gallery, session, image)
     query = Query(None if path is None else read_image(path), edit)
-    state.turn += 1
-    turn = state.turn
+    turn = begin(state) if turn is None else turn
     asked = (str(path or ""), edit, session.gallery)
     if asked != state.asked:
         state.composed, state.marked, state.asked = {}, (), asked

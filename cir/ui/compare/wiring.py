@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -16,6 +17,7 @@ from cir.ui.grids import grid, tile
 from cir.ui.handlers import Session, describe_problem, in_words
 from cir.ui.layout import PageContent, PageParts
 from cir.ui.reading import read_index, read_method, read_upload, read_weights
+from cir.ui.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SESSION_SECONDS = 3600
@@ -50,25 +52,46 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
     """The button composes the query by every chosen method; each column fills as its method comes further."""
     outputs = [parts.stage, parts.judged, parts.buttons, parts.columns]
 
-    def run(
-        found: Comparison, session: Session, image: object, text: object, chosen: object, *sliders: object
-    ) -> Iterator[tuple[Any, ...]]:
-        yield (page_render.working("Looking at the query …"), *_untouched(len(outputs) - 1))
+    untouched = _untouched(len(outputs) - 1)
+
+    def steps(
+        turn: int,
+        found: Comparison,
+        session: Session,
+        image: object,
+        text: object,
+        chosen: object,
+        *sliders: object,
+    ) -> Steps[tuple[Any, ...]]:
+        retriever = content.retriever_for(session)
+        method, alpha, beta, gamma = sliders
+        own = (read_method(retriever.methods, method), read_weights(alpha, beta, gamma))
+        stages = handlers.compare(
+            retriever, session, found, image=image, text=text, chosen=chosen, sliders=own, turn=turn
+        )
+        for _ in stages:
+            drawn = (_said(found), *_judged(content, session, found), _columns(content, session, found))
+            yield drawn, found.rest_is_costly
+        if found.turn == turn:
+            yield ("", *_judged(content, session, found), _columns(content, session, found)), False
+
+    async def run(found: Comparison, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+        turn, said = handlers.begin(found), page_render.working("Looking at the query …")
+        yield (said, *untouched)
+        came = content.lines.in_turn(steps(turn, found, *values), lambda: found.turn == turn)
         try:
-            retriever = content.retriever_for(session)
-            method, alpha, beta, gamma = sliders
-            own = (read_method(retriever.methods, method), read_weights(alpha, beta, gamma))
-            stages = handlers.compare(
-                retriever, session, found, image=image, text=text, chosen=chosen, sliders=own
-            )
-            for _ in stages:
-                yield (_said(found), *_judged(content, session, found), _columns(content, session, found))
-            yield ("", *_judged(content, session, found), _columns(content, session, found))
+            async with aclosing(came):
+                async for drawn in came:
+                    if not isinstance(drawn, Waiting):
+                        said = drawn[0]
+                        yield drawn
+                    elif drawn.before:
+                        waiting = page_render.waiting(drawn.before, first_results=bool(found.composed))
+                        yield (waiting, *untouched)
+                    else:  # its turn has come
+                        yield (said, *untouched)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            yield (
-                page_render.problem_card(describe_problem(error)),
-                *_untouched(len(outputs) - 1),
-            )
+            yield (page_render.problem_card(describe_problem(error)), *untouched)
 
     ask = page.ask
     parts.start.click(
@@ -77,8 +100,7 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
         outputs,
         preprocess=False,
         trigger_mode="multiple",
-        concurrency_id="models",
-        concurrency_limit=2,
+        concurrency_limit=None,  # they stand in lines of their own
         **QUIET,
     )
 
