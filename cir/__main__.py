@@ -89,6 +89,13 @@ def _add_index(group) -> None:
         "--confirm-purge", action="store_true", help="forget vanished files even when they are most"
     )
     sub.add_argument("--rehash", action="store_true", help="read every file again")
+    sub.add_argument(
+        "--exclude",
+        action="append",
+        metavar="PATTERN",
+        help="leave out, as in .gitignore: '*.png', 'Previews/', '2019/raw'; may be repeated, and is remembered "
+        "for the next runs ('' for nothing any more)",
+    )
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
 

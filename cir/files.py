@@ -1,7 +1,4 @@
-"""Files of the disk: regular ones only, read once, named harmlessly, walked without following a link.
-
-It knows how an image file is called and how it begins, not what is in it.
-"""
+"""Files of the disk: regular ones only, read once, named harmlessly. It does not know what is in them."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +16,6 @@ from pathlib import Path
 from cir.errors import BadImage
 
 MAX_FILE_BYTES = 512 * 2**20  # room for 50 megapixels in 16 bits a channel, uncompressed
-IMAGE_SUFFIXES = frozenset(
-    b".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .heic .heif .hif".split()
-)
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_AVIF_BRANDS = (b"avif", b"avis")
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
 _REASONS = {
@@ -99,74 +91,6 @@ def display_name(relative: bytes) -> str:
     return "".join("\ufffd" if _steers_the_line(character) else character for character in text)
 
 
-def walk_images(root: Path, *, exclude: Collection[Path] = ()) -> Iterator[WalkedFile]:
-    """Every file below `root` that may be an image, and what was left out, with the reason.
-
-    Links are not followed, so nothing outside the root is met and no loop is walked. Names that begin with a
-    dot, and files that are no images by name and by their first bytes, are passed over in silence. Files
-    named like images are not opened.
-
-    Args:
-        root: a folder.
-        exclude: folders that are passed over, such as the cache.
-
-    Yields:
-        Candidates, and skipped files and folders (with `skip_reason`), folder by folder in order of names.
-    """
-    top = os.fsencode(os.path.realpath(root))
-    barred = {os.fsencode(os.path.realpath(folder)) for folder in exclude}
-    waiting = [top]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            yield WalkedFile(_inside(folder, top), skip_reason=_why(error))
-            continue
-        shown = [entry for entry in entries if not entry.name.startswith(b".")]
-        folders = [entry.path for entry in shown if entry.is_dir(follow_symlinks=False)]
-        waiting.extend(path for path in reversed(folders) if path not in barred)
-        for entry in shown:
-            met = None if entry.is_dir(follow_symlinks=False) else _examine(entry, top)
-            if met is not None:
-                yield met
-
-
-def _examine(entry: os.DirEntry[bytes], top: bytes) -> WalkedFile | None:
-    """One directory entry as a candidate, as skipped, or None when it is plainly no image."""
-    relative = _inside(entry.path, top)
-    try:
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
-            return WalkedFile(relative, skip_reason="a link: links are not followed")
-        if not stat.S_ISREG(status.st_mode):
-            return WalkedFile(relative, skip_reason=f"not a file but {_kind(status.st_mode)}")
-        named_like_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-        if not named_like_image and not _begins_like_image(Path(os.fsdecode(entry.path))):
-            return None
-    except OSError as error:
-        return WalkedFile(relative, skip_reason=_why(error))
-    return WalkedFile(relative, status.st_size, status.st_mtime_ns)
-
-
-def _begins_like_image(path: Path) -> bool:
-    try:
-        with open_regular(path, follow_links=False) as file:
-            head = file.read(64)
-    except (BadImage, OSError):  # a film of a gigabyte, say: neither its name nor its content is an image's
-        return False
-    return begins_like_image(head)
-
-
-def begins_like_image(head: bytes) -> bool:
-    """Whether these are the first bytes of an image. TIFF does not count: raw camera files begin like it."""
-    return (
-        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
-        or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
-        or (head[4:8] == b"ftyp" and head[8:12] in (*_AVIF_BRANDS, *HEIF_BRANDS))
-    )
-
-
 def _descriptor(path: Path, follow_links: bool) -> int:
     name = name_of(path)
     # Not blocking, and a second look: the file may be exchanged between the first look and the opening.
@@ -190,13 +114,9 @@ def _descriptor(path: Path, follow_links: bool) -> int:
 
 def _check_regular(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise BadImage(f"{name} is not a file but {_kind(status.st_mode)}.", "Choose an image file.")
+        raise BadImage(f"{name} is not a file but {kind_of(status.st_mode)}.", "Choose an image file.")
     if status.st_size > MAX_FILE_BYTES:
         raise BadImage(f"{name} is larger than {MAX_FILE_BYTES // 2**20} MB.", "Save it smaller.")
-
-
-def _inside(path: bytes, top: bytes) -> bytes:
-    return path[len(top) :].replace(os.fsencode(os.sep), b"/").strip(b"/") or b"."
 
 
 def _steers_the_line(character: str) -> bool:
@@ -208,11 +128,12 @@ def name_of(path: Path) -> str:
     return display_name(path.name.encode("utf-8", "replace")) or "The file"
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
+    """What something of this mode is, when it is no regular file."""
     return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
-def _why(error: OSError) -> str:
+def why(error: OSError) -> str:
     """The operating system's reason, as the end of a sentence."""
     return _REASONS.get(error.errno or 0, (error.strerror or "it cannot be read").lower())
 
@@ -221,4 +142,4 @@ def unreadable(name: str, error: OSError) -> BadImage:
     """The error for a file that the operating system does not give."""
     if error.errno == errno.ENOENT:
         return BadImage(f"{name} is not there.", "Check the path.")
-    return BadImage(f"{name} cannot be read: {_why(error)}.", "Check the file and its permissions.")
+    return BadImage(f"{name} cannot be read: {why(error)}.", "Check the file and its permissions.")

@@ -15,7 +15,6 @@ from PIL import Image, UnidentifiedImageError
 
 from cir.errors import BadImage
 from cir.files import (
-    HEIF_BRANDS,
     WalkedFile,
     content_hash,
     display_name,
@@ -24,9 +23,11 @@ from cir.files import (
     open_regular,
     read_bytes,
     unreadable,
-    walk_images,
 )
+from cir.formats import is_heif, is_raw_name
 from cir.pixels import taken_at, upright_rgb, without_metadata
+from cir.raw import developed, embedded_preview
+from cir.walking import walk_images
 
 __all__ = [
     "WalkedFile",
@@ -44,6 +45,7 @@ __all__ = [
 MAX_MEGAPIXELS = 50
 TINY_SIDE = 16  # pixels
 THUMBNAIL_SIDE = 320  # pixels
+SMALLEST_PREVIEW = 512  # pixels of its long side; a smaller preview of a raw file is a mere icon
 
 # Never Pillow's default of 43 openers: EPS, FITS and their like are attack surface. MPO arrives through JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -73,14 +75,19 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) 
         return _read_stream(io.BytesIO(source), "The image")
     if isinstance(source, str | os.PathLike):
         with open_regular(Path(source), follow_links=True) as file:
-            return _read_stream(file, name_of(Path(source)))
+            name = name_of(Path(source))
+            return _read_raw(file.read(), name, []) if is_raw(name) else _read_stream(file, name)
     if hasattr(source, "read"):
         return _read_stream(source, "The image")
     raise BadImage(f"An image cannot be read from {type(source).__name__}.", "Give a file.")
 
 
-def read_dated_image(data: bytes) -> tuple[Image.Image, str]:
+def read_dated_image(data: bytes, name: str = "The image") -> tuple[Image.Image, str]:
     """An image as `read_image` reads it, and when it was taken.
+
+    Args:
+        data: the content of a file.
+        name: what the file is called. Raw camera files are known by it: they begin like TIFF.
 
     Returns:
         The image; and the time by its EXIF, as ISO 8601 in the camera's local time, "" when it says none.
@@ -89,7 +96,14 @@ def read_dated_image(data: bytes) -> tuple[Image.Image, str]:
         BadImage: as `read_image`.
     """
     dates: list[str] = []
-    return _read_stream(io.BytesIO(data), "The image", dates), "".join(dates)
+    if is_raw(name):
+        return _read_raw(data, name, dates), "".join(dates[:1])
+    return _read_stream(io.BytesIO(data), name, dates), "".join(dates)
+
+
+def is_raw(name: str) -> bool:
+    """Whether a file of this name is a raw camera file. They begin like TIFF, so only the name tells."""
+    return is_raw_name(os.fsencode(os.path.splitext(name)[1].lower()))
 
 
 def size_note(image: Image.Image) -> str:
@@ -134,6 +148,38 @@ def _read_stream(stream: BinaryIO, name: str, dates: list[str] | None = None) ->
         raise _damaged(name) from error
 
 
+def _read_raw(data: bytes, name: str, dates: list[str]) -> Image.Image:
+    """The preview in a raw camera file; where it is a mere icon, the developed picture."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:  # most raw files are of its kind
+            dates.append(taken_at(image))
+    except Exception:  # of another kind: then the preview may know when it was taken
+        dates.append("")
+    preview, turn = embedded_preview(data, name)
+    if isinstance(preview, bytes):
+        said: list[str] = []
+        image = _read_stream(io.BytesIO(preview), name, said)
+        dates[:] = [dates[0] or said[0]]
+        turn = None if _says_how_to_turn(preview) else turn
+    elif preview is not None:
+        image = _decode(preview, name)
+    else:
+        return _decode(developed(data, name), name)
+    image = image if turn is None else image.transpose(turn)
+    if max(image.size) >= SMALLEST_PREVIEW:
+        return image
+    try:
+        larger = _decode(developed(data, name), name)
+    except BadImage:  # then the icon is all that there is
+        return image
+    return larger if larger.width > image.width else image
+
+
+def _says_how_to_turn(jpeg: bytes) -> bool:
+    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        return 0x0112 in image.getexif()
+
+
 def _decode(image: Image.Image, name: str) -> Image.Image:
     """Pixels of an image whose header is read, once that header promises a bearable number of them."""
     width, height = image.size
@@ -150,8 +196,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
 
 def _formats_for(head: bytes) -> tuple[str, ...]:
     """The formats to try for a file that begins like this. HEIC needs a package that may be absent."""
-    is_heif = head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS and b"avif" not in head[12:]
-    if not is_heif:
+    if not is_heif(head):
         return FORMATS
     try:
         from pillow_heif import register_heif_opener

@@ -6,13 +6,18 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 
 from cir.application import build_models, gallery_cache
-from cir.gallery import IndexingProgress, gallery_name, index_folder
+from cir.exclusions import read_patterns
+from cir.gallery import IndexingProgress, LeftOut, gallery_name, index_folder
+
+NAMES_SHOWN = 5  # of each reason
 
 
 def index(options: argparse.Namespace) -> int:
     """Index a folder; progress goes to standard error, the summary to standard output."""
+    exclude = None if options.exclude is None else read_patterns(options.exclude)
     models = build_models(options.models, llm=options.llm)
     captioner = None if options.no_captions else models.captioner
     name = options.name or gallery_name(options.folder)
@@ -29,28 +34,37 @@ def index(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         confirm_purge=options.confirm_purge,
         rehash=options.rehash,
+        exclude=exclude,
     ):
         if time.monotonic() - shown > 1.0 or progress.done == progress.total:
             sys.stderr.write(f"\r{_line(progress):<79}")
             sys.stderr.flush()
             shown = time.monotonic()
     sys.stderr.write("\n")
-    skipped = list(progress.skipped) if progress else []
+    assert progress is not None, "a run has at least one progress, or ends in an error"
     if options.json:
         answer = {
             "gallery": name,
-            "images": progress.images if progress else 0,
-            "skipped": [{"file": file, "reason": reason} for file, reason in skipped],
+            "images": progress.images,
+            "left_out": [asdict(row) for row in progress.left_out],
+            "skipped": [{"file": file, "reason": reason} for file, reason in progress.skipped],
             "missing": dict(models.missing),
         }
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
         return 0
-    for file, reason in skipped:
-        sys.stdout.write(f"skipped {file}: {reason}\n")
+    for row in progress.left_out:
+        sys.stdout.write(_left_out(row) + "\n")
     sys.stdout.write(
         f"{name} is ready. Search it: python -m cir search --gallery {name} --image FILE --text EDIT\n"
     )
     return 0
+
+
+def _left_out(row: LeftOut) -> str:
+    """One reason, how many files it left out, and which."""
+    rest = ", ..." if len(row.names) > NAMES_SHOWN else ""
+    word = "skipped" if row.is_problem else "left out"
+    return f"{word} {row.pictures:,}: {row.reason}: {', '.join(row.names[:NAMES_SHOWN])}{rest}"
 
 
 def _line(progress: IndexingProgress) -> str:

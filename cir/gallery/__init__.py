@@ -5,6 +5,7 @@ from cir.gallery.folders import OfferedFolder, offered_folders
 from cir.gallery.gallery import Gallery, open_gallery
 from cir.gallery.indexing import IndexingProgress, ManyVanished, index_folder
 from cir.gallery.intake import Intake, IntakeLimits, take_in, uploaded_bytes
+from cir.gallery.left_out import LeftOut
 from cir.gallery.manifest import GallerySummary, gallery_name, list_galleries
 from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.gallery.upkeep import pack_gallery
@@ -17,6 +18,7 @@ __all__ = [
     "IndexingProgress",
     "Intake",
     "IntakeLimits",
+    "LeftOut",
     "ManyVanished",
     "OfferedFolder",
     "delete_gallery",

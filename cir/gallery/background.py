@@ -41,6 +41,7 @@ class IndexingJob:
     Attributes:
         name: of the gallery; "" before the first.
         root: the folder of its images.
+        exclude: patterns that are left out; None for those of the run before.
         state: one of the constants of this module.
         progress: how far it is; None before the folder was looked through.
         problem: why it failed.
@@ -51,6 +52,7 @@ class IndexingJob:
     state: str = IDLE
     progress: IndexingProgress | None = None
     problem: CirError | None = None
+    exclude: tuple[str, ...] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -95,8 +97,19 @@ class Indexer:
         """How things stand now."""
         return self._job
 
-    def start(self, root: Path, name: str, *, confirm_purge: bool = False) -> None:
+    def start(
+        self,
+        root: Path,
+        name: str,
+        *,
+        confirm_purge: bool = False,
+        exclude: tuple[str, ...] | None = None,
+    ) -> None:
         """Index `root` as gallery `name`, or go on with it, or bring it up to date.
+
+        Args:
+            root, name: of the gallery.
+            confirm_purge, exclude: as for `index_folder`.
 
         Raises:
             GalleryError: another gallery is being indexed.
@@ -107,7 +120,7 @@ class Indexer:
                     f"{self._job.name} is being indexed.", "Wait until it is ready, or stop it first."
                 )
             self._stop.clear()
-            self._job = IndexingJob(name, root, RUNNING)
+            self._job = IndexingJob(name, root, RUNNING, exclude=exclude)
             self._thread = Thread(target=self._run, args=(root, name, confirm_purge), daemon=True)
             self._thread.start()
 
@@ -149,6 +162,7 @@ class Indexer:
             cache_root=self._cache_root,
             batch_size=BACKGROUND_BATCH,
             confirm_purge=confirm_purge,
+            exclude=self._job.exclude,
         )
         due = 0.0  # the first progress of the stage "captions" says that all images can be searched
         with closing(steps):

@@ -7,7 +7,7 @@ module knows neither sqlite nor a model library.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,18 @@ import numpy as np
 from PIL import Image
 
 from cir.errors import GalleryError
-from cir.files import WalkedFile, display_name, walk_images
+from cir.exclusions import Patterns
+from cir.files import WalkedFile, display_name
 from cir.gallery.cache import GalleryCache, open_cache, thumbnail_file, write_thumbnail
 from cir.gallery.captioning import checked_features, mean_features, write_captions
 from cir.gallery.gallery import GONE_TILE
+from cir.gallery.left_out import (
+    LeftOut,
+    LeftOutList,
+    remember_exclude,
+    remembered_exclude,
+    write_left_out,
+)
 from cir.gallery.manifest import (
     SOURCE,
     THUMBNAILS,
@@ -29,12 +37,19 @@ from cir.gallery.manifest import (
     remember_source,
     write_manifest,
 )
-from cir.gallery.preparation import earlier_manifest, models_of_run, no_images, real_folder
+from cir.gallery.preparation import (
+    earlier_manifest,
+    models_of_run,
+    no_images,
+    real_folder,
+    refuse_without_images,
+)
 from cir.gallery.reading import Loaded, batches, load_ahead
 from cir.gallery.shards import storage_errors
 from cir.gallery.upkeep import drop_damaged, merge_shards, sweep
 from cir.images import make_thumbnail
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
+from cir.walking import walk_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +61,8 @@ class IndexingProgress:
         done, total: images settled in this stage, of how many. Unchanged ones count as done at once.
         images_per_second: of those worked on in this stage; 0 before the first.
         eta_seconds: until the stage is over, at that rate; None before it is known.
-        skipped: (path inside the folder, reason) of everything left out so far.
+        skipped: (path inside the folder, reason) of what could not be read so far.
+        left_out: everything that is no part of the gallery, counted by reason; bounded in size.
         notes: sentences about what was repaired or changed.
         images: how many the gallery held when its manifest was last written; final in the last progress.
     """
@@ -59,6 +75,7 @@ class IndexingProgress:
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     images: int = 0
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class ManyVanished(GalleryError):
@@ -79,6 +96,7 @@ def index_folder(
     confirm_purge: bool = False,
     rehash: bool = False,
     only: Collection[bytes] | None = None,
+    exclude: Sequence[str] | None = None,
 ) -> Generator[IndexingProgress]:
     """Index the images below `root`, or bring their gallery up to date.
 
@@ -100,6 +118,7 @@ def index_folder(
         confirm_purge: take vanished files out of the gallery even when they are more than half of it.
         rehash: read all files again, to find images that were exchanged without a change of size and time.
         only: paths inside `root`; other images are passed over. A benchmark's split is a part of its folder.
+        exclude: what else is left out, as patterns of .gitignore; None for those of the run before.
 
     Yields:
         Progress at the beginning of each stage, after each batch, and when the gallery is finished.
@@ -109,17 +128,19 @@ def index_folder(
             another folder's, is being indexed by another process, or cannot be written.
     """
     top, folder = real_folder(root), gallery_folder(cache_root, name).absolute()
-    excluded = (cache_root, folder, folder / THUMBNAILS)
-    if not folder.exists() and all(file.skip_reason for file in walk_images(top, exclude=excluded)):
-        raise no_images(top)  # before anything is written
+    barred = (cache_root, folder, folder / THUMBNAILS)
+    exclude = remembered_exclude(folder) if exclude is None else exclude
+    if not folder.exists():
+        refuse_without_images(top, barred, exclude)  # before anything is written
     with open_cache(folder, name) as cache:
         before = earlier_manifest(cache, top)
         with storage_errors(name):
             remember_source(folder, top)
+            remember_exclude(folder, exclude)
         models = models_of_run(image_encoder, text_encoder, captioner, captions_per_image, before)
         run = _Run(cache, top, models, thumbnails, batch_size, only)
         run.repair()
-        yield run.scan(exclude=excluded, confirm_purge=confirm_purge, rehash=rehash)
+        yield run.scan(barred, Patterns(exclude), confirm_purge=confirm_purge, rehash=rehash)
         try:
             yield from run.encode_images(image_encoder, rehash=rehash)
         except GeneratorExit:  # stopped on purpose: what there is can be searched
@@ -146,6 +167,7 @@ class _Run:
         self.cache, self.root, self.models, self.only = cache, root, models, only
         self.thumbnails, self.batch_size = thumbnails, max(1, batch)
         self.skipped: list[tuple[str, str]] = []
+        self.left_out = LeftOutList()
         self.stage, self.done, self.total = "images", 0, 0
         self.started, self.done_before = time.monotonic(), 0
         self.images = 0
@@ -162,24 +184,41 @@ class _Run:
         if self.thumbnails and not thumbnail_file(self.cache.folder, GONE_TILE).is_file():
             self._keep_thumbnail(GONE_TILE, Image.new("RGB", (160, 160), "lightgrey"))
 
-    def scan(self, *, exclude: Collection[Path], confirm_purge: bool, rehash: bool) -> IndexingProgress:
+    def scan(
+        self, barred: Collection[Path], patterns: Patterns, *, confirm_purge: bool, rehash: bool
+    ) -> IndexingProgress:
         """Walk the folder; let go of what has vanished, unless that looks like a disk that is not there."""
         unreadable: list[bytes] = []
-        total = self.cache.record_scan(self._candidates(exclude, unreadable))
+        on_purpose: set[bytes] = set()
+
+        def leave_out(relative: bytes, reason: str, pictures: int, is_folder: bool) -> None:
+            on_purpose.add(relative)
+            self.left_out.add(relative, reason, pictures, is_folder)
+
+        walked = walk_images(self.root, exclude=barred, patterns=patterns, left_out=leave_out)
+        total = self.cache.record_scan(self._candidates(walked, unreadable))
+        self._forget_left_out(on_purpose)
         self._purge(unreadable, confirm_purge)
         if not total:
-            raise no_images(self.root)
+            raise no_images(self.root, self.left_out.rows())
         pending = self.cache.count_pending(self.models.image_key, everything=rehash)
         self._begin("images", total, total - pending)
         return self.progress()
 
-    def _candidates(self, exclude: Collection[Path], unreadable: list[bytes]) -> Iterator[WalkedFile]:
-        for file in walk_images(self.root, exclude=exclude):
+    def _candidates(self, walked: Iterable[WalkedFile], unreadable: list[bytes]) -> Iterator[WalkedFile]:
+        for file in walked:
             if file.skip_reason:
                 unreadable.append(file.relative)
                 self._skip(file.relative, file.skip_reason)
             elif self.only is None or file.relative in self.only:
                 yield file
+
+    def _forget_left_out(self, on_purpose: set[bytes]) -> None:
+        """What is there but left out now has not vanished: it leaves the gallery without a question."""
+        gone = [path for path in self.cache.vanished() if not on_purpose.isdisjoint(_with_folders(path))]
+        self.cache.forget(gone)
+        if gone:
+            self.cache.notes.append(f"{len(gone)} images are left out now that were in the gallery before.")
 
     def _purge(self, unreadable: Sequence[bytes], confirmed: bool) -> None:
         below = tuple(path + b"/" for path in unreadable)
@@ -264,6 +303,7 @@ class _Run:
         source_root = as_source_root(self.cache.folder, self.root)
         manifest = Manifest(self.cache.name, source_root, self.models, self.images, captioned, dim)
         with storage_errors(self.cache.name):
+            write_left_out(self.cache.folder, self.left_out.rows())
             write_manifest(self.cache.folder, manifest)
             (self.cache.folder / SOURCE).unlink(missing_ok=True)
 
@@ -280,6 +320,7 @@ class _Run:
             skipped=tuple(self.skipped),
             notes=tuple(self.cache.notes),
             images=self.images,
+            left_out=self.left_out.rows(),
         )
 
     def _begin(self, stage: str, total: int, done: int) -> None:
@@ -288,3 +329,10 @@ class _Run:
 
     def _skip(self, relative: bytes, reason: str) -> None:
         self.skipped.append((display_name(relative), reason))
+        self.left_out.add(relative, reason, is_problem=True)
+
+
+def _with_folders(path: bytes) -> list[bytes]:
+    """A path, and those of the folders that it lies in."""
+    parts = path.split(b"/")
+    return [b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cir.errors import BadImage, GalleryError
-from cir.files import IMAGE_SUFFIXES, begins_like_image, display_name, open_regular
+from cir.files import display_name, open_regular
+from cir.formats import IMAGE_SUFFIXES, begins_like_image
 from cir.gallery.shards import storage_errors, write_atomically
 
 UPLOADS = "images"  # inside the gallery's folder

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cir.errors import GalleryError
+from cir.exclusions import Patterns
 from cir.gallery.cache import GalleryCache
+from cir.gallery.left_out import LeftOut, LeftOutList, summary
 from cir.gallery.manifest import MANIFEST, Manifest, Models, read_manifest, source_root_of
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
+from cir.walking import walk_images
 
 
 def real_folder(root: Path) -> Path:
@@ -29,9 +33,23 @@ def real_folder(root: Path) -> Path:
     return top
 
 
-def no_images(root: Path) -> GalleryError:
-    """The error for a folder without images."""
-    return GalleryError(f"There are no images in {root.name}.", "Choose a folder that holds some.")
+def no_images(root: Path, left_out: Sequence[LeftOut] = ()) -> GalleryError:
+    """The error for a folder without images, which says what was left out instead."""
+    told = summary(left_out)
+    message = f"There are no images in {root.name}." + (f" Left out: {told}." if told else "")
+    return GalleryError(message, "Choose a folder that holds some.")
+
+
+def refuse_without_images(root: Path, barred: Collection[Path], exclude: Sequence[str]) -> None:
+    """See to it that there is something to index.
+
+    Raises:
+        GalleryError: no file below `root` may be an image.
+    """
+    left_out = LeftOutList()
+    walked = walk_images(root, exclude=barred, patterns=Patterns(exclude), left_out=left_out.add)
+    if all(file.skip_reason for file in walked):
+        raise no_images(root, left_out.rows())
 
 
 def earlier_manifest(cache: GalleryCache, root: Path) -> Manifest | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from cir.errors import BadImage
-from cir.files import WalkedFile, content_hash, read_bytes
+from cir.files import WalkedFile, content_hash, name_of, read_bytes
 from cir.images import read_dated_image
 
 READERS = min(4, os.cpu_count() or 1)
@@ -57,7 +57,7 @@ def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
         content = content_hash(data)
         if content in known:
             return Loaded(read, content)
-        image, taken = read_dated_image(data)
+        image, taken = read_dated_image(data, name_of(path))
         return Loaded(read, content, image, taken=taken)
     except BadImage as error:
         return Loaded(file, reason=error.message)
