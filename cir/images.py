@@ -82,7 +82,7 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) 
     raise BadImage(f"An image cannot be read from {type(source).__name__}.", "Give a file.")
 
 
-def read_dated_image(data: bytes, name: str = "The image") -> tuple[Image.Image, str]:
+def read_dated_image(data: bytes, name: str = "") -> tuple[Image.Image, str]:
     """An image as `read_image` reads it, and when it was taken.
 
     Args:
@@ -97,8 +97,8 @@ def read_dated_image(data: bytes, name: str = "The image") -> tuple[Image.Image,
     """
     dates: list[str] = []
     if is_raw(name):
-        return _read_raw(data, name, dates), "".join(dates[:1])
-    return _read_stream(io.BytesIO(data), name, dates), "".join(dates)
+        return _read_raw(data, "The image", dates), "".join(dates[:1])
+    return _read_stream(io.BytesIO(data), "The image", dates), "".join(dates)
 
 
 def is_raw(name: str) -> bool:

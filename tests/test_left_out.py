@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -311,6 +312,15 @@ def test_the_report_is_bounded_and_counts_everything() -> None:
     assert sum(row.pictures for row in rows) == 10_000
     assert len(rows) <= 102
     assert max(len(row.names) for row in rows) == NAMES_KEPT
+
+
+def test_files_that_cannot_be_read_for_the_same_reason_are_one_row(photos: Path, tmp_path: Path) -> None:
+    for name in ("a.jpg", "sub/b.jpg"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).touch()
+        os.truncate(photos / name, 513 * 2**20)
+    (row,) = index(photos, tmp_path / "cache")[-1].left_out
+    assert (row.reason, row.names) == ("it is larger than 512 MB.", ("a.jpg", "sub/b.jpg"))
 
 
 def test_what_was_left_out_can_be_read_later_and_goes_when_nothing_is(photos: Path, tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ class LeftOutList:
         *,
         is_problem: bool = False,
     ) -> None:
-        """Count a file or a folder."""
+        """Count a file or a folder. A reason that begins with the file's own name counts with its like."""
+        own = display_name(relative.rsplit(b"/", 1)[-1]) + " "
+        reason = "it " + reason.removeprefix(own) if own != " " and reason.startswith(own) else reason
         key = (reason, is_problem)
         if key not in self._rows and len(self._rows) >= REASONS_KEPT:
             key = (_OTHER, is_problem)
