@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# One thread in each pool: pools that spin against each other cost more than a second core brings.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-from cir import commands
-from cir.commands.options import add_evaluate, add_models_option, add_tables, command
-from cir.commands.serving import add_options
+from cir import __version__, commands
+from cir.commands.checks import check_arguments
+from cir.commands.options import CommandParser, add_evaluate, add_models_option, add_tables, command
+from cir.commands.serving import add_options, has_screen
+from cir.environment import set_defaults
 from cir.errors import CirError
+from cir.places import ASSETS
 
-SAMPLE_TRIPLETS = Path(__file__).resolve().parents[1] / "assets" / "triplets" / "sample.jsonl"
+set_defaults()
+SAMPLE_TRIPLETS = ASSETS / "triplets" / "sample.jsonl"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = "python -m cir") -> CommandParser:
     """The command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m cir", description="Search your pictures with a picture and a sentence."
-    )
+    top = CommandParser(prog=program, description="Search your pictures with a picture and a sentence.")
+    top.add_argument("--version", action="version", version=f"recompose {__version__}")
     commands_ = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands_)
     _add_search(commands_)
@@ -47,7 +44,8 @@ def _add_serve(group) -> None:
 
 
 def _add_search(group) -> None:
-    sub = command(group, "search", commands.search, "Search a gallery with a reference image and an edit.")
+    text = "Search a gallery with a reference image and an edit."
+    sub = command(group, "search", commands.search, text, ["methods", "galleries", "mapping networks"])
     sub.add_argument("--image", type=Path, help="the reference image")
     sub.add_argument("--text", default="", help="the edit")
     sub.add_argument(
@@ -71,7 +69,7 @@ def _add_search(group) -> None:
     )
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
-    sub.add_argument("--explain", action="store_true", help="add every term of every score (with --json)")
+    sub.add_argument("--explain", action="store_true", help="add every term of every score")
 
 
 def _add_index(group) -> None:
@@ -117,7 +115,13 @@ def _add_models(group) -> None:
 
 
 def _add_train(group) -> None:
-    sub = command(group, "train", commands.train, "Make the embedded models from nothing, stage by stage.")
+    sub = command(
+        group,
+        "train",
+        commands.train,
+        "Make the embedded models from nothing, stage by stage.",
+        ["galleries"],
+    )
     sub.add_argument(
         "stage", choices=("crops", "scenes", "pictures", "world-clip", "places", "captioner", "mapping")
     )
@@ -184,7 +188,11 @@ def _add_world(group) -> None:
 
 def _add_synthesize(group) -> None:
     sub = command(
-        group, "synthesize", commands.synthesize, "Make triplets from a gallery's pictures, as SynCir does."
+        group,
+        "synthesize",
+        commands.synthesize,
+        "Make triplets from a gallery's pictures, as SynCir does.",
+        ["galleries", "methods"],
     )
     sub.add_argument("--gallery", help="a gallery's name, or its folder of pictures (default: the sample)")
     sub.add_argument("--out", type=Path, required=True, help="the triplets file, JSON lines")
@@ -245,9 +253,23 @@ def _add_triplets(group) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. A CirError is one sentence on standard error, and exit status 2."""
-    options = parser().parse_args(arguments)
+    """The command line of `python -m cir`; returns the exit status."""
+    return run(parser().parse_args(arguments))
+
+
+def recompose() -> int:
+    """The command `recompose` of an installed package: without another command it serves the page."""
+    arguments = sys.argv[1:]
+    others = {"-h", "--help", "--version"}
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in others):
+        arguments = ["serve", *(["--browser"] if has_screen() else []), *arguments]
+    return run(parser("recompose").parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a parsed command, once its arguments are checked. A CirError is one sentence and exit status 2."""
     try:
+        check_arguments(options)
         return int(options.run(options))
     except CirError as error:
         sys.stderr.write(f"{error.message}\n")

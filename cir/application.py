@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import cast
 
@@ -20,19 +19,14 @@ from cir.gallery import Gallery, Indexer, open_gallery
 from cir.models.deferred import Deferred
 from cir.models.model_set import Models
 from cir.models.protocols import WordRefiner
+from cir.places import ASSETS, SAMPLE_GALLERY, gallery_cache
+from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Weights
 
-ROOT = Path(__file__).resolve().parents[1]
-SAMPLE_GALLERY = ROOT / "assets" / "gallery"
 TUNED = "tuned for this model set"
-
-
-def gallery_cache() -> Path:
-    """Where galleries of people's own folders are kept: `gallery_cache/`, or $CIR_CACHE."""
-    return Path(os.environ.get("CIR_CACHE", ROOT / "gallery_cache"))
 
 
 def build_models(
@@ -44,7 +38,7 @@ def build_models(
 
 def presets(models: Models) -> dict[str, Weights]:
     """Named weights: the paper's two, and those found on a validation split of the world benchmark."""
-    path = ROOT / "assets" / "models" / f"weights-{models.name}.json"
+    path = ASSETS / "models" / f"weights-{models.name}.json"
     found = dict(PAPER_PRESETS)
     if path.exists():
         row = json.loads(path.read_text(encoding="utf-8"))["weights"]

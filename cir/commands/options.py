@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cir import commands
+from cir.commands import checks
+from cir.environment import setting
 from cir.errors import BadQuery
+from cir.places import DOCS
 
-RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
+RESULTS = DOCS / "results.md"
 DATASETS = ("world", "cirr", "circo", "fashioniq", "jsonl")
 SPLITS = {"circo": ("val", "test"), "cirr": ("train", "val", "test1"), "fashioniq": ("train", "val")}
 # What a dataset's options are when they are not given; no other options have a meaning for it.
@@ -30,20 +33,48 @@ OWN_OPTIONS: Mapping[str, Mapping[str, object]] = {
 ALL_OWN = sorted({name for own in OWN_OPTIONS.values() for name in own})
 
 
-def command(group, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    """A command of a group, with its text as help and description."""
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help ends with the names that its options take; they are looked up only then.
+
+    Attributes:
+        lists: of `checks.LISTS`, those that this command's options name something of.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.lists: list[str] = []
+
+    def format_help(self) -> str:
+        """The help, with today's names."""
+        lines = [f"  {title}: {', '.join(checks.LISTS[title]()) or 'none yet'}" for title in self.lists]
+        self.epilog = "\n".join(["names:", *lines]) if lines else None
+        return super().format_help()
+
+
+def command(
+    group,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    lists: Sequence[str] = (),
+) -> CommandParser:
+    """A command of a group, with its text as help and description, and what its help lists the names of."""
     sub = group.add_parser(name, help=text, description=text)
     sub.set_defaults(run=run)
+    sub.lists += lists
     return sub
 
 
-def add_models_option(sub: argparse.ArgumentParser) -> None:
+def add_models_option(sub: CommandParser) -> None:
     """--models and --llm."""
-    default = os.environ.get("CIR_MODELS", "embedded")
+    default = setting("CIR_MODELS", "embedded")
+    sub.add_argument("--models", default=default, help=f"model set (default: {default})")
     sub.add_argument(
-        "--models", default=default, help=f"model set: embedded, base, large or giga (default: {default})"
+        "--llm",
+        default=setting("CIR_LLM") or None,
+        help="language model: a name, a path to a .gguf file, or none to do without (default: the set's)",
     )
-    sub.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
+    sub.lists += ["model sets", "language models"]
 
 
 def add_evaluate(group) -> None:
@@ -55,6 +86,7 @@ def add_evaluate(group) -> None:
         "world",
         commands.evaluate_world,
         "The embedded models and every method on the world benchmark.",
+        ["methods"],
     )
     add_models_option(world)
     world.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
@@ -75,11 +107,11 @@ def add_evaluate(group) -> None:
 
 def _add_evaluate_datasets(group) -> None:
     said = "Score predictions for {} (--annotations, --predictions), or run a method over it (--root)."
-    circo = command(group, "circo", commands.evaluate_dataset, said.format("CIRCO"))
-    cirr = command(group, "cirr", commands.evaluate_dataset, said.format("CIRR"))
-    fashioniq = command(group, "fashioniq", commands.evaluate_dataset, said.format("FashionIQ"))
+    circo = command(group, "circo", commands.evaluate_dataset, said.format("CIRCO"), ["methods"])
+    cirr = command(group, "cirr", commands.evaluate_dataset, said.format("CIRR"), ["methods"])
+    fashioniq = command(group, "fashioniq", commands.evaluate_dataset, said.format("FashionIQ"), ["methods"])
     text = "Run a method over queries of your own: JSON lines over an indexed gallery."
-    own = command(group, "jsonl", commands.evaluate_dataset, text)
+    own = command(group, "jsonl", commands.evaluate_dataset, text, ["methods", "galleries"])
     for name, sub in (("circo", circo), ("cirr", cirr), ("fashioniq", fashioniq)):
         sub.add_argument("--annotations", type=Path, help="the annotation file that the predictions answer")
         sub.add_argument("--predictions", type=Path, help="JSON: query id -> ranked image ids")
@@ -129,7 +161,7 @@ def _add_batch_size(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("--batch-size", type=int, default=32, help="images that are encoded at once")
 
 
-def _add_run_options(sub: argparse.ArgumentParser) -> None:
+def _add_run_options(sub: CommandParser) -> None:
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
     add_models_option(sub)
     for name in ("alpha", "beta", "gamma"):
@@ -154,7 +186,7 @@ def _add_run_options(sub: argparse.ArgumentParser) -> None:
 def add_tables(group) -> None:
     """`tables`, on the world benchmark or on a dataset."""
     text = "Measure a table of docs/results.md on the world benchmark or on a dataset, and write it there."
-    sub = command(group, "tables", commands.make_tables, text)
+    sub = command(group, "tables", commands.make_tables, text, ["methods", "galleries"])
     sub.add_argument(
         "table",
         choices=("methods", "ablation", "language-models", "efficiency", "hyperparameters", "all"),

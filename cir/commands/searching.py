@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from cir.application import build_composers, build_models, open_for
@@ -12,7 +13,7 @@ from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.images import read_image
 from cir.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
-from cir.retriever import MAX_RESULTS, Retriever, part_weights, weight_note
+from cir.retriever import MAX_RESULTS, Explanation, Retriever, part_weights, weight_note
 from cir.text import clean_text
 from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, RetrievedImage, Weights
 
@@ -40,7 +41,10 @@ def search(options: argparse.Namespace) -> int:
         answer["models"] = dict(models.fingerprints)
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
     else:
-        _print(retriever, composed, results, notes)
+        why = {}
+        if options.explain:
+            why = {r.image_id: retriever.explain(composed, weights, r.image_id) for r in results}
+        _print(retriever, composed, results, notes, why)
     models.close()
     return 0
 
@@ -107,7 +111,11 @@ def _answer(
 
 
 def _print(
-    retriever: Retriever, composed: ComposedQuery, results: list[RetrievedImage], notes: list[str]
+    retriever: Retriever,
+    composed: ComposedQuery,
+    results: list[RetrievedImage],
+    notes: list[str],
+    why: Mapping[str, Explanation],
 ) -> None:
     out = sys.stdout.write
     for name, texts in composed.trace.items():
@@ -116,4 +124,15 @@ def _print(
         out(f"note: {note}\n")
     for result in results:
         out(f"{result.rank:4d}  {result.score:.4f}  {retriever.gallery.label(result.image_id)}\n")
+        if result.image_id in why:
+            _print_shares(why[result.image_id])
     out("  ".join(f"{name} {value:.0f} ms" for name, value in composed.timings_ms.items()) + "\n")
+
+
+def _print_shares(why: Explanation) -> None:
+    """What each term adds to a score; together they are the score."""
+    for name, share in why.shares.items():
+        sys.stdout.write(
+            f"      {name.replace('_', ' ')} (weight {why.weights[name]:.2f}): "
+            f"{share['image']:+.4f} by its pixels, {share['captions']:+.4f} by its captions\n"
+        )

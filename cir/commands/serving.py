@@ -15,6 +15,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from cir.commands.checks import check_arguments
+from cir.commands.options import CommandParser, add_models_option
+from cir.environment import folder_list, setting
 from cir.errors import BadQuery, CirError, MissingModel
 
 if TYPE_CHECKING:
@@ -27,12 +30,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SPACE_FRAMES = ("https://huggingface.co",)  # a hosted Space is shown inside a page of the hub
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: CommandParser) -> None:
     """What can be said about the page on the command line; the environment decides what is not said."""
-    sets, default = "embedded, base, large or giga", os.environ.get("CIR_MODELS", "embedded")
-    host, port = os.environ.get("GRADIO_SERVER_NAME", LOOPBACK[0]), os.environ.get("GRADIO_SERVER_PORT", 7860)
-    parser.add_argument("--models", default=default, help=f"model set: {sets} (default: {default})")
-    parser.add_argument("--llm", help="language model: a name from `models list`, or a path to a .gguf file")
+    host, port = setting("GRADIO_SERVER_NAME", LOOPBACK[0]), setting("GRADIO_SERVER_PORT", "7860")
+    add_models_option(parser)
     parser.add_argument(
         "--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)"
     )
@@ -51,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line of `app.py`."""
-    parser = argparse.ArgumentParser(description="Search your pictures with a picture and a sentence.")
+    parser = CommandParser(description="Search your pictures with a picture and a sentence.")
     add_options(parser)
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="open no browser")
     parser.set_defaults(browser=has_screen())
@@ -99,8 +100,8 @@ def gallery_roots(options: argparse.Namespace, auth: object) -> tuple[Path, ...]
     Raises:
         BadQuery: one that was named is no folder.
     """
-    named = [Path(part) for part in os.environ.get("CIR_GALLERY_ROOTS", "").split(os.pathsep) if part]
-    named = [root.expanduser().absolute() for root in (*options.gallery_root, *named)]
+    named = [*options.gallery_root, *folder_list("CIR_GALLERY_ROOTS")]
+    named = [root.expanduser().absolute() for root in named]
     for root in named:
         if not root.is_dir():
             raise BadQuery(f"{root} is not a folder.", "Name a folder that is there: --gallery-root DIR")
@@ -116,8 +117,6 @@ def serve(options: argparse.Namespace) -> int:
     Raises:
         CirError: it cannot be served like that.
     """
-    # Read when gradio is imported: no request leaves the machine.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     host, auth, names = read_address(options)
     if options.mcp:
         _require_mcp()
@@ -191,7 +190,9 @@ def page_content(
 def main(arguments: Sequence[str] | None = None) -> int:
     """`app.py`: serve until interrupted. Returns the exit status."""
     try:
-        return serve(read_options(arguments))
+        options = read_options(arguments)
+        check_arguments(options)
+        return serve(options)
     except CirError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from cir.errors import CirError
+from cir.places import ASSETS
 from cir.types import CirQuery
 from cir.world.edits import sample_edit
 from cir.world.records import scene_from_record, scene_to_record
@@ -24,7 +25,7 @@ from cir.world.render import HELD_OUT_VARIANTS, render_scene
 from cir.world.scene import Scene, sample_scene
 
 PICTURE_PX = 256
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "benchmark"
+FOLDER = ASSETS / "benchmark"
 
 
 @dataclass(frozen=True, slots=True)

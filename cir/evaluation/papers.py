@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cir.errors import CirError
+from cir.places import ASSETS
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "papers"
+FOLDER = ASSETS / "papers"
 
 
 @dataclass(frozen=True, slots=True)

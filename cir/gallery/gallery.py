@@ -282,7 +282,7 @@ def open_gallery(
     Raises:
         GalleryError: it is not there, is damaged beyond use, or was made by other models.
     """
-    folder = _locate(name_or_folder, cache_root)
+    folder = locate_gallery(name_or_folder, cache_root)
     manifest = read_manifest(folder)
     refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
     rows = read_rows(folder, manifest)
@@ -322,8 +322,12 @@ def _day(taken: str | None, mtime_ns: int) -> date | None:
         return None
 
 
-def _locate(name_or_folder: str | Path, cache_root: Path) -> Path:
-    """The gallery's folder: by name, by itself, or by the folder of its images."""
+def locate_gallery(name_or_folder: str | Path, cache_root: Path) -> Path:
+    """A gallery's folder: by name, by itself, or by the folder of its images. Whether it is there is not looked at.
+
+    Raises:
+        GalleryError: no gallery was made from that folder, or a name that could lead out of `cache_root`.
+    """
     given = Path(name_or_folder)
     is_name = isinstance(name_or_folder, str) and given.name == name_or_folder
     if is_name and (not given.is_dir() or (cache_root / given).is_dir()):

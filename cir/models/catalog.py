@@ -13,6 +13,7 @@ from typing import Any
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models.downloads import ModelFile, fetch, locate, models_folder
 from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, SETS, TRUNK, ModelSet, Part
+from cir.places import ASSETS
 
 __all__ = [
     "LANGUAGE_MODELS",
@@ -25,7 +26,7 @@ __all__ = [
     "sentence_encoder_folder",
 ]
 
-SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "models"
+SHIPPED = ASSETS / "models"
 Progress = Callable[[str, int, int], None]  # what is being fetched, bytes done, bytes in all (0: not known)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cir.environment import folder_setting
 from cir.errors import UnsafeFile
 from cir.models.sources import CHUNK_BYTES, HubFile, WheelPart
 
@@ -59,8 +60,7 @@ Downloadable = ModelFile | ModelFolder
 
 def models_folder() -> Path:
     """Where fetched models are kept: CIR_HOME, or ~/.cache/recompose/models."""
-    chosen = os.environ.get("CIR_HOME", "").strip()
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "recompose" / "models"
+    return folder_setting("CIR_HOME") or Path.home() / ".cache" / "recompose" / "models"
 
 
 class LockFile:

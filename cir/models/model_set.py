@@ -6,13 +6,13 @@ command that helps. Nothing is downloaded (`cir.models.catalog` does, when a per
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from cir.environment import setting
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.models.catalog import SHIPPED, has_source, model_set, parts_of, source_of
 from cir.models.deferred import Deferred, KnownModels
@@ -73,7 +73,7 @@ class Models:
         self.name, self.device, self._clip_folder = name, device, clip
         self._shipped, self._folder = shipped or SHIPPED, folder or models_folder()
         self.set = model_set(name)
-        self.llm = llm or os.environ.get("CIR_LLM") or self.set.language_model
+        self.llm = llm or setting("CIR_LLM") or self.set.language_model
         self.missing: dict[str, str] = {}
         self._mapping: dict[str, MappingModel | None] = {}
         self._known = KnownModels(self._folder) if deferred else None

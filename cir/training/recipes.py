@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
+from cir import places
 from cir.errors import CirError
 from cir.training.loop import RunSettings, launch
 
 RUNS = Path("runs")
-ASSETS = Path(__file__).resolve().parents[2] / "assets" / "models"
+ASSETS = places.ASSETS / "models"
 PICTURES = {"pictures": (30_000, 1, False), "held_out": (3_000, 77, True)}  # pairs, seed, held out
 RECIPES = ("pic2word", "lincir", "searle")
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-WORLD_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "world"
+from cir.places import ASSETS
+
+WORLD_FOLDER = ASSETS / "world"
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black")
 SIZES = {  # the words of each size; "normal" is never said

@@ -1,0 +1,250 @@
+"""What is checked of a command's arguments before anything is loaded: names that there are, files that are there.
+
+A check belongs to an option's name and holds for every command that has the option. What only a loaded model can tell
+(a gallery of other models, a method without its captioner) is told later, in the same words as on the page.
+Imports no model library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cir.errors import BadQuery, GalleryError
+
+
+def check_arguments(options: argparse.Namespace) -> None:
+    """Check every argument that is given.
+
+    Raises:
+        CirError: the first that cannot be.
+    """
+    for name, check in CHECKS.items():
+        value = getattr(options, name, None)
+        if value is not None and value != "":
+            check(value, options)
+
+
+def refuse_unknown(kind: str, name: str, known: Iterable[str]) -> None:
+    """See to it that `name` is among `known`, in capitals or not.
+
+    Raises:
+        BadQuery: it is not; the remedy names the nearest, and all.
+    """
+    names = {one.lower(): one for one in known}
+    if name.lower() in names:
+        return
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    meant = f"Did you mean {names[near[0]]}? " if near else ""
+    raise BadQuery(
+        f"There is no {kind} called {name!r}.", f"{meant}Choose one of: {', '.join(names.values())}."
+    )
+
+
+def method_names() -> list[str]:
+    """Every method of the table, whatever it needs."""
+    from cir.composers.registry import METHODS
+
+    return [card.name for card in METHODS]
+
+
+def gallery_names() -> list[str]:
+    """The galleries of people's own folders, by name."""
+    from cir.gallery import list_galleries
+    from cir.places import gallery_cache
+
+    return [summary.name for summary in list_galleries(gallery_cache())]
+
+
+def mapping_names() -> list[str]:
+    """The mapping networks of every set: "embedded: pic2word, ..."."""
+    from cir.models.published import SETS
+
+    return [f"{recipe} ({name})" for name, chosen in SETS.items() for recipe in chosen.mapping]
+
+
+def model_sets() -> list[str]:
+    """The model sets."""
+    from cir.models.published import SETS
+
+    return [*SETS]
+
+
+def language_models() -> list[str]:
+    """The published language models, and the word for none."""
+    from cir.models.model_set import WITHOUT
+    from cir.models.published import LANGUAGE_MODELS
+
+    return [*LANGUAGE_MODELS, WITHOUT]
+
+
+# What the help of a command may list: title -> its names, as they are now.
+LISTS: Mapping[str, Callable[[], list[str]]] = {
+    "methods": method_names,
+    "galleries": gallery_names,
+    "model sets": model_sets,
+    "language models": language_models,
+    "mapping networks": mapping_names,
+}
+
+
+def _command(name: str, options: argparse.Namespace) -> None:
+    if name == "search" and options.image is None:
+        from cir.text import clean_text
+        from cir.types import Query
+
+        Query(None, clean_text(options.text)[0])
+
+
+def _method(name: str, _: argparse.Namespace) -> None:
+    refuse_unknown("method", name, method_names())
+
+
+def _methods(names: str, _: argparse.Namespace) -> None:
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        refuse_unknown("method", name, method_names())
+
+
+def _model_set(name: str, _: argparse.Namespace) -> None:
+    refuse_unknown("model set", name, model_sets())
+
+
+def _language_model(name: str, _: argparse.Namespace) -> None:
+    if name.lower().endswith(".gguf"):
+        _file(Path(name), _)
+    else:
+        refuse_unknown("language model", name, language_models())
+
+
+def _phi(name: str, options: argparse.Namespace) -> None:
+    from cir.models.catalog import model_set
+
+    if not Path(name).expanduser().exists():
+        chosen = model_set(options.models)
+        refuse_unknown(f"mapping network of the set {options.models}", name, chosen.mapping)
+
+
+def _gallery(name: str, options: argparse.Namespace) -> None:
+    from cir.gallery.gallery import locate_gallery
+    from cir.gallery.manifest import read_manifest
+    from cir.places import gallery_cache
+
+    if getattr(options, "dataset", "") == "fashioniq":  # there it names a split
+        return
+    folder = locate_gallery(name, gallery_cache())
+    try:
+        read_manifest(folder)
+    except GalleryError as error:
+        near = difflib.get_close_matches(name, gallery_names(), n=1)
+        if folder.exists() or not near:
+            raise
+        raise GalleryError(error.message, f"Did you mean {near[0]}? {error.remedy}") from error
+
+
+def _weight(name: str) -> Callable[[float, argparse.Namespace], None]:
+    def check(value: float, options: argparse.Namespace) -> None:
+        from cir.types import Weights
+
+        given = {one: getattr(options, one, None) for one in ("alpha", "beta")}
+        others = {one: number for one, number in given.items() if number is not None}
+        Weights(**{"alpha": 0.0, "beta": 0.0, **others, name: value})
+
+    return check
+
+
+def _picture(path: Path, _: argparse.Namespace) -> None:
+    from cir.images import read_image
+
+    read_image(path)
+
+
+def _picture_folder(path: Path, _: argparse.Namespace) -> None:
+    from cir.gallery.preparation import real_folder
+
+    real_folder(path)
+
+
+def _name(name: str, options: argparse.Namespace) -> None:
+    from cir.gallery.manifest import gallery_folder
+    from cir.models.published import LANGUAGE_MODELS
+    from cir.places import gallery_cache
+
+    if options.command == "index":
+        gallery_folder(gallery_cache(), name)
+    elif options.command == "models":
+        refuse_unknown("model set or language model", name, [*model_sets(), *LANGUAGE_MODELS])
+
+
+def _triplets(path: Path, options: argparse.Namespace) -> None:
+    if options.command == "ablate" or (options.stage == "mapping" and options.recipe == "hycir"):
+        _file(path, options)
+
+
+def _present(path: Path, _: argparse.Namespace) -> None:
+    if not path.expanduser().exists():
+        raise BadQuery(f"{path} is not there.", "Check the path.")
+
+
+def _file(path: Path, _: argparse.Namespace) -> None:
+    if not path.expanduser().is_file():
+        raise BadQuery(f"There is no file {path}.", "Check the path.")
+
+
+def _folder(path: Path, _: argparse.Namespace) -> None:
+    if not path.expanduser().is_dir():
+        raise BadQuery(f"There is no folder {path}.", "Check the path.")
+
+
+def _at_least_one(name: str) -> Callable[[int, argparse.Namespace], None]:
+    def check(value: int, _: argparse.Namespace) -> None:
+        if value < 1:
+            raise BadQuery(f"--{name.replace('_', '-')} is {value}.", "Give a number from 1.")
+
+    return check
+
+
+_COUNTS = (
+    "top_k",
+    "captions",
+    "captions_per_image",
+    "gallery_captions",
+    "batch_size",
+    "batch_images",
+    "batch_triplets",
+    "limit",
+    "steps",
+    "seeds",
+    "ranks",
+    "timed",
+    "tokens",
+    "max_target_rank",
+)
+# Option -> its check. An option that is not given is not checked, nor is a default that is no name of anything.
+CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
+    "command": _command,
+    "models": _model_set,
+    "llm": _language_model,
+    "method": _method,
+    "methods": _methods,
+    "engine_check": _method,
+    "phi": _phi,
+    "gallery": _gallery,
+    **{name: _weight(name) for name in ("alpha", "beta", "gamma")},
+    **{name: _at_least_one(name) for name in _COUNTS},
+    "name": _name,
+    "image": _picture,
+    "folder": _picture_folder,
+    "root": _folder,
+    "clip": _folder,
+    "annotations": _file,
+    "predictions": _file,
+    "subset_predictions": _file,
+    "queries": _file,
+    "triplets": _triplets,
+    "unlabelled": _present,
+    "trunk_weights": _file,
+    "file": _file,
+}

@@ -1,0 +1,122 @@
+"""Arguments are checked before anything is loaded, and every help names what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cir.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ["torch", "open_clip", "transformers", "llama_cpp", "timm", "gradio", "faiss", "pandas"]
+REFUSED = {
+    "index WRONG": "WRONG is not there",
+    "index . --name ../up": "cannot be the name of a gallery",
+    "index . --batch-size 0": "--batch-size is 0",
+    "search": "nothing to search for",
+    "search --image none.jpg": "none.jpg is not there",
+    "search --text x --method cirevll": "Did you mean CIReVL?",
+    "search --text x --gallery nowhere": "There is no gallery nowhere",
+    "search --text x --models basee": "Did you mean base?",
+    "search --text x --llm none.gguf": "There is no file none.gguf",
+    "search --text x --llm qwen": "no language model called 'qwen'",
+    "search --text x --phi picword": "Did you mean pic2word?",
+    "search --text x --alpha 7": "alpha is 7",
+    "search --text x --alpha 0.8 --beta 0.8": "alpha + beta is 1.6",
+    "serve --gallery nowhere": "There is no gallery nowhere",
+    "serve --models WRONG": "no model set called 'WRONG'",
+    "models pull larg": "Did you mean large?",
+    "evaluate world --methods CVSI,cirevll": "Did you mean CIReVL?",
+    "evaluate cirr --root nowhere": "There is no folder nowhere",
+    "evaluate jsonl --queries none.jsonl": "There is no file none.jsonl",
+    "tables methods --clip nowhere": "There is no folder nowhere",
+    "synthesize --out x --engine-check cirevll": "Did you mean CIReVL?",
+    "train mapping --recipe hycir --triplets none": "There is no file none",
+    "ablate --triplets none": "There is no file none",
+    "triplets export none out": "There is no file none",
+}
+RUN_ALL = """
+import contextlib, io, json, sys
+from cir.__main__ import main
+answers = {}
+for line in json.load(sys.stdin):
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            status = main(line.split())
+        except SystemExit as end:
+            status = end.code
+    answers[line] = [status, said.getvalue(), [m for m in sys.argv[1:] if m in sys.modules]]
+print(json.dumps(answers))
+"""
+
+
+def run_all(lines: list[str], folder: Path) -> dict[str, tuple[int, str, list[str]]]:
+    """(exit status, what was written, heavy libraries that had been loaded by then) of each command line."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ALL, *HEAVY],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "CIR_CACHE": str(folder / "cache")},
+    )
+    return json.loads(done.stdout)
+
+
+def test_wrong_arguments_are_refused_in_a_sentence_before_any_library_is_loaded(tmp_path):
+    answers = run_all(list(REFUSED), tmp_path)
+    for line, sentence in REFUSED.items():
+        status, said, loaded = answers[line]
+        assert status == 2, line
+        assert sentence in said, line
+        assert "Traceback" not in said
+        assert loaded == [], line
+
+
+def test_help_names_methods_galleries_sets_and_networks_without_loading_them(tmp_path):
+    gallery = tmp_path / "cache" / "Ferien Süd"
+    gallery.mkdir(parents=True)
+    (gallery / "manifest.json").write_text("{}", encoding="ascii")
+    lines = [
+        "--help",
+        "search --help",
+        "index --help",
+        "serve --help",
+        "synthesize --help",
+        "evaluate jsonl --help",
+    ]
+    answers = run_all([*lines, "train --help", "--version"], tmp_path)
+    assert all(status == 0 and loaded == [] for status, _, loaded in answers.values())
+    said = answers["search --help"][1]
+    for name in (
+        "CVSI+HyCIR",
+        "Ferien Süd",
+        "embedded, base, large, giga",
+        "pic2word (embedded)",
+        "gemma-3-270m",
+    ):
+        assert name in said
+    assert "Ferien Süd" in answers["evaluate jsonl --help"][1]
+    assert answers["--version"][1].startswith("recompose 0.")
+
+
+def test_explain_without_json_prints_terms_that_add_up_to_the_score(capsys):
+    status = main(["search", "--text", "a red car", "--llm", "none", "--top-k", "2", "--explain"])
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 0
+    first = next(i for i, line in enumerate(lines) if line.startswith("   1  "))
+    second = next(i for i, line in enumerate(lines) if line.startswith("   2  "))
+    terms = [
+        float(word.rstrip(","))
+        for line in lines[first + 1 : second]
+        for word in line.split()
+        if word[0] in "+-"
+    ]
+    assert len(terms) >= 2
+    assert sum(terms) == pytest.approx(float(lines[first].split()[1]), abs=5e-4)
