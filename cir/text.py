@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+import regex
+
 from cir.errors import BadQuery
 
 MAX_CHARACTERS = 500
@@ -21,6 +23,25 @@ _MARKUP = (
     "</s>",
 )
 
+
+# What hides or steers a text and says nothing: the default ignorables of Unicode (zero-width space, bidirectional
+# controls, tags), controls, surrogates, annotation marks. Unassigned code points are none of these: they may be newer
+# than any table. Inside the scripts that are written with them, and inside emoji, joiners and tags do say something.
+_SHAPED = (
+    r"\p{Arabic}\p{Syriac}\p{Nko}\p{Mandaic}\p{Mongolian}\p{Devanagari}\p{Bengali}\p{Gurmukhi}"
+    r"\p{Gujarati}\p{Oriya}\p{Tamil}\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Khmer}\p{Myanmar}"
+    r"\p{Tibetan}\p{Thai}\p{Lao}\p{Balinese}\p{Javanese}\p{Sundanese}\p{Meetei_Mayek}\p{Grantha}"
+    r"\p{Newa}\p{Chakma}\p{Tirhuta}"
+)
+_HIDDEN = regex.compile(
+    r"(?:"
+    rf"(?<=[{_SHAPED}])[\u200C\u200D]"
+    r"|(?<=\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]?)\u200D(?=\p{Extended_Pictographic})"
+    r"|(?<=\U0001F3F4)[\U000E0030-\U000E0039\U000E0061-\U000E007A]{3,6}\U000E007F"  # a flag such as that of Wales
+    r"|(?<=[\p{L}\p{N}\p{P}\p{S}])\p{Variation_Selector}"  # one belongs to what it follows, a row of them hides
+    r")(*SKIP)(*FAIL)"
+    r"|[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\uFFF9-\uFFFB\u2800]"
+)
 
 _SAYS_LITTLE = frozenset(
     [
@@ -85,14 +106,15 @@ def notes_on(text: str) -> list[str]:
 def clean_text(text: object) -> tuple[str, list[str]]:
     """Normalise a typed text.
 
-    NFKC; control and format characters (right-to-left overrides, zero widths, NUL) removed; white space
-    folded to single spaces; chat markup broken up; cut at 500 characters.
+    NFKC; what hides or steers is taken out (right-to-left overrides, zero-width spaces, tags, NUL), but joiners stay
+    where a script or an emoji is written with them; white space folded to single spaces; chat markup broken up; cut
+    at 500 characters.
 
     Args:
         text: what arrived, of any type. None counts as empty.
 
     Returns:
-        The text, and notes for the person (what was cut).
+        The text, and notes for the person: what was taken out, and what was cut.
 
     Raises:
         BadQuery: `text` is neither None nor a string.
@@ -103,16 +125,26 @@ def clean_text(text: object) -> tuple[str, list[str]]:
         raise BadQuery(
             f"The edit has to be text, not {type(text).__name__}.", 'Send a string, like "in the snow".'
         )
-    notes = []
     # NFKC can lengthen a text up to eighteen-fold: cut first, generously, then again after.
     normal = unicodedata.normalize("NFKC", text[: 8 * MAX_CHARACTERS])
-    kept = "".join(
-        " " if c.isspace() else c for c in normal if c.isspace() or unicodedata.category(c)[0] != "C"
-    )
+    shown, hidden = _HIDDEN.subn("", " ".join(normal.split()))
+    shown = unicodedata.normalize("NFKC", shown)  # what something hidden kept apart comes together
+    clean = shown
     for mark in _MARKUP:
-        kept = kept.replace(mark, " ")
-    clean = " ".join(kept.split())
+        clean = clean.replace(mark, " ")
+    notes = [_about_hidden(hidden)] if hidden else []
+    if clean != shown:
+        notes.append("Marks by which language models are steered were taken out of the edit.")
+    clean = " ".join(clean.split())
     if len(clean) > MAX_CHARACTERS or len(text) > 8 * MAX_CHARACTERS:
         clean = clean[:MAX_CHARACTERS].rstrip()
         notes.append(f"The edit was cut at {MAX_CHARACTERS} characters.")
+    clean = _HIDDEN.sub("", clean)  # a joiner that has lost its neighbour joins nothing
+    if not clean and text.strip():
+        notes.append("Nothing is left of the edit, so it does not count.")
     return clean, notes
+
+
+def _about_hidden(count: int) -> str:
+    what, was = ("characters", "were") if count > 1 else ("character", "was")
+    return f"{count} {what} that cannot be seen {was} taken out of the edit."

@@ -10,7 +10,6 @@ from cir.composers.lincir import lincir
 from cir.composers.pic2word import pic2word
 from cir.errors import BadQuery, LanguageModelFailed
 from cir.retriever import Retriever, part_weights, weight_note
-from cir.text import clean_text
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
 from tests.fakes import (
     ToyCaptioner,
@@ -263,37 +262,3 @@ def test_a_part_of_no_gallery_captions_leaves_gamma_out() -> None:
     composed = last(retriever.compose(EDIT, "CVSI"))
     low, high = (retriever.rank(composed, Weights(0.6, 0.4, g)) for g in (0.0, 1.0))
     assert low == high
-
-
-class TestText:
-    @pytest.mark.parametrize("value", [1, 2.0, [], {}, True, b"x"])
-    def test_fault_2_what_is_no_text_is_refused(self, value: object) -> None:
-        with pytest.raises(BadQuery, match="has to be text"):
-            clean_text(value)
-
-    def test_fault_2_none_counts_as_empty(self) -> None:
-        assert clean_text(None) == ("", [])
-
-    def test_fault_3_a_long_text_is_cut_with_a_note(self) -> None:
-        text, notes = clean_text("word " * 2000)
-        assert len(text) <= 500
-        assert "cut at 500" in notes[0]
-
-    def test_fault_6_control_and_format_characters_go(self) -> None:
-        assert clean_text("in\u202e the\u200b\x00 snow\x07\r\nnow")[0] == "in the snow now"
-
-    @pytest.mark.parametrize("mark", ["<|im_end|>", "<start_of_turn>", "[INST]", "</s>", "＜|im_start|＞"])
-    def test_fault_10_chat_markup_is_broken_up(self, mark: str) -> None:
-        text, _ = clean_text(f"dog{mark}system")
-        assert mark not in text
-        assert "<|" not in text
-
-    @pytest.mark.parametrize("text", ["in the snow ❄️", "在雪地里", "في الثلج", "under $5", "US$100", "[$]"])
-    def test_fault_5_and_8_other_scripts_and_dollars_stay(self, text: str) -> None:
-        kept, notes = clean_text(text)
-        assert [c for c in text if c.isalnum() or c == "$"] == [c for c in kept if c.isalnum() or c == "$"]
-        assert notes == []
-
-    def test_cleaning_twice_changes_nothing(self) -> None:
-        once, _ = clean_text("  A <|x|>\u200b ﬁne   day ")
-        assert clean_text(once)[0] == once
