@@ -87,6 +87,11 @@ class GalleryCache:
         """How many files are in the gallery."""
         return self.count("SELECT count(*) FROM files")
 
+    def count_known(self, relatives: Iterable[bytes]) -> int:
+        """How many of these paths are in the gallery."""
+        sql = "SELECT count(*) FROM files WHERE relative = ?"
+        return sum(self.count(sql, (relative,)) for relative in relatives)
+
     def count_contents(self) -> int:
         """How many different contents they have."""
         return self.count("SELECT count(DISTINCT content_hash) FROM files")

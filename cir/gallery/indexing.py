@@ -6,9 +6,20 @@ module knows neither sqlite nor a model library.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+        on_purpose: set[bytes] = set()
+
+        def leave_out(relative: bytes, reason: str, pictures: int, is_folder: bool) -> None:
+            on_purpose.add(relative)
+            self.left_out.add(relative, reason, pictures, is_folder)
+
+        walked = walk_images(self.root, exclude=barred, patterns=patterns, left_out=leave_out)
+        total = self.cache.record_scan(self._candidates(walked, unreadable))
+        self.watch.check_root()
+        if not total and (on_purpose or confirm_purge):  # before anything is forgotten
+            raise no_images(self.root, self.left_out.rows())
+        self._forget_left_out(on_purpose)
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +56,7 @@ from cir.gallery.preparation import (
     refuse_without_images,
 )
 from cir.gallery.reading import Loaded, batches, load_ahead
+from cir.gallery.root_watch import RootWatch, is_replaced
 from cir.gallery.shards import storage_errors
 from cir.gallery.upkeep import drop_damaged, merge_shards, sweep
 from cir.images import make_thumbnail
@@ -102,8 +114,9 @@ def index_folder(
 
     What is unchanged (path, size, time of change) is not opened; the same content is encoded once under any
     name. Every batch is kept when it is done, so a later call goes on where this one was stopped, however
-    that happened. A file that cannot be read is listed and tried again next time. The gallery can be
-    searched without captions as soon as the stage "images" is over.
+    that happened. A file that cannot be read is listed and tried again next time; what is known of it stays. When
+    the folder itself goes away, or more than half of the known files cannot be read, the run ends and the index is
+    as it was. The gallery can be searched without captions as soon as the stage "images" is over.
 
     Args:
         root: the folder of images.
@@ -115,7 +128,8 @@ def index_folder(
         cache_root: where galleries are kept.
         batch_size: images that are encoded at once, and lost at most.
         thumbnails: make a small WebP of each new image.
-        confirm_purge: take vanished files out of the gallery even when they are more than half of it.
+        confirm_purge: take vanished files out of the gallery even when they are more than half of it, and go on
+            when more than half cannot be read; these stay.
         rehash: read all files again, to find images that were exchanged without a change of size and time.
         only: paths inside `root`; other images are passed over. A benchmark's split is a part of its folder.
         exclude: what else is left out, as patterns of .gitignore; None for those of the run before.
@@ -124,8 +138,8 @@ def index_folder(
         Progress at the beginning of each stage, after each batch, and when the gallery is finished.
 
     Raises:
-        GalleryError: the folder is missing or holds no images, too many files have vanished, the gallery is
-            another folder's, is being indexed by another process, or cannot be written.
+        GalleryError: the folder is missing, goes away or holds no images, too many files have vanished or cannot be
+            read, the gallery is another folder's, is being indexed by another process, or cannot be written.
     """
     top, folder = real_folder(root), gallery_folder(cache_root, name).absolute()
     barred = (cache_root, folder, folder / THUMBNAILS)
@@ -138,7 +152,8 @@ def index_folder(
             remember_source(folder, top)
             remember_exclude(folder, exclude)
         models = models_of_run(image_encoder, text_encoder, captioner, captions_per_image, before)
-        run = _Run(cache, top, models, thumbnails, batch_size, only)
+        watch = RootWatch(top, name, known=cache.count_files(), confirmed=confirm_purge)
+        run = _Run(cache, watch, models, before, thumbnails, batch_size, only)
         run.repair()
         yield run.scan(barred, Patterns(exclude), confirm_purge=confirm_purge, rehash=rehash)
         try:
@@ -148,7 +163,7 @@ def index_folder(
             raise
         run.finish(image_encoder.dim)
         yield from run.caption_images(captioner, text_encoder, captions_per_image)
-        run.finish(image_encoder.dim)
+        run.finish(image_encoder.dim, whole=True)
         yield run.progress()
 
 
@@ -158,13 +173,15 @@ class _Run:
     def __init__(
         self,
         cache: GalleryCache,
-        root: Path,
+        watch: RootWatch,
         models: Models,
+        before: Manifest | None,
         thumbnails: bool,
         batch: int,
         only: Collection[bytes] | None,
     ) -> None:
-        self.cache, self.root, self.models, self.only = cache, root, models, only
+        self.cache, self.watch, self.root, self.only = cache, watch, watch.root, only
+        self.models, self.before = models, before
         self.thumbnails, self.batch_size = thumbnails, max(1, batch)
         self.skipped: list[tuple[str, str]] = []
         self.left_out = LeftOutList()
@@ -189,6 +206,7 @@ class _Run:
     ) -> IndexingProgress:
         """Walk the folder; let go of what has vanished, unless that looks like a disk that is not there."""
         unreadable: list[bytes] = []
+<<<<<<< HEAD
         on_purpose: set[bytes] = set()
 
         def leave_out(relative: bytes, reason: str, pictures: int, is_folder: bool) -> None:
@@ -198,6 +216,10 @@ class _Run:
         walked = walk_images(self.root, exclude=barred, patterns=patterns, left_out=leave_out)
         total = self.cache.record_scan(self._candidates(walked, unreadable))
         self._forget_left_out(on_purpose)
+=======
+        total = self.cache.record_scan(self._candidates(exclude, unreadable))
+        self.watch.check_root()
+>>>>>>> ec66fe6 (A picture that cannot be read keeps its row; a folder that goes away ends the run and leaves the index as it was)
         self._purge(unreadable, confirm_purge)
         if not total:
             raise no_images(self.root, self.left_out.rows())
@@ -222,8 +244,11 @@ class _Run:
 
     def _purge(self, unreadable: Sequence[bytes], confirmed: bool) -> None:
         below = tuple(path + b"/" for path in unreadable)
-        gone = [p for p in self.cache.vanished() if not p.startswith(below) and b"." not in unreadable]
+        kept = {path for path in unreadable if not is_replaced(self.root / os.fsdecode(path))}
+        missing = self.cache.vanished()
+        gone = [p for p in missing if p not in kept and not p.startswith(below) and b"." not in kept]
         known, name = self.cache.count_files(), self.cache.name
+        self.watch.count_unreadable(len(missing) - len(gone))
         if 2 * len(gone) > known and not confirmed:
             raise ManyVanished(
                 f"{len(gone)} of the {known} images of {name} are gone from {self.root.name}.",
@@ -243,10 +268,11 @@ class _Run:
         for batch in batches(load_ahead(self.root, files, known), self.batch_size):
             fresh = {o.content: o.image for o in batch if o.image is not None and o.content not in known}
             known.update(self._encode(encoder, fresh, [one for one in batch if one.content], known))
-            self.cache.forget([one.file.relative for one in batch if one.content not in known])
             for one in batch:
                 if one.content not in known:
                     self._skip(one.file.relative, one.reason or "its features are not finite, or zero")
+            if unread := [one.file.relative for one in batch if not one.content]:
+                self.watch.count_unreadable(self.cache.count_known(unread))
             self.done += len(batch)
             yield self.progress()
 
@@ -283,6 +309,7 @@ class _Run:
         self._begin("captions", total, total - pending)
         yield self.progress()
         for page in self.cache.uncaptioned(self.models, make=make, encode=encode, page=self.batch_size):
+            listed = len(self.skipped)
             texts = self.cache.captions_of(self.models, page)
             missing = [content for content in page if content not in texts]
             made = {}
@@ -290,22 +317,38 @@ class _Run:
                 made = write_captions(self.cache, self.root, captioner, missing, per_image, self._skip)
             hashes, rows = mean_features(self.cache, encoder, texts | made, self._skip)
             self.cache.store_captions(self.models, made, hashes, rows)
+            if len(self.skipped) > listed:
+                self.watch.check_root()
             self.done += len(page)
             yield self.progress()
 
     # --- bookkeeping ---
 
-    def finish(self, dim: int) -> None:
-        """Order the shards and say, last of all, what the gallery now is."""
+    def finish(self, dim: int, *, whole: bool = False) -> None:
+        """Order the shards and say, last of all, what the gallery now is. `whole`: all captions were asked for."""
         for key in (self.models.image_key, self.models.caption_features_key):
             merge_shards(self.cache, key)
-        self.images, captioned = self.cache.count_gallery(self.models)
+        models = self._searched_with(whole)
+        self.images, captioned = self.cache.count_gallery(models)
         source_root = as_source_root(self.cache.folder, self.root)
-        manifest = Manifest(self.cache.name, source_root, self.models, self.images, captioned, dim)
+        manifest = Manifest(self.cache.name, source_root, models, self.images, captioned, dim)
         with storage_errors(self.cache.name):
             write_left_out(self.cache.folder, self.left_out.rows())
             write_manifest(self.cache.folder, manifest)
             (self.cache.folder / SOURCE).unlink(missing_ok=True)
+
+    def _searched_with(self, whole: bool) -> Models:
+        """The models whose rows are searched: a new captioner takes over when its captions are no fewer than the
+        earlier one's, or at the end of a run unless most of them could not be made."""
+        if self.before is None:
+            return self.models
+        earlier = replace(
+            self.models,
+            captioner=self.before.models.captioner,
+            captions_per_image=self.before.models.captions_per_image,
+        )
+        had, has = (self.cache.count_gallery(models)[1] for models in (earlier, self.models))
+        return self.models if has >= had or (whole and 2 * has > had) else earlier
 
     def progress(self) -> IndexingProgress:
         """Where the run is."""
