@@ -37,6 +37,18 @@ def kills(count: int) -> tuple[bool, str]:
     return not went.lost, said + "\n" + "\n".join(went.lost[:20])
 
 
+def pulls(count: int) -> tuple[bool, str]:
+    """A folder that goes away while it is indexed."""
+    from gallery_doubles import folder_in_memory
+
+    from soak.pulls import campaign
+
+    with folder_in_memory() as folder:
+        went = campaign(count, folder)
+    said = f"{went.pulled} of {count} folders pulled in their work, {len(went.lost)} faults"
+    return not went.lost, said + "\n" + "\n".join(went.lost[:20])
+
+
 def users(count: int) -> tuple[bool, str]:
     """Visitors at once."""
     from served import serve_toys
@@ -64,6 +76,7 @@ def connections(count: int) -> tuple[bool, str]:
 CAMPAIGNS = {
     "mutations": (mutations, 10_000),
     "kills": (kills, 50),
+    "pulls": (pulls, 150),
     "users": (users, 50),
     "connections": (connections, 1),
 }

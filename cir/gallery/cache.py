@@ -119,10 +119,10 @@ class GalleryCache:
             yield from (WalkedFile(*row) for row in page)
             last = page[-1][0]
 
-    def file_with(self, content: str) -> bytes | None:
-        """The path of a file with this content hash."""
-        sql = "SELECT min(relative) FROM files WHERE content_hash = ?"
-        return self.database.execute(sql, (content,)).fetchone()[0]
+    def files_with(self, content: str) -> list[bytes]:
+        """The paths of the files with this content hash, in order."""
+        sql = "SELECT relative FROM files WHERE content_hash = ? ORDER BY 1"
+        return [row[0] for row in self.database.execute(sql, (content,))]
 
     # --- features and captions ---
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cir.files import WalkedFile
 from cir.gallery.cache import GalleryCache
@@ -25,26 +26,26 @@ Skip = Callable[[bytes, str], None]  # (path inside the folder, reason)
 def write_captions(
     cache: GalleryCache, root: Path, captioner: Captioner, hashes: Sequence[str], per_image: int, skip: Skip
 ) -> dict[str, list[str]]:
-    """Caption contents, reading each from one of its files.
+    """Caption contents, reading each from the first of its files that can be read.
 
     Returns:
         content hash -> captions, at least one. What could not be captioned is absent, and told to `skip`.
     """
-    paths = {content: cache.file_with(content) or b"" for content in hashes}
+    paths = {content: cache.files_with(content) for content in hashes}
     images = {}
-    for content, relative in paths.items():
-        loaded = load(root, WalkedFile(relative), ())
-        if loaded.image is None or loaded.content != content:
-            skip(relative, loaded.reason or "it changed while it was indexed")
+    for content, copies in paths.items():
+        image, reason = _read_one(root, copies, content)
+        if image is None:
+            skip(copies[0], reason)
             continue
-        loaded.image.thumbnail((CAPTION_SIDE, CAPTION_SIDE))
-        images[content] = loaded.image
+        image.thumbnail((CAPTION_SIDE, CAPTION_SIDE))
+        images[content] = image
     if not images:
         return {}
     written = captioner.caption(list(images.values()), per_image=per_image, seed=0)
     captions = {content: _clean(texts) for content, texts in zip(images, written, strict=True)}
     for content in (content for content, texts in captions.items() if not texts):
-        skip(paths[content], "the captioner found no words for it")
+        skip(paths[content][0], "the captioner found no words for it")
     return {content: texts for content, texts in captions.items() if texts}
 
 
@@ -66,7 +67,7 @@ def mean_features(
     means = np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
     sound = dict(zip(captions, np.isfinite(means.sum(axis=1)).tolist(), strict=True))
     for content in (content for content, good in sound.items() if not good):
-        skip(cache.file_with(content) or b"", "the features of its captions are not finite")
+        skip(cache.files_with(content)[0], "the features of its captions are not finite")
     return [content for content, good in sound.items() if good], means[list(sound.values())]
 
 
@@ -82,6 +83,17 @@ def checked_features(rows: object, count: int, dim: int) -> NDArray[np.float32]:
     if array.shape != (count, dim):
         raise ValueError(f"the encoder gave {array.shape} for {count} inputs of dimension {dim}")
     return array
+
+
+def _read_one(root: Path, copies: Sequence[bytes], content: str) -> tuple[Image.Image | None, str]:
+    """The picture of a content from the first copy that still holds it, or why there is none."""
+    reason = ""
+    for relative in copies:
+        loaded = load(root, WalkedFile(relative), ())
+        if loaded.image is not None and loaded.content == content:
+            return loaded.image, ""
+        reason = reason or loaded.reason or "it changed while it was indexed"
+    return None, reason
 
 
 def _clean(texts: Sequence[str]) -> list[str]:

@@ -8,18 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-        on_purpose: set[bytes] = set()
-
-        def leave_out(relative: bytes, reason: str, pictures: int, is_folder: bool) -> None:
-            on_purpose.add(relative)
-            self.left_out.add(relative, reason, pictures, is_folder)
-
-        walked = walk_images(self.root, exclude=barred, patterns=patterns, left_out=leave_out)
-        total = self.cache.record_scan(self._candidates(walked, unreadable))
-        self.watch.check_root()
-        if not total and (on_purpose or confirm_purge):  # before anything is forgotten
-            raise no_images(self.root, self.left_out.rows())
-        self._forget_left_out(on_purpose)
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +196,6 @@ class _Run:
     ) -> IndexingProgress:
         """Walk the folder; let go of what has vanished, unless that looks like a disk that is not there."""
         unreadable: list[bytes] = []
-<<<<<<< HEAD
         on_purpose: set[bytes] = set()
 
         def leave_out(relative: bytes, reason: str, pictures: int, is_folder: bool) -> None:
@@ -215,11 +204,10 @@ class _Run:
 
         walked = walk_images(self.root, exclude=barred, patterns=patterns, left_out=leave_out)
         total = self.cache.record_scan(self._candidates(walked, unreadable))
-        self._forget_left_out(on_purpose)
-=======
-        total = self.cache.record_scan(self._candidates(exclude, unreadable))
         self.watch.check_root()
->>>>>>> ec66fe6 (A picture that cannot be read keeps its row; a folder that goes away ends the run and leaves the index as it was)
+        if not total and (on_purpose or confirm_purge):  # before anything is forgotten
+            raise no_images(self.root, self.left_out.rows())
+        self._forget_left_out(on_purpose)
         self._purge(unreadable, confirm_purge)
         if not total:
             raise no_images(self.root, self.left_out.rows())

@@ -47,13 +47,18 @@ def drop_damaged(cache: GalleryCache, key: str) -> int:
 
     Returns:
         How many rows that were.
+
+    Raises:
+        GalleryError: the disk does not give a shard, which says nothing about what is in it.
     """
     dropped = 0
     sql = "SELECT id, name, rows FROM shards WHERE key = ?"
     for shard, name, rows in cache.database.execute(sql, (key,)).fetchall():
         try:
             intact = len(read_shard(cache.folder / FEATURES, name)) == rows
-        except UnsafeFile:  # not in silence: the caller says how many rows are made again
+        except UnsafeFile as error:  # not in silence: the caller says how many rows are made again
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                raise GalleryError(error.message, "Check the disk that the gallery is kept on.") from error
             intact = False
         if not intact:
             with cache.transaction():
