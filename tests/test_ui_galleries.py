@@ -7,19 +7,17 @@ import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
+from gallery_doubles import folder_in_memory, paint, paint_folder
+from shelf_doubles import Bench
 
-from cir.composers.baselines import ImageOnly
 from cir.errors import BadQuery, CirError, GalleryError
-from cir.gallery import Indexer, IndexingJob, IndexingProgress, IntakeLimits
+from cir.gallery import IndexingJob, IndexingProgress, IntakeLimits
 from cir.gallery.background import FAILED, FINISHED, RUNNING
 from cir.images import read_image
-from cir.retriever import Retriever
-from cir.shelf import Shelf, ShelfEntry
+from cir.shelf import ShelfEntry
 from cir.types import Query
 from cir.ui import narrowing
 from cir.ui.galleries import handlers, render, switching
@@ -28,51 +26,6 @@ from cir.ui.handlers import Session, Settings, answer
 from cir.ui.narrowing import Only
 
 HOSTILE = '<img src=x onerror="window.__x=1">${x}'
-
-
-class Bench:
-    """A shelf, what makes galleries, and one visitor's desk."""
-
-    def __init__(self, place: Path) -> None:
-        self.place, self.cache = place, place / "cache"
-        index(paint_folder(place / "home", 3), self.cache, name="home")
-        encoder = ToyEncoder()
-        first = Retriever(opened(self.cache, "home"), {"Image-only": ImageOnly(encoder)})
-        self.shelf = Shelf(
-            first,
-            cache_root=self.cache,
-            image_encoder_fingerprint=encoder.fingerprint,
-            text_encoder_fingerprint=encoder.fingerprint,
-            title="At home",
-        )
-        self.indexer = Indexer(
-            image_encoder=encoder,
-            text_encoder=encoder,
-            captioner=ToyCaptioner,
-            cache_root=self.cache,
-            renew=self.shelf.renew,
-            renew_seconds=0,
-        )
-        self.making = Making(self.indexer, (place / "photos",))
-        self.desk, self.session = Desk(), Session()
-
-    def wait(self) -> IndexingJob:
-        self.indexer.join(30)
-        assert not self.indexer.job.is_running
-        handlers.look(self.shelf, self.making, self.desk)
-        return self.indexer.job
-
-    def make_of(self, folder: str, name: str = "") -> str:
-        labels = [label for label, _ in handlers.offer_folders(self.making, self.desk)]
-        said = handlers.make_of_folder(self.shelf, self.making, self.desk, labels.index(folder), name)
-        self.wait()
-        return said
-
-    def upload(self, *paths: Path, name: object = "") -> tuple[str, tuple]:
-        files = [{"path": str(path), "orig_name": path.name} for path in paths]
-        said = handlers.make_of_uploads(self.shelf, self.making, self.desk, files, name)
-        self.wait()
-        return said
 
 
 @pytest.fixture

@@ -135,8 +135,8 @@ def rank_with(content: PageContent) -> Callable[..., dict[str, Any]]:
         state: Session, alpha: Any = None, beta: Any = None, gamma: Any = None, k: Any = None
     ) -> dict[str, Any]:
         """Rank the last search of this session again with other weights; no model is called."""
-        retriever = content.retriever_for(state)
         try:
+            retriever = content.retriever_for(state)
             settings, notes = read_settings((alpha, beta, gamma, k, True))
             found = handlers.rerank(retriever, state, weights=settings.weights, top_k=settings.top_k)
             answer = handlers.as_json(found, retriever, content.fingerprints)
@@ -152,8 +152,8 @@ def explain_with(content: PageContent) -> Callable[..., dict[str, Any]]:
 
     def explain(state: Session, image_id: Any = None) -> dict[str, Any]:
         """Say what the score of one result of the last answer is made of: every term, so that it can be computed."""
-        retriever = content.retriever_for(state)
         try:
+            retriever = content.retriever_for(state)
             return explained(retriever, handlers.answer(retriever, state), image_id)
         except Exception as error:
             raise for_programs(error) from error

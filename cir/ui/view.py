@@ -182,8 +182,8 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
 
     def choose(state: Session, method: object) -> list[Any]:
         """Another method: its own sliders, where it has some."""
-        retriever = content.retriever_for(state)
         try:
+            retriever = content.retriever_for(state)
             return sliders(retriever, read_method(retriever.methods, method))
         except CirError:  # the search that follows says it in words
             return [gr.skip() for _ in range(3)]
@@ -263,9 +263,12 @@ def browse_with(content: PageContent, *, unless_shown: bool = False) -> Callable
     """The handler that shows the gallery's pictures to pick from."""
 
     def show(state: Session) -> Any:
-        gallery, before = content.retriever_for(state).gallery, state.browsed_ids
-        ids = handlers.browse(gallery, state)
-        return gr.skip() if unless_shown and ids == before else grid_pictures(gallery, ids)
+        try:
+            gallery, before = content.retriever_for(state).gallery, state.browsed_ids
+            ids = handlers.browse(gallery, state)
+            return gr.skip() if unless_shown and ids == before else grid_pictures(gallery, ids)
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return told(error)
 
     return show
 

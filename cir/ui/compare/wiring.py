@@ -113,7 +113,10 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
 
     def clear(found: Comparison, session: Session) -> tuple[Any, ...]:
         found.marked = ()
-        return ("", *_judged(content, session, found), _columns(content, session, found))
+        try:
+            return ("", *_judged(content, session, found), _columns(content, session, found))
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return (page_render.problem_card(describe_problem(error)), *_untouched(3))
 
     def use(found: Comparison, session: Session) -> tuple[Any, ...]:
         try:
