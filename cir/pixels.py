@@ -65,7 +65,8 @@ def upright_rgb(image: Image.Image, profile: bytes | None = None) -> Image.Image
 
 def low_bytes_mode(image: Image.Image) -> str:
     """For an opened image of 16-bit colours: the raw mode that reads the low bytes, which Pillow drops; else ""."""
-    arguments = image.tile[0].args if len(getattr(image, "tile", ())) == 1 else ""
+    tiles = getattr(image, "tile", ())
+    arguments = tiles[0].args if len(tiles) == 1 else ""
     raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
     return _LOW_BYTES.get(str(raw_mode), "")
 

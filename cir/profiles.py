@@ -57,7 +57,7 @@ def _transform(profile: _Profile, mode: str) -> Any | None:
     """From the profile to sRGB; None where there is nothing to do, or nothing that can be done."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile.data))
-        if _MODES.get(source.profile.xcolor_space.strip()) != mode:
+        if _MODES.get(source.profile.xcolor_space.strip()) != mode:  # type: ignore[attr-defined]
             return None
         intent = ImageCms.Intent(ImageCms.getDefaultIntent(source))
         transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB", renderingIntent=intent)
