@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.gallery.gallery import Gallery
 from cir.images import make_thumbnail, read_image
+from cir.text import counted
 from cir.types import RetrievedImage
 
 COLUMNS = ("rank", "score", "image_id", "label", "caption", "selected")
@@ -56,7 +57,9 @@ def to_zip(image_ids: Sequence[str], gallery: Gallery, ranks: Mapping[str, int])
         BadQuery: none, or too many.
     """
     if not 0 < len(image_ids) <= MAX_PICTURES:
-        raise BadQuery(f"{len(image_ids)} pictures cannot be packed.", f"Select 1 to {MAX_PICTURES}.")
+        raise BadQuery(
+            f"{counted(len(image_ids), 'picture')} cannot be packed.", f"Select 1 to {MAX_PICTURES}."
+        )
     out, missing = io.BytesIO(), []
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for image_id in image_ids:

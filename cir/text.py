@@ -1,4 +1,4 @@
-"""The one place where what a person typed is cleaned."""
+"""The one place where what a person typed is cleaned, and where a number meets its noun."""
 
 from __future__ import annotations
 
@@ -84,6 +84,17 @@ _SAYS_LITTLE = frozenset(
         "same",
     ]
 )
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """ "1 picture", "1,234 pictures", "0 queries": a number with its noun as a sentence wants it.
+
+    Args:
+        number: how many.
+        noun: for one of them.
+        plural: for all other numbers, where that is not `noun` with an "s".
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def notes_on(text: str) -> list[str]:

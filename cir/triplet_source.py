@@ -42,6 +42,7 @@ from cir.syncir.records import (
     read_triplets,
     write_triplets,
 )
+from cir.text import counted
 from cir.ui.triplets import source as tab
 
 SHIPPED = ROOT / "assets" / "triplets"
@@ -275,7 +276,7 @@ def _title(key: str, path: Path) -> str:
         "" if limits == usual else f", {limits.consistency:g} / {limits.near_duplicate:g} / {limits.gap:g}"
     )
     whence = "Sample triplets" if key.startswith("shipped") else f"Made here from {gallery}"
-    return f"{whence}: {done:,} pairs{differs}"
+    return f"{whence}: {counted(done, 'pair')}{differs}"
 
 
 def _settings_of(manifest: Mapping[str, Any]) -> SynCirSettings:

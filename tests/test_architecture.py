@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,20 @@ def test_no_unsafe_loading_and_no_shell(path: Path) -> None:
         ]
         if path.parts[-2] != "world":  # the world opens its own atlas
             assert calls == [], "pictures are opened in one place"
+
+
+_PLURALS = re.compile(
+    r" (?:[a-z]+ )?(?:pictures|images|files|queries|pairs|triplets|methods|words|pseudo-words|tokens|scenes|steps|"
+    r"folders|galleries|terms|captions|rows|groups|settings|places|cores)\b"
+)
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_sentence_sets_a_number_before_a_plural_noun_without_asking_how_many(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        for number, words in pairwise(node.values):
+            if isinstance(number, ast.FormattedValue) and isinstance(words, ast.Constant):
+                fixed = ast.unparse(number.value).isupper()  # a constant is never 1
+                assert fixed or not _PLURALS.match(words.value), f"use counted(): {ast.unparse(node)}"

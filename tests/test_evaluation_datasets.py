@@ -480,13 +480,11 @@ def test_missing_and_damaged_pictures_stop_a_run_by_name(capsys, tmp_path, toys)
     (root / "dev" / "dev-red-circle.png").write_bytes(b"not a picture")
     status, _, err = run(capsys, "evaluate", "cirr", "--root", root)
     assert status == 2
-    assert "1 images of CIRR could not be indexed, the first is dev/dev-red-circle.png" in err.replace(
-        "\n", " "
-    )
+    assert "Not indexed of CIRR: 1 image, the first is dev/dev-red-circle.png" in err.replace("\n", " ")
     (root / "dev" / "dev-red-circle.png").unlink()
     status, _, err = run(capsys, "evaluate", "cirr", "--root", root)
     assert status == 2
-    assert "1 of the 12 images of CIRR val are missing, the first is dev/dev-red-circle.png" in err
+    assert "Missing from CIRR val: 1 of 12 images, the first is dev/dev-red-circle.png" in err
     assert toys.clip.calls > 0
 
 

@@ -190,7 +190,7 @@ def test_fault_64_a_torn_shard_is_noticed_and_made_again(photos: Path, cache: Pa
         opened(cache)
     encoder = ToyEncoder()
     progress = index(photos, cache, image_encoder=encoder, batch_size=5)
-    assert progress[0].notes == ("5 rows of features were damaged on the disk and are made again.",)
+    assert progress[0].notes == ("Made again, as they were damaged on the disk: 5 rows of features.",)
     assert encoder.encoded == 5
     assert_usable(cache)
 
@@ -548,7 +548,7 @@ def test_fault_73_a_row_without_direction_in_a_shard_never_reaches_the_gallery(
     gallery = opened(cache)
     assert len(gallery) == 3
     assert np.isfinite(gallery.image_features).all()
-    assert gallery.notes[0].startswith("2 images of toys are left out: their features are damaged.")
+    assert gallery.notes[0].startswith("Left out of toys, as their features are damaged: 2 images.")
 
 
 def test_an_atomic_write_leaves_the_old_file_when_it_fails(

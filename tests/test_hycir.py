@@ -162,7 +162,7 @@ def test_training_learns_the_triplets(clip: ClipModel, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"images": 99}, "12 images for batches of 99"),
+        ({"images": 99}, "12 images cannot fill batches of 99"),
         ({"triplets": 7}, "6 triplets for batches of 7"),
         ({"tokens": 0}, "tokens is 0"),
         ({"loss": "both"}, "no loss called 'both'"),

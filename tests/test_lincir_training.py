@@ -62,6 +62,6 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_network(clip, tmp_path:
 
 
 def test_too_few_captions_are_refused_with_a_way_out(clip, tmp_path: Path) -> None:
-    with pytest.raises(CirError, match="2 different captions for batches of 6") as refused:
+    with pytest.raises(CirError, match="2 different captions cannot fill batches of 6") as refused:
         LincirTraining(clip, ["a dog", "a dog ", "a cat"], SMALL, tmp_path)
     assert "--batch-images" in refused.value.remedy

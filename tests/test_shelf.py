@@ -258,8 +258,18 @@ def test_features_can_be_searched_while_captions_still_come_in(place: Path) -> N
             and (indexer.job.progress.stage, indexer.job.progress.done) == ("captions", 8)
         )
     )
-    assert captioned_at_renewal == [(20, 0, "No picture has captions yet, so γ does not count.")]
-    assert state() == (20, 8, "Captions: 8 of 20 pictures; γ counts for those.")
+    assert captioned_at_renewal == [
+        (
+            20,
+            0,
+            "No picture has captions yet, so pictures are found by their look alone: the weight of captions (γ) changes nothing.",
+        )
+    ]
+    assert state() == (
+        20,
+        8,
+        "Captions so far: of 8 of 20 pictures. The others are found by their look alone, whatever the weight of captions (γ).",
+    )
     gate.set()
     indexer.join(30)
     assert indexer.job.state == FINISHED

@@ -95,7 +95,7 @@ def test_settings_reach_the_run(capsys, tmp_path: Path, doubles: Doubles) -> Non
         (["--near-duplicate", "-2"], "near duplicate is -2"),
         (["--reading", "cosine"], "no reading called 'cosine'"),
         (["--combine", "product"], "called 'product'"),
-        (["--limit", "0"], "0 pairs were asked for"),
+        (["--limit", "0"], "0 pairs cannot be made"),
         (["--max-target-rank", "5"], "no method to find the rank with"),
         (["--max-target-rank", "0", "--engine-check", "CVSI"], "highest target rank is 0"),
         (["--spoter", "/no/such/folder"], "no multimodal model in folder"),
@@ -125,7 +125,7 @@ def test_a_language_model_that_dies_leaves_what_was_done(capsys, tmp_path: Path,
     doubles.language_model.script = ["make it blue", died, died]
     status, _, err = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl")
     assert status == 2
-    assert "It died. 1 pairs are done" in err
+    assert "It died. Kept in" in err
     assert len(read_triplets(tmp_path / "t.jsonl")) == 1
     assert doubles.closed
 
@@ -165,7 +165,7 @@ def test_foreign_triplets_are_imported(capsys, tmp_path: Path) -> None:
     (tmp_path / "lasco.json").write_text(json.dumps([row]))
     status, said, _ = run(capsys, "triplets", "import", tmp_path / "lasco.json", tmp_path / "t.jsonl")
     assert status == 0
-    assert said.startswith("1 triplets written")
+    assert said.startswith("1 triplet written")
     assert read_triplets(tmp_path / "t.jsonl")[0].text == "in the snow"
     status, _, err = run(capsys, "triplets", "import", tmp_path / "none.json", tmp_path / "u.jsonl")
     assert (status, "none.json cannot be read" in err) == (2, True)

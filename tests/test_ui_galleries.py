@@ -161,7 +161,7 @@ def test_fault_60_most_files_gone_has_to_be_confirmed_on_the_page(bench: Bench) 
         False,
         6,
     )
-    assert "5 of the 6 images of rome are gone" in render.job_card(screen.job)
+    assert "5 of 6 images of rome" in render.job_card(screen.job)
     handlers.go_on(bench.making, confirm_purge=True)
     bench.wait()
     assert not handlers.look(bench.shelf, bench.making, bench.desk).wants_confirmation
@@ -241,7 +241,7 @@ def test_the_progress_tells_numbers_speed_and_time_left_and_what_gamma_counts_fo
     shown = render.job_card(IndexingJob("rome", None, RUNNING, progress))
     assert re.search(r'<progress max="800" value="120" aria-label="Writing captions">', shown)
     assert (
-        "120 of 800 · 4.2 a second · 3 min left · all pictures can be searched; γ counts for those with captions"
+        "120 of 800 · 4.2 a second · 3 min left · all pictures can be searched, those without captions by their look alone"
         in shown
     )
 
@@ -260,7 +260,11 @@ def test_a_finished_gallery_lists_what_could_not_be_read_and_cuts_a_long_list() 
 
 @pytest.mark.parametrize(
     ("images", "captioned", "words"),
-    [(800, 120, "120 of 800: γ counts for those"), (800, 800, "all"), (800, 0, "none: γ does not count")],
+    [
+        (800, 120, "120 of 800; the others are found by their look alone"),
+        (800, 800, "all"),
+        (800, 0, "none yet, so pictures are found by their look alone"),
+    ],
 )
 def test_the_list_says_for_how_many_pictures_gamma_counts(images: int, captioned: int, words: str) -> None:
     entry = ShelfEntry("a", "a", images, captioned)

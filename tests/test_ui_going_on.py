@@ -376,7 +376,10 @@ def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retri
     )
     assert len(found.results) == sum(score >= found.settings.at_least for score in scores) < 8
     hidden = 8 - len(found.results)
-    assert any(note.startswith(f"{hidden} of 8 pictures score below") for note in found.notes)
+    assert any(
+        note.startswith("Hidden, with scores below") and f"{hidden} of 8 pictures" in note
+        for note in found.notes
+    )
     with pytest.raises(BadQuery, match="least score"):
         read_settings((0.6, 0.4, 0.2, 8, True, 1.5, True))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ui_doubles import ToyGallery, ToyRetriever
 
 from cir.errors import BadImage, BadQuery, CirError
+from cir.text import counted
 from cir.types import Weights
 from cir.ui import handlers, render
 from cir.ui.grids import tile
@@ -446,3 +447,11 @@ def test_a_picked_image_is_shown_by_its_thumbnail(gallery):
     session = Session()
     assert handlers.pick(gallery, session, SQUARE) == Path(gallery.thumbnail_path(SQUARE))
     assert session.picked_id == SQUARE
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 queries"), (1, "1 query"), (2, "2 queries"), (1234, "1,234 queries")]
+)
+def test_a_number_has_its_noun_as_a_sentence_wants_it(number: int, said: str) -> None:
+    assert counted(number, "query", "queries") == said
+    assert f"<span>{number:,} picture{'s' * (number != 1)}</span>" in render.header("Holiday", number)

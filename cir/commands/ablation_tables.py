@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cir.evaluation.results_file import write_section
+from cir.text import counted
 
 Runs = Sequence[Mapping[str, float]]  # one mapping of measures per seed
 MEASURES = ("R@1", "R@5", "R@10", "R@50", "Avg")
@@ -26,7 +27,7 @@ PAPER_R5: Mapping[str, Mapping[str, float]] = {
     "3": {"SynCir without filter": 68.93, "SynCir with filter": 69.52},
     "4": dict(
         zip(
-            ("1 word", *(f"{n} words" for n in range(2, 9))),
+            ("1 word", *(counted(n, "word") for n in range(2, 9))),
             (69.52, 70.62, 71.17, 71.56, 71.34, 71.63, 70.77, 71.99),
             strict=True,
         )

@@ -36,6 +36,7 @@ from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
 from cir.retriever import Retriever
+from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Weights
 
 
@@ -290,7 +291,7 @@ class Bench(ABC):
             "gallery": len(self.gallery),
             "captions_of_the_reference": self.options.captions,
             "captions_of_gallery_images": self.options.gallery_captions,
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+            "machine": f"{counted(os.cpu_count() or 1, 'core')}, {platform.machine()}",
             **more,
         }
 

@@ -24,6 +24,7 @@ from cir.gallery import Gallery
 from cir.images import read_image
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
+from cir.text import counted
 from cir.types import CirQuery, Weights
 
 
@@ -58,7 +59,7 @@ class DatasetBench(Bench):
             variant += ["val-gallery"] if options.searched_images == "VAL" else []
         self.suffix = f"-{section_name(dataset.gallery_name)}" + "-".join(variant) + self.suffix
         self.heading = f" on {dataset.name} {dataset.split}{self.heading}"
-        self.protocol = f"{len(self.queries):,} queries over {len(gallery):,} images. {dataset.protocol}"
+        self.protocol = f"{counted(len(self.queries), 'query', 'queries')} over {counted(len(gallery), 'image')}. {dataset.protocol}"
         if options.dataset == "fashioniq":
             self.protocol += " The mean over categories is that of `python -m cir evaluate fashioniq`."
         own = options.dataset == "jsonl"

@@ -10,6 +10,7 @@ from cir.application import ROOT, SAMPLE_GALLERY, build_models
 from cir.evaluation.benchmark import draw_benchmark, write_benchmark
 from cir.evaluation.sample import draw_sample
 from cir.gallery import index_folder, pack_gallery
+from cir.text import counted
 
 # Queries, gallery, seed. Both have the same make-up, so that weights found on one suit the other.
 BENCHMARKS = {"world": (1000, 5000, 2026), "world-validation": (300, 1500, 11)}
@@ -19,7 +20,7 @@ def world_benchmark(options: argparse.Namespace) -> int:
     """Draw both splits into assets/benchmark. The same seeds draw the same."""
     for name, (queries, gallery, seed) in BENCHMARKS.items():
         write_benchmark(draw_benchmark(queries=queries, gallery=gallery, seed=seed), name)
-        sys.stdout.write(f"{name}: {queries} queries over {gallery} scenes\n")
+        sys.stdout.write(f"{name}: {counted(queries, 'query', 'queries')} over {counted(gallery, 'scene')}\n")
     return 0
 
 

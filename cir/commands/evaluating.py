@@ -19,6 +19,7 @@ from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.encoders import Encoders
 from cir.models.model_set import Models
 from cir.retriever import Retriever
+from cir.text import counted
 from cir.types import Weights
 
 PATIENCE_SECONDS = 120.0  # what is measured is the answer, not how busy the machine is
@@ -108,7 +109,7 @@ def _tuned(options: argparse.Namespace, models: Models, encoders: Encoders) -> W
     weights = hyperparameters.surface(gallery, validation.queries, by_query).settled
     row = {
         "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
-        "found_on": f"{len(validation.queries)} validation queries, R@1 + R@5 / 2 on a grid, the middle of the broadest top",
+        "found_on": f"{counted(len(validation.queries), 'validation query', 'validation queries')}, R@1 + R@5 / 2 on a grid, the middle of the broadest top",
         "models": dict(models.fingerprints),
         "command": "python -m cir evaluate world --tune",
     }

@@ -24,6 +24,7 @@ from cir.evaluation.run import Run
 from cir.gallery import Gallery
 from cir.models.model_set import Models
 from cir.retriever import Retriever
+from cir.text import counted
 from cir.types import Weights
 
 Report = dict[str, Any]
@@ -178,7 +179,7 @@ def _run_name(options: argparse.Namespace, method: str) -> str:
 
 def _print(found: Report) -> None:
     out = sys.stdout.write
-    out(f"{found['dataset']}, {found['queries']} queries. {found['protocol']}\n")
+    out(f"{found['dataset']}, {counted(found['queries'], 'query', 'queries')}. {found['protocol']}\n")
     intervals = found.get("intervals", {})
     for name, value in found.items():
         if isinstance(value, float):
@@ -189,6 +190,6 @@ def _print(found: Report) -> None:
     for name, row in found.get("categories", {}).items():
         out(f"{name}: R@10 {row['R@10']:.2f}, R@50 {row['R@50']:.2f}\n")
     for note, count in found.get("notes", {}).items():
-        out(f"note on {count} queries: {note}\n")
+        out(f"note on {counted(count, 'query', 'queries')}: {note}\n")
     if "folder" in found:
         out(f"Results, report and submission files: {found['folder']}\n")

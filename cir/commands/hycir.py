@@ -19,6 +19,7 @@ from cir.application import ROOT, build_models, gallery_cache, open_for
 from cir.errors import CirError
 from cir.gallery import Gallery
 from cir.models.model_set import Models
+from cir.text import counted
 from cir.types import Triplet
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def train_general(options: argparse.Namespace) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     record = training_record(settings, models, data, time.time() - started)
     save_mapping(network.half(), out, {"recipe": recipe, "normalise_input": recipe == "lincir", **record})
-    sys.stdout.write(f"\n{out} is written: {settings.tokens} pseudo-words, {settings.steps} steps.\n")
+    sys.stdout.write(
+        f"\n{out} is written: {counted(settings.tokens, 'pseudo-word')}, {counted(settings.steps, 'step')}.\n"
+    )
     return 0
 
 
@@ -222,7 +225,7 @@ class _Bench:
             "date": time.strftime("%Y-%m-%d"),
             "seeds": options.seeds,
             "steps": options.steps,
-            "batch": f"{options.batch_images} images and {options.batch_triplets} triplets",
+            "batch": f"{counted(options.batch_images, 'image')} and {counted(options.batch_triplets, 'triplet')}",
             "rate": options.rate,
             "unlabelled_images": len(self.pool),
             "min_similarity_of_near_pairs": options.min_similarity,

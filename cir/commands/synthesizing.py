@@ -34,6 +34,7 @@ from cir.syncir.records import (
     read_triplets,
     write_triplets,
 )
+from cir.text import counted
 from cir.types import Features, Query, Triplet
 
 PATIENCE_SECONDS = 120.0  # for one answer: nobody waits for it, and other work may share the machine
@@ -77,7 +78,7 @@ def triplets_export(options: argparse.Namespace) -> int:
     judged = apply_judgements(read_triplets(options.file), read_judgements(options.file))
     rows = to_cirr(judged, everything=options.everything)
     options.out.write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{len(rows)} of {len(judged)} triplets written to {options.out}\n")
+    sys.stdout.write(f"{len(rows)} of {counted(len(judged), 'triplet')} written to {options.out}\n")
     return 0
 
 
@@ -85,7 +86,7 @@ def triplets_import(options: argparse.Namespace) -> int:
     """Read another project's triplets and write them as ours, to be looked at."""
     _refuse_existing(options.out)
     count = write_triplets(options.out, read_foreign(options.file))
-    sys.stdout.write(f"{count} triplets written to {options.out}\n")
+    sys.stdout.write(f"{counted(count, 'triplet')} written to {options.out}\n")
     return 0
 
 
@@ -189,7 +190,7 @@ def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features
 
 def _line(progress: Progress) -> str:
     left = f", {_duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
-    return f"{progress.done} of {progress.total} pairs, {progress.kept} kept{left}"
+    return f"{progress.done} of {counted(progress.total, 'pair')}, {progress.kept} kept{left}"
 
 
 def _duration(seconds: float) -> str:
@@ -205,7 +206,7 @@ def _print(funnel: Funnel, out: Path, *, as_json: bool) -> None:
         return
     rows = [
         ("images", funnel.images, f"{funnel.uncaptioned} without a caption" if funnel.uncaptioned else ""),
-        ("groups", funnel.groups, f"{funnel.ungrouped} images found none"),
+        ("groups", funnel.groups, f"{counted(funnel.ungrouped, 'image')} found none"),
         ("pairs", funnel.pairs, f"{funnel.repeated} repeated ones left out"),
         ("done", funnel.done, ""),
         ("texts", funnel.texts, ""),

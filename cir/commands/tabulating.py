@@ -25,6 +25,7 @@ from cir.evaluation.results_file import write_section
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.retriever import Retriever
+from cir.text import counted
 from cir.types import Weights
 
 
@@ -166,8 +167,8 @@ def hyperparameters_table(bench: Bench) -> tuple[str, dict[str, object]]:
     best = found.best
     g, w = found.at(best)
     said = (
-        f"## Weights{bench.heading}\n\nThe form of CVSI's Figure 4, on {found.queries:,} queries, from what was composed once. The best of "
-        f"the {len(hyperparameters.POINTS) * len(hyperparameters.GAMMAS)} settings on these queries is α {best.alpha:g}, "
+        f"## Weights{bench.heading}\n\nThe form of CVSI's Figure 4, on {counted(found.queries, 'query', 'queries')}, from what was composed once. The best of "
+        f"the {counted(len(hyperparameters.POINTS) * len(hyperparameters.GAMMAS), 'setting')} on these queries is α {best.alpha:g}, "
         f"β {best.beta:g}, γ {best.gamma:g} with {first} {found.first[g, w]:.1f}; the weights in use, {bench.weights_are}, are "
         f"α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g} with {first} {found.first[found.at(weights)]:.1f}. "
         f"{bench.protocol}"

@@ -198,7 +198,9 @@ class Cvsi:
         found = self.captioner.caption([image], per_image=self.settings.captions, seed=self.settings.seed)[0]
         draft.took("captions", since)
         if not found:
-            draft.note("The captioner found no words for this picture, so alpha counts as 0.")
+            draft.note(
+                "The captioner found no words for this picture, so there is no described edit: its weight (α) changes nothing."
+            )
         return found
 
     def _ask(

@@ -23,6 +23,7 @@ from cir.composers.composer import Composer, unit_row
 from cir.errors import CirError, LanguageModelFailed
 from cir.evaluation.encoders import Say
 from cir.models.protocols import LanguageModel
+from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
 
 KEEP_EVERY = 50
@@ -150,7 +151,7 @@ def compose_kept(
             _compose_one(kept, query, texts(query), picture, composer, witness)
             if i % KEEP_EVERY == 0:
                 write_kept(path, kept)
-                say(f"{composer.name}: {i} of {len(todo)} queries")
+                say(f"{composer.name}: {i} of {counted(len(todo), 'query', 'queries')}")
     finally:
         if todo:
             write_kept(path, kept)

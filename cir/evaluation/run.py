@@ -31,6 +31,7 @@ from cir.gallery import Gallery, index_folder, open_gallery
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.retriever import MAX_RESULTS, Retriever, part_weights
+from cir.text import counted
 from cir.types import ComposedQuery, Weights
 
 Say = Callable[[str], None]
@@ -93,7 +94,7 @@ def searched_gallery(dataset: Dataset, opened: Gallery) -> Gallery:
     if len(rows) < len(names):
         lost = sorted(set(names) - {opened.relatives[row] for row in rows})
         raise DatasetError(
-            f"{len(lost)} images of {dataset.name} could not be indexed, the first is {os.fsdecode(lost[0])}.",
+            f"Not indexed of {dataset.name}: {counted(len(lost), 'image')}, the first is {os.fsdecode(lost[0])}.",
             f"Put readable images into {dataset.folder}.",
         )
     ids = tuple(names[opened.relatives[row]] for row in rows)
@@ -159,7 +160,9 @@ class Run:
         self._begin(resume)
         known = {row["query_id"]: row for row in read_lines(self.folder / RESULTS)}
         for done, row in enumerate(self._rows(queries, known), start=1):
-            say(f"{self.method} on {self.dataset.name}: {done} of {len(queries)} queries")
+            say(
+                f"{self.method} on {self.dataset.name}: {done} of {counted(len(queries), 'query', 'queries')}"
+            )
             known[row["query_id"]] = row
         rows = [known[query.query_id] for query in queries]
         found = report(self.dataset, queries, rows) | {"method": self.method, "manifest": dict(self.manifest)}

@@ -16,6 +16,7 @@ from cir.evaluation.datasets.cirr import VERSION
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery
 from cir.evaluation.measures import without
 from cir.evaluation.predictions import Rankings, check_ranking
+from cir.text import counted
 
 PLACES, SUBSET_PLACES = 50, 3
 MAX_BYTES = 5 * 2**20
@@ -88,7 +89,7 @@ def _list(dataset: Dataset, query: DatasetQuery, ranked: Sequence[str], places: 
     wanted = min(places, len(known) - dataset.leaves_out_reference)
     if len(ranked) < wanted:
         raise DatasetError(
-            f"{name}: query {query.query_id} has {len(ranked)} places, and the server wants {wanted}.",
+            f"{name}: query {query.query_id} has {counted(len(ranked), 'place')}, and the server wants {wanted}.",
             "Run the evaluation again with --k 50.",
         )
     return list(ranked[:places])

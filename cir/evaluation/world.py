@@ -20,6 +20,7 @@ from cir.evaluation.measures import recalls
 from cir.gallery.gallery import Gallery
 from cir.models.protocols import TextEncoder
 from cir.retriever import Retriever
+from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query, Weights
 from cir.world.captions import caption_scene, describe_scene
 from cir.world.reading import background_in, nouns_in
@@ -90,7 +91,7 @@ def compose_all(
             compose_whole(composer, Query(benchmark.picture(query.reference_id), query.modification_text))
         )
         if i % 50 == 0:
-            say(f"{composer.name}: {i} of {len(queries)} queries")
+            say(f"{composer.name}: {i} of {counted(len(queries), 'query', 'queries')}")
     return out
 
 

@@ -34,6 +34,7 @@ from cir.gallery.manifest import (
 from cir.gallery.rows import read_rows
 from cir.gallery.shards import gather_rows
 from cir.images import make_thumbnail, read_image
+from cir.text import counted
 from cir.types import Features
 
 __all__ = ["Gallery", "GallerySummary", "list_galleries", "open_gallery"]
@@ -256,8 +257,11 @@ class Gallery:
         if captioned == len(self):
             return ""
         if not captioned:
-            return "No picture has captions yet, so γ does not count."
-        return f"Captions: {captioned:,} of {len(self):,} pictures; γ counts for those."
+            return "No picture has captions yet, so pictures are found by their look alone: the weight of captions (γ) changes nothing."
+        return (
+            f"Captions so far: of {captioned:,} of {counted(len(self), 'picture')}. The others are found by their look alone, "
+            "whatever the weight of captions (γ)."
+        )
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -347,11 +351,15 @@ def _is_made_from(folder: Path, root: Path) -> bool:
 def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:
     name, notes = manifest.name, []
     if images != manifest.images:
-        notes.append(f"{name} is being indexed, or that was interrupted: {images} images can be searched.")
+        notes.append(
+            f"{name} is being indexed, or that was interrupted: {counted(images, 'image')} can be searched."
+        )
     if damaged:
-        notes.append(f"{damaged} images of {name} are left out: their features are damaged. {_AGAIN}")
+        notes.append(
+            f"Left out of {name}, as their features are damaged: {counted(damaged, 'image')}. {_AGAIN}"
+        )
     if without_captions:
         notes.append(
-            f"The captions of {without_captions} images of {name} are damaged and left out. {_AGAIN}"
+            f"Captions of {counted(without_captions, 'image')} of {name} are damaged and left out. {_AGAIN}"
         )
     return tuple(notes)

@@ -51,6 +51,7 @@ from cir.gallery.shards import storage_errors
 from cir.gallery.upkeep import drop_damaged, merge_shards, sweep
 from cir.images import make_thumbnail
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
+from cir.text import counted
 from cir.walking import walk_images
 
 
@@ -187,7 +188,9 @@ class _Run:
         keys = (self.models.image_key, self.models.caption_features_key)
         lost = sum(drop_damaged(self.cache, key) for key in keys)
         if lost:
-            self.cache.notes.append(f"{lost} rows of features were damaged on the disk and are made again.")
+            self.cache.notes.append(
+                f"Made again, as they were damaged on the disk: {counted(lost, 'row')} of features."
+            )
         if self.thumbnails and not thumbnail_file(self.cache.folder, GONE_TILE).is_file():
             self._keep_thumbnail(GONE_TILE, Image.new("RGB", (160, 160), "lightgrey"))
 
@@ -239,12 +242,14 @@ class _Run:
         self.watch.count_unreadable(len(missing) - len(gone))
         if 2 * len(gone) > known and not confirmed:
             raise ManyVanished(
-                f"{len(gone)} of the {known} images of {name} are gone from {self.root.name}.",
+                f"Gone from {self.root.name}: {len(gone):,} of {counted(known, 'image')} of {name}.",
                 "Is the disk connected? If they are really gone: python -m cir index PHOTOS --confirm-purge",
             )
         self.cache.forget(gone)
         if gone:
-            self.cache.notes.append(f"{len(gone)} images that have vanished were taken out of the gallery.")
+            self.cache.notes.append(
+                f"Taken out of the gallery, as they have vanished: {counted(len(gone), 'image')}."
+            )
 
     # --- images ---
 

@@ -21,6 +21,7 @@ from cir.errors import BadImage, GalleryError
 from cir.files import display_name, open_regular
 from cir.formats import IMAGE_SUFFIXES, begins_like_image
 from cir.gallery.shards import storage_errors, write_atomically
+from cir.text import counted
 
 UPLOADS = "images"  # inside the gallery's folder
 _ARCHIVE_HEADS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
@@ -182,7 +183,7 @@ class _Keeper:
         if len(data) > self.room:
             raise _Refused("there is no room for more uploads: delete a gallery that was uploaded")
         if self.files >= self.limits.files:
-            raise _Refused(f"a gallery of uploads holds at most {self.limits.files:,} pictures")
+            raise _Refused(f"a gallery of uploads holds at most {counted(self.limits.files, 'picture')}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:

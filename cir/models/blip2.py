@@ -35,6 +35,7 @@ from cir.models.words import (
     encode_captions,
     join_words,
 )
+from cir.text import counted
 
 __all__ = [
     "PLURAL_MARK",
@@ -107,7 +108,9 @@ class Blip2Captioner:
             CirError: N below 1, values that are not finite, or a GPU that does not hold one image.
         """
         if per_image < 1:
-            raise CirError(f"{per_image} captions for each image were asked for.", "Ask for at least one.")
+            raise CirError(
+                f"{counted(per_image, 'caption')} for each image cannot be had.", "Ask for at least one."
+            )
 
         def run(batch: Sequence[Image.Image]) -> list[list[str]]:
             pixels = self.processor.image_processor(

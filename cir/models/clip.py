@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from cir.errors import CirError, MissingModel, UnsafeFile
 from cir.models.runtime import fingerprint_of, pick_device, run_in_batches
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, text_tower, token_ids
+from cir.text import counted
 from cir.types import Features
 
 __all__ = ["PSEUDO_WORD", "ClipModel", "encode_with_embeddings", "load_clip", "splice", "token_ids"]
@@ -151,7 +152,7 @@ class ClipModel:
         room = self.text_length_limit - 2 - words
         if room < 0:
             raise CirError(
-                f"{words} pseudo-words do not fit the {self.text_length_limit} tokens of {self.name}.",
+                f"{counted(words, 'pseudo-word')} cannot fit the {counted(self.text_length_limit, 'token')} of {self.name}.",
                 "Use a mapping network with fewer of them.",
             )
         before = token_ids(self.tokenizer, prefix)[:room]

@@ -19,6 +19,7 @@ import numpy as np
 
 from cir.models.chat_templates import recognise, render
 from cir.models.prefix_store import PrefixStore
+from cir.text import counted
 
 MAX_SLOTS = 4  # kinds of prompts whose evaluated prefixes are kept side by side
 BATCH_TOKENS = 512
@@ -154,7 +155,7 @@ class LlamaEngine:
         ids = self.encode_prompt(prompt)
         if len(ids) + max_tokens > self.context_tokens:
             raise PromptTooLong(
-                f"the prompt has {len(ids)} tokens, which with {max_tokens} for the answer is more than "
+                f"the prompt has {counted(len(ids), 'token')}, which with {max_tokens} for the answer is more than "
                 f"{self.context_tokens}"
             )
         slot = self._take_slot(str(prompt["prefix"]), len(ids) + max_tokens)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cir.errors import CirError
+from cir.text import counted
 
 PSEUDO_WORD = -1  # in a row of token ids: "all pseudo-words of this row go here". No tokenizer emits it.
 
@@ -85,7 +86,7 @@ def splice(
     longest, limit = max(lengths), tower.positional_embedding.shape[0]
     if longest > limit:
         raise CirError(
-            f"A text has {longest} tokens, but the text tower reads {limit}.",
+            f"A text has {counted(longest, 'token')}, but the text tower reads {limit}.",
             "Shorten it before it is spliced.",
         )
     device = table.weight.device

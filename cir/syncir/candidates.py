@@ -26,6 +26,7 @@ from cir.syncir.pairs import (
     pairs_of,
     shuffled,
 )
+from cir.text import counted
 from cir.types import Features
 
 
@@ -88,7 +89,8 @@ def find_candidates(
     everything = gallery.image_features if features is None else features
     if len(everything) != len(gallery):
         raise GalleryError(
-            f"There are {len(everything)} rows of features for {len(gallery)} images.", "Encode them again."
+            f"{counted(len(everything), 'row')} of features cannot be those of {counted(len(gallery), 'image')}.",
+            "Encode them again.",
         )
     _refuse_too_few(gallery.name, len(gallery))
     rows = tuple(row for row, text in enumerate(gallery.texts) if text and text != "[]")
@@ -128,7 +130,7 @@ def unit_rows(raw: NDArray[np.float32]) -> Features:
 
 def _refuse_too_few(name: str, images: int, kind: str = "") -> None:
     if images < MEMBERS:
-        have = f"has {images} {kind}image{'' if images == 1 else 's'}" if images else f"has no {kind}images"
+        have = f"has {counted(images, f'{kind}image')}" if images else f"has no {kind}images"
         raise GalleryError(
             f"{name} {have}, and a subgroup needs {MEMBERS}.",
             "Index a folder with more pictures: python -m cir index PHOTOS",

@@ -42,6 +42,7 @@ from cir.syncir.records import (
     triplet_line,
     write_manifest,
 )
+from cir.text import counted
 from cir.types import Features, Triplet
 
 __all__ = ["Candidates", "Progress", "SynCirSettings", "find_candidates", "synthesize", "triplet_id"]
@@ -110,7 +111,7 @@ def synthesize(
     """
     settings = settings or SynCirSettings()
     if limit is not None and limit < 1:
-        raise CirError(f"{limit} pairs were asked for.", "Ask for at least one: --limit 1000")
+        raise CirError(f"{counted(limit, 'pair')} cannot be made.", "Ask for at least one: --limit 1000")
     candidates = find_candidates(gallery, settings, features=features[1] if features else None)
     header = _header(gallery, spoter, encoder, settings, features[0] if features else "")
     try:
@@ -217,7 +218,7 @@ class _Run:
                 return ""
             except LanguageModelFailed as error:
                 if attempt == TRIES:
-                    message = f"{error.message} {self.done} pairs are done and kept in {self.out.name}."
+                    message = f"{error.message} Kept in {self.out.name}: {counted(self.done, 'pair')}."
                     raise LanguageModelFailed(message, "Run the same command again to go on.") from error
         raise AssertionError("unreachable")
 

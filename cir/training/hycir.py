@@ -32,6 +32,7 @@ from cir.models.clip import ClipModel
 from cir.models.mapping import MappingNetwork
 from cir.models.text_tower import encode_with_embeddings, splice, text_tower, token_ids
 from cir.prompts import pic2word_template
+from cir.text import counted
 from cir.types import Features
 
 Loss = Literal["hybrid", "zs-cir", "triplet"]
@@ -278,13 +279,13 @@ class HycirTraining:
         wanted = self.settings
         if wanted.loss != "triplet" and len(self.images) < wanted.images:
             raise CirError(
-                f"There are {len(self.images)} images for batches of {wanted.images}.",
+                f"{counted(len(self.images), 'image')} cannot fill batches of {wanted.images}.",
                 "Give a larger gallery, or a smaller batch: --batch-images",
             )
         if wanted.loss != "zs-cir" and (self.triplets is None or len(self.triplets) < wanted.triplets):
             count = 0 if self.triplets is None else len(self.triplets)
             raise CirError(
-                f"There are {count} triplets for batches of {wanted.triplets}.",
+                f"{counted(count, 'triplet')} cannot fill batches of {wanted.triplets}.",
                 "Make more (python -m cir synthesize), or take a smaller batch: --batch-triplets",
             )
 

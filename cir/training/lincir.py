@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from cir.errors import CirError
 from cir.models.clip import ClipModel
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, token_ids
+from cir.text import counted
 from cir.training.hycir import HycirSettings, HycirTraining
 
 # LinCIR adds u * N(0, 1), u ~ U(0, 1), to features of length about 10 in 768 dimensions: up to 2.7 times the signal.
@@ -208,6 +209,6 @@ class LincirTraining(HycirTraining):
     def _refuse_too_few(self) -> None:
         if len(self.captions) < self.settings.images:
             raise CirError(
-                f"There are {len(self.captions)} different captions for batches of {self.settings.images}.",
+                f"{counted(len(self.captions), 'different caption')} cannot fill batches of {self.settings.images}.",
                 "Index the gallery with captions, or give a smaller batch: --batch-images",
             )

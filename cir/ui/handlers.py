@@ -21,7 +21,7 @@ from cir.errors import CirError
 from cir.explaining import hidden_rows, rank_in
 from cir.images import read_image
 from cir.retriever import weight_note
-from cir.text import clean_text
+from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage, Weights
 from cir.ui import narrowing
 from cir.ui.reading import read_method, read_threshold, read_top_k, read_upload, read_weights
@@ -154,7 +154,9 @@ def answer(retriever: Retriever, session: Session) -> Answer:
         notes.append(f"{session.method} has no weights: the sliders do not change its order.")
     if len(results) < len(ranked):
         hidden = len(ranked) - len(results)
-        notes.append(f"{hidden} of {len(ranked)} pictures score below {settings.at_least:g} and are hidden.")
+        notes.append(
+            f"Hidden, with scores below {settings.at_least:g}: {hidden} of {counted(len(ranked), 'picture')}."
+        )
     notes += [narrowing.note(session.only, mask), intended_note(retriever, session, composed, ranked)]
     said = tuple(dict.fromkeys(note for note in notes if note))
     return Answer(session.method, settings, results, composed, said, shown, similar)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cir.errors import BadQuery
 from cir.files import display_name
+from cir.text import counted
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
@@ -110,7 +111,7 @@ def note(only: Only, mask: NDArray[np.bool_] | None) -> str:
     """A sentence about how much was searched; "" for everything."""
     if mask is None:
         return ""
-    return f"Searched only {in_words(only)}: {int(mask.sum()):,} of {len(mask):,} pictures."
+    return f"Searched only {in_words(only)}: {int(mask.sum()):,} of {counted(len(mask), 'picture')}."
 
 
 def in_words(only: Only) -> str:

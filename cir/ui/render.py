@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cir.text import counted
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, Weights
 from cir.ui.handlers import Answer, Problem
 
@@ -81,7 +82,7 @@ def header(gallery_name: str, images: int) -> str:
     return (
         '<header class="masthead"><div><h1>Recompose</h1>'
         "<p>Search your pictures with a picture and a sentence.</p></div>"
-        f'<p class="searched">{escape(gallery_name)}<span>{images:,} pictures</span></p></header>'
+        f'<p class="searched">{escape(gallery_name)}<span>{counted(images, "picture")}</span></p></header>'
     )
 
 
@@ -156,7 +157,7 @@ def stage_line(found: Answer, selected: int = 0) -> str:
     if found.composed.pending:
         return working(f"First results. Still {found.composed.pending.rstrip(' .…')} …")
     count = len(found.results)
-    said = f"{count} picture{'' if count == 1 else 's'}"
+    said = counted(count, "picture")
     parts = "".join(
         f"<span>{escape(stage_name(stage))} {duration(ms)}</span>"
         for stage, ms in timings.items()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cir.errors import DatasetError
+from cir.text import counted
 from cir.types import CirQuery
 
 
@@ -116,7 +117,7 @@ def require_files(dataset: Dataset) -> None:
     missing = [path for path in dataset.images.values() if not (dataset.folder / path).is_file()]
     if missing:
         raise DatasetError(
-            f"{len(missing)} of the {len(dataset.images)} images of {dataset.name} {dataset.split} are missing, "
+            f"Missing from {dataset.name} {dataset.split}: {len(missing)} of {counted(len(dataset.images), 'image')}, "
             f"the first is {missing[0]}.",
             f"Complete the images in {dataset.folder}.",
         )

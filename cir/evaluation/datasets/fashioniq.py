@@ -15,7 +15,7 @@ from pathlib import Path
 from cir.errors import DatasetError
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, checked_queries, require_known
 from cir.evaluation.datasets.reading import Record, first_file, read_json, split_beside
-from cir.text import clean_text
+from cir.text import clean_text, counted
 from cir.types import CirQuery
 
 CATEGORIES = ("dress", "shirt", "toptee")
@@ -68,7 +68,8 @@ def _query(row: object, index: int, source: str, order: str) -> DatasetQuery:
     captions = record.items("captions", str)
     if len(captions) != 2:
         raise DatasetError(
-            f"Query {index} of {source} has {len(captions)} captions, not 2.", "Take the file as published."
+            f"Query {index} of {source} has {counted(len(captions), 'caption')}, not 2.",
+            "Take the file as published.",
         )
     first, second = (clean_text(caption)[0].strip(".?, ") for caption in captions)
     forward, reverse = f"{first} and {second}", f"{second} and {first}"

@@ -15,7 +15,7 @@ import numpy as np
 from cir.errors import BadQuery
 from cir.images import read_image
 from cir.sweep import GAMMAS, Fit, Ranks, fit, shares, simplex, sweep
-from cir.text import clean_text
+from cir.text import clean_text, counted
 from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
 from cir.ui.handlers import Problem, Session, describe_problem, read_reference
 from cir.ui.reading import read_method
@@ -133,9 +133,7 @@ def read_choice(methods: Sequence[str], chosen: object) -> tuple[str, ...]:
     """
     names = {read_method(methods, name) for name in chosen} if isinstance(chosen, list | tuple) else set()
     if not LEAST <= len(names) <= MOST:
-        raise BadQuery(
-            f"{len(names)} method{'' if len(names) == 1 else 's'} chosen.", f"Choose {LEAST} to {MOST}."
-        )
+        raise BadQuery(f"{counted(len(names), 'method')} chosen.", f"Choose {LEAST} to {MOST}.")
     return tuple(name for name in methods if name in names)
 
 

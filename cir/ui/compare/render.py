@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from cir.charts import Cell, heat_map
+from cir.text import counted
 from cir.types import Weights
 from cir.ui.compare.handlers import POINTS, Column, Judged
 from cir.ui.render import PART_WORDS, duration, escape, problem_card, stage_name
@@ -88,8 +89,9 @@ def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> s
     for (part, side), ranks in judged.by_part.items():
         on = "" if side == "pixels" else ", on captions of gallery images"
         rows.append(_row(f"<span class='alone'>{escape(PART_WORDS[part].name)} alone{on}</span>", ranks))
+    pictures = counted(images, "picture")
     table = (
-        f'<div class="wide"><table class="ranks"><caption>Rank among {images:,} pictures</caption>'
+        f'<div class="wide"><table class="ranks"><caption>Rank among {pictures}</caption>'
         f"<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
     return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_map(judged, images)}</div>'
@@ -109,7 +111,7 @@ def fit_words(judged: Judged) -> str:
     many = len(found.ranks) > 1
     them, stand = ("them", "stand") if many else ("it", "stands")
     if found.weights == judged.present:
-        said = f"Your weights are the best of {11 * len(POINTS)} settings that were tried: {_they(many)} {stand} at {after}."
+        said = f"Your weights are the best of {counted(11 * len(POINTS), 'setting')} that were tried: {_they(many)} {stand} at {after}."
     else:
         said = f"{weights_words(found.weights)} bring {them} from {before} to {after}."
     if max(found.ranks) > FIRST_PAGE:
@@ -157,7 +159,7 @@ def _map(judged: Judged, images: int) -> str:
 def _missing_parts(judged: Judged) -> str:
     missing = [words for part, words in PART_WORDS.items() if (part, "pixels") not in judged.by_part]
     return "".join(
-        f" This query has no part “{escape(words.name.lower())}”, so its weight counts as 0."
+        f" This query has no part “{escape(words.name.lower())}”, so its weight changes nothing."
         for words in missing
     )
 

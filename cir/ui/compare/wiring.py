@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from cir.text import clean_text
+from cir.text import clean_text, counted
 from cir.ui import render as page_render
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
@@ -170,7 +170,7 @@ def _said(found: Comparison) -> str:
     done = sum(
         m in found.problems or (m in found.composed and not found.composed[m].pending) for m in found.methods
     )
-    return page_render.working(f"{done} of {len(found.methods)} methods are done …")
+    return page_render.working(f"Done: {done} of {counted(len(found.methods), 'method')} …")
 
 
 def _judged(content: PageContent, session: Session, found: Comparison) -> tuple[Any, Any]:

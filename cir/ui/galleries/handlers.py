@@ -30,6 +30,7 @@ from cir.gallery.background import STOPPED
 from cir.gallery.intake import UPLOADS
 from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
 from cir.shelf import Shelf, ShelfEntry
+from cir.text import counted
 
 if TYPE_CHECKING:
     from cir.gallery import Indexer
@@ -171,7 +172,7 @@ def make_of_uploads(
         raise
     making.indexer.start((folder / UPLOADS).absolute(), chosen)
     desk.chosen = chosen
-    pictures = f"{taken.kept:,} picture{'s' if taken.kept != 1 else ''}"
+    pictures = counted(taken.kept, "picture")
     return f"{pictures} kept. The gallery {chosen} is being made.", taken.refused
 
 
@@ -186,7 +187,8 @@ def read_uploads(files: object) -> list[tuple[Path, str]]:
         raise BadQuery("There is nothing to make a gallery of yet.", "Choose pictures, or a zip of pictures.")
     if len(rows) > MOST_UPLOADS:
         raise BadQuery(
-            f"That is {len(rows):,} files at once.", f"Upload at most {MOST_UPLOADS}, then the others."
+            f"That is {counted(len(rows), 'file')} at once.",
+            f"Upload at most {MOST_UPLOADS}, then the others.",
         )
     found = []
     for row in rows:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cir.gallery import IndexingJob
 from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING
 from cir.shelf import ShelfEntry
+from cir.text import counted
 from cir.ui.galleries.handlers import Screen
 from cir.ui.handlers import describe_problem
 from cir.ui.render import escape, problem_card
@@ -33,12 +34,12 @@ def _row(entry: ShelfEntry) -> str:
 
 
 def _captions(entry: ShelfEntry) -> str:
-    """ "all", or how many; γ counts only where there are captions."""
+    """How many pictures have captions, and what that means for finding the others."""
     if not entry.captioned:
-        return "none: γ does not count"
+        return "none yet, so pictures are found by their look alone"
     if entry.captioned >= entry.images:
         return "all"
-    return f"{entry.captioned:,} of {entry.images:,}: γ counts for those"
+    return f"{entry.captioned:,} of {entry.images:,}; the others are found by their look alone"
 
 
 def _state(entry: ShelfEntry) -> str:
@@ -69,7 +70,7 @@ def job_card(job: IndexingJob) -> str:
 def _job_words(job: IndexingJob) -> str:
     if job.state == FINISHED:
         images = job.progress.images if job.progress else 0
-        return f"ready, {images:,} picture{'s' if images != 1 else ''}"
+        return f"ready, {counted(images, 'picture')}"
     endings = {
         STOPPED: "stopped; what is indexed can be searched",
         FAILED: "not finished",
@@ -91,7 +92,7 @@ def _bar(job: IndexingJob) -> str:
     if progress.eta_seconds:
         words += f" · {duration(progress.eta_seconds)} left"
     if progress.stage == "captions":
-        words += " · all pictures can be searched; γ counts for those with captions"
+        words += " · all pictures can be searched, those without captions by their look alone"
     label = _STAGES.get(progress.stage, "Indexing")
     return (
         f'<progress max="{max(progress.total, 1)}" value="{progress.done}" aria-label="{label}"></progress>'
@@ -118,7 +119,7 @@ def problems_table(problems: Sequence[tuple[str, str]], what: str) -> str:
     )
     more = len(problems) - PROBLEMS_SHOWN
     last = f"<p>and {more:,} more</p>" if more > 0 else ""
-    files = f"{len(problems):,} file{'s' if len(problems) != 1 else ''}"
+    files = counted(len(problems), "file")
     return (
         f'<details class="problems" open><summary>{files} {escape(what)}</summary><div class="wide"><table>'
         '<thead><tr><th scope="col">File</th><th scope="col">Reason</th></tr></thead>'

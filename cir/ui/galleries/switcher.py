@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from cir.text import counted
 from cir.ui import handlers, narrowing, render
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
@@ -147,7 +148,7 @@ def narrowing_events(content: PageContent, session: gr.State, switcher: Switcher
             mask = narrowing.among(gallery, state.only)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return render.problem_card(handlers.describe_problem(error))
-        left = f"{int(mask.sum()):,} of {len(mask):,} pictures are left." if mask is not None else ""
+        left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
         return switched([left or notes_without_bounds(gallery)])
 
     def notes_without_bounds(gallery: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from cir.text import counted
 from cir.ui.pictures import address_of
 from cir.ui.render import escape
 from cir.ui.triplets.handlers import Card, Closer, Edge, FunnelView, Page, Picture
@@ -70,7 +71,7 @@ def cards(page: Page) -> str:
 def where(page: Page) -> str:
     """How many pass, and which page this is."""
     return (
-        f'<p class="where"><b>{page.matches:,}</b> of {page.total:,} triplets'
+        f'<p class="where"><b>{page.matches:,}</b> of {counted(page.total, "triplet")}'
         f"<span>page {page.page + 1:,} of {page.pages:,}</span></p>"
     )
 
@@ -328,7 +329,7 @@ def _mined(view: FunnelView, mining: Mining) -> list[str]:
             mining.groups,
             _moved(mining.groups, before.groups),
             mining.pairs,
-            [(mining.repeated, f"of {9 * mining.groups:,} pairs are repeats")],
+            [(mining.repeated, f"repeat others, of {counted(9 * mining.groups, 'pair')}")],
         ),
         _stage(
             "Pairs",
@@ -365,7 +366,7 @@ def making(made: Made) -> str:
     """How far making more triplets is."""
     left = "" if made.seconds_left is None or made.done >= made.total else f", {_left(made.seconds_left)}"
     if made.done >= made.total:
-        return f'<p class="stage">{made.done} new triplets, the newest first.</p>'
+        return f'<p class="stage">{counted(made.done, "new triplet")}, the newest first.</p>'
     share = 100 * made.done / max(made.total, 1)
     return (
         '<p class="stage busy"><span class="dot" aria-hidden="true"></span>'
