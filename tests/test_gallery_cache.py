@@ -430,7 +430,7 @@ def test_fault_70_any_flipped_bit_is_noticed_and_its_rows_are_made_again(
             assert raw == expected[label][0]
             assert means in (expected[label][1], [0.0] * 12)
         progress = index(prepared / "photos", copy, **CAPTIONED)
-        assert "made again" in progress[0].notes[0]
+        assert "Made again" in progress[0].notes[0]
         assert contents(opened(copy, text="toy-1")) == expected
         assert opened(copy).notes == ()
 

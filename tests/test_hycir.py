@@ -163,7 +163,7 @@ def test_training_learns_the_triplets(clip: ClipModel, tmp_path: Path) -> None:
     ("wrong", "says"),
     [
         ({"images": 99}, "12 images cannot fill batches of 99"),
-        ({"triplets": 7}, "6 triplets for batches of 7"),
+        ({"triplets": 7}, "6 triplets cannot fill batches of 7"),
         ({"tokens": 0}, "tokens is 0"),
         ({"loss": "both"}, "no loss called 'both'"),
     ],

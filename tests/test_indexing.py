@@ -522,7 +522,7 @@ def test_fault_60_more_than_half_gone_has_to_be_confirmed_and_half_has_not(photo
     assert len(opened(cache)) == 3
     for name in ("0003.png", "0004.png"):
         (photos / name).unlink()
-    with pytest.raises(GalleryError, match="2 of the 3"):
+    with pytest.raises(GalleryError, match="2 of 3"):
         index(photos, cache)
     assert len(opened(cache)) == 3
     index(photos, cache, confirm_purge=True)
