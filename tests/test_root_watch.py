@@ -75,7 +75,7 @@ def test_when_more_than_half_cannot_be_read_the_run_ends_and_the_index_is_as_it_
     index(photos, cache)
     before, manifest = contents(opened(cache)), (cache / "toys" / "manifest.json").read_bytes()
     broken_disk |= {f"000{n}.png" for n in range(4)}
-    with pytest.raises(ManyUnreadable, match="of the 6 images of toys cannot be read") as caught:
+    with pytest.raises(ManyUnreadable, match=r"Unreadable in toys: \d of 6 images") as caught:
         index(photos, cache, image_encoder=ToyEncoder("toy-2"))
     assert "--confirm-purge" in caught.value.remedy
     assert contents(opened(cache)) == before

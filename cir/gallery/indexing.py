@@ -231,7 +231,9 @@ class _Run:
         gone = [path for path in self.cache.vanished() if not on_purpose.isdisjoint(_with_folders(path))]
         self.cache.forget(gone)
         if gone:
-            self.cache.notes.append(f"{len(gone)} images are left out now that were in the gallery before.")
+            self.cache.notes.append(
+                f"Left out now, though in the gallery before: {counted(len(gone), 'image')}."
+            )
 
     def _purge(self, unreadable: Sequence[bytes], confirmed: bool) -> None:
         below = tuple(path + b"/" for path in unreadable)

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from cir.errors import GalleryError
+from cir.text import counted
 
 _NOTHING_LOST = "Nothing was forgotten: the index is as it was."
 
@@ -59,7 +60,8 @@ class RootWatch:
         self.check_root()
         self._unreadable += files
         if 2 * self._unreadable > self.known and not self.confirmed:
-            message = f"{self._unreadable} of the {self.known} images of {self.name} cannot be read. {_NOTHING_LOST}"
+            known = counted(self.known, "image")
+            message = f"Unreadable in {self.name}: {self._unreadable} of {known}. {_NOTHING_LOST}"
             remedy = "Check the disk and its permissions. To go on without them: "
             raise ManyUnreadable(message, f"{remedy}python -m cir index PHOTOS --confirm-purge")
 
