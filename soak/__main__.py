@@ -50,14 +50,17 @@ def pulls(count: int) -> tuple[bool, str]:
 
 
 def users(count: int) -> tuple[bool, str]:
-    """Visitors at once."""
+    """Programs at once, and pages at once."""
     from served import serve_toys
 
     from soak.users import campaign
 
     with tempfile.TemporaryDirectory() as folder, serve_toys(Path(folder)) as page:
-        went = campaign(count, page.client)
-    said = f"{went.own} of {count} users got their own answers, in {went.seconds:.0f} s"
+        went = campaign(count, page)
+    said = (
+        f"{went.first} of {2 * count} had first results while others waited, {went.own} got their own answers"
+    )
+    said += f"; the longest line was {went.furthest} before one; {went.seconds:.0f} s"
     return not went.wrong, said + "\n" + "\n".join(went.wrong[:20])
 
 
@@ -73,12 +76,23 @@ def connections(count: int) -> tuple[bool, str]:
     return noted > 0 and not foreign, said + "\n" + "\n".join(foreign)
 
 
+def memory(count: int) -> tuple[bool, str]:
+    """A long day of the real page."""
+    from soak.memory import MOST_GROWTH, campaign
+
+    went = campaign(count)
+    said = f"{went.searches} searches: {went.before / 2**20:.0f} MiB after the warm-up, {went.after / 2**20:.0f} at the end"
+    said += f", {went.growth:+.1%}; {len(went.failed)} failed\n" + "\n".join(went.failed[:20])
+    return went.growth < MOST_GROWTH and not went.failed, said
+
+
 CAMPAIGNS = {
     "mutations": (mutations, 10_000),
     "kills": (kills, 50),
     "pulls": (pulls, 150),
-    "users": (users, 50),
+    "users": (users, 100),
     "connections": (connections, 1),
+    "memory": (memory, 1000),
 }
 
 

@@ -88,7 +88,7 @@ def _session(url: str, folder: Path, process: subprocess.Popen) -> None:
     """Search by upload, by a gallery picture and by words; rank, explain, and ask for what is refused."""
     from gradio_client import Client, handle_file
 
-    _wait_for(url, process)
+    wait_for(url, process)
     picture = folder / "own.png"
     picture.write_bytes(picture_bytes("red", "circle"))
     client = Client(url, verbose=False)
@@ -107,7 +107,12 @@ def _session(url: str, folder: Path, process: subprocess.Popen) -> None:
     time.sleep(2)
 
 
-def _wait_for(url: str, process: subprocess.Popen) -> None:
+def wait_for(url: str, process: subprocess.Popen) -> None:
+    """Wait until the program that was started serves its page.
+
+    Raises:
+        RuntimeError: it ended, or took too long.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:

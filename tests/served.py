@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi
@@ -24,9 +25,19 @@ ORIGINAL_SIDE = 480  # pixels: more than a thumbnail has
 
 
 class TaggingLanguageModel(ToyLanguageModel):
-    """Repeats "user 7" of an edit, so that an answer shows whose question it was made from."""
+    """Repeats "user 7" of an edit, so that an answer shows whose question it was made from.
+
+    Attributes:
+        free: cleared, it answers nobody until it is set again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = Event()
+        self.free.set()
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        self.free.wait(PATIENCE)
         said = super().complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
         tags = re.findall(r"user \d+", str(prompt)[-160:])
         return f"{said} for {tags[-1]}" if tags else said
@@ -46,7 +57,7 @@ class Served:
     url: str
     page: Any
     gallery: Gallery
-    model: ToyLanguageModel
+    model: TaggingLanguageModel
 
     def client(self, **options: Any) -> Any:
         """A program of its own, with its own session."""
