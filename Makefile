@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= passive
 export GRADIO_ANALYTICS_ENABLED ?= False
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: app test check fix models bench soak slow clean
+.PHONY: app test lint check fix models bench soak slow clean
 
 app: $(VENV)/runtime.stamp $(VENV)/models.stamp
 	$(BIN)/python app.py $(ARGS)
@@ -16,8 +16,11 @@ app: $(VENV)/runtime.stamp $(VENV)/models.stamp
 test: $(VENV)/dev.stamp $(VENV)/models.stamp
 	$(BIN)/python -m pytest -q $(ARGS)
 
-check: $(VENV)/dev.stamp
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/python -m pytest -q -m "not slow and not browser"
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+
+check: lint
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
 
 fix: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -29,7 +32,8 @@ bench: $(VENV)/dev.stamp $(VENV)/models.stamp
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/page.py
 
-# Long campaigns: 10,000 damaged pictures, 50 kills, 50 users at once, every connection of a session.
+# Long campaigns: 10,000 damaged pictures, 50 kills, 100 programs and 100 pages at once, every connection of a
+# session, the memory after 1,000 searches.
 soak: $(VENV)/dev.stamp $(VENV)/models.stamp
 	$(BIN)/python -m soak $(ARGS)
 
