@@ -1,7 +1,8 @@
 """The galleries that can be searched here: which there are, each opened once, each with the same methods.
 
 It stands between the galleries on disk and whoever searches: the page asks it for the retriever over the
-gallery that a visitor chose. It knows no model, makes no gallery and draws nothing.
+gallery that a visitor chose. Galleries change under it, made by other processes: what is on disk is looked at
+each time that a gallery is asked for. It knows no model, makes no gallery and draws nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from threading import Lock
 from cir.errors import GalleryError
 from cir.gallery.gallery import Gallery, open_gallery
 from cir.gallery.manifest import (
+    MANIFEST,
     GallerySummary,
     gallery_folder,
     list_galleries,
@@ -22,6 +24,7 @@ from cir.gallery.manifest import (
 )
 from cir.retriever import Retriever
 
+Stamp = tuple[int, int, int]  # of a manifest's file: another one means that the gallery has changed
 SHIPPED = ":"  # begins the name of a shipped gallery: no gallery of one's own can be called so
 
 
@@ -83,6 +86,7 @@ class Shelf:
             if self._home is None or folder.absolute() != self._home.absolute()
         }
         self._open: dict[str, Retriever] = {"": first}
+        self._stamps: dict[str, Stamp | None] = {"": _stamp_of(first.gallery)}
         self._lock = Lock()
         self._watchers: list[Callable[[Gallery], None]] = []
 
@@ -107,20 +111,21 @@ class Shelf:
         return found
 
     def retriever(self, name: str = "") -> Retriever:
-        """The retriever over a gallery, which is opened the first time that it is asked for.
+        """The retriever over a gallery as it is on disk now: opened when it is asked for the first time, and opened
+        anew when its manifest was replaced since. A search that is under way keeps the one that it has.
 
         Args:
             name: `ShelfEntry.name`.
 
         Raises:
-            GalleryError: it is not there, or cannot be searched with these models.
+            GalleryError: it is not there (any more), or cannot be searched with these models.
         """
         held = self._open.get(name)
-        if held is not None:
+        if held is not None and self._is_current(name):
             return held
         with self._lock:
-            if name not in self._open:
-                self._open[name] = self._opened(self._folder(name))
+            if name not in self._open or not self._is_current(name):
+                self._open_now(name)
             return self._open[name]
 
     def renew(self, name: str) -> None:
@@ -132,11 +137,8 @@ class Shelf:
         Raises:
             GalleryError: it cannot be opened; what was open stays so.
         """
-        folder = self._folder(name)
-        key = "" if self._is_home(folder) else name
-        fresh = self._opened(folder)
         with self._lock:
-            self._open[key] = fresh
+            self._open_now("" if self._is_home(gallery_folder(self.cache_root, name)) else name)
 
     def drop(self, name: str) -> None:
         """Let go of a gallery that was renamed or deleted; the first one stays."""
@@ -158,6 +160,21 @@ class Shelf:
         for retriever in list(self._open.values()):
             opened(retriever.gallery)
 
+    def _is_current(self, name: str) -> bool:
+        """Whether what is open is what is on disk. A gallery without files of its own cannot change."""
+        folder = self._folder(name)
+        return folder is None or self._stamps.get(name) == _stamp(folder)
+
+    def _open_now(self, name: str) -> None:
+        folder = self._folder(name)
+        assert folder is not None, "a gallery without files is open from the beginning"
+        stamp = _stamp(folder)  # before it is read: what is replaced meanwhile is noticed the next time
+        if stamp is None and name in self._open:
+            title = self._title if not name else name.removeprefix(SHIPPED)
+            raise GalleryError(f"The gallery {title} is not there any more.", "Choose another gallery.")
+        self._open[name] = self._opened(folder)
+        self._stamps[name] = stamp
+
     def _opened(self, folder: Path) -> Retriever:
         gallery = open_gallery(
             folder,
@@ -169,7 +186,10 @@ class Shelf:
             watcher(gallery)
         return Retriever(gallery, self._open[""].composers)
 
-    def _folder(self, name: str) -> Path:
+    def _folder(self, name: str) -> Path | None:
+        """Where a gallery is kept; None for a first one that has no files."""
+        if not name:
+            return self._home
         return self._shipped.get(name) or gallery_folder(self.cache_root, name)
 
     def _is_home(self, folder: Path) -> bool:
@@ -192,8 +212,28 @@ class Shelf:
                 refuse_other_models(read_manifest(summary.folder), self._image, self._text)
             except GalleryError as error:
                 problem = str(error)
-        if name in self._open:  # the manifest is written last, and captions may have come in since
+        if name in self._open and self._is_current(name):  # captions may have come in since
             gallery = self._open[name].gallery
             images, captioned = len(gallery), int(gallery.captioned.sum())
         inside = summary.root is not None and summary.root.is_relative_to(summary.folder)
         return ShelfEntry(name, name, images, captioned, problem, summary.root, True, inside)
+
+
+def _stamp(folder: Path) -> Stamp | None:
+    """Which manifest is in a gallery's folder; None when there is none."""
+    try:
+        status = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _stamp_of(gallery: Gallery) -> Stamp | None:
+    """Which manifest an open gallery was read from; None when it was replaced meanwhile, or is none of the disk."""
+    if gallery.folder is None:
+        return None
+    stamp = _stamp(gallery.folder)
+    try:
+        return stamp if read_manifest(gallery.folder).written == gallery.written else None
+    except GalleryError:
+        return None

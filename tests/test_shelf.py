@@ -138,7 +138,7 @@ def test_the_gallery_that_the_page_began_with_is_renewed_under_its_own_name(plac
     assert [entry.name for entry in shelf.entries()] == [""]
 
 
-def test_what_cannot_be_renewed_stays_as_it_is(place: Path) -> None:
+def test_what_cannot_be_renewed_is_said_until_it_is_whole_again(place: Path) -> None:
     make(place, "home", 1)
     make(place, "rome", 2)
     shelf = shelf_over(place)
@@ -146,7 +146,52 @@ def test_what_cannot_be_renewed_stays_as_it_is(place: Path) -> None:
     (place / "cache" / "rome" / "manifest.json").write_text("{", encoding="ascii")
     with pytest.raises(GalleryError, match="manifest"):
         shelf.renew("rome")
+    with pytest.raises(GalleryError, match="manifest"):
+        shelf.retriever("rome")
+    make(place, "rome", 2)
     assert len(shelf.retriever("rome").gallery) == 2
+
+
+def grow(place: Path, name: str, count: int, **options: object) -> None:
+    """Another process indexes: pictures are added, and nobody tells the shelf."""
+    make(place, name, count, **options)
+
+
+def test_a_gallery_that_another_process_made_larger_is_searched_as_it_is_now(place: Path) -> None:
+    make(place, "home", 1)
+    shelf = shelf_over(place)
+    make(place, "other", 3)
+    before = shelf.retriever("other")
+    assert shelf.retriever("other") is before
+    grow(place, "other", 5)
+    grow(place, "home", 7)
+    assert len(shelf.retriever("other").gallery) == 5
+    assert len(shelf.retriever().gallery) == 7
+    assert len(before.gallery) == 3
+    assert [(entry.title, entry.images) for entry in shelf.entries()] == [("home", 7), ("other", 5)]
+
+
+def test_a_gallery_that_another_process_deleted_is_said_and_one_made_anew_is_found(place: Path) -> None:
+    make(place, "home", 1)
+    shelf = shelf_over(place)
+    make(place, "other", 3)
+    shelf.retriever("other")
+    for name in ("other", "home"):
+        delete_gallery(place / "cache", name)
+        with pytest.raises(GalleryError, match=f"The gallery {name} is not there any more"):
+            shelf.retriever("" if name == "home" else name)
+    make(place, "other", 2, first=50)
+    assert len(shelf.retriever("other").gallery) == 5
+
+
+def test_a_gallery_that_another_process_made_with_other_models_is_refused_in_words(place: Path) -> None:
+    make(place, "home", 1)
+    shelf = shelf_over(place)
+    make(place, "other", 3)
+    shelf.retriever("other")
+    grow(place, "other", 3, image_encoder=ToyEncoder("toy-2"))
+    with pytest.raises(GalleryError, match="was made with toy-2"):
+        shelf.retriever("other")
 
 
 def test_watchers_hear_of_what_is_open_and_of_what_will_be(place: Path) -> None:

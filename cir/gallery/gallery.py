@@ -65,6 +65,7 @@ class Gallery:
         days: (K,) datetime64[D], when each image was taken (EXIF), else when its file was changed; empty for a
             gallery that has no files.
         packed: whether it is shipped: its images are our own small ones, and lie beside it.
+        written: when its manifest was written; another moment means that the gallery has changed.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Gallery:
     folder: Path | None = None
     days: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, "datetime64[D]"))
     packed: bool = False
+    written: str = ""
 
     def __post_init__(self) -> None:
         arrays = (self.image_features, self.caption_features, self.captioned, self.norms, self.days)
@@ -315,6 +317,7 @@ def open_gallery(
         folder=folder,
         days=np.array([_day(row.taken, row.mtime_ns) for row in rows], dtype="datetime64[D]"),
         packed=manifest.packed,
+        written=manifest.written,
     )
 
 

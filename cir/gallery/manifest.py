@@ -86,7 +86,7 @@ class Manifest:
     packed: bool = False
     preprocess: str = READER_VERSION
     schema: int = SCHEMA
-    written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 @dataclass(frozen=True, slots=True)
