@@ -32,7 +32,7 @@ ALLOWED = {
     "fusion": set(),
     "world": set(),
     "models": {"prompts", "files", "pixels", "images"},
-    "gallery": {"files", "formats", "exclusions", "walking", "pixels", "images", "models.protocols"},
+    "gallery": {"dates", "files", "formats", "exclusions", "walking", "pixels", "images", "models.protocols"},
     "composers": {"prompts", "models.protocols"},
     "retriever": {"gallery", "composers", "fusion"},
     "explaining": {"retriever"},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
+from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, opened, paint_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -35,6 +35,7 @@ from cir.gallery import (
     uploaded_bytes,
 )
 from cir.gallery.background import FAILED, FINISHED, STOPPED
+from cir.gallery.gallery import TOP
 from cir.images import read_dated_image
 from cir.retriever import Retriever
 from cir.shelf import Shelf
@@ -654,13 +655,18 @@ def chosen(gallery, **bounds: object) -> list[str]:
     return [gallery.label(image_id) for image_id, yes in zip(gallery.image_ids, mask, strict=True) if yes]
 
 
-def test_a_gallery_is_narrowed_by_folder_and_by_the_day_of_exif_or_of_the_file(travels) -> None:
+def test_a_gallery_is_narrowed_by_folder_and_by_the_day_that_a_picture_says_itself(travels) -> None:
     assert travels.folders == {b"rome": 2, b"rome/old": 1, b"romeo": 1}
     assert chosen(travels, folder=b"rome") == ["rome/a.jpg", "rome/old/b.jpg"]
     assert chosen(travels, folder=b"rome/old") == ["rome/old/b.jpg"]
-    assert chosen(travels, since=date(2024, 5, 17)) == ["rome/a.jpg", "romeo/c.png"]
-    assert chosen(travels, since=date(2022, 1, 1), until=date(2023, 2, 3)) == ["d.jpg", "rome/old/b.jpg"]
-    assert chosen(travels, folder=b"rome", until=date(2023, 12, 31)) == ["rome/old/b.jpg"]
+    assert chosen(travels, folder=TOP) == ["d.jpg"]
+    assert chosen(travels, since=date(2024, 5, 17)) == ["rome/a.jpg"]
+    assert chosen(travels, since=date(2022, 1, 1), until=date(2023, 2, 3)) == ["d.jpg"]
+    assert chosen(travels, folder=b"rome", until=date(2023, 12, 31)) == []
+    assert travels.undated == 2
+    until = date(2023, 12, 31)
+    assert chosen(travels, folder=b"rome", until=until, with_undated=True) == ["rome/old/b.jpg"]
+    assert chosen(travels, until=until, with_undated=True) == ["d.jpg", "rome/old/b.jpg", "romeo/c.png"]
     with pytest.raises(BadQuery, match="no folder"):
         travels.select(folder=b"paris")
 
@@ -682,25 +688,58 @@ def test_only_what_is_among_is_ranked_and_in_the_same_order(travels) -> None:
     assert [r.image_id for r in without] == [some[1].image_id]
 
 
-def test_a_gallery_without_a_table_of_days_takes_the_files_own(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("IMG-20240517-WA0001.jpg", date(2024, 5, 17)),
+        ("WhatsApp Image 2024-05-17 at 18.30.00.jpeg", date(2024, 5, 17)),
+        ("signal-2024-05-17-183000.jpeg", date(2024, 5, 17)),
+        ("photo_2024-05-17_18-30-00.jpg", date(2024, 5, 17)),
+        ("photo_1@03-05-2024_18-30-00.jpg", date(2024, 5, 3)),
+        ("PXL_20240517_163000123.jpg", date(2024, 5, 17)),
+        ("IMG20240517183000.jpg", date(2024, 5, 17)),
+        ("00001IMG_00001_BURST20240517183000123_COVER.jpg", date(2024, 5, 17)),
+        ("Screenshot_2024-05-17-18-30-00.png", date(2024, 5, 17)),
+        ("Screenshot 2024-05-17 at 18.30.00.png", date(2024, 5, 17)),
+        ("VID_20240517_183000.jpg", date(2024, 5, 17)),
+        ("WP_20140517_18_30_00_Pro.jpg", date(2014, 5, 17)),
+        ("2024-05-17 18.30.00.jpg", date(2024, 5, 17)),
+        ("1969-07-20 moon.jpg", date(1969, 7, 20)),
+        ("IMG_0001.jpg", None),
+        ("DSC_12345678.jpg", None),
+        ("IMG_20241345.jpg", None),
+        ("20990101.jpg", None),
+        ("05-04-2024.jpg", None),
+        ("wallpaper-1920x1080.jpg", None),
+        ("invoice 202405171234567.jpg", None),
+        ("a20231015bcdef0123456789.jpg", None),
+    ],
+)
+def test_without_exif_the_name_tells_the_day_or_it_is_unknown(
+    name: str, day: date | None, place: Path
+) -> None:
+    dated(place / "photos" / name, 1, changed="2021-06-07")
+    index(place / "photos", place / "cache", name="photos")
+    assert opened(place / "cache", "photos").days.tolist() == [day]
+
+
+def test_what_is_written_in_a_picture_comes_before_its_name(place: Path) -> None:
+    dated(place / "photos" / "IMG-20240517-WA0001.jpg", 1, "2019:01:02 03:04:05")
+    index(place / "photos", place / "cache", name="photos")
+    assert opened(place / "cache", "photos").days.tolist() == [date(2019, 1, 2)]
+
+
+def test_a_day_that_an_earlier_reader_found_is_forgotten_when_the_picture_says_none(place: Path) -> None:
     import sqlite3
 
-    dated(place / "photos" / "a.jpg", 1, "2024:05:17 18:30:00", changed="2021-06-07")
+    dated(place / "photos" / "a.jpg", 1)
     index(place / "photos", place / "cache", name="photos")
     with sqlite3.connect(place / "cache" / "photos" / "rows.sqlite") as database:
-        database.execute("DROP TABLE dates")
+        database.execute("INSERT INTO dates SELECT content_hash, '1970-01-01T00:00:00' FROM files")
+        database.execute("DELETE FROM features")
     database.close()
-    assert opened(place / "cache", "photos").days.tolist() == [date(2021, 6, 7)]
-
-
-@pytest.mark.parametrize("moment_ns", [-(2**62), 2**62])
-def test_a_file_from_beyond_any_calendar_has_no_day_and_is_still_found(moment_ns: int, place: Path) -> None:
-    from cir.gallery.gallery import _day
-
-    assert _day(None, moment_ns * 10**3) is None
-    paint(place / "photos" / "a.png")
     index(place / "photos", place / "cache", name="photos")
-    assert len(opened(place / "cache", "photos")) == 1
+    assert opened(place / "cache", "photos").days.tolist() == [None]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,17 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from gallery_doubles import folder_in_memory, paint, paint_folder
 from shelf_doubles import Bench
 
 from cir.errors import BadQuery, CirError, GalleryError
-from cir.gallery import IndexingJob, IndexingProgress, IntakeLimits
+from cir.gallery import Gallery, IndexingJob, IndexingProgress, IntakeLimits
 from cir.gallery.background import FAILED, FINISHED, RUNNING
 from cir.images import read_image
 from cir.shelf import ShelfEntry
@@ -339,6 +341,22 @@ def test_fault_84_two_visitors_search_different_galleries(bench: Bench) -> None:
         (" 2024-2-3 ", False, date(2024, 2, 3)),
         ("", True, None),
         (None, False, None),
+        ("01.02.2024", False, date(2024, 2, 1)),
+        ("17.5.2024", True, date(2024, 5, 17)),
+        ("17/05/2024", False, date(2024, 5, 17)),
+        ("05/17/2024", False, date(2024, 5, 17)),
+        ("5/5/2024", False, date(2024, 5, 5)),
+        ("2024/05/17", False, date(2024, 5, 17)),
+        ("20240517", False, date(2024, 5, 17)),
+        ("2024-05-17T18:30", False, date(2024, 5, 17)),
+        ("05.2024", True, date(2024, 5, 31)),
+        ("May 2024", True, date(2024, 5, 31)),
+        ("17 May 2024", False, date(2024, 5, 17)),
+        ("May 17, 2024", False, date(2024, 5, 17)),
+        ("17. Mai 2024", False, date(2024, 5, 17)),
+        ("1 février 2024", False, date(2024, 2, 1)),
+        ("2024-W20", False, date(2024, 5, 13)),
+        ("2024-W20", True, date(2024, 5, 19)),
     ],
 )
 def test_a_year_a_month_or_a_day_is_read_as_the_first_or_last_day_of_it(
@@ -349,7 +367,18 @@ def test_a_year_a_month_or_a_day_is_read_as_the_first_or_last_day_of_it(
 
 @pytest.mark.parametrize(
     "text",
-    ["yesterday", "2024-13", "2024-02-30", "0000", 2024, "17.5.2024", ["2024"], "2024-00", "2024-05-00"],
+    [
+        "yesterday",
+        "2024-13",
+        "2024-02-30",
+        "0000",
+        2024,
+        "31.02.2024",
+        ["2024"],
+        "2024-00",
+        "2024-05-00",
+        "17.5.24",
+    ],
 )
 def test_what_is_no_day_is_refused_with_an_example(text: object) -> None:
     for last in (False, True):
@@ -358,36 +387,107 @@ def test_what_is_no_day_is_refused_with_an_example(text: object) -> None:
         assert "2024-05-17" in caught.value.remedy
 
 
+@pytest.mark.parametrize("text", ["01/02/2024", "1-2-2024"])
+def test_a_day_that_may_be_two_is_asked_back_with_both(text: str) -> None:
+    with pytest.raises(BadQuery, match="1 February or January 2") as caught:
+        narrowing.read_day(text)
+    assert caught.value.remedy == "Write 2024-02-01 or 2024-01-02."
+
+
+def key_of(gallery, words: str) -> str:
+    return dict(narrowing.folder_choices(gallery))[words]
+
+
 def test_a_search_only_in_a_folder_finds_nothing_else_and_says_so(bench: Bench) -> None:
     bench.make_of("photos / rome")
     retriever, session = bench.shelf.retriever("rome"), bench.session
     gallery = retriever.gallery
-    assert narrowing.folder_choices(gallery) == [("Every folder", 0), ("old (2)", 1)]
+    assert [words for words, _ in narrowing.folder_choices(gallery)] == [
+        "Every folder",
+        "In no folder (4)",
+        "old (2)",
+    ]
     picture = read_image(bench.place / "photos" / "rome" / "0010.png")
     *_, session.composed = retriever.compose(Query(picture, ""), "Image-only")
     session.method, session.settings = "Image-only", Settings(fold=False)
-    session.only = narrowing.read_only(gallery, 1, "", "")
+    session.only = narrowing.read_only(gallery, key_of(gallery, "old (2)"), "", "")
     found = answer(retriever, session)
     assert {gallery.label(r.image_id) for r in found.results} == {"old/0020.png", "old/0021.png"}
     assert "Searched only in old: 2 of 6 pictures." in found.notes
-    session.only = narrowing.read_only(gallery, 0, "", "")
+    session.only = narrowing.read_only(gallery, key_of(gallery, "In no folder (4)"), "", "")
+    found = answer(retriever, session)
+    assert all("/" not in gallery.label(r.image_id) for r in found.results)
+    assert "Searched only in no folder: 4 of 6 pictures." in found.notes
+    session.only = narrowing.read_only(gallery, "", "", "")
     assert len(answer(retriever, session).results) == 6
+
+
+def test_a_folder_keeps_its_key_when_others_come(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    before = key_of(bench.shelf.retriever("rome").gallery, "old (2)")
+    paint_folder(bench.place / "photos" / "rome" / "earlier", 1, first=40)
+    bench.make_of("photos / rome")
+    gallery = bench.shelf.retriever("rome").gallery
+    assert len(narrowing.folder_choices(gallery)) == 4
+    assert narrowing.read_only(gallery, before, "", "").folder == b"old"
+
+
+def test_every_folder_of_a_year_by_days_is_offered_and_a_cut_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [
+        b"%d/%02d/%02d/a.jpg" % (year, month, day)
+        for year in (2020, 2026)
+        for month in range(1, 13)
+        for day in range(1, 31)
+    ]
+    count = len(paths)
+    rows = np.eye(count, 4, dtype=np.float32) + 1
+    gallery = replace(
+        Gallery.from_features("days", [str(i) for i in range(count)], rows), relatives=tuple(paths)
+    )
+    words = [words for words, _ in narrowing.folder_choices(gallery)]
+    assert len(words) == 1 + 2 + 24 + 720
+    assert words[-1] == "2026/12/30 (1)"
+    assert narrowing.cut_note(gallery) == "Type to find one."
+    monkeypatch.setattr(narrowing, "MOST_FOLDERS", 30)
+    words = [words for words, _ in narrowing.folder_choices(gallery)]
+    assert {"2020 (360)", "2026 (360)", "2026/12 (30)"} <= set(words)
+    assert len(words) == 31
+    assert narrowing.cut_note(gallery).startswith("30 of 746 folders are in this list.")
+
+
+def test_pictures_of_an_unknown_day_are_told_and_offered(bench: Bench) -> None:
+    paint(bench.place / "photos" / "rome" / "IMG-20240517-WA0001.png", 77)
+    bench.make_of("photos / rome")
+    retriever, session = bench.shelf.retriever("rome"), bench.session
+    gallery = retriever.gallery
+    picture = read_image(bench.place / "photos" / "rome" / "0010.png")
+    *_, session.composed = retriever.compose(Query(picture, ""), "Image-only")
+    session.method, session.settings = "Image-only", Settings(fold=False)
+    session.only = narrowing.read_only(gallery, "", "2024", "2024")
+    found = answer(retriever, session)
+    assert [gallery.label(r.image_id) for r in found.results] == ["IMG-20240517-WA0001.png"]
+    told = "Searched only from 2024-01-01 to 2024-12-31: 1 of 7 pictures. Of 6 more pictures the day is not known: not searched."
+    assert told in found.notes
+    session.only = narrowing.read_only(gallery, "", "2024", "2024", True)
+    assert len(answer(retriever, session).results) == 7
+    with pytest.raises(
+        BadQuery, match=r"No picture is from 1990-01-01 to 1990-12-31\. Of 6 more pictures the day"
+    ):
+        narrowing.among(gallery, narrowing.read_only(gallery, "", "1990", "1990"))
 
 
 def test_bounds_that_leave_nothing_or_contradict_are_sentences(bench: Bench) -> None:
     bench.make_of("photos / rome")
     gallery = bench.shelf.retriever("rome").gallery
     with pytest.raises(BadQuery, match="is later than"):
-        narrowing.read_only(gallery, 0, "2024", "2023")
+        narrowing.read_only(gallery, "", "2024", "2023")
     with pytest.raises(BadQuery, match="No picture is from 1990-01-01 to 1990-12-31"):
-        narrowing.among(gallery, narrowing.read_only(gallery, 0, "1990", "1990"))
+        narrowing.among(gallery, narrowing.read_only(gallery, "", "1990", "1990"))
     with pytest.raises(BadQuery, match="not in this gallery"):
-        narrowing.read_only(gallery, 7, "", "")
+        narrowing.read_only(gallery, "7", "", "")
 
 
 def test_a_shipped_gallery_is_not_narrowed(bench: Bench) -> None:
-    from dataclasses import replace
-
     home = bench.shelf.retriever().gallery
     assert narrowing.can_narrow(home)
     assert not narrowing.can_narrow(replace(home, packed=True))

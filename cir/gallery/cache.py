@@ -153,6 +153,8 @@ class GalleryCache:
         with self.transaction():
             self.insert_features(key, hashes, shard)
             self.database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
+            # An earlier reader may have found another day.
+            self.database.executemany("DELETE FROM dates WHERE content_hash = ?", [(one,) for one in hashes])
             dates = (taken or {}).items()
             self.database.executemany("INSERT OR REPLACE INTO dates VALUES (?, ?)", dates)
 

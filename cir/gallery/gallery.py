@@ -10,13 +10,14 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.dates import day_of_name
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
@@ -39,6 +40,7 @@ from cir.types import Features
 
 __all__ = ["Gallery", "GallerySummary", "list_galleries", "open_gallery"]
 
+TOP = b"."  # as a folder: the images that lie in no folder below the root
 GONE = "file is gone"
 GONE_TILE = "gone"  # the name of the thumbnail that stands for an image of which nothing is left
 _AGAIN = "Index it again: python -m cir index PHOTOS"
@@ -62,8 +64,8 @@ class Gallery:
         texts: K JSON lists of captions, "" for none.
         contents: K content hashes.
         root, folder: where the images are, and where the gallery is kept.
-        days: (K,) datetime64[D], when each image was taken (EXIF), else when its file was changed; empty for a
-            gallery that has no files.
+        days: (K,) datetime64[D], when each image was taken, by what is written in it or else by its name; NaT where
+            neither says it; empty for a gallery that has no files.
         packed: whether it is shipped: its images are our own small ones, and lie beside it.
         written: when its manifest was written; another moment means that the gallery has changed.
     """
@@ -220,16 +222,27 @@ class Gallery:
         for relative in self.relatives:
             parts = relative.split(b"/")[:-1]
             counts.update(b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
-        return dict(sorted(counts.items()))
+        return dict(sorted(counts.items(), key=lambda item: item[0].split(b"/")))
+
+    @cached_property
+    def undated(self) -> int:
+        """Of how many images the day is not known."""
+        return int(np.isnat(self.days).sum())
 
     def select(
-        self, *, folder: bytes = b"", since: date | None = None, until: date | None = None
+        self,
+        *,
+        folder: bytes = b"",
+        since: date | None = None,
+        until: date | None = None,
+        with_undated: bool = False,
     ) -> NDArray[np.bool_]:
         """Which images lie below a folder and are of certain days.
 
         Args:
-            folder: one of `folders`; b"" for all.
+            folder: one of `folders`; TOP for those that lie in no folder; b"" for all.
             since, until: the first and the last day; None for no such end.
+            with_undated: whether images of an unknown day are among those of certain days.
 
         Returns:
             (K,) bool, for `Retriever.rank(among=...)`.
@@ -237,20 +250,27 @@ class Gallery:
         Raises:
             BadQuery: there is no such folder, or the gallery knows no days.
         """
-        chosen = np.ones(len(self), dtype=bool)
-        if folder:
-            if folder not in self.folders:
-                shown = display_name(folder)[:60]
-                raise BadQuery(f"There is no folder {shown!r} in {self.name}.", "Choose one from the list.")
-            below = folder + b"/"
-            chosen &= np.fromiter((path.startswith(below) for path in self.relatives), bool, len(self))
-        if (since or until) and len(self.days) != len(self):
+        chosen = self._in_folder(folder) if folder else np.ones(len(self), dtype=bool)
+        if not since and not until:
+            return chosen
+        if len(self.days) != len(self):
             raise BadQuery(f"{self.name} does not know the days of its images.", "Clear the dates.")
+        unknown = np.isnat(self.days)
+        of_days = ~unknown
         if since:
-            chosen &= self.days >= np.datetime64(since)
+            of_days &= self.days >= np.datetime64(since)
         if until:
-            chosen &= self.days <= np.datetime64(until)
-        return chosen
+            of_days &= self.days <= np.datetime64(until)
+        return chosen & (of_days | unknown if with_undated else of_days)
+
+    def _in_folder(self, folder: bytes) -> NDArray[np.bool_]:
+        if folder == TOP:
+            return np.fromiter((b"/" not in path for path in self.relatives), bool, len(self))
+        if folder not in self.folders:
+            shown = display_name(folder)[:60]
+            raise BadQuery(f"There is no folder {shown!r} in {self.name}.", "Choose one from the list.")
+        below = folder + b"/"
+        return np.fromiter((path.startswith(below) for path in self.relatives), bool, len(self))
 
     @property
     def caption_note(self) -> str:
@@ -315,17 +335,17 @@ def open_gallery(
         contents=tuple(row.content_hash for row in rows),
         root=source_root_of(folder, manifest),
         folder=folder,
-        days=np.array([_day(row.taken, row.mtime_ns) for row in rows], dtype="datetime64[D]"),
+        days=np.array([_day(row.taken, row.relative) for row in rows], dtype="datetime64[D]"),
         packed=manifest.packed,
         written=manifest.written,
     )
 
 
-def _day(taken: str | None, mtime_ns: int) -> date | None:
-    """The day of a picture, in local time; None where a file's time is beyond any calendar."""
+def _day(taken: str | None, relative: bytes) -> date | None:
+    """The day of a picture by what is written in it, or else by its name; None where neither says it."""
     try:
-        return date.fromisoformat(taken[:10]) if taken else datetime.fromtimestamp(mtime_ns / 1e9).date()
-    except (ValueError, OverflowError, OSError):
+        return date.fromisoformat(taken[:10]) if taken else day_of_name(relative.rsplit(b"/", 1)[-1])
+    except ValueError:
         return None
 
 

@@ -41,7 +41,7 @@ FROM files f JOIN features x ON x.key = :images AND x.content_hash = f.content_h
              LEFT JOIN captions t ON t.key = :captions AND t.content_hash = f.content_hash
 """
 _GALLERY = f"""
-SELECT f.image_id, f.relative, f.content_hash, s.name, x.row, cs.name, c.row, t.texts, f.mtime_ns {{taken}}
+SELECT f.image_id, f.relative, f.content_hash, s.name, x.row, cs.name, c.row, t.texts {{taken}}
 {GALLERY_TABLES} {{dates}} ORDER BY f.relative
 """
 _WITH_DATES = _GALLERY.format(taken=", d.taken", dates="LEFT JOIN dates d ON d.content_hash = f.content_hash")
@@ -60,7 +60,6 @@ class GalleryRow(NamedTuple):
     caption_shard: str | None
     caption_row: int | None
     texts: str | None  # JSON list of captions
-    mtime_ns: int
     taken: str | None  # ISO 8601, local time of the camera
 
 

@@ -157,7 +157,10 @@ def answer(retriever: Retriever, session: Session) -> Answer:
         notes.append(
             f"Hidden, with scores below {settings.at_least:g}: {hidden} of {counted(len(ranked), 'picture')}."
         )
-    notes += [narrowing.note(session.only, mask), intended_note(retriever, session, composed, ranked)]
+    notes += [
+        narrowing.note(retriever.gallery, session.only, mask),
+        intended_note(retriever, session, composed, ranked),
+    ]
     said = tuple(dict.fromkeys(note for note in notes if note))
     return Answer(session.method, settings, results, composed, said, shown, similar)
 

@@ -5,10 +5,7 @@ This module knows neither gradio nor models; which images that leaves, the galle
 
 from __future__ import annotations
 
-import calendar
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,24 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.errors import BadQuery
-from cir.files import display_name
+from cir.files import display_name, image_id_of
+from cir.gallery.gallery import TOP
 from cir.text import counted
+from cir.ui.days import REMEDY, read_span
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
 
-MOST_FOLDERS = 500
-EVERYWHERE = "Every folder"
-_DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
+MOST_FOLDERS = (
+    3000  # of which a browser still makes a list that can be searched; more than that, the deep ones go
+)
+EVERYWHERE, EVERYWHERE_CHOICE = "Every folder", ""
+AT_THE_TOP, TOP_CHOICE = "In no folder", "top"
 
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Where a search is to look. `folder` b"" and None for a day mean no such bound."""
+    """Where a search is to look. `folder` b"" and None for a day mean no such bound.
+
+    `with_undated`: whether pictures of an unknown day are among those of the days.
+    """
 
     folder: bytes = b""
     since: date | None = None
     until: date | None = None
+    with_undated: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.folder or self.since or self.until)
@@ -44,22 +49,48 @@ def can_narrow(gallery: Gallery) -> bool:
     return bool(getattr(gallery, "relatives", ())) and not gallery.packed
 
 
-def folder_choices(gallery: Gallery) -> list[tuple[str, int]]:
-    """What a visitor may choose among: (words, number), 0 for everywhere."""
-    choices = [(EVERYWHERE, 0)]
-    if can_narrow(gallery):
-        for number, (folder, images) in enumerate(gallery.folders.items(), start=1):
-            choices.append((f"{display_name(folder)} ({images:,})", number))
-    return choices[: MOST_FOLDERS + 1]
+def folder_choices(gallery: Gallery) -> list[tuple[str, str]]:
+    """What a visitor may choose among: (words, key); a key stays the folder's when others come and go.
+
+    Every folder is offered up to `MOST_FOLDERS`; of more than that the shallow ones, and `cut_note` says so.
+    """
+    choices = [(EVERYWHERE, EVERYWHERE_CHOICE)]
+    if not can_narrow(gallery):
+        return choices
+    top = sum(b"/" not in path for path in gallery.relatives)
+    if top and gallery.folders:
+        choices.append((f"{AT_THE_TOP} ({top:,})", TOP_CHOICE))
+    for folder in _offered(gallery):
+        choices.append((f"{display_name(folder)} ({gallery.folders[folder]:,})", image_id_of(folder)))
+    return choices
 
 
-def read_only(gallery: Gallery, folder: object, since: object, until: object) -> Only:
+def cut_note(gallery: Gallery) -> str:
+    """A sentence about folders that are not offered; "" when all are."""
+    folders = len(gallery.folders) if can_narrow(gallery) else 0
+    if folders <= MOST_FOLDERS:
+        return "Type to find one." if folders > 10 else ""
+    return f"{MOST_FOLDERS:,} of {folders:,} folders are in this list. Of the others, choose the folder that holds them."
+
+
+def _offered(gallery: Gallery) -> list[bytes]:
+    """The folders on offer, in order of their paths."""
+    if len(gallery.folders) <= MOST_FOLDERS:
+        return list(gallery.folders)
+    shallow = set(sorted(gallery.folders, key=lambda folder: folder.count(b"/"))[:MOST_FOLDERS])
+    return [folder for folder in gallery.folders if folder in shallow]
+
+
+def read_only(
+    gallery: Gallery, folder: object, since: object, until: object, with_undated: object = False
+) -> Only:
     """What was chosen and typed.
 
     Args:
         gallery: what is searched.
-        folder: a number of `folder_choices`.
-        since, until: "2024", "2024-05" or "2024-05-17"; nothing for no bound.
+        folder: a key of `folder_choices`.
+        since, until: a year, a month, a week or a day as `cir.ui.days` reads it; nothing for no bound.
+        with_undated: whether pictures of an unknown day count.
 
     Raises:
         BadQuery: no such folder, no such day, or the days are in the wrong order.
@@ -67,30 +98,20 @@ def read_only(gallery: Gallery, folder: object, since: object, until: object) ->
     first, last = read_day(since), read_day(until, last=True)
     if first and last and first > last:
         raise BadQuery(f"{first} is later than {last}.", "Exchange the two days.")
-    return Only(_read_folder(list(gallery.folders) if can_narrow(gallery) else [], folder), first, last)
+    return Only(_read_folder(gallery, folder), first, last, with_undated is True)
 
 
 def read_day(value: object, *, last: bool = False) -> date | None:
-    """A day, or the first (or last) day of a year or a month.
+    """A day, or the first (or last) day of a year, a month or a week.
 
     Raises:
-        BadQuery: something else.
+        BadQuery: something else, or what may be read in two ways.
     """
-    text = value.strip() if isinstance(value, str) else value
-    if text in (None, ""):
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    remedy = "Write a year, a month or a day: 2024, 2024-05 or 2024-05-17."
-    found = _DAY.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        raise BadQuery(f"{str(value)[:40]!r} is no day.", remedy)
-    year, month, day = (int(part) if part else None for part in found.groups())
-    try:
-        assert year is not None
-        month = (12 if last else 1) if month is None else month
-        ends = calendar.monthrange(year, month)[1] if last else 1
-        return date(year, month, ends if day is None else day)
-    except (ValueError, calendar.IllegalMonthError) as error:
-        raise BadQuery(f"There is no day {str(text)[:40]!r}.", remedy) from error
+    if not isinstance(value, str):
+        raise BadQuery(f"{str(value)[:40]!r} is no day.", REMEDY)
+    return read_span(value)[last]
 
 
 def among(gallery: Gallery, only: Only) -> NDArray[np.bool_] | None:
@@ -101,30 +122,64 @@ def among(gallery: Gallery, only: Only) -> NDArray[np.bool_] | None:
     """
     if not only:
         return None
-    mask = gallery.select(folder=only.folder, since=only.since, until=only.until)
+    mask = _select(gallery, only)
     if not mask.any():
-        raise BadQuery(f"No picture is {in_words(only)}.", "Choose another folder, or other days.")
+        unknown = undated(gallery, only)
+        told = f" Of {counted(unknown, 'more picture')} the day is not known." if unknown else ""
+        raise BadQuery(f"No picture is {in_words(only)}.{told}", "Choose another folder, or other days.")
     return mask
 
 
-def note(only: Only, mask: NDArray[np.bool_] | None) -> str:
+def undated(gallery: Gallery, only: Only) -> int:
+    """How many pictures are left out because their day is not known."""
+    if only.with_undated or not (only.since or only.until):
+        return 0
+    return int((_select(gallery, replace(only, with_undated=True)) & ~_select(gallery, only)).sum())
+
+
+def note(gallery: Gallery, only: Only, mask: NDArray[np.bool_] | None) -> str:
     """A sentence about how much was searched; "" for everything."""
     if mask is None:
         return ""
-    return f"Searched only {in_words(only)}: {int(mask.sum()):,} of {counted(len(mask), 'picture')}."
+    told = f"Searched only {in_words(only)}: {int(mask.sum()):,} of {counted(len(mask), 'picture')}."
+    return " ".join(filter(None, (told, undated_note(gallery, only))))
+
+
+def undated_note(gallery: Gallery, only: Only) -> str:
+    """A sentence about pictures that are left out because their day is not known; "" when none are."""
+    unknown = undated(gallery, only)
+    return f"Of {counted(unknown, 'more picture')} the day is not known: not searched." if unknown else ""
+
+
+def undated_label(gallery: Gallery) -> str:
+    """What the choice to have them all the same is called."""
+    return f"Also pictures of an unknown day ({gallery.undated:,})"
+
+
+def _select(gallery: Gallery, only: Only) -> NDArray[np.bool_]:
+    return gallery.select(
+        folder=only.folder, since=only.since, until=only.until, with_undated=only.with_undated
+    )
 
 
 def in_words(only: Only) -> str:
     """A narrowing as part of a sentence: "in holiday/rome, from 2024-05-01 to 2024-05-31"."""
-    pieces = [f"in {display_name(only.folder)}"] if only.folder else []
+    pieces = []
+    if only.folder:
+        pieces = ["in no folder" if only.folder == TOP else f"in {display_name(only.folder)}"]
     days = [f"from {only.since}"] if only.since else []
     days += [f"to {only.until}"] if only.until else []
+    days += ["or of an unknown day"] if days and only.with_undated else []
     return ", ".join([*pieces, *([" ".join(days)] if days else [])]) or "everywhere"
 
 
-def _read_folder(folders: Sequence[bytes], number: object) -> bytes:
-    if number in (None, ""):
+def _read_folder(gallery: Gallery, key: object) -> bytes:
+    if key in (None, EVERYWHERE_CHOICE):
         return b""
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= len(folders):
-        raise BadQuery("That folder is not in this gallery.", "Choose one from the list.")
-    return folders[number - 1] if number else b""
+    if can_narrow(gallery) and isinstance(key, str):
+        if key == TOP_CHOICE:
+            return TOP
+        for folder in gallery.folders:
+            if image_id_of(folder) == key:
+                return folder
+    raise BadQuery("That folder is not in this gallery.", "Choose one from the list.")

@@ -32,11 +32,21 @@ class Switcher:
     folder: gr.Dropdown
     since: gr.Textbox
     until: gr.Textbox
+    undated: gr.Checkbox
 
     @property
     def outputs(self) -> list[Any]:
         """What `state_of` answers for, in its order."""
-        return [self.head, self.choice, self.notes, self.fold, self.folder, self.since, self.until]
+        return [
+            self.head,
+            self.choice,
+            self.notes,
+            self.fold,
+            self.folder,
+            self.since,
+            self.until,
+            self.undated,
+        ]
 
 
 def lay_out_switcher(head: gr.HTML) -> Switcher:
@@ -45,37 +55,51 @@ def lay_out_switcher(head: gr.HTML) -> Switcher:
         choice = gr.Dropdown([], label="Gallery", visible=False, min_width=200, elem_id="gallery-choice")
         with gr.Accordion("Only in …", open=False, visible=False, elem_id="only-in") as fold, gr.Row():
             folder = gr.Dropdown(
-                [(narrowing.EVERYWHERE, 0)], value=0, label="Folder", min_width=160, elem_id="only-folder"
+                [(narrowing.EVERYWHERE, narrowing.EVERYWHERE_CHOICE)],
+                value=narrowing.EVERYWHERE_CHOICE,
+                label="Folder",
+                min_width=160,
+                elem_id="only-folder",
             )
             since = _day("From", "2024, 2024-05 or 2024-05-17", "only-since")
             until = _day("To", "empty for no end", "only-until")
+            undated = gr.Checkbox(
+                False,
+                label="Also pictures of an unknown day",
+                visible=False,
+                min_width=160,
+                elem_id="only-undated",
+            )
         notes = gr.HTML("", apply_default_css=False, elem_id="gallery-notes")
-    return Switcher(head, choice, notes, fold, folder, since, until)
+    return Switcher(head, choice, notes, fold, folder, since, until, undated)
 
 
 def _day(label: str, placeholder: str, elem_id: str) -> gr.Textbox:
     return gr.Textbox(
-        label=label, placeholder=placeholder, max_length=10, max_lines=1, min_width=120, elem_id=elem_id
+        label=label, placeholder=placeholder, max_length=40, max_lines=1, min_width=120, elem_id=elem_id
     )
 
 
 def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     """The switcher as it stands for this visitor, for `Switcher.outputs`."""
     if content.shelf is None:
-        return tuple(gr.skip() for _ in range(7))
+        return tuple(gr.skip() for _ in range(8))
     choices, number = switching.offer(content.shelf, session)
     gallery = content.retriever_for(session).gallery
     folders = narrowing.folder_choices(gallery)
     blank = not session.only
+    nowhere: dict[str, Any] = {"value": narrowing.EVERYWHERE_CHOICE} if blank else {}
+    unticked: dict[str, Any] = {"value": False} if blank else {}
     title = next((e.title for e in content.shelf.entries() if e.name == session.gallery), gallery.name)
     return (
         render.header(title, len(gallery)),
         gr.Dropdown(choices=choices, value=number, visible=len(choices) > 1),
         switched(switching.notes_of(gallery)) if len(choices) > 1 else "",
         gr.Accordion(visible=narrowing.can_narrow(gallery)),
-        gr.Dropdown(choices=folders, value=0) if blank else gr.Dropdown(choices=folders),
+        gr.Dropdown(choices=folders, info=narrowing.cut_note(gallery) or None, **nowhere),
         gr.Textbox(value="") if blank else gr.skip(),
         gr.Textbox(value="") if blank else gr.skip(),
+        gr.Checkbox(label=narrowing.undated_label(gallery), visible=bool(gallery.undated), **unticked),
     )
 
 
@@ -141,21 +165,22 @@ def show_first_pictures(content: PageContent, page: PageParts, event: Any) -> No
 def narrowing_events(content: PageContent, session: gr.State, switcher: Switcher) -> Sequence[Any]:
     """What happens when a bound is set: the session remembers it. The caller ranks again after each of them."""
 
-    def narrow(state: Session, folder: object, since: object, until: object) -> str:
+    def narrow(state: Session, folder: object, since: object, until: object, undated: object) -> str:
         try:
             gallery = content.retriever_for(state).gallery
-            state.only = narrowing.read_only(gallery, folder, since, until)
+            state.only = narrowing.read_only(gallery, folder, since, until, undated)
             mask = narrowing.among(gallery, state.only)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return render.problem_card(handlers.describe_problem(error))
         left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
+        left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
         return switched([left or notes_without_bounds(gallery)])
 
     def notes_without_bounds(gallery: Any) -> str:
         return " ".join(note for note in switching.notes_of(gallery) if note)
 
-    inputs = [session, switcher.folder, switcher.since, switcher.until]
+    inputs = [session, switcher.folder, switcher.since, switcher.until, switcher.undated]
     how = {**_QUIET, "preprocess": False}
-    triggers = [switcher.folder.input, switcher.since.submit, switcher.until.submit]
+    triggers = [switcher.folder.input, switcher.undated.input, switcher.since.submit, switcher.until.submit]
     triggers += [switcher.since.blur, switcher.until.blur]
     return [gr.on(triggers, narrow, inputs, [switcher.notes], **how)]
