@@ -1,4 +1,4 @@
-"""python -m cir serve | search | index | models | evaluate | tables | train | world. Parsing and printing only."""
+"""python -m cir serve | search | index | galleries | models | evaluate | tables | train | world. Parsing and printing only."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def parser(program: str = "python -m cir") -> CommandParser:
     _add_serve(commands_)
     _add_search(commands_)
     _add_index(commands_)
+    _add_galleries(commands_)
     _add_models(commands_)
     add_evaluate(commands_)
     _add_train(commands_)
@@ -77,7 +78,12 @@ def _add_index(group) -> None:
         group, "index", commands.index, "Index a folder of pictures, or bring its gallery up to date."
     )
     sub.add_argument("folder", type=Path)
-    sub.add_argument("--name", help="the gallery's name (default: the folder's)")
+    sub.add_argument(
+        "--name", help="the gallery's name (default: the one that the folder has, or the folder's)"
+    )
+    sub.add_argument(
+        "--another", action="store_true", help="make another gallery of a folder that has one already"
+    )
     sub.add_argument(
         "--captions-per-image", type=int, default=5, help="captions of each picture (default: 5)"
     )
@@ -96,6 +102,27 @@ def _add_index(group) -> None:
     )
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _add_galleries(group) -> None:
+    text = "List the galleries; delete, rename or move one."
+    sub = command(group, "galleries", commands.galleries_list, text, ["galleries"])
+    sub.add_argument("--json", action="store_true", help="print one JSON list")
+    actions = sub.add_subparsers(dest="action", metavar="ACTION")
+    listing = command(actions, "list", commands.galleries_list, "The same as without an action.")
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    text = "Delete what was made of a folder. The pictures stay, except those that were uploaded."
+    delete = command(actions, "delete", commands.galleries_delete, text, ["galleries"])
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    rename = command(
+        actions, "rename", commands.galleries_rename, "Give a gallery another name.", ["galleries"]
+    )
+    text = "Say which folder the pictures are in now, after it was renamed or moved."
+    move = command(actions, "move", commands.galleries_move, text, ["galleries"])
+    for action in (delete, rename, move):
+        action.add_argument("name", metavar="NAME")
+    rename.add_argument("new_name", metavar="NEW")
+    move.add_argument("folder", type=Path, metavar="FOLDER")
 
 
 def _add_models(group) -> None:

@@ -608,7 +608,20 @@ def test_a_name_that_could_lead_elsewhere_is_refused(name: str, photos: Path, ca
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("Holiday 2024", "Holiday-2024"), ("...", "gallery"), ("été 照片", "été-照片"), ("a/b", "b")],
+    [
+        ("Holiday 2024", "Holiday 2024"),
+        ("Müller Söhne", "Müller Söhne"),
+        ("Mu\u0308ller", "Müller"),
+        ("été 照片", "été 照片"),
+        ("हिन्दी", "हिन्दी"),
+        ("Party 🎉 2024!", "Party 2024"),
+        ("(2024) Rome", "2024 Rome"),
+        ("Rome (old)", "Rome (old)"),
+        ("a/b", "b"),
+        ("-x", "x"),
+        ("🎉", "gallery"),
+        ("...", "gallery"),
+    ],
 )
 def test_a_gallery_is_named_after_its_folder(folder: str, name: str, tmp_path: Path) -> None:
     assert gallery_name(tmp_path / folder) == name

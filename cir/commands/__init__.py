@@ -19,6 +19,34 @@ def index(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def galleries_list(options: argparse.Namespace) -> int:
+    """See `cir.commands.galleries`."""
+    from cir.commands.galleries import galleries_list as run
+
+    return run(options)
+
+
+def galleries_delete(options: argparse.Namespace) -> int:
+    """See `cir.commands.galleries`."""
+    from cir.commands.galleries import galleries_delete as run
+
+    return run(options)
+
+
+def galleries_rename(options: argparse.Namespace) -> int:
+    """See `cir.commands.galleries`."""
+    from cir.commands.galleries import galleries_rename as run
+
+    return run(options)
+
+
+def galleries_move(options: argparse.Namespace) -> int:
+    """See `cir.commands.galleries`."""
+    from cir.commands.galleries import galleries_move as run
+
+    return run(options)
+
+
 def models_list(options: argparse.Namespace) -> int:
     """See `cir.commands.models`."""
     from cir.commands.models import models_list as run

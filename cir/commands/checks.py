@@ -176,6 +176,8 @@ def _name(name: str, options: argparse.Namespace) -> None:
         gallery_folder(gallery_cache(), name)
     elif options.command == "models":
         refuse_unknown("model set or language model", name, [*model_sets(), *LANGUAGE_MODELS])
+    elif options.command == "galleries":
+        refuse_unknown("gallery", name, gallery_names())
 
 
 def _triplets(path: Path, options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from cir.application import gallery_cache, open_for
 from cir.commands.evaluating import PATIENCE_SECONDS
@@ -48,7 +49,8 @@ def opened(
             raise DatasetError(
                 f"Only the server of {dataset.name} knows the targets of its split {dataset.split}.",
                 "Take a split whose targets are known: --split val. Or write what its server scores: "
-                f"python -m cir evaluate {options.dataset} --root {options.root} --split {dataset.split}",
+                f"python -m cir evaluate {options.dataset} --root {quote(str(options.root))} --split "
+                f"{dataset.split}",
             )
         yield dataset, _indexed(options, models, dataset)
 

@@ -7,20 +7,24 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from shlex import quote
 
 from cir.application import build_models, gallery_cache
 from cir.exclusions import read_patterns
-from cir.gallery import IndexingProgress, LeftOut, gallery_name, index_folder
+from cir.gallery import IndexingProgress, LeftOut, index_folder, name_gallery
 
 NAMES_SHOWN = 5  # of each reason
 
 
 def index(options: argparse.Namespace) -> int:
     """Index a folder; progress goes to standard error, the summary to standard output."""
+    naming = name_gallery(gallery_cache(), options.folder, options.name or "", another=options.another)
+    name = naming.name
+    for note in naming.notes:
+        sys.stderr.write(f"{note}\n")
     exclude = None if options.exclude is None else read_patterns(options.exclude)
     models = build_models(options.models, llm=options.llm)
     captioner = None if options.no_captions else models.captioner
-    name = options.name or gallery_name(options.folder)
     progress: IndexingProgress | None = None
     shown = 0.0
     for progress in index_folder(
@@ -55,7 +59,7 @@ def index(options: argparse.Namespace) -> int:
     for row in progress.left_out:
         sys.stdout.write(_left_out(row) + "\n")
     sys.stdout.write(
-        f"{name} is ready. Search it: python -m cir search --gallery {name} --image FILE --text EDIT\n"
+        f"{name} is ready. Search it: python -m cir search --gallery {quote(name)} --image FILE --text EDIT\n"
     )
     return 0
 

@@ -8,6 +8,7 @@ from cir.gallery.intake import Intake, IntakeLimits, take_in, uploaded_bytes
 from cir.gallery.left_out import LeftOut
 from cir.gallery.manifest import GallerySummary, gallery_name, list_galleries
 from cir.gallery.removal import delete_gallery, rename_gallery
+from cir.gallery.sources import Naming, move_gallery, name_gallery
 from cir.gallery.upkeep import pack_gallery
 
 __all__ = [
@@ -20,11 +21,14 @@ __all__ = [
     "IntakeLimits",
     "LeftOut",
     "ManyVanished",
+    "Naming",
     "OfferedFolder",
     "delete_gallery",
     "gallery_name",
     "index_folder",
     "list_galleries",
+    "move_gallery",
+    "name_gallery",
     "offered_folders",
     "open_gallery",
     "pack_gallery",

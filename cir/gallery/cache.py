@@ -276,3 +276,15 @@ def locked(folder: Path, name: str) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def is_being_written(folder: Path) -> bool:
+    """Whether some process, this one or another, is writing the gallery in `folder` now. It is not waited for."""
+    try:
+        pid = int((folder / LOCK_HOLDER).read_text(encoding="ascii"))
+        os.kill(pid, 0)  # sends nothing: a holder that was killed left its number behind
+    except PermissionError:  # another person's process
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True

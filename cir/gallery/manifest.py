@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ SCHEMA = 1
 MANIFEST, ROWS, FEATURES, THUMBNAILS = "manifest.json", "rows.sqlite", "features", "thumbnails"
 SOURCE = "source"  # the folder of the images, for a run that ended before there was a manifest
 LOCK, LOCK_HOLDER = "lock", "lock.pid"
-_NAME = re.compile(r"\w[\w .()+-]{0,78}")
+MOST_CHARACTERS, MOST_BYTES = 79, 255  # of a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +188,27 @@ def gallery_folder(cache_root: Path, name: str) -> Path:
     Raises:
         GalleryError: a name that could lead out of the cache.
     """
-    if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+    begins_well = name[:1].isalnum() or name[:1] == "_"
+    is_short = len(name) <= MOST_CHARACTERS and len(name.encode("utf-8", "replace")) <= MOST_BYTES
+    if not (begins_well and is_short and all(map(_may_stand, name))) or name.endswith((".", " ")):
         remedy = "Use letters, digits, spaces and . - _ ( ) +, beginning with a letter or digit."
         raise GalleryError(f"{name[:40]!r} cannot be the name of a gallery.", remedy)
     return cache_root / name
 
 
 def gallery_name(root: Path) -> str:
-    """A name for the gallery of this folder, made from the folder's own."""
-    plain = re.sub(r"[^\w.-]+", "-", name_of(Path(os.path.realpath(root)))).strip("-._")
-    return plain[:60].rstrip("-.") or "gallery"
+    """A name for the gallery of this folder: the folder's own, as far as it can be one, else "gallery"."""
+    name = unicodedata.normalize("NFC", name_of(Path(os.path.realpath(root))))
+    plain = "".join(character if _may_stand(character) else " " for character in name)
+    plain = re.sub(r"^\W+|_+$", "", " ".join(plain.split())).lstrip("_")
+    if "(" not in plain:  # it may have lost one at its beginning
+        plain = plain.replace(")", "")
+    return plain[:60].rstrip("-. ") or "gallery"
+
+
+def _may_stand(character: str) -> bool:
+    """Whether a character may stand in a name: letters and their marks, digits, and some that no disk minds."""
+    return character.isalnum() or character in "_ .()+-" or unicodedata.category(character) in ("Mn", "Mc")
 
 
 def list_galleries(cache_root: Path) -> list[GallerySummary]:
@@ -211,7 +223,7 @@ def _summary(folder: Path) -> GallerySummary:
     try:
         manifest = read_manifest(folder)
     except GalleryError as error:
-        return GallerySummary(folder.name, folder, problem=str(error), root=_noted_source(folder))
+        return GallerySummary(folder.name, folder, problem=str(error), root=noted_source(folder))
     return GallerySummary(
         manifest.name,
         folder,
@@ -222,7 +234,8 @@ def _summary(folder: Path) -> GallerySummary:
     )
 
 
-def _noted_source(folder: Path) -> Path | None:
+def noted_source(folder: Path) -> Path | None:
+    """The folder of the images of a gallery that has no manifest yet, where that was noted."""
     try:
         return folder / os.fsdecode((folder / SOURCE).read_bytes())
     except OSError:  # begun by an earlier version, or not by indexing: then nobody knows

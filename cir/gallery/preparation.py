@@ -11,7 +11,8 @@ from cir.errors import GalleryError
 from cir.exclusions import Patterns
 from cir.gallery.cache import GalleryCache
 from cir.gallery.left_out import LeftOut, LeftOutList, summary
-from cir.gallery.manifest import MANIFEST, Manifest, Models, read_manifest, source_root_of
+from cir.gallery.manifest import MANIFEST, Manifest, Models, read_manifest
+from cir.gallery.sources import refuse_other_pictures
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.walking import walk_images
 
@@ -53,19 +54,19 @@ def refuse_without_images(root: Path, barred: Collection[Path], exclude: Sequenc
 
 
 def earlier_manifest(cache: GalleryCache, root: Path) -> Manifest | None:
-    """The manifest of an earlier run over the same folder, or over one that was moved to here."""
+    """The manifest of an earlier run over the same folder, or over one that was moved to here.
+
+    Raises:
+        GalleryError: the gallery is another folder's.
+    """
+    refuse_other_pictures(cache.folder, root)
     if not (cache.folder / MANIFEST).exists():
         return None
     try:
-        manifest = read_manifest(cache.folder)
+        return read_manifest(cache.folder)
     except GalleryError:
         cache.notes.append("The manifest was damaged or outdated, and is written anew.")
         return None
-    other = Path(os.path.realpath(source_root_of(cache.folder, manifest)))
-    if other != root and other.is_dir():
-        message = f"The name {cache.name} is taken: that gallery was made from {other}."
-        raise GalleryError(message, "Choose another: python -m cir index PHOTOS --name NAME")
-    return manifest
 
 
 def models_of_run(

@@ -20,8 +20,8 @@ def rename_gallery(cache_root: Path, name: str, new_name: str) -> None:
     Raises:
         GalleryError: there is no such gallery, the new name is taken or none at all, or it is being indexed.
     """
-    folder, target = _existing(cache_root, name), gallery_folder(cache_root, new_name)
-    if target.exists():
+    folder, target = existing_gallery(cache_root, name), gallery_folder(cache_root, new_name)
+    if target.exists() and not os.path.samefile(folder, target):  # it is the same where only capitals differ
         raise GalleryError(f"There is a gallery {new_name} already.", "Choose another name.")
     with locked(folder, name), storage_errors(name):
         if (folder / MANIFEST).exists():
@@ -35,7 +35,7 @@ def delete_gallery(cache_root: Path, name: str) -> None:
     Raises:
         GalleryError: there is no such gallery, or it is being indexed.
     """
-    folder = _existing(cache_root, name)
+    folder = existing_gallery(cache_root, name)
     doomed = cache_root / f".deleted-{secrets.token_hex(6)}"
     with storage_errors(name):
         with locked(folder, name):
@@ -43,7 +43,12 @@ def delete_gallery(cache_root: Path, name: str) -> None:
         shutil.rmtree(doomed)
 
 
-def _existing(cache_root: Path, name: str) -> Path:
+def existing_gallery(cache_root: Path, name: str) -> Path:
+    """The folder of a gallery that is there.
+
+    Raises:
+        GalleryError: there is none of that name.
+    """
     folder = gallery_folder(cache_root, name)
     if folder.is_symlink() or not any((folder / mark).is_file() for mark in (MANIFEST, ROWS)):
         raise GalleryError(f"There is no gallery {name}.", "Choose one from the list.")

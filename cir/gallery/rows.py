@@ -79,6 +79,21 @@ def read_rows(folder: Path, manifest: Manifest) -> list[GalleryRow]:
         raise GalleryError(message, "Index it again: python -m cir index PHOTOS") from error
 
 
+def known_contents(folder: Path, limit: int) -> list[tuple[bytes, str]]:
+    """(path inside the root, content hash) of some files of a gallery: the same ones each time, from anywhere in it.
+
+    Raises:
+        GalleryError: the database is not there or damaged.
+    """
+    sql = "SELECT relative, content_hash FROM files ORDER BY content_hash LIMIT ?"  # hashes are in no order of people's
+    try:
+        with closing(_connect_to_read(folder / ROWS, packed=False)) as database:
+            return database.execute(sql, (limit,)).fetchall()
+    except (sqlite3.Error, OSError) as error:
+        message = f"The index of {folder.name} is damaged: {error}."
+        raise GalleryError(message, "Index it again: python -m cir index PHOTOS") from error
+
+
 def key_values(models: Models) -> dict[str, object]:
     """The keys of these models, as the parameters of GALLERY_TABLES."""
     return {

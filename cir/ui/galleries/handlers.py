@@ -55,6 +55,25 @@ class Making:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of an action.
+
+    Attributes:
+        done: a sentence that stays true.
+        begun: a sentence that is true while the indexing that was begun goes on.
+        refused: (name, reason) of the uploads that were not kept.
+    """
+
+    done: str = ""
+    begun: str = ""
+    refused: tuple[tuple[str, str], ...] = ()
+
+    def words(self, *, running: bool) -> str:
+        """What is true now."""
+        return " ".join(filter(None, (self.done, self.begun if running else "")))
+
+
 @dataclass(slots=True)
 class Desk:
     """What one page was shown, and is in the middle of.
@@ -64,12 +83,14 @@ class Desk:
         chosen: the name of the gallery that actions are about.
         folders: the folders on offer, in order.
         doomed: the gallery whose deletion was asked for and is to be confirmed.
+        report: what came of the last action.
     """
 
     names: tuple[str, ...] = ()
     chosen: str = ""
     folders: tuple[OfferedFolder, ...] = ()
     doomed: str = ""
+    report: Report = Report()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,125 @@
+"""`python -m cir galleries` and the naming of `python -m cir index`, without a model."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, paint_folder
+
+from cir.__main__ import main
+from cir.commands import indexing
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with folder_in_memory() as folder:
+        for module in ("places", "commands.galleries", "application", "commands.indexing"):
+            monkeypatch.setattr(f"cir.{module}.gallery_cache", lambda: folder / "cache")
+        encoder = ToyEncoder()
+        models = SimpleNamespace(clip=encoder, captioner=ToyCaptioner(), missing={})
+        monkeypatch.setattr(indexing, "build_models", lambda *_, **__: models)
+        yield folder
+
+
+@pytest.fixture
+def photos(place: Path) -> Path:
+    root = paint_folder(place / "photos", 6)
+    index(root, place / "cache", name="rome")
+    return root
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(argument) for argument in arguments])
+    return (status, *capsys.readouterr())
+
+
+def names(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [row["name"] for row in json.loads(run(capsys, "galleries", "--json")[1])]
+
+
+class Terminal(io.StringIO):
+    """A person who answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_every_gallery_is_listed_with_its_numbers_its_folder_and_its_state(photos, place, capsys):
+    index(paint_folder(place / "cache" / "日本" / "images", 2, 40), place / "cache", name="日本")
+    status, out, _ = run(capsys, "galleries", "--json")
+    rows = json.loads(out)
+    assert (status, [row["name"] for row in rows]) == (0, ["rome", "日本"])
+    assert (rows[0]["images"], rows[0]["captioned"], rows[0]["state"]) == (6, 0, "ready")
+    assert rows[0]["folder"] == str(photos)
+    assert rows[0]["bytes"] == sum(
+        p.stat().st_size for p in (place / "cache" / "rome").rglob("*") if p.is_file()
+    )
+    assert "日本" in run(capsys, "galleries", "list")[1]
+    photos.rename(place / "away")
+    (place / "cache" / "日本" / "manifest.json").unlink()
+    states = [row["state"] for row in json.loads(run(capsys, "galleries", "--json")[1])]
+    assert states[0] == "ready; its folder is not there"
+    assert states[1].startswith("The indexing of 日本 was not finished")
+
+
+def test_without_a_gallery_the_list_says_how_to_make_one(place, capsys):
+    assert "python -m cir index FOLDER" in run(capsys, "galleries")[1]
+    assert run(capsys, "galleries", "--json")[1] == "[]\n"
+
+
+def test_a_gallery_is_deleted_only_by_a_yes(photos, place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # no terminal: nobody was asked
+    status, _, err = run(capsys, "galleries", "delete", "rome")
+    assert (status, names(capsys)) == (2, ["rome"])
+    assert "--yes" in err
+    for answer in ("", "n\n", "perhaps\n"):
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        status, _, err = run(capsys, "galleries", "delete", "rome")
+        assert (status, names(capsys)) == (2, ["rome"])
+        assert "Your pictures stay where they are" in err
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert run(capsys, "galleries", "delete", "rome")[:2] == (0, "rome is deleted.\n")
+    assert names(capsys) == []
+    assert len(list(photos.iterdir())) == 6
+
+
+def test_yes_deletes_without_a_question_and_a_wrong_name_is_told_with_the_nearest(photos, capsys):
+    status, _, err = run(capsys, "galleries", "delete", "rom", "--yes")
+    assert status == 2
+    assert "Did you mean rome?" in err
+    assert run(capsys, "galleries", "delete", "rome", "--yes")[0] == 0
+    assert names(capsys) == []
+
+
+def test_a_gallery_is_renamed_and_moved(photos, place, capsys):
+    assert run(capsys, "galleries", "rename", "rome", "Müller Söhne")[0] == 0
+    moved = photos.rename(place / "moved")
+    other = paint_folder(place / "other", 6, 60)
+    status, _, err = run(capsys, "galleries", "move", "Müller Söhne", other)
+    assert status == 2
+    assert "0 of 6 are there" in err
+    assert run(capsys, "galleries", "move", "Müller Söhne", moved)[0] == 0
+    row = json.loads(run(capsys, "galleries", "--json")[1])[0]
+    assert (row["name"], row["folder"], row["state"]) == ("Müller Söhne", str(moved), "ready")
+
+
+def test_the_same_folder_under_a_second_name_is_refused_unless_another_is_asked_for(photos, capsys):
+    status, out, err = run(capsys, "index", photos, "--name", "second")
+    assert (status, out, names(capsys)) == (2, "", ["rome"])
+    assert "is the gallery rome already" in err
+    status, out, err = run(capsys, "index", photos)
+    assert (status, names(capsys)) == (0, ["rome"])
+    assert "is the gallery rome, which is brought up to date" in err
+    assert run(capsys, "index", photos, "--name", "second", "--another")[0] == 0
+    assert names(capsys) == ["rome", "second"]
+
+
+def test_the_hint_of_a_name_with_a_blank_can_be_pasted(place, capsys):
+    out = run(capsys, "index", paint_folder(place / "Müller Söhne", 2))[1]
+    assert "--gallery 'Müller Söhne'" in out
+    assert names(capsys) == ["Müller Söhne"]
