@@ -12,6 +12,8 @@ import re
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 
+from PIL import Image
+
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.gallery.gallery import Gallery
 from cir.images import make_thumbnail, read_image
@@ -20,6 +22,7 @@ from cir.types import RetrievedImage
 
 COLUMNS = ("rank", "score", "image_id", "label", "caption", "selected")
 PICTURE_SIDE = 1280
+LARGEST_SIDE = 4096
 MAX_PICTURES = 100
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -71,6 +74,25 @@ def to_zip(image_ids: Sequence[str], gallery: Gallery, ranks: Mapping[str, int])
             except (BadImage, GalleryError):
                 missing.append(label)
     return out.getvalue(), missing
+
+
+def whole_picture(gallery: Gallery, image_id: str) -> bytes:
+    """A picture as a JPEG, encoded anew without metadata: as large as it is, up to LARGEST_SIDE pixels a side.
+
+    Where only a small picture is left of it, that one.
+
+    Raises:
+        BadQuery: there is no such picture.
+        GalleryError: nothing of it is left.
+    """
+    try:
+        image = read_image(gallery.image_path(image_id))
+    except (BadImage, GalleryError):
+        image = read_image(gallery.thumbnail_path(image_id))
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=88)
+    return out.getvalue()
 
 
 def _picture(gallery: Gallery, image_id: str) -> bytes:

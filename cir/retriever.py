@@ -34,7 +34,7 @@ from cir.types import (
     Weights,
 )
 
-MAX_RESULTS = 100
+MAX_RESULTS = 600
 REMEMBERED_QUERIES = 64
 
 
@@ -121,7 +121,7 @@ class Retriever:
         Args:
             composed: from `compose`.
             weights: CVSI's; a part that is missing counts as 0 and the others keep their ratio.
-            top_k: 1 to 100.
+            top_k: 1 to MAX_RESULTS.
             exclude: image ids to leave out, such as the reference itself.
             among: (K,) bool, which images may be found (`Gallery.select`); None for all.
             cosine: Eq. 10; False scores by the dot product, as the released code does.

@@ -84,12 +84,14 @@ class SignedTerm:
         words: what it is, for the person.
         row: unit row (D,).
         weight: what it adds to the fused query, whose own parts have weights that sum to 1; negative for less.
+        image_id: the image of the gallery; "" for a text.
     """
 
     kind: str
     words: str
     row: NDArray[np.float32]
     weight: float
+    image_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +112,7 @@ class ComposedQuery:
         signed: what more and what less is wanted, on top of the parts.
         modification_text: T, as it was composed; "" where the method keeps nothing for a revision.
         pseudo_words: (1, T, W) the image as words, kept so that a changed text needs no image encoder.
+        called: part -> what the method puts there, in a word or two, where that is not what CVSI puts there.
     """
 
     parts: Mapping[str, NDArray[np.float32]]
@@ -122,6 +125,7 @@ class ComposedQuery:
     modification_text: str = ""
     pseudo_words: NDArray[np.float32] | None = None
     spherical: bool = False
+    called: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

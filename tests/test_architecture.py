@@ -36,6 +36,7 @@ ALLOWED = {
     "composers": {"prompts", "models.protocols"},
     "retriever": {"gallery", "composers", "fusion"},
     "explaining": {"retriever"},
+    "relevance": {"retriever", "gallery"},
     "export": {"gallery", "images"},
     "charts": set(),
     "sweep": {"fusion", "gallery"},
@@ -55,6 +56,7 @@ ALLOWED = {
     "syncir": {"gallery", "images", "prompts", "models.protocols"},
     "ui": {
         "explaining",
+        "relevance",
         "export",
         "charts",
         "sweep",

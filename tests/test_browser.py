@@ -209,7 +209,11 @@ def test_the_whole_way_by_keyboard(served, visit):
     page.locator("#reference button").first.focus()
     tab_to(page, "#pick")
     page.keyboard.press("Enter")
-    tab_to(page, "#browse-grid .picture")
+    focused(page, "#browse-grid .picture")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Home")
+    assert page.evaluate("document.activeElement.dataset.place") == "0"
     picked = page.evaluate("document.activeElement.ariaLabel")
     page.keyboard.press("Enter")
     page.wait_for_selector("#reference img")
@@ -457,3 +461,142 @@ def test_a_search_says_whether_it_waits_for_the_models(served: Served, visit, re
     said = page.evaluate("window.said.join('|')")
     assert expected in said
     assert ("Loading the models" in said) == (not ready)
+
+
+def place(page) -> int:
+    """Which picture of its grid has the focus."""
+    return int(page.evaluate("document.activeElement.dataset.place ?? -1"))
+
+
+def test_six_keys_lead_from_the_text_to_the_first_result_and_one_more_to_the_closer_look(served, visit):
+    page = visit(served.url)
+    page.fill("#edit textarea", "blue")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    focused(page, "#edit textarea")
+    keys = 0
+    while not page.evaluate("document.activeElement.matches('[data-skip]')"):
+        page.keyboard.press("Tab")
+        keys += 1
+    page.keyboard.press("Enter")
+    focused(page, "#results .picture[data-place='0']")
+    assert keys + 1 <= 6
+    page.keyboard.press("Enter")
+    focused(page, "#use-as-reference")
+
+
+def test_arrows_home_end_and_pages_go_about_in_a_grid_that_is_one_stop_of_tab(served, visit):
+    page = visit(served.url)
+    page.wait_for_selector("#browse-grid .picture[tabindex='-1']")
+    assert page.locator("#browse-grid .picture[tabindex='0']").count() == 1
+    page.locator("#browse-grid .picture").first.focus()
+    columns = len(
+        set(page.locator("#browse-grid .picture").evaluate_all("all => all.map(one => one.offsetLeft)"))
+    )
+    seen = []
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "End", "Home", "PageDown", "PageUp"):
+        page.keyboard.press(key)
+        seen.append(place(page))
+    assert seen[:6] == [1, 1 + columns, columns, 0, 23, 0]
+    assert seen[6] > columns
+    assert seen[7] == 0
+    page.keyboard.press("Tab")
+    assert page.locator("#browse-grid .picture:focus").count() == 0
+
+
+def test_the_focus_stays_where_it_was_when_the_results_are_drawn_anew(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    page.locator("#results .picture").nth(3).focus()
+    page.keyboard.press("x")
+    page.wait_for_selector("#results .ticked")
+    focused(page, "#results .picture[data-place='3']")
+    page.focus("#pick")
+    page.keyboard.press("Enter")
+    focused(page, "#browse-grid .picture")
+
+
+def test_more_results_are_shown_page_by_page_and_the_keys_go_on_at_the_first_new_one(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    assert page.inner_text("#stage .stage").startswith("30 of 39 pictures")  # the reference is left out
+    assert page.locator("#results .picture").count() == 30
+    page.focus("#results [data-do=more]")
+    page.keyboard.press("Enter")
+    focused(page, "#results .picture[data-place='30']")
+    assert page.locator("#results .picture").count() == 39
+    assert page.locator("#results [data-do=more]").count() == 0
+    assert page.inner_text("#stage .stage").startswith("39 pictures")
+
+
+def test_a_result_has_its_file_name_beside_the_machines_words_and_is_seen_whole(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    first = page.locator("#results .picture").first
+    assert first.locator(".file").inner_text() == "blue-square-large.webp"
+    assert "may be wrong" in first.locator(".machine").get_attribute("title")
+    first.click()
+    page.wait_for_selector("#inspector .file")
+    assert page.inner_text("#inspector .file") == "blue-square-large.webp"
+    assert "which may be wrong" in page.inner_text("#inspector .said")
+    page.focus("#inspector [data-do=enlarge]")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#larger img')?.naturalWidth === 96")
+    assert page.get_attribute("#larger img", "src").startswith("blob:")  # no address leads to the file
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#larger", state="detached")
+    focused(page, "#inspector [data-do=enlarge]")
+    page.click("#inspector [data-kind=more]")
+    page.wait_for_selector("#trace .term.more img")
+    same = "() => document.querySelector('#trace .term img').src === document.querySelector('#results .looked img').src"
+    assert page.evaluate(same)
+
+
+def test_on_a_phone_no_circle_is_drawn_that_would_do_nothing(served, visit):
+    drawn = "getComputedStyle(document.querySelector('#results .picture'), '::after').display"
+    for options, expected in [({"has_touch": True, "is_mobile": True}, "none"), ({}, "block")]:
+        page = visit(served.url, width=390, height=844, **options)
+        page.click("text=make it blue")
+        wait_until_done(page)
+        assert page.evaluate(drawn) == expected
+
+
+PASTE = """([words, field]) => new Promise((done) => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 48, height: 48});
+  canvas.toBlob((blob) => {
+    const data = new DataTransfer();
+    data.items.add(new File([blob], 'pasted.png', {type: 'image/png'}));
+    if (words) data.setData('text/plain', words);
+    const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
+    document.querySelector(field).dispatchEvent(event);
+    done();
+  });
+})"""
+
+
+def test_a_pasted_picture_becomes_the_reference_wherever_the_focus_is_but_words_stay_words(served, visit):
+    page = visit(served.url)
+    page.evaluate(PASTE, ["some words", "#edit textarea"])
+    page.wait_for_timeout(500)
+    assert page.locator("#reference img").count() == 0
+    page.evaluate(PASTE, ["", "body"])
+    page.wait_for_selector("#reference img[src*='pasted']")
+    page.locator("#browse-grid .picture").first.click()
+    page.wait_for_selector("#reference img:not([src*='pasted'])")
+    page.evaluate(PASTE, ["", "#edit textarea"])
+    page.wait_for_selector("#reference img[src*='pasted']")
+
+
+def test_a_text_that_is_too_long_is_kept_and_told(served, visit):
+    page = visit(served.url)
+    page.fill("#edit textarea", "blue " * 528)
+    assert page.inner_text("#edit-length") == "2,639 characters: the first 500 are searched for."
+    assert len(page.input_value("#edit textarea")) == 2640
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    assert "cut at 500 characters" in page.inner_text("#notes")
+    page.fill("#edit textarea", "blue")
+    assert not page.locator("#edit-length p").is_visible()

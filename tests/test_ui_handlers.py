@@ -419,7 +419,7 @@ def test_an_answer_for_programs_has_the_keys_of_the_command_line(gallery, retrie
 def test_the_stage_line_says_what_is_still_going_on_and_then_how_long_it_took(gallery, retriever):
     first, last = search(retriever, Session(), upload(gallery, SQUARE), "make it blue")
     assert "Still captioning and asking the language model …" in render.stage_line(first)
-    assert "5 pictures in 3.2 s" in render.stage_line(last)
+    assert "5 of 40 pictures in 3.2 s" in render.stage_line(last)
     assert "captions 1.2 s" in render.stage_line(last)
 
 

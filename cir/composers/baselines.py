@@ -14,6 +14,8 @@ from cir.composers.composer import Parameter, edit_of, reference_of, unit_row
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
 
+PLAIN_TEXT = {FINE_GRAINED: "Edit"}  # encoded as it was typed
+
 
 class ImageOnly:
     """q = f_v(I_r)."""
@@ -52,7 +54,7 @@ class TextOnly:
             BadQuery: no text.
         """
         row = unit_row(self.text_encoder.encode_texts([edit_of(query, self.name)]))
-        yield ComposedQuery({FINE_GRAINED: row}, weighted=False)
+        yield ComposedQuery({FINE_GRAINED: row}, weighted=False, called=PLAIN_TEXT)
 
 
 class Sum:
@@ -67,7 +69,8 @@ class Sum:
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Two parts of equal weight; one of them, where the query has only that."""
-        yield ComposedQuery(both_sides(query, self.image_encoder, self.text_encoder), weighted=False)
+        parts = both_sides(query, self.image_encoder, self.text_encoder)
+        yield ComposedQuery(parts, weighted=False, called=PLAIN_TEXT)
 
 
 def both_sides(

@@ -50,4 +50,5 @@ class Captioning:
         said = captioner.caption([image], per_image=self.captions, seed=0)[0][:1]
         text = captioning_text(said[0] if said else "", query.modification_text)
         row = unit_row(self.text_encoder.encode_texts([text]))
-        yield ComposedQuery({FINE_GRAINED: row}, {"captions": tuple(said)}, weighted=False)
+        called = {FINE_GRAINED: "Caption + edit"}
+        yield ComposedQuery({FINE_GRAINED: row}, {"captions": tuple(said)}, weighted=False, called=called)

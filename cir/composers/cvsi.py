@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cir import prompts
+from cir.composers.baselines import PLAIN_TEXT
 from cir.composers.composer import Parameter, unit_row
 from cir.composers.edited_captions import edited_caption
 from cir.composers.revision import TextMemory, Trace, revise
@@ -174,7 +175,7 @@ class Cvsi:
         draft.parts[FINE_GRAINED] = unit_row(self.text_encoder.encode_texts([draft.text]))
         draft.took("text", since)
         draft.note("There is no reference image, so the text alone is searched for.")
-        return draft.seen()
+        return replace(draft.seen(), called=PLAIN_TEXT)
 
     def _fine_grained(self, draft: _Draft, words: NDArray[np.float32], objects: list[str]) -> None:
         """q_f. Source: Eq. 1 and 2."""

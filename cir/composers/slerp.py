@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cir.composers.baselines import both_sides
+from cir.composers.baselines import PLAIN_TEXT, both_sides
 from cir.composers.composer import Parameter
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.types import ComposedQuery, Query, Weights
@@ -32,4 +32,5 @@ class Slerp:
         """Two parts; one of them, where the query has only that."""
         parts = both_sides(query, self.image_encoder, self.text_encoder)
         both = len(parts) == 2
-        yield ComposedQuery(parts, notes=() if both else (ONE_SIDE,), weighted=both, spherical=both)
+        notes = () if both else (ONE_SIDE,)
+        yield ComposedQuery(parts, notes=notes, weighted=both, spherical=both, called=PLAIN_TEXT)

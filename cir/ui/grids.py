@@ -20,20 +20,24 @@ _EMPTY_TILE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' view
 
 
 class Tile(NamedTuple):
-    """One picture: its address, the words under it, which are its name as well, and how it is drawn: "looked", "ticked"."""
+    """One picture: its address, the words under it, how it is drawn ("looked", "ticked"), a machine's caption, its file."""
 
     address: str
     words: str
     state: str = ""
+    caption: str = ""
+    file: str = ""
 
 
-def tile(gallery: Gallery, image_id: str, words: str, *, state: str = "") -> Tile:
+def tile(
+    gallery: Gallery, image_id: str, words: str, *, state: str = "", caption: str = "", file: str = ""
+) -> Tile:
     """The thumbnail of a gallery image; an empty tile where nothing of the image is left, as the words say then."""
     try:
         address = address_of(gallery.thumbnail_path(image_id))
     except GalleryError:
         address = _EMPTY_TILE
-    return Tile(address, words, state)
+    return Tile(address, words, state, caption, file)
 
 
 def grid(tiles: Iterable[Tile], **data: str | int) -> str:
@@ -46,8 +50,25 @@ def grid(tiles: Iterable[Tile], **data: str | int) -> str:
     given = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items())
     shown = "".join(
         f'<button type="button" class="{f"picture {shown.state}".rstrip()}" data-place="{place}"{given} '
-        f'aria-label="{escape(" ".join(shown.words.split()))}"><img src="{escape(shown.address)}" alt="">'
-        f'<span class="words">{escape(shown.words)}</span></button>'
+        f'aria-label="{escape(_spoken(shown))}"><img src="{escape(shown.address)}" alt="" loading="lazy">'
+        f'<span class="words">{escape(shown.words)}{_caption(shown)}</span>{_file(shown)}</button>'
         for place, shown in enumerate(tiles)
     )
     return f'<div class="grid">{shown}</div>' if shown else ""
+
+
+def _spoken(shown: Tile) -> str:
+    """All that is written under a picture, in one line."""
+    return ", ".join(part for part in (" ".join(shown.words.split()), shown.caption, shown.file) if part)
+
+
+def _caption(shown: Tile) -> str:
+    """The caption, marked as a machine's: it may be wrong."""
+    made_by = "Written by the machine, which may be wrong"
+    return f'\n<i class="machine" title="{made_by}">{escape(shown.caption)}</i>' if shown.caption else ""
+
+
+def _file(shown: Tile) -> str:
+    return (
+        f'<span class="file" title="{escape(shown.file)}">{escape(shown.file)}</span>' if shown.file else ""
+    )

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from cir.errors import CirError
 from cir.explaining import hidden_rows, rank_in
 from cir.images import read_image
+from cir.relevance import relevance_note
+from cir.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.retriever import weight_note
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage, Weights
@@ -112,7 +114,7 @@ def search(
         if begun:
             steps.update(session)
         else:
-            session.selected, session.unfolded, begun = (), frozenset(), True
+            session.selected, session.unfolded, session.pages, begun = (), frozenset(), 1, True
             steps.remember(session, edit or "pictures like this", steps.small_picture(query.reference_image))
         yield answer(retriever, session)
 
@@ -143,7 +145,8 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     composed, settings = changing.with_signed(session), session.settings
     exclude = left_out(session)
     mask = narrowing.among(retriever.gallery, session.only)
-    ranked = retriever.rank(composed, settings.weights, top_k=settings.top_k, exclude=exclude, among=mask)
+    count = min(settings.top_k * session.pages, MAX_SHOWN)
+    ranked = retriever.rank(composed, settings.weights, top_k=count, exclude=exclude, among=mask)
     results = tuple(r for r in ranked if not settings.at_least or r.score >= settings.at_least)
     shown, similar = (
         folding.fold(retriever.gallery, results, session.unfolded) if settings.fold else (results, {})
@@ -161,8 +164,18 @@ def answer(retriever: Retriever, session: Session) -> Answer:
         narrowing.note(retriever.gallery, session.only, mask),
         intended_note(retriever, session, composed, ranked),
     ]
+    notes.append(relevance_note(retriever, composed, settings.weights, ranked))
     said = tuple(dict.fromkeys(note for note in notes if note))
-    return Answer(session.method, settings, results, composed, said, shown, similar)
+    total = max(len(results), _findable(retriever, session, composed))
+    return Answer(session.method, settings, results, composed, said, shown, similar, total)
+
+
+def _findable(retriever: Retriever, session: Session, composed: ComposedQuery) -> int:
+    """How many pictures are not left out, lie where it is looked, and reach the least score."""
+    allowed = ~hidden(retriever, session)
+    if session.settings.at_least:
+        allowed &= retriever.scores(composed, session.settings.weights) >= session.settings.at_least
+    return int(allowed.sum())
 
 
 def left_out(session: Session) -> tuple[str, ...]:
@@ -274,6 +287,17 @@ def in_words(gallery: Gallery, image_id: str) -> str:
     """What an image shows, in one line: that it is gone, or its first caption, or its name."""
     captions = gallery.captions(image_id)
     return gallery.note(image_id) or (captions[0] if captions else gallery.label(image_id))
+
+
+def caption_of(gallery: Gallery, image_id: str) -> str:
+    """What the machine said first about an image; "" for nothing, or where the image is gone."""
+    captions = gallery.captions(image_id)
+    return captions[0] if captions and not gallery.note(image_id) else ""
+
+
+def file_of(gallery: Gallery, image_id: str) -> str:
+    """The name of an image's file, without its folders."""
+    return gallery.label(image_id).rpartition("/")[2]
 
 
 def load_examples(path: Path, gallery: Gallery, *, limit: int = 5) -> list[Example]:

@@ -155,10 +155,11 @@ def lay_out_ask(content: PageContent) -> Ask:
             placeholder="at night, with two of them …",
             lines=1,
             max_lines=3,
-            max_length=500,
             elem_id="edit",
         )
+        html_piece('<p role="status" hidden></p>', elem_id="edit-length")
         search = gr.Button("Search", variant="primary", elem_id="search")
+        html_piece(controls.skip(), elem_id="skip")
         filled = gr.Button("Search what was filled in", elem_id="search-filled", visible="hidden")
         fold, parts = lay_out_weights(content)
     return Ask(image=image, text=text, search=search, filled=filled, weights_fold=fold, **parts)

@@ -104,6 +104,8 @@ window.recompose = (() => {
   document.addEventListener("click", (event) => {
     const item = event.target.closest?.("#work [data-do], #work [data-edit]");
     if (!item) return;
+    if (item.dataset.do === "preset" && document.querySelector("#alpha input:disabled")) return; // nothing that it could move
+    if (item.dataset.do === "more") before = results().length;
     refocus = likeIt(item);
     const { edit, kind, text } = item.dataset;
     if (item.dataset.do === "look") results().forEach((one) => one.classList.toggle("looked", one === item));
@@ -155,7 +157,7 @@ window.recompose = (() => {
 
   // After an act the page goes where the work goes on; a button that was drawn anew has the focus again.
   function acted() {
-    const next = { look, example: runExample, pick: askAgain, use: askAgain, close: lookAway, browse: showAnswer }[told];
+    const next = { look, example: runExample, pick: askAgain, use: askAgain, close: lookAway, browse: browsed, back: () => window.recompose.intoPictures(), more: shownMore }[told];
     const wanted = refocus;
     told = "";
     refocus = null;
@@ -163,10 +165,19 @@ window.recompose = (() => {
     else if (wanted && document.activeElement === document.body) focus(wanted, 20);
   }
 
-  // What the server packed is saved or copied here; nothing of it is kept there.
+  // After "Pick from the gallery" the keys are in the grid; after "Show more" they are at the first one that is new.
+  function browsed() {
+    showAnswer();
+    requestAnimationFrame(() => window.recompose.intoPictures());
+  }
+  let before = 0;
+  const shownMore = () => focus(`#results .picture[data-place="${before}"]`);
+
+  // What the server packed is shown, saved or copied here; nothing of it is kept there.
   function take(parcel) {
     if (!parcel) return;
-    const { name, type, data, copy } = JSON.parse(parcel);
+    const { name, type, data, copy, larger, words } = JSON.parse(parcel);
+    if (larger) return window.recompose.enlarge({ name, type, data, words });
     if (copy) return offer(location.origin + location.pathname + copy);
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
     const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
@@ -190,12 +201,6 @@ window.recompose = (() => {
   const results = () => [...document.querySelectorAll("#results .picture")];
   const seen = (selector) => Boolean(document.querySelector(selector)?.offsetParent);
   const typing = (target) => Boolean(target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, [contenteditable=true]"));
-  function step(items, at, key) {
-    const columns = Math.max(1, items.filter((item) => item.offsetTop === items[0].offsetTop).length);
-    const way = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[key];
-    const to = at < 0 ? 0 : Math.min(Math.max(at + way, 0), items.length - 1);
-    items[to].focus();
-  }
   function press(event) {
     const items = results();
     const at = items.indexOf(document.activeElement);
@@ -206,15 +211,16 @@ window.recompose = (() => {
       u: () => (seen("#use-as-reference") ? document.querySelector("#use-as-reference").click() : about({ do: "use" })),
       m: () => about({ do: "want", kind: "more" }),
       l: () => about({ do: "want", kind: "less" }),
+      v: () => document.querySelector("#inspector [data-do=enlarge]")?.click(),
       x: () => tell({ do: "select", kind: null, text: null, place: at >= 0 ? at : null }),
       z: () => document.querySelector("#crumbs [data-do=undo]")?.click(),
     };
-    if (event.key.startsWith("Arrow") && items.length && (at >= 0 || document.activeElement === document.body)) step(items, at, event.key);
-    else if (keys[event.key]) keys[event.key]();
-    else return;
+    if (!keys[event.key]) return;
+    keys[event.key]();
     event.preventDefault();
   }
   document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return;
     if (event.key === "Escape") document.querySelector("#close-inspector")?.click();
     else if (!event.ctrlKey && !event.metaKey && !event.altKey && seen("#work") && !typing(event.target)) press(event);
   });

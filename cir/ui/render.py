@@ -79,8 +79,12 @@ def escape(text: object) -> str:
 
 def header(gallery_name: str, images: int) -> str:
     """The name, one sentence, and what is searched."""
+    skips = "".join(
+        f'<button type="button" data-skip="{to}">{words}</button>'
+        for to, words in {"edit": "Skip to the edit", "pictures": "Skip to the pictures"}.items()
+    )
     return (
-        '<header class="masthead"><div><h1>Recompose</h1>'
+        f'<nav class="skips" aria-label="Skip">{skips}</nav><header class="masthead"><div><h1>Recompose</h1>'
         "<p>Search your pictures with a picture and a sentence.</p></div>"
         f'<p class="searched">{escape(gallery_name)}<span>{counted(images, "picture")}</span></p></header>'
     )
@@ -157,7 +161,11 @@ def stage_line(found: Answer, selected: int = 0) -> str:
     if found.composed.pending:
         return working(f"First results. Still {found.composed.pending.rstrip(' .…')} …")
     count = len(found.results)
-    said = counted(count, "picture")
+    said = (
+        f"{count:,} of {counted(found.total, 'picture')}"
+        if found.total > count
+        else counted(count, "picture")
+    )
     parts = "".join(
         f"<span>{escape(stage_name(stage))} {duration(ms)}</span>"
         for stage, ms in timings.items()
@@ -207,7 +215,8 @@ def chips(items: Iterable[str], shown: int) -> str:
 def result_caption(rank: int, score: float, label: str, *, similar: int = 0, selected: bool = False) -> str:
     """Under a result and as its alternative text: rank and score on the first line, then what it is."""
     behind = f" · +{similar} similar" if similar else ""
-    return f"{'✓ ' if selected else ''}{rank} · {score:.3f}{behind}\n{label}"
+    first = f"{'✓ ' if selected else ''}{rank} · {score:.3f}{behind}"
+    return f"{first}\n{label}" if label else first
 
 
 def about_models(facts: Sequence[ModelFact]) -> str:

@@ -52,6 +52,7 @@ class Session:
         machine: the query as the methods left it, before a person changed its texts.
         signed: what more and what less is wanted, on top of `composed`.
         image_path, text: what was asked.
+        pages: how many times `settings.top_k` results are shown.
         selected: results chosen for the download.
         unfolded: results whose near-identical ones are shown.
         steps, step: the session's steps, and the number of the present one.
@@ -77,6 +78,7 @@ class Session:
     signed: tuple[SignedTerm, ...] = ()
     image_path: Path | None = None
     text: str = ""
+    pages: int = 1
     selected: tuple[str, ...] = ()
     unfolded: frozenset[str] = frozenset()
     steps: list[steps.Step] = field(default_factory=list)
@@ -93,6 +95,7 @@ class Answer:
         notes: sentences for the person.
         shown: those of the results that stand on the page.
         similar: id -> the near-identical results that stand behind it.
+        total: how many pictures there would be, were all shown.
     """
 
     method: str
@@ -102,6 +105,7 @@ class Answer:
     notes: tuple[str, ...]
     shown: tuple[RetrievedImage, ...] = ()
     similar: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
-SCRIPT = Path(__file__).with_name("page.js")
+SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "focus.js", "viewer.js", "asking.js")]
 
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -96,8 +96,9 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """What goes into the page's head: the script, inline, so that nothing is fetched."""
+    """What goes into the page's head: the scripts, inline, so that nothing is fetched."""
+    script = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
     return (
         '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-        f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+        f"<script>{script}</script>"
     )

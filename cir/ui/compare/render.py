@@ -68,7 +68,8 @@ def result_words(rank: int, move: int | None, label: str, marked: bool) -> str:
         arrow = f"  ▲ {move}" if move > 0 else f"  ▼ {-move}"
     elif move == 0:
         arrow = "  ="
-    return f"{rank}{arrow}{'  ★ meant' if marked else ''}\n{label}"
+    first = f"{rank}{arrow}{'  ★ meant' if marked else ''}"
+    return f"{first}\n{label}" if label else first
 
 
 def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> str:

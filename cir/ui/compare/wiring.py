@@ -14,7 +14,7 @@ from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
-from cir.ui.handlers import Session, describe_problem, in_words
+from cir.ui.handlers import Session, caption_of, describe_problem, file_of, in_words
 from cir.ui.layout import PageContent, PageParts
 from cir.ui.reading import read_index, read_method, read_upload, read_weights
 from cir.ui.waiting import Steps, Waiting
@@ -193,8 +193,10 @@ def _columns(content: PageContent, session: Session, found: Comparison) -> str:
                 retriever.gallery,
                 r.image_id,
                 render.result_words(
-                    r.rank, move, in_words(retriever.gallery, r.image_id), r.image_id in found.marked
+                    r.rank, move, retriever.gallery.note(r.image_id), r.image_id in found.marked
                 ),
+                caption=caption_of(retriever.gallery, r.image_id),
+                file=file_of(retriever.gallery, r.image_id),
             )
             for r, move in zip(shown.results, moves, strict=True)
         ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 USE, PICK, EXAMPLE, PRESET = "use", "pick", "example", "preset"
 FILLS = frozenset({"undo", "step"})
-VIEWS = frozenset({"look", "turn", "close", "browse", "back", "save", "link"})
+VIEWS = frozenset({"look", "turn", "close", "browse", "back", "save", "link", "enlarge"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,10 @@ def _close(asked: Asked) -> None:
     asked.session.inspected_id = ""
 
 
+def _more(asked: Asked) -> None:
+    asked.session.pages += 1
+
+
 def _nothing(asked: Asked) -> None:
     """Something else of what is there is to be shown."""
 
@@ -175,6 +179,7 @@ ACTS: dict[str, Callable[[Asked], None]] = {
     "step": _step,
     "select": _select,
     "unfold": _unfold,
+    "more": _more,
     USE: _use,
     "look": _look,
     PICK: _pick,
@@ -185,5 +190,6 @@ ACTS: dict[str, Callable[[Asked], None]] = {
     "browse": _nothing,
     "back": _nothing,
     "save": _nothing,
+    "enlarge": _nothing,
     "link": _nothing,
 }

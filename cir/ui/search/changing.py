@@ -93,7 +93,7 @@ def want_image(retriever: Retriever, session: Session, image_id: str, kind: obje
     if kind not in ("more", "less"):
         raise BadQuery("A picture can be wanted more or less.", "Choose one of the two buttons.")
     row = retriever.gallery.image_features[retriever.gallery.find(image_id)]
-    _add(session, SignedTerm(str(kind), words, row, TERM_WEIGHTS[str(kind)]))
+    _add(session, SignedTerm(str(kind), words, row, TERM_WEIGHTS[str(kind)], image_id))
 
 
 def want_without(encoder: TextEncoder | None, session: Session, text: object) -> None:

@@ -40,6 +40,11 @@ def pick() -> str:
     return _pill("Pick from the gallery", "browse", elem_id="pick")
 
 
+def skip() -> str:
+    """After the button Search: what lies between it and the pictures is skipped. Seen while it has the focus."""
+    return '<button type="button" class="pill skip" data-skip="pictures">To the pictures</button>'
+
+
 def browse_bar(*, back: bool = False) -> str:
     """Over the gallery's pictures: the way through them, and back to the results where there are some."""
     turns = "".join(_pill(words, "turn", kind=kind, elem_id=kind) for kind, words in _TURNS.items())

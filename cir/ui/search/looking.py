@@ -5,7 +5,8 @@ Plain functions; no gradio, no HTML.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
@@ -23,12 +24,14 @@ class Inspected:
 
     Attributes:
         image_id, rank, score: as ranked.
+        file: its path inside the gallery.
         captions: of the image.
         why: what the score is made of.
         weighted: whether there are sliders that could lift it.
         similar: how many near-identical results stand behind it.
         unfolded: whether those are shown.
         selected: whether it is chosen for the download.
+        called: as of the query.
     """
 
     image_id: str
@@ -40,6 +43,8 @@ class Inspected:
     similar: int
     unfolded: bool
     selected: bool
+    file: str = ""
+    called: Mapping[str, str] = field(default_factory=dict)
 
 
 def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer | None = None) -> Inspected:
@@ -71,4 +76,6 @@ def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer
         len(found.similar.get(image_id, ())),
         image_id in session.unfolded,
         image_id in session.selected,
+        retriever.gallery.label(image_id),
+        found.composed.called,
     )

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
+from cir.retriever import MAX_RESULTS as MAX_SHOWN
+from cir.text import counted
 from cir.types import SignedTerm
 from cir.ui.render import PART_WORDS, chips, escape
 from cir.ui.search.controls import inspector_buttons
@@ -33,10 +35,11 @@ _CROSSES = "Take away"
 _BRIEF = ' class="brief"'
 KEYS = (
     ("/", "to the edit"),
-    ("arrows", "from result to result"),
+    ("arrows  Home  End", "from picture to picture"),
     ("Enter", "look at a result"),
     ("u", "use it as the reference"),
     ("m  l", "more like it, less like it"),
+    ("v", "see it larger"),
     ("x", "select it"),
     ("z", "undo"),
     ("Esc", "close"),
@@ -112,10 +115,16 @@ def leave_out_button() -> str:
     return '<button type="button" class="chip add" data-edit="without" title="What should not be there">Without …</button>'
 
 
-def wishes(signed: Sequence[SignedTerm]) -> str:
-    """What more and what less is wanted: each term with its weight, which can be changed, and a cross."""
+def wishes(signed: Sequence[SignedTerm], pictures: Mapping[str, str] | None = None) -> str:
+    """What more and what less is wanted: each term with its picture, its weight, which can be changed, and a cross.
+
+    Args:
+        signed: the terms.
+        pictures: id -> address of a small picture.
+    """
+    known = pictures or {}
     terms = "".join(
-        f'<span class="chip term {escape(term.kind)}">{_TERM_WORDS[term.kind]} <q>{escape(term.words)}</q>'
+        f'<span class="chip term {escape(term.kind)}">{_TERM_WORDS[term.kind]} {_wanted(known.get(term.image_id))}<q>{escape(term.words)}</q>'
         f'<button type="button" class="weight" data-edit="weigh" data-place="{place}" data-value="{term.weight:.2f}" '
         f'title="Its weight in the query, from -1 to 1" aria-label="Weight {term.weight:+.2f}, change it">'
         f"{_signed(term.weight)}</button>"
@@ -124,6 +133,21 @@ def wishes(signed: Sequence[SignedTerm]) -> str:
         for place, term in enumerate(signed)
     )
     return f'<div class="wishes">{terms}</div>' if terms else ""
+
+
+def _wanted(address: str | None) -> str:
+    return f'<img src="{escape(address)}" alt="">' if address else ""
+
+
+def show_more(shown: int, total: int, page: int) -> str:
+    """Under the results: how many of how many are shown, and the button for more; nothing when all are."""
+    if shown >= total:
+        return ""
+    said = f"<span>{shown:,} of {counted(total, 'picture')}</span>"
+    if shown >= MAX_SHOWN:
+        return f'<p class="more">{said}<span>No more than {MAX_SHOWN} are shown. “Only in …” or more words find the others.</span></p>'
+    button = f'<button type="button" class="pill" data-do="more">Show {min(page, total - shown, MAX_SHOWN - shown)} more</button>'
+    return f'<p class="more">{said}{button}</p>'
 
 
 def _signed(number: float, digits: int = 2) -> str:
@@ -164,15 +188,19 @@ def _step(step: Step, present: int) -> str:
 def closer_look(seen: Inspected) -> str:
     """One result closely: its captions, what its score is made of, what would lift it, where to go from it."""
     said = (
-        chips(seen.captions, CHIPS_SHOWN)
+        f'<span class="machine">The machine’s words, which may be wrong:</span> {chips(seen.captions, CHIPS_SHOWN)}'
         if seen.captions
         else '<span class="none">No captions of this picture.</span>'
     )
     return (
         f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
-        f'<div class="said">{said}<p class="move">{_move(seen)}</p></div>'
+        f'<div class="said">{_file(seen)}{said}<p class="move">{_move(seen)}</p></div>'
         f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_ways_on(seen)}</div>{inspector_buttons()}'
     )
+
+
+def _file(seen: Inspected) -> str:
+    return f'<p class="file">{escape(seen.file)}</p>' if seen.file else ""
 
 
 def _stack(seen: Inspected) -> str:
@@ -190,7 +218,7 @@ def _stack(seen: Inspected) -> str:
 
 def _table(seen: Inspected) -> str:
     rows = "".join(
-        f'<tr class="{escape(name)}"><th scope="row" title="{escape(_meaning(name))}"><i></i>{_row_name(name)}</th>'
+        f'<tr class="{escape(name)}"><th scope="row" title="{escape(_meaning(name, seen.called))}"><i></i>{escape(_row_name(name, seen.called))}</th>'
         f"<td>{_signed(share['image'], 3)}</td><td>{_signed(share['captions'], 3)}</td>"
         f"<td>{seen.why.ranks_alone.get(name, '')}</td></tr>"
         for name, share in _in_order(seen)
@@ -215,15 +243,17 @@ def _in_order(seen: Inspected) -> list[tuple[str, Mapping[str, float]]]:
     return [(name, shares[name]) for name in names]
 
 
-def _row_name(name: str) -> str:
-    """A part's name; of a signed term, such as "more 1", its kind and number."""
+def _row_name(name: str, called: Mapping[str, str]) -> str:
+    """A part's name under this method; of a signed term, such as "more 1", its kind and number."""
     if name in PART_WORDS:
-        return escape(PART_WORDS[name].name)
+        return called.get(name) or PART_WORDS[name].name
     kind, _, number = name.partition(" ")
-    return escape(f"{_TERM_WORDS.get(kind, kind).capitalize()} … {f'({number})' if number else ''}".strip())
+    return f"{_TERM_WORDS.get(kind, kind).capitalize()} … {f'({number})' if number else ''}".strip()
 
 
-def _meaning(name: str) -> str:
+def _meaning(name: str, called: Mapping[str, str]) -> str:
+    if name in called:
+        return f"{called[name]}, as text."
     return PART_WORDS[name].meaning if name in PART_WORDS else "One of your own terms, with its sign."
 
 
@@ -251,6 +281,7 @@ def _ways_on(seen: Inspected) -> str:
     return (
         '<div class="ways"><button type="button" data-do="want" data-kind="more">More like this</button>'
         '<button type="button" data-do="want" data-kind="less">Less like this</button>'
+        '<button type="button" data-do="enlarge" title="The whole picture (v)">Larger</button>'
         f'<button type="button" data-do="select" aria-pressed="{str(seen.selected).lower()}">'
         f"{'Selected' if seen.selected else 'Select'}</button>{fold}</div>"
     )

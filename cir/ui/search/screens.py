@@ -22,7 +22,8 @@ from cir.ui.session import Answer, Session
 
 def grid_pictures(gallery: Gallery, image_ids: Sequence[str]) -> str:
     """Images of the gallery, to pick one from."""
-    return grid((tile(gallery, i, handlers.in_words(gallery, i)) for i in image_ids), do="pick")
+    named = ((i, handlers.in_words(gallery, i), handlers.file_of(gallery, i)) for i in image_ids)
+    return grid((tile(gallery, i, words, file=file) for i, words, file in named), do="pick")
 
 
 def reference_shown(path: str | Path) -> str:
@@ -37,11 +38,13 @@ def pictures(content: PageContent, found: Answer, session: Session) -> str:
     for r in found.shown:
         behind = 0 if r.image_id in session.unfolded else len(found.similar.get(r.image_id, ()))
         ticked, looked = r.image_id in session.selected, r.image_id == session.inspected_id
-        words = handlers.in_words(gallery, r.image_id)
-        caption = render.result_caption(r.rank, r.score, words, similar=behind, selected=ticked)
+        gone = gallery.note(r.image_id)
+        words = render.result_caption(r.rank, r.score, gone, similar=behind, selected=ticked)
         state = " ".join(["ticked"] * ticked + ["looked"] * looked)
-        tiles.append(tile(gallery, r.image_id, caption, state=state))
-    return grid(tiles, do="look")
+        caption, file = handlers.caption_of(gallery, r.image_id), handlers.file_of(gallery, r.image_id)
+        tiles.append(tile(gallery, r.image_id, words, state=state, caption=caption, file=file))
+    more = pieces.show_more(len(found.results), found.total, session.settings.top_k)
+    return grid(tiles, do="look") + more
 
 
 def told(error: Exception) -> str:
@@ -109,7 +112,9 @@ def thoughts(content: PageContent, session: Session, found: Answer) -> str:
         changed=changing.is_changed(session),
         more=pieces.leave_out_button() if content.text_encoder is not None else "",
     )
-    return said + pieces.wishes(found.composed.signed)
+    gallery = content.retriever_for(session).gallery
+    wanted = [term.image_id for term in found.composed.signed if term.image_id in gallery.image_ids]
+    return said + pieces.wishes(found.composed.signed, {i: tile(gallery, i, "").address for i in wanted})
 
 
 def rerank_outputs(shown: Shown) -> list[Any]:

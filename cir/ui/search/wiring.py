@@ -125,6 +125,11 @@ def _view(content: PageContent, shown: Shown, session: Session, done: str, kind:
         return {shown.grid: grid_pictures(content.retriever_for(session).gallery, session.browsed_ids)}
     if done == "close":
         return {shown.inspector: gr.Column(visible=False)}
+    if done == "enlarge":
+        gallery, image_id = content.retriever_for(session).gallery, session.inspected_id
+        encoded = base64.b64encode(export.whole_picture(gallery, image_id)).decode()
+        names = {"name": gallery.label(image_id), "words": handlers.caption_of(gallery, image_id)}
+        return {shown.parcel: _parcel(type="image/jpeg", data=encoded, larger="yes", **names)}
     if done == "link":
         return {shown.parcel: _parcel(copy=links.link_to(session))}
     if done == "save":

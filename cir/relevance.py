@@ -1,0 +1,111 @@
+"""What score chance gives in a gallery: below it, even the best result is likely to be none.
+
+Knows nothing of pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.gallery.gallery import Gallery
+from cir.retriever import Retriever, row_weights
+from cir.types import REFERENCE_IMAGE, ComposedQuery, RetrievedImage, Weights
+
+PAIRS = 4096
+LEAST_IMAGES = 50  # with captions; of fewer, the pairs say too little
+TAIL = 0.99  # of random pairs score less than what chance is said to give
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """Pairs of images (i, j), i != j, of those that have captions: what is needed to score i as a query against j.
+
+    Attributes:
+        image, captions: (P, 2) dot products of t_v and t_c of j with the unit captions and the pixels of i.
+        across: (P,) of the two rows of i with each other.
+        rows: the rows j.
+    """
+
+    image: NDArray[np.float32]
+    captions: NDArray[np.float32]
+    across: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+_SAMPLES: WeakKeyDictionary[Gallery, _Sample | None] = WeakKeyDictionary()
+
+
+def chance_score(retriever: Retriever, composed: ComposedQuery, weights: Weights) -> float | None:
+    """The score that one in a hundred random pairs of this gallery reaches, under the weights of this query.
+
+    A random pair is a query made of one image, its captions in the place of the query's texts and its pixels in the
+    place of the reference, scored by Eq. 10 against another image. The pairs are drawn once for a gallery, always the
+    same; a query costs arithmetic on PAIRS numbers.
+
+    A query that is about something in the gallery finds at least one image that fits, and that scores like an image
+    with its own caption. Of a query about nothing in it, every score is that of a random pair, or lower, where its
+    words mean nothing to the models. Of K images K / 100 are expected above this score if they are paired at random,
+    so that not one of hundreds reaches it is no accident; a single one that does is taken as a sign that something
+    fits: it is rather said too seldom than wrongly.
+
+    Returns:
+        None where that says nothing: signed terms, few images with captions, or a gallery so much of one kind that
+        random pairs are as alike as images and their own captions.
+    """
+    gallery = retriever.gallery
+    if gallery not in _SAMPLES:
+        _SAMPLES[gallery] = _draw(gallery)
+    sample = _SAMPLES[gallery]
+    if sample is None or composed.signed:
+        return None
+    numbers, gamma = row_weights(composed, weights)
+    image = numbers.get(REFERENCE_IMAGE, 0.0)
+    text = sum(number for name, number in numbers.items() if name != REFERENCE_IMAGE)
+    return float(np.quantile(_scores(gallery, sample, text, image, gamma), TAIL))
+
+
+def relevance_note(
+    retriever: Retriever, composed: ComposedQuery, weights: Weights, ranked: Sequence[RetrievedImage]
+) -> str:
+    """A sentence when even the best result scores no more than chance; "" otherwise, and before the query is whole."""
+    chance = None if composed.pending or not ranked else chance_score(retriever, composed, weights)
+    if chance is None or ranked[0].score > chance:
+        return ""
+    return (
+        f"Maybe nothing here fits: even the best score, {ranked[0].score:.2f}, is one that pictures and descriptions "
+        "of this gallery reach that have nothing to do with each other."
+    )
+
+
+def _draw(gallery: Gallery) -> _Sample | None:
+    known = np.flatnonzero(gallery.captioned)
+    if len(known) < LEAST_IMAGES:
+        return None
+    drawn = np.random.default_rng(0).integers(0, len(known), (2, PAIRS))
+    i, j = known[drawn[:, drawn[0] != drawn[1]]]
+    pixels, means = gallery.image_features, gallery.caption_features
+    texts = means[i] / np.linalg.norm(means[i], axis=1, keepdims=True)
+    across = np.einsum("pd,pd->p", texts, pixels[i])
+    image = np.stack([np.einsum("pd,pd->p", row, pixels[j]) for row in (texts, pixels[i])], axis=1)
+    if np.median(across) <= np.quantile(image[:, 0], TAIL):  # captions do not tell their images from others
+        return None
+    captions = np.stack([np.einsum("pd,pd->p", row, means[j]) for row in (texts, pixels[i])], axis=1)
+    return _Sample(image, captions, across, j)
+
+
+def _scores(
+    gallery: Gallery, sample: _Sample, text: float, image: float, gamma: float
+) -> NDArray[np.floating]:
+    """(P,) Eq. 10 of every pair."""
+    rows, k = sample.rows, np.array([text, image])
+    tv, tc = gallery.image_features[rows], gallery.caption_features[rows]
+    tv_tc, tc_tc = np.einsum("pd,pd->p", tv, tc), np.einsum("pd,pd->p", tc, tc)
+    dots = (1.0 - gamma) * (sample.image @ k) + gamma * (sample.captions @ k)
+    squared = (1.0 - gamma) ** 2 + 2.0 * gamma * (1.0 - gamma) * tv_tc + gamma**2 * tc_tc
+    query = text**2 + 2.0 * text * image * sample.across + image**2
+    return dots / np.sqrt(np.maximum(squared * query, 1e-12))
