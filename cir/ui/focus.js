@@ -15,8 +15,8 @@
     const items = tiles(grid);
     const place = Math.min(places.get(holderOf(grid)) ?? 0, items.length - 1);
     items.forEach((item, i) => {
-      const index = i === place ? 0 : -1;
-      if (item.tabIndex !== index) item.tabIndex = index;
+      const index = i === place ? "0" : "-1";
+      if (item.getAttribute("tabindex") !== index) item.setAttribute("tabindex", index);
     });
   }
 
