@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
@@ -24,6 +24,7 @@ from cir.fusion import (
     query_terms,
 )
 from cir.gallery.gallery import Gallery
+from cir.images import size_note
 from cir.types import (
     FINE_GRAINED,
     PARTS,
@@ -97,6 +98,8 @@ class Retriever:
     def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
         """Turn a query into named features: first what needs no language model, then more, finally the whole.
 
+        Of a tiny reference image, each says that little is to be expected.
+
         Raises:
             BadQuery: no such method.
         """
@@ -104,7 +107,9 @@ class Retriever:
             raise BadQuery(
                 f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
             )
-        return self.composers[method].compose(query)
+        composed = self.composers[method].compose(query)
+        note = size_note(query.reference_image) if query.reference_image is not None else ""
+        return (replace(one, notes=(*one.notes, note)) for one in composed) if note else composed
 
     def rank(
         self,

@@ -34,7 +34,7 @@ ALLOWED = {
     "models": {"prompts", "files", "pixels", "images"},
     "gallery": {"dates", "files", "formats", "exclusions", "walking", "pixels", "images", "models.protocols"},
     "composers": {"prompts", "models.protocols"},
-    "retriever": {"gallery", "composers", "fusion"},
+    "retriever": {"gallery", "composers", "fusion", "images"},
     "explaining": {"retriever"},
     "relevance": {"retriever", "gallery"},
     "export": {"gallery", "images"},

@@ -87,6 +87,19 @@ def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypat
     assert json.loads(out)["results"][0]["label"] == "0648.webp"
 
 
+@pytest.mark.parametrize(("side", "is_tiny"), [(1, True), (15, True), (16, False)])
+def test_a_tiny_reference_is_searched_and_the_answer_says_that_it_is(
+    capsys, tmp_path: Path, side: int, is_tiny: bool
+) -> None:
+    Image.new("RGB", (side, side), (200, 40, 40)).save(tmp_path / "tiny.png")
+    status, out, _ = run(
+        capsys, "search", "--image", tmp_path / "tiny.png", "--text", "at night", "--llm", "none", "--json"
+    )
+    note = f"This is a tiny image ({side} x {side} pixels): expect little of it."
+    assert status == 0
+    assert (note in json.loads(out)["notes"]) is is_tiny
+
+
 def test_models_list_names_a_licence_for_every_part(capsys) -> None:
     status, out, _ = run(capsys, "models", "list", "--json")
     rows = json.loads(out)

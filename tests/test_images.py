@@ -28,7 +28,6 @@ from cir.images import (
     image_id_of,
     make_thumbnail,
     read_image,
-    size_note,
     walk_images,
 )
 
@@ -117,11 +116,9 @@ def test_a_path_that_leads_nowhere_is_one_sentence(path: str) -> None:
     assert "Errno" not in caught.value.message
 
 
-def test_fault_17_one_pixel_is_read_and_called_tiny() -> None:
+def test_fault_17_one_pixel_is_read() -> None:
     image = read_image(encode(Image.new("RGB", (1, 1), (10, 20, 30)), "PNG"))
     assert pixels(image).tolist() == [[[10, 20, 30]]]
-    assert size_note(image) == "This is a tiny image (1 x 1 pixels): expect little of it."
-    assert size_note(Image.fromarray(LEFT_RED)) == ""
 
 
 @pytest.mark.parametrize(("size", "expected"), [((10_000, 1), (4096, 205)), ((1, 10_000), (205, 4096))])
