@@ -289,7 +289,7 @@ def recompose() -> int:
     arguments = sys.argv[1:]
     others = {"-h", "--help", "--version"}
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in others):
-        arguments = ["serve", *(["--browser"] if has_screen() else []), *arguments]
+        arguments = ["serve", "--browser" if has_screen() else "--no-browser", *arguments]
     return run(parser("recompose").parse_args(arguments))
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from served import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -24,10 +23,8 @@ def served_page(content: Any) -> Iterator[str]:
     from cir.ui.serving import launch
     from cir.ui.view import build_page
 
-    page, port = build_page(content), free_port()
-    launch(page, port=port, prevent_thread_lock=True, quiet=True)
-    yield f"http://127.0.0.1:{port}/"
-    page.close(verbose=False)
+    with launch(build_page(content), port=0) as server:
+        yield server.url
 
 
 def overflow(page) -> int:

@@ -129,9 +129,5 @@ def serve_toys(folder: Path, *, content: Mapping[str, Any] | None = None, **opti
     gallery, model = make_gallery(folder), TaggingLanguageModel()
     retriever = Retriever(gallery, {"CVSI": toy_cvsi(model, ToyCaptioner())})
     page = build_page(PageContent(retriever, presets={"Start": Weights()}, **(content or {})))
-    port = free_port()
-    launch(page, port=port, prevent_thread_lock=True, quiet=True, **options)
-    try:
-        yield Served(f"http://127.0.0.1:{port}/", page, gallery, model)
-    finally:
-        page.close(verbose=False)
+    with launch(page, port=0, **options) as server:
+        yield Served(server.url, page, gallery, model)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
-from served import Served, free_port, make_gallery, picture_bytes, serve_toys
+from served import Served, make_gallery, picture_bytes, serve_toys
 
 import app
 from cir.commands import serving as command
@@ -261,14 +261,17 @@ def test_the_environment_names_the_address_and_the_port_but_not_without_a_passwo
     assert options.port == 8124
     with pytest.raises(BadQuery, match="Without a password"):
         app.read_address(options)
-    assert app.read_address(app.read_options(["--auth", "a:b"])) == ("0.0.0.0", ("a", "b"), ["*"])
+    address = app.read_address(app.read_options(["--auth", "a:b"]))
+    assert (address.host, address.auth, address.names) == ("0.0.0.0", ("a", "b"), ("*",))
     bare.setenv("GRADIO_SERVER_NAME", "localhost")
-    assert app.read_address(app.read_options([])) == ("localhost", None, ["127.0.0.1", "localhost"])
+    address = app.read_address(app.read_options([]))
+    assert (address.host, address.auth, address.alone) == ("localhost", None, True)
 
 
 def test_a_hosted_space_is_open_and_may_be_framed_by_the_hub_alone(bare):
     bare.setenv("SPACE_ID", "someone/recompose")
-    assert app.read_address(app.read_options([])) == ("0.0.0.0", None, ["*"])
+    address = app.read_address(app.read_options([]))
+    assert (address.host, address.auth, address.names) == ("0.0.0.0", None, ("*",))
     assert command.SPACE_FRAMES == ("https://huggingface.co",)
 
 
@@ -280,8 +283,8 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(served):
     with gr.Blocks() as other:
         gr.Markdown("other")
     taken = httpx.URL(served.url).port
-    with pytest.raises(CirError, match=f"Port {taken} of 127.0.0.1 cannot be listened on"):
-        launch(other, port=taken, prevent_thread_lock=True, quiet=True)
+    with pytest.raises(CirError, match=f"Port {taken} of 127.0.0.1 is in use"):
+        launch(other, port=taken)
 
 
 def test_uploads_of_one_process_are_kept_in_a_folder_of_its_own(monkeypatch):
@@ -299,10 +302,15 @@ def test_uploads_of_one_process_are_kept_in_a_folder_of_its_own(monkeypatch):
 
 
 def test_tools_that_cannot_be_offered_are_an_error_and_not_a_page_without_them(monkeypatch):
+    import gradio as gr
+
     from cir.ui import serving
 
-    page = SimpleNamespace(mcp_error="Error launching MCP server: too new", mcp_server_obj=None)
-    page.close = lambda verbose: None
-    page.queue = lambda **_: SimpleNamespace(launch=lambda **_: None)
+    def refuse(blocks, *_):
+        blocks.mcp_error = "Error launching MCP server: too new"
+
+    monkeypatch.setattr(serving.App, "setup_mcp_server", refuse)
+    with gr.Blocks() as page:
+        gr.Markdown("other")
     with pytest.raises(CirError, match="too new"):
-        serving.launch(page, port=free_port(), assistants=True)
+        serving.launch(page, port=0, assistants=True)

@@ -117,7 +117,7 @@ def tricks(served: Served) -> list[str]:
         "static/",
         "gradio_api/proxy=",
         "assets/",
-        "pictures/",
+        "small-pictures/",
         f"{os.path.dirname(address_of(Path(thumbnails, 'x.webp')))}/",
     ]
     return [f"/{route}{path}" for route in routes for path in asked]
@@ -189,8 +189,10 @@ def test_every_answer_has_the_headers_refusals_and_static_files_included(served)
             fetch(served, "/gradio_api/file=http://a.example"),
         ],
         404: [fetch(served, "/nothing/here")],
-        411: [WEB.post(f"{served.url}gradio_api/queue/join", content=iter([b"{}"]))],
-        413: [upload(served, b"\0" * (21 * MEGABYTE))],
+        413: [
+            upload(served, b"\0" * (21 * MEGABYTE)),
+            WEB.post(f"{served.url}gradio_api/queue/join", content=iter([b" " * MEGABYTE] * 21)),
+        ],
         422: [WEB.post(f"{served.url}gradio_api/queue/join", json={"nonsense": 1})],
     }
     for status, some in answers.items():
@@ -361,13 +363,34 @@ def test_uploads_that_arrive_at_once_share_the_room(tmp_path):
     assert asyncio.run(both()) == [200, 507, 200]
 
 
-def test_a_body_whose_length_is_not_told_is_refused(tmp_path):
-    quota = guards.Quota(take, lambda: str(tmp_path), limit=1000)
+def test_a_body_whose_length_is_not_told_is_counted_while_it_is_read(tmp_path):
+    read = []
 
-    async def pieces():
-        yield b"x"
+    async def count(scope, receive, send):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RuntimeError("the client went away")
+            read.append(len(message["body"]))
+            if not message["more_body"]:
+                break
+        await guards.PlainTextResponse("taken")(scope, receive, send)
 
-    assert asyncio.run(ask(quota, "/upload", "POST", content=pieces())).status_code == 411
+    def pieces(number: int):
+        async def one_by_one():
+            for _ in range(number):
+                yield b"x" * 100
+
+        return one_by_one()
+
+    async def all_of_them() -> list[int]:
+        quota = guards.Quota(count, lambda: str(tmp_path), limit=1000)
+        answers = [await ask(quota, path, "POST", content=pieces(n)) for path, n in SENT]
+        return [answer.status_code for answer in answers]
+
+    SENT = [("/upload", 10), ("/upload", 11), ("/upload", 10), ("/queue/join", 11)]
+    assert asyncio.run(all_of_them()) == [200, 507, 200, 200]
+    assert sum(read) == 1000 + 1000 + 1000 + 1100
 
 
 def test_fault_37_a_public_address_is_not_fetched_either(served):

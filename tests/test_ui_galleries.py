@@ -452,7 +452,7 @@ def test_every_folder_of_a_year_by_days_is_offered_and_a_cut_is_said(monkeypatch
     words = [words for words, _ in narrowing.folder_choices(gallery)]
     assert {"2020 (360)", "2026 (360)", "2026/12 (30)"} <= set(words)
     assert len(words) == 31
-    assert narrowing.cut_note(gallery).startswith("This list has 30 of 746 folders.")
+    assert narrowing.cut_note(gallery).startswith("30 of 746 folders are in this list.")
 
 
 def test_pictures_of_an_unknown_day_are_told_and_offered(bench: Bench) -> None:

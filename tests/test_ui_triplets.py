@@ -476,7 +476,7 @@ def test_a_picture_is_addressed_by_its_small_file_alone(gallery):
     picture = handlers.picture(gallery, MEMBERS[0])
     assert picture.path == Path(gallery.thumbnail_path(MEMBERS[0]))
     strange = handlers.Picture(Path("/a b/${x}'\".webp"), "x")
-    assert re.fullmatch(r"pictures/[0-9a-f]{16}/%24%7Bx%7D%27%22\.webp", render.address(strange))
+    assert re.fullmatch(r"small-pictures/[0-9a-f]{16}/%24%7Bx%7D%27%22\.webp", render.address(strange))
 
 
 def test_the_same_filters_again_change_neither_the_page_nor_what_is_looked_at(gallery):

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
+import webbrowser
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from cir import __version__
+from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, is_space, read_address
 from cir.commands.checks import check_arguments
 from cir.commands.options import CommandParser, add_models_option
-from cir.environment import folder_list, setting
+from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, MissingModel
 
 if TYPE_CHECKING:
@@ -26,36 +30,39 @@ if TYPE_CHECKING:
     from cir.ui.layout import PageContent
 
 FIRST_VISIT_SECONDS = 3.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SPACE_FRAMES = ("https://huggingface.co",)  # a hosted Space is shown inside a page of the hub
 
 
-def add_options(parser: CommandParser) -> None:
-    """What can be said about the page on the command line; the environment decides what is not said."""
-    host, port = setting("GRADIO_SERVER_NAME", LOOPBACK[0]), setting("GRADIO_SERVER_PORT", "7860")
+def add_options(parser: CommandParser, *, browser: bool = False) -> None:
+    """What can be said about the page on the command line; the environment decides what is not said.
+
+    `browser`: whether one is opened unless the command line says otherwise.
+    """
     add_models_option(parser)
     parser.add_argument(
         "--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)"
     )
     parser.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
-    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
-    parser.add_argument("--port", type=int, default=port, help=f"port to listen on (default: {port})")
-    parser.add_argument("--listen", action="store_true", help="listen on every address; needs --auth")
-    parser.add_argument("--auth", metavar="USER:PASSWORD", help="what a visitor has to know")
     parser.add_argument(
         "--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)"
     )
     roots = "a folder below which the page may make galleries; may be given again"
     parser.add_argument("--gallery-root", type=Path, action="append", default=[], metavar="DIR", help=roots)
-    parser.set_defaults(browser=False)
+    parser.add_argument(
+        "--browser",
+        action=argparse.BooleanOptionalAction,
+        default=browser,
+        help=f"show the page in a browser (default: {'yes' if browser else 'no'})",
+    )
+    parser.lists += ["galleries", "mapping networks"]
+    add_address_options(parser)
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line of `app.py`."""
     parser = CommandParser(description="Search your pictures with a picture and a sentence.")
-    add_options(parser)
-    parser.add_argument("--no-browser", dest="browser", action="store_false", help="open no browser")
-    parser.set_defaults(browser=has_screen())
+    parser.add_argument("--version", action="version", version=f"recompose {__version__}")
+    add_options(parser, browser=has_screen())
     return parser.parse_args(arguments)
 
 
@@ -67,32 +74,7 @@ def has_screen() -> bool:
     return sys.platform in ("darwin", "win32") or bool(shown)
 
 
-def is_space() -> bool:
-    """Whether this is a hosted Space: its container is reached through the hub alone."""
-    return bool(os.environ.get("SPACE_ID"))
-
-
-def read_address(options: argparse.Namespace) -> tuple[str, tuple[str, str] | None, list[str]]:
-    """(host, auth, names by which the page may be called).
-
-    Raises:
-        BadQuery: the page would be open to other machines without a password.
-    """
-    host = "0.0.0.0" if options.listen or is_space() else options.host
-    user, _, password = (options.auth or "").partition(":")
-    auth = (user, password) if user and password else None
-    alone = host in LOOPBACK
-    if auth is None and (options.auth or not (alone or is_space())):
-        raise BadQuery(f"Without a password the page is not served at {host}.", "Add --auth USER:PASSWORD.")
-    if options.mcp and (auth is not None or not alone):
-        message = (
-            "Assistants cannot give a password, so their tool is not served beside one or to other machines."
-        )
-        raise BadQuery(message, "Leave out --mcp, or leave out --auth, --host and --listen.")
-    return host, auth, ["127.0.0.1", "localhost"] if alone else ["*"]
-
-
-def gallery_roots(options: argparse.Namespace, auth: object) -> tuple[Path, ...]:
+def gallery_roots(options: argparse.Namespace, address: Address) -> tuple[Path, ...]:
     """The folders below which the page may make galleries, by --gallery-root or $CIR_GALLERY_ROOTS.
 
     Without either it is the folder Pictures of who has started the page, if nobody else can reach the page.
@@ -105,9 +87,8 @@ def gallery_roots(options: argparse.Namespace, auth: object) -> tuple[Path, ...]
     for root in named:
         if not root.is_dir():
             raise BadQuery(f"{root} is not a folder.", "Name a folder that is there: --gallery-root DIR")
-    alone = auth is None and not options.listen and options.host in LOOPBACK and not is_space()
     pictures = Path.home() / "Pictures"
-    usual = [pictures] if alone and not named and pictures.is_dir() else []
+    usual = [pictures] if address.alone and not named and pictures.is_dir() else []
     return tuple(dict.fromkeys([*named, *usual]))
 
 
@@ -117,16 +98,29 @@ def serve(options: argparse.Namespace) -> int:
     Raises:
         CirError: it cannot be served like that.
     """
-    host, auth, names = read_address(options)
+    address = read_address(options)
+    roots = gallery_roots(options, address)
     if options.mcp:
         _require_mcp()
+    from cir.ui.listening import listen_on  # imports the server's library
+
+    with listen_on(address.host, address.port) as listener:
+        _serve_on(listener, options, address, roots)
+    return 0
+
+
+def _serve_on(
+    listener: socket.socket, options: argparse.Namespace, address: Address, roots: Sequence[Path]
+) -> None:
+    if is_space():  # nobody else can ask for the models there
+        _fetch_models(options)
+    leave_proxies_out()
     from cir import application
+    from cir.ui.proxies import LOOPBACK_PROXIES
     from cir.ui.serving import keep_uploads_apart, launch
     from cir.ui.view import build_page
 
     keep_uploads_apart()
-    if is_space():  # nobody else can ask for the models there
-        _fetch_models(options)
     models, retriever = application.build(
         options.models, llm=options.llm, gallery=options.gallery, phi=options.phi, deferred=True
     )
@@ -137,20 +131,41 @@ def serve(options: argparse.Namespace) -> int:
         opened.wait(FIRST_VISIT_SECONDS)
         application.warm_up(models)
 
-    with closing(models):
-        content = page_content(options, models, retriever, gallery_roots(options, auth))
+    with (
+        closing(models),
         launch(
-            build_page(replace(content, opened=opened.set)),
-            host=host,
-            port=options.port,
-            auth=auth,
-            allowed_hosts=names,
+            build_page(replace(page_content(options, models, retriever, roots), opened=opened.set)),
+            listener=listener,
+            auth=address.auth,
+            allowed_hosts=address.names,
+            root_path=address.root_path,
+            trusted_proxies=(*LOOPBACK_PROXIES, *address.proxies),
             framed_by=SPACE_FRAMES if is_space() else (),
             assistants=options.mcp,
-            inbrowser=options.browser,
-            when_served=Thread(target=warm_up, daemon=True).start,
-        )
-    return 0
+        ) as server,
+    ):
+        _say_where(server.url, address, options)
+        Thread(target=warm_up, daemon=True).start()
+        if options.browser:
+            webbrowser.open(server.url)
+        with suppress(KeyboardInterrupt):
+            server.wait()
+
+
+def _say_where(url: str, address: Address, options: argparse.Namespace) -> None:
+    lines = [f"The page is at {url}"]
+    if named := [name for name in address.names if name not in (*THIS_MACHINE, "*")]:
+        lines.append(f"It may also be called as {', '.join(named)}{address.root_path}, through your proxy.")
+        if address.auth is None:
+            lines.append(
+                "Whoever gets through the proxy sees these pictures: let it ask for a password, or add --auth."
+            )
+    elif not address.alone and not is_space():
+        lines.append("Other machines reach it under this one's name or address.")
+    if options.mcp:
+        lines.append(f"Assistants (MCP) find its tool at {url}gradio_api/mcp/")
+    sys.stdout.write("\n".join([*lines, "Stop it with Ctrl-C.\n"]))
+    sys.stdout.flush()
 
 
 def page_content(
@@ -196,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CirError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _fetch_models(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -17,10 +17,16 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cir.ui.handlers import describe_problem
+from cir.ui.proxies import route_of
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
 MAX_UPLOADED_BYTES = 2**30  # of all uploads that are kept at one time
+_ROOM_STEP = 2**20
 KEPT_SECONDS = 600.0  # an upload younger than this is never removed to make room
+Fits = Callable[[int], Awaitable[bool]]  # whether a body of so many bytes may come
+Refusal = tuple[str, int]
+_TOO_LARGE: Refusal = ("The request is too large.", 413)
+_NO_ROOM: Refusal = ("There is no room for uploads at the moment. Try again in ten minutes.", 507)
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"SAMEORIGIN",
@@ -52,7 +58,7 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 begun = True
                 kept = [one for one in message.get("headers", []) if one[0].lower() not in self.headers]
-                message["headers"] = [*kept, *self.headers.items()]
+                message["headers"] = [*kept, *self.headers.items(), *_unbuffered(kept)]
             await send(message)
 
         try:
@@ -65,6 +71,13 @@ class SafeHeaders:
             await answer(scope, receive, send_with_headers)
 
 
+def _unbuffered(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What asks a proxy to hand a stream on as it comes, for headers of one; nginx keeps it back otherwise."""
+    kinds = [value for name, value in headers if name.lower() == b"content-type"]
+    is_stream = any(kind.startswith(b"text/event-stream") for kind in kinds)
+    return [(b"x-accel-buffering", b"no")] if is_stream else []
+
+
 class OwnFilesOnly:
     """Refuse what gradio's file route would do beyond our own files: fetch an address, follow a link."""
 
@@ -73,7 +86,7 @@ class OwnFilesOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or pass it on."""
-        if scope["type"] == "http" and self._is_foreign(scope["path"]):
+        if scope["type"] == "http" and self._is_foreign(route_of(scope)):
             await PlainTextResponse("This file is not served.", 403)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -89,6 +102,8 @@ class OwnFilesOnly:
 
 class Quota:
     """Refuse bodies that are too large, or uploads for which there is no room; old uploads make room.
+
+    A body whose length is not told (proxies may pass it on while it arrives) is counted as it is read.
 
     Args:
         app: what answers.
@@ -113,29 +128,46 @@ class Quota:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        length = headers.get("content-length", "0")
-        if "transfer-encoding" in headers or not length.isdecimal():
-            refused = PlainTextResponse("The length of the request has to be told.", 411)
-            await refused(scope, receive, send)
-        elif scope["path"].rstrip("/").endswith("/upload"):
-            await self._take_upload(int(length), scope, receive, send)
-        elif int(length) > MAX_BODY_BYTES:
-            await PlainTextResponse("The request is too large.", 413)(scope, receive, send)
+        length = Headers(scope=scope).get("content-length")
+        if length is not None and not length.isdecimal():
+            await PlainTextResponse("The length of the request is no number.", 400)(scope, receive, send)
+        elif route_of(scope).rstrip("/").endswith("/upload"):
+            with _Room(self._reserve, self._release) as room:
+                await self._pass_on(scope, receive, send, length, room.fits, _NO_ROOM)
         else:
-            await self.app(scope, receive, send)
+            await self._pass_on(scope, receive, send, length, _fits_in_memory, _TOO_LARGE)
 
-    async def _take_upload(self, length: int, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an upload on when there is room for it; until it is there, its room is taken."""
-        if not await anyio.to_thread.run_sync(self._reserve, length):
-            message = "There is no room for uploads at the moment. Try again in ten minutes."
-            await PlainTextResponse(message, 507)(scope, receive, send)
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, send: Send, length: str | None, fits: Fits, refusal: Refusal
+    ) -> None:
+        """Pass a request on while its body fits; what of it is too much is not read."""
+        if length is not None:
+            answer = self.app if await fits(int(length)) else PlainTextResponse(*refusal)
+            await answer(scope, receive, send)
             return
+        read, refused, begun = 0, False, False
+
+        async def receive_counted() -> Message:
+            nonlocal read, refused
+            message = await receive()
+            if message["type"] == "http.request":
+                read += len(message.get("body", b""))
+                refused = refused or not await fits(read)
+            return {"type": "http.disconnect"} if refused else message
+
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal begun
+            if begun or not refused:  # what is made of half a request is no answer to it
+                begun = True
+                await send(message)
+
         try:
-            await self.app(scope, receive, send)
-        finally:
-            with self._lock:
-                self._arriving -= length
+            await self.app(scope, receive_counted, send_unless_refused)
+        except Exception:
+            if begun or not refused:
+                raise
+        if refused and not begun:
+            await PlainTextResponse(*refusal)(scope, receive, send)
 
     def _reserve(self, length: int) -> bool:
         with self._lock:
@@ -144,6 +176,36 @@ class Quota:
                 return False
             self._arriving += length
             return True
+
+    def _release(self, length: int) -> None:
+        with self._lock:
+            self._arriving -= length
+
+
+class _Room:
+    """The room that is kept for one upload until it is there; as a context manager, given back."""
+
+    def __init__(self, reserve: Callable[[int], bool], release: Callable[[int], None]) -> None:
+        self._reserve, self._release, self._kept = reserve, release, 0
+
+    async def fits(self, length: int) -> bool:
+        """Whether there is room for an upload of so many bytes in all. Taken in steps: each looks at every file."""
+        more = length - self._kept
+        for wanted in (max(more, _ROOM_STEP), more) if more > 0 else ():
+            if await anyio.to_thread.run_sync(self._reserve, wanted):
+                self._kept += wanted
+                return True
+        return more <= 0
+
+    def __enter__(self) -> _Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release(self._kept)
+
+
+async def _fits_in_memory(length: int) -> bool:
+    return length <= MAX_BODY_BYTES
 
 
 def make_room(folder: Path, limit: int, kept_seconds: float) -> bool:

@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_ROUTE = "/pictures/"
+from cir.ui.proxies import route_of
+
+_ROUTE = "/small-pictures/"
 _SERVED: dict[str, Path] = {}
 
 
@@ -46,13 +48,13 @@ class Pictures:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
-        if scope["type"] != "http" or not scope["path"].startswith(_ROUTE):
+        if scope["type"] != "http" or not route_of(scope).startswith(_ROUTE):
             await self.app(scope, receive, send)
             return
         answer: Response = PlainTextResponse("There is no such picture.", 404)
         if not _may_see(scope):
             answer = PlainTextResponse("The password has not been given.", 401)
-        elif scope["method"] == "GET" and (data := _read(scope["path"])) is not None:
+        elif scope["method"] == "GET" and (data := _read(route_of(scope))) is not None:
             answer = Response(
                 data, media_type="image/webp", headers={"cache-control": "private, max-age=3600"}
             )

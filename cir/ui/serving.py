@@ -5,27 +5,31 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn, cast
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio import processing_utils, utils
-from gradio.route_utils import BUILD_PATH_LIB
+from gradio.routes import App
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp
 
-from cir.errors import CirError
 from cir.ui import styles
 from cir.ui.assistants import offer_tool_alone
-from cir.ui.frontend_files import FrontendFiles
 from cir.ui.guards import MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
+from cir.ui.listening import PageServer, address_of, listen_on
 from cir.ui.pictures import Pictures
+from cir.ui.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
 MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
 MAX_UPLOAD = "20mb"
+THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")  # names by which it is called from itself
 
 
 def keep_uploads_apart() -> None:
@@ -44,86 +48,104 @@ def launch(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
+    listener: socket.socket | None = None,
     auth: tuple[str, str] | None = None,
-    allowed_hosts: Sequence[str] = ("127.0.0.1", "localhost"),
+    allowed_hosts: Sequence[str] = THIS_MACHINE,
+    root_path: str = "",
+    trusted_proxies: Sequence[str] = LOOPBACK_PROXIES,
     framed_by: Sequence[str] = (),
     assistants: bool = False,
     upload_limit: int = MAX_UPLOADED_BYTES,
-    prevent_thread_lock: bool = False,
-    when_served: Callable[[], object] = lambda: None,
-    **options: Any,
-) -> None:
-    """Serve until interrupted.
+) -> PageServer:
+    """Serve until the server that is returned is closed.
 
     Args:
         page: from `build_page`.
         host, port: where to listen.
+        listener: a socket that listens there already, from `listen_on`.
         auth: (user, password) that a visitor has to know.
         allowed_hosts: names by which the page may be called; others are refused, which stops DNS rebinding.
+        root_path: the path below which a proxy shows the page, as "/pictures"; "" for none.
+        trusted_proxies: addresses or networks of proxies that are believed in what host and scheme was asked for.
         framed_by: origins that may show the page in a frame.
         assistants: offer the tool of `cir.ui.assistants` (MCP).
         upload_limit: bytes of all uploads that are kept at one time.
-        prevent_thread_lock: return as soon as the page is served.
-        when_served: called as soon as the page answers.
-        **options: more for `gradio.Blocks.launch`.
 
     Raises:
-        CirError: the port is taken, or tools cannot be offered.
+        CirError: the address cannot be listened on, or tools cannot be offered.
     """
     processing_utils.async_ssrf_protected_get = _fetch_nothing
     # Said of calls that are taken out of the tools right after.
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
-    try:
-        page.queue(max_size=MAX_VISITORS, default_concurrency_limit=2).launch(
-            max_threads=MAX_VISITORS,
-            server_name=host,
-            server_port=port,
-            auth=auth,
-            theme=styles.theme(),
-            css_paths=[styles.STYLE_SHEET],
-            head=styles.head(),
-            max_file_size=MAX_UPLOAD,
-            ssr_mode=False,
-            share=False,
-            show_error=False,
-            enable_monitoring=False,
-            run_history=False,
-            mcp_server=assistants,
-            state_session_capacity=200,
-            footer_links=["api", "settings"],
-            app_kwargs={
-                "openapi_url": None,
-                "docs_url": None,
-                "redoc_url": None,
-                "middleware": _guards(allowed_hosts, framed_by, upload_limit),
-            },
-            prevent_thread_lock=True,
-            **options,
-        )
-    except OSError as error:
-        raise CirError(
-            f"Port {port} of {host} cannot be listened on.", "Choose another: --port 7861"
-        ) from error
+    listener = listener or listen_on(host, port)
+    page.state_session_capacity, page.max_threads = 200, MAX_VISITORS
+    page.queue(max_size=MAX_VISITORS, default_concurrency_limit=2)
+    outer = gr.mount_gradio_app(
+        FastAPI(openapi_url=None, docs_url=None, redoc_url=None),
+        page,
+        path=root_path or "/",
+        root_path="",
+        auth=auth,
+        theme=styles.theme(),
+        css_paths=[styles.STYLE_SHEET],
+        head=styles.head(),
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        pwa=False,
+        show_error=False,
+        enable_monitoring=False,
+        run_history=False,
+        mcp_server=assistants,
+        footer_links=["api", "settings"],
+        app_kwargs={
+            "openapi_url": None,
+            "docs_url": None,
+            "redoc_url": None,
+            "middleware": _guards(framed_by, upload_limit),
+        },
+    )
     if assistants:
-        try:
-            offer_tool_alone(page)
-        except CirError:
-            page.close(verbose=False)
-            raise
-    when_served()
-    if not prevent_thread_lock:
-        page.block_thread()
+        offer_tool_alone(page)
+    mounted = cast(App, cast(Mount, outer.routes[-1]).app)
+    server = PageServer(
+        _behind_proxies(outer, allowed_hosts, root_path, trusted_proxies, framed_by),
+        listener,
+        address_of(listener, root_path),
+        mounted.stop_event.set,
+    )
+    _mark_as_launched(page, mounted, server)
+    server.start()
+    return server
 
 
-def _guards(allowed_hosts: Sequence[str], framed_by: Sequence[str], upload_limit: int) -> list[Middleware]:
+def _mark_as_launched(page: gr.Blocks, mounted: App, server: PageServer) -> None:
+    """What gradio's own `launch` notes on a page and mounting does not: its check that a file was uploaded by its
+    visitor is skipped for a page that was not launched, and its queue looks for the application there."""
+    page.has_launched = True
+    page.app = page.server_app = mounted
+    page.local_url = server.url
+
+
+def _behind_proxies(
+    app: ASGIApp,
+    allowed_hosts: Sequence[str],
+    root_path: str,
+    trusted: Sequence[str],
+    framed_by: Sequence[str],
+) -> ASGIApp:
+    """The application as a proxy shows it. The host is checked as it came, and as a trusted proxy says it was."""
+    app = TrustedHostMiddleware(SubPath(app, root_path), allowed_hosts=list(allowed_hosts))
+    app = TrustedHostMiddleware(ForwardedHeaders(app, trusted), allowed_hosts=list(allowed_hosts))
+    return SafeHeaders(app, framed_by)
+
+
+def _guards(framed_by: Sequence[str], upload_limit: int) -> list[Middleware]:
     """Outermost first, so that refusals have their headers as well."""
     return [
         Middleware(SafeHeaders, framed_by=framed_by),
-        Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts)),
         Middleware(OwnFilesOnly),
         Middleware(Quota, folder=utils.get_upload_folder, limit=upload_limit),
         Middleware(Pictures),
-        Middleware(FrontendFiles, folder=Path(BUILD_PATH_LIB)),
     ]
 
 
