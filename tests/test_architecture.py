@@ -66,6 +66,8 @@ ALLOWED = {
         "composers",
         "images",
         "files",
+        "formats",
+        "exclusions",
         "pixels",
         "models.protocols",
     },

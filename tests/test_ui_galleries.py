@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from gallery_doubles import folder_in_memory, paint, paint_folder
 from shelf_doubles import Bench
 
 from cir.errors import BadQuery, CirError, GalleryError
-from cir.gallery import Gallery, IndexingJob, IndexingProgress, IntakeLimits
+from cir.gallery import Gallery, IndexingJob, IndexingProgress, IntakeLimits, LeftOut
 from cir.gallery.background import FAILED, FINISHED, RUNNING
 from cir.images import read_image
 from cir.shelf import ShelfEntry
@@ -189,7 +190,8 @@ def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(benc
 
 
 def test_a_gallery_that_is_being_made_stays_chosen_beside_others_that_are_there() -> None:
-    shelf = SimpleNamespace(entries=lambda: [SimpleNamespace(name="Home", own=True)])
+    entries = [SimpleNamespace(name="Home", own=True)]
+    shelf = SimpleNamespace(entries=lambda: entries, cache_root=Path("no-such-folder"))
     making = SimpleNamespace(indexer=SimpleNamespace(job=IndexingJob("Mine", None, RUNNING)))
     desk = Desk(chosen="Mine")
     assert handlers.look(shelf, making, desk).chosen is None  # not Home, which "Delete" would then be about
@@ -227,15 +229,16 @@ def test_what_the_page_began_with_can_be_neither_renamed_nor_deleted(bench: Benc
 
 def test_fault_12_names_of_files_and_galleries_are_shown_as_text() -> None:
     skipped = ((HOSTILE, HOSTILE),)
-    progress = IndexingProgress("images", 1, 2, skipped=skipped, notes=(HOSTILE,))
+    left_out = (LeftOut(HOSTILE, 1, 0, (HOSTILE,), True),)
+    progress = IndexingProgress("images", 1, 2, left_out=left_out, notes=(HOSTILE,))
     shown = render.job_card(IndexingJob(HOSTILE, None, RUNNING, progress))
     entry = ShelfEntry(HOSTILE, HOSTILE, problem=HOSTILE)
-    shown += render.gallery_list(handlers.Screen((entry,), entry, IndexingJob()))
+    shown += render.gallery_list(handlers.Screen((entry,), entry, IndexingJob(), left_out=left_out))
     shown += render.doom(entry, HOSTILE) + render.said(HOSTILE, skipped) + render.switched([HOSTILE])
     shown += render.how_folders_are_allowed([HOSTILE])
     assert "<img" not in shown
     assert "${" not in shown
-    assert shown.count("&lt;img") == 12
+    assert shown.count("&lt;img") == 15
 
 
 def test_the_progress_tells_numbers_speed_and_time_left_and_what_gamma_counts_for() -> None:
@@ -248,16 +251,51 @@ def test_the_progress_tells_numbers_speed_and_time_left_and_what_gamma_counts_fo
     )
 
 
-def test_a_finished_gallery_lists_what_could_not_be_read_and_cuts_a_long_list() -> None:
-    skipped = tuple((f"{i}.jpg", "empty") for i in range(205))
+def test_a_finished_gallery_says_by_reason_what_is_no_part_of_it_and_how_much() -> None:
+    rows = (
+        LeftOut("it is empty", 205, 0, tuple(f"{i}.jpg" for i in range(20)), True),
+        LeftOut("small pictures that a network disk made", 12, 4, ("@eaDir/",)),
+    )
     shown = render.job_card(
-        IndexingJob("rome", None, FINISHED, IndexingProgress("images", 300, 300, skipped=skipped, images=95))
+        IndexingJob("rome", None, FINISHED, IndexingProgress("images", 300, 300, left_out=rows, images=95))
     )
     assert "rome: ready, 95 pictures" in shown
-    assert "205 files could not be read" in shown
-    assert "and 5 more" in shown
-    assert "<td>199.jpg</td>" in shown
-    assert "<td>200.jpg</td>" not in shown
+    assert "205 files could not be read, 12 files left out" in shown
+    assert "<td>it is empty</td><td>205</td><td>0.jpg, 1.jpg" in shown
+    assert "19.jpg …</td>" in shown
+    assert "<td>small pictures that a network disk made</td><td>12 in 4 folders</td><td>@eaDir/</td>" in shown
+
+
+def test_what_was_left_out_is_shown_later_too_for_the_gallery_that_is_chosen(bench: Bench) -> None:
+    (bench.place / "photos" / "rome" / "film.mp4").write_bytes(b"film")
+    bench.make_of("photos / rome")
+    desk = Desk()
+    shown = handlers.look(bench.shelf, replace_indexer(bench), desk)
+    assert desk.chosen == "rome"
+    assert "rome: 1 file left out" in render.gallery_list(shown)
+    assert "<td>videos</td><td>1</td><td>film.mp4</td>" in render.gallery_list(shown)
+
+
+def replace_indexer(bench: Bench) -> Making:
+    """The making of a page that was started anew: its indexer has done nothing yet."""
+    return replace(bench.making, indexer=SimpleNamespace(job=IndexingJob()))
+
+
+def test_what_is_left_out_is_typed_remembered_replaced_and_taken_back(bench: Bench) -> None:
+    def labels(exclude: str) -> list[str]:
+        handlers.offer_folders(bench.making, bench.desk)
+        number = [folder.label for folder in bench.desk.folders].index("photos / rome")
+        handlers.make_of_folder(bench.shelf, bench.making, bench.desk, number, "", exclude)
+        bench.making.indexer.join(30)
+        gallery = bench.shelf.retriever("rome").gallery
+        return sorted(gallery.label(image_id) for image_id in gallery.image_ids)
+
+    assert labels("old/, 0010.png") == ["0011.png", "0012.png", "0013.png"]
+    assert labels("") == ["0011.png", "0012.png", "0013.png"]
+    assert labels("001*") == ["old/0020.png", "old/0021.png"]
+    assert len(labels("nothing")) == 6
+    with pytest.raises(BadQuery, match="is no pattern"):
+        labels("!")
 
 
 @pytest.mark.parametrize(

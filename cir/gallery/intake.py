@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from cir.errors import BadImage, GalleryError
 from cir.files import display_name, open_regular
-from cir.formats import IMAGE_SUFFIXES, begins_like_image
+from cir.formats import IMAGE_SUFFIXES, begins_like_image, is_raw_name, raw_is_readable
 from cir.gallery.shards import storage_errors, write_atomically
 from cir.text import counted
 
@@ -44,8 +44,8 @@ class IntakeLimits:
         files: pictures of one gallery.
     """
 
-    file_bytes: int = 20_000_000
-    total_bytes: int = 1_000_000_000
+    file_bytes: int = 150_000_000
+    total_bytes: int = 4_000_000_000
     files: int = 5_000
 
 
@@ -239,7 +239,8 @@ def _may_be_picture(name: str, data: bytes) -> bool:
     """By name or by first bytes; archives are none whatever they are called. Decoding decides later."""
     if data.startswith(_ARCHIVE_HEADS):
         return False
-    named_like_image = os.fsencode(os.path.splitext(name)[1].lower()) in IMAGE_SUFFIXES
+    suffix = os.fsencode(os.path.splitext(name)[1].lower())
+    named_like_image = suffix in IMAGE_SUFFIXES or (is_raw_name(suffix) and raw_is_readable())
     return bool(data) and (named_like_image or begins_like_image(data[:64]))
 
 

@@ -38,6 +38,11 @@ class LeftOut:
     names: tuple[str, ...] = ()
     is_problem: bool = False
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more than are named."""
+        return len(self.names) == NAMES_KEPT
+
 
 class LeftOutList:
     """Gathers what is left out, bounded in size however much that is."""

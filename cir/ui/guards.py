@@ -20,7 +20,7 @@ from cir.ui.handlers import describe_problem
 from cir.ui.proxies import route_of
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
-MAX_UPLOADED_BYTES = 2**30  # of all uploads that are kept at one time
+MAX_UPLOADED_BYTES = 2**32  # of all uploads that are kept at one time
 _ROOM_STEP = 2**20
 KEPT_SECONDS = 600.0  # an upload younger than this is never removed to make room
 Fits = Callable[[int], Awaitable[bool]]  # whether a body of so many bytes may come

@@ -28,7 +28,7 @@ from cir.ui.pictures import Pictures
 from cir.ui.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
 MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
-MAX_UPLOAD = "20mb"
+MAX_UPLOAD = "150mb"  # what a camera's file may have
 THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")  # names by which it is called from itself
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery, CirError, GalleryError
+from cir.exclusions import read_patterns
 from cir.gallery import (
     IndexingJob,
     IntakeLimits,
+    LeftOut,
     ManyVanished,
     OfferedFolder,
     delete_gallery,
@@ -28,6 +30,7 @@ from cir.gallery import (
 )
 from cir.gallery.background import STOPPED
 from cir.gallery.intake import UPLOADS
+from cir.gallery.left_out import read_left_out
 from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
 from cir.shelf import Shelf, ShelfEntry
 from cir.text import counted
@@ -104,6 +107,7 @@ class Screen:
         can_resume: whether the last indexing can go on where it ended.
         wants_confirmation: whether it ended because most of its files have vanished.
         doomed: the gallery whose deletion is to be confirmed.
+        left_out: what is no part of the chosen gallery, where the job does not say it.
     """
 
     entries: tuple[ShelfEntry, ...]
@@ -112,6 +116,7 @@ class Screen:
     can_resume: bool = False
     wants_confirmation: bool = False
     doomed: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def look(shelf: Shelf, making: Making, desk: Desk) -> Screen:
@@ -125,7 +130,14 @@ def look(shelf: Shelf, making: Making, desk: Desk) -> Screen:
         desk.chosen = next(iter(own), "")
     confirm = isinstance(job.problem, ManyVanished)
     broken_off = job.state == STOPPED or (job.problem is not None and not confirm)
-    return Screen(entries, own.get(desk.chosen), job, broken_off, confirm, desk.doomed)
+    told = job.progress is not None and job.name == desk.chosen
+    kept = () if told or desk.chosen not in own else left_out_of(shelf.cache_root, desk.chosen)
+    return Screen(entries, own.get(desk.chosen), job, broken_off, confirm, desk.doomed, kept)
+
+
+def left_out_of(cache_root: Path, name: str) -> tuple[LeftOut, ...]:
+    """What the last run left out of a gallery, and why."""
+    return read_left_out(gallery_folder(cache_root, name))
 
 
 def offer_folders(making: Making, desk: Desk) -> list[tuple[str, int]]:
@@ -143,8 +155,16 @@ def choose(desk: Desk, number: object) -> None:
     desk.chosen, desk.doomed = _offered(desk.names, number, "gallery"), ""
 
 
-def make_of_folder(shelf: Shelf, making: Making, desk: Desk, number: object, name: object) -> str:
+def make_of_folder(
+    shelf: Shelf, making: Making, desk: Desk, number: object, name: object, exclude: object = ""
+) -> str:
     """Begin to index a folder of this computer. A folder that has a gallery already brings it up to date.
+
+    Args:
+        shelf, making, desk: of the page.
+        number: of a folder on offer.
+        name: what the gallery is to be called; "" for the folder's own.
+        exclude: patterns that are left out; "" for those of the run before, "nothing" for none any more.
 
     Returns:
         A sentence about what has begun.
@@ -152,14 +172,15 @@ def make_of_folder(shelf: Shelf, making: Making, desk: Desk, number: object, nam
     Raises:
         CirError: no such folder, an impossible name, or something is being indexed.
     """
+    patterns = _read_exclude(exclude)
     root = _offered(desk.folders, number, "folder").path()
     known = next((e for e in shelf.entries() if e.own and e.root is not None and _same(e.root, root)), None)
     if known is not None:
-        making.indexer.start(root, known.name)
+        making.indexer.start(root, known.name, exclude=patterns)
         desk.chosen = known.name
         return f"That folder is the gallery {known.name}: it is brought up to date."
     chosen = _new_name(shelf, name, gallery_name(root))
-    making.indexer.start(root, chosen)
+    making.indexer.start(root, chosen, exclude=patterns)
     desk.chosen = chosen
     return f"The gallery {chosen} is being made."
 
@@ -241,7 +262,7 @@ def go_on(making: Making, *, confirm_purge: bool = False) -> str:
     job = making.indexer.job
     if job.root is None or job.is_running:
         raise GalleryError("There is nothing to go on with.", "Choose a folder, or upload pictures.")
-    making.indexer.start(job.root, job.name, confirm_purge=confirm_purge)
+    making.indexer.start(job.root, job.name, confirm_purge=confirm_purge, exclude=job.exclude)
     return f"{job.name} goes on."
 
 
@@ -314,6 +335,16 @@ def _root_of(entry: ShelfEntry) -> Path:
 
 def _is_busy(making: Making, name: str) -> bool:
     return making.indexer.job.is_running and making.indexer.job.name == name
+
+
+def _read_exclude(typed: object) -> tuple[str, ...] | None:
+    """Patterns, or None for those of the run before."""
+    if typed is not None and not isinstance(typed, str):
+        raise BadQuery("What is to be left out has to be text.", "Type patterns: *.png, Previews/")
+    text = (typed or "").strip()
+    if not text:
+        return None
+    return () if text.lower() == "nothing" else read_patterns([text])
 
 
 def _read_name(name: object) -> str:

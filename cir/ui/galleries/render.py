@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cir.gallery import IndexingJob
+from cir.gallery import IndexingJob, LeftOut
 from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING
 from cir.shelf import ShelfEntry
 from cir.text import counted
@@ -23,6 +23,7 @@ def gallery_list(screen: Screen) -> str:
         '<div class="wide"><table class="galleries"><thead><tr><th scope="col">Gallery</th>'
         '<th scope="col">Pictures</th><th scope="col">Captions</th><th scope="col">State</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
+        f"{left_out_table(screen.left_out, screen.chosen.title if screen.chosen else '')}"
     )
 
 
@@ -63,7 +64,7 @@ def job_card(job: IndexingJob) -> str:
         parts.append(problem_card(describe_problem(job.problem)))
     if job.progress is not None:
         parts += [f"<p>{escape(note)}</p>" for note in job.progress.notes]
-        parts.append(problems_table(job.progress.skipped, "could not be read"))
+        parts.append(left_out_table(job.progress.left_out))
     return "".join([*parts, "</section>"])
 
 
@@ -107,6 +108,36 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def left_out_table(rows: Sequence[LeftOut], gallery: str = "") -> str:
+    """What is no part of a gallery, by reason, with how many and the first names; nothing when there is none.
+
+    Args:
+        rows: by reason; what could not be read stands first, and opens the table.
+        gallery: whose, where that has to be said.
+    """
+    if not rows:
+        return ""
+    lines = "".join(
+        f"<tr><td>{escape(row.reason)}</td><td>{_how_many(row)}</td>"
+        f"<td>{escape(', '.join(row.names))}{' …' if row.is_cut else ''}</td></tr>"
+        for row in rows
+    )
+    unread = sum(row.pictures for row in rows if row.is_problem)
+    on_purpose = sum(row.pictures for row in rows if not row.is_problem)
+    said = [f"{counted(unread, 'file')} could not be read"] if unread else []
+    said += [f"{counted(on_purpose, 'file')} left out"] if on_purpose or not unread else []
+    whose = f"{gallery}: " if gallery else ""
+    return (
+        f'<details class="problems"{" open" if unread else ""}><summary>{escape(whose + ", ".join(said))}</summary>'
+        '<div class="wide"><table><thead><tr><th scope="col">Reason</th><th scope="col">How many</th>'
+        f'<th scope="col">Which</th></tr></thead><tbody>{lines}</tbody></table></div></details>'
+    )
+
+
+def _how_many(row: LeftOut) -> str:
+    return f"{row.pictures:,} in {counted(row.folders, 'folder')}" if row.folders else f"{row.pictures:,}"
 
 
 def problems_table(problems: Sequence[tuple[str, str]], what: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from cir.errors import GalleryError
+from cir.formats import IMAGE_SUFFIXES, RAW_SUFFIXES, raw_is_readable
 from cir.shelf import Shelf
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.handlers import Desk, Making
@@ -52,6 +53,7 @@ class _Parts:
     purge: gr.Button
     folder: gr.Dropdown
     folder_name: gr.Textbox
+    exclude: gr.Textbox
     make: gr.Button
     files: gr.File
     files_name: gr.Textbox
@@ -107,16 +109,16 @@ def _lay_out(making: Making) -> _Parts:
     if making.note:
         _html(f'<p class="hint">{escape(making.note)}</p>')
     with gr.Row(elem_id="galleries-make", equal_height=False):
-        folder, folder_name, make = _lay_out_folder(making)
+        folder, folder_name, exclude, make = _lay_out_folder(making)
         files, files_name, upload = _lay_out_uploads(making)
     timer = gr.Timer(POLL_SECONDS, active=False)
     return _Parts(
         listing, choice, own, search, rescan, rename_to, rename, delete, doom, doom_row, confirm, keep, said, job, stop,
-        resume, purge, folder, folder_name, make, files, files_name, upload, timer,
+        resume, purge, folder, folder_name, exclude, make, files, files_name, upload, timer,
     )  # fmt: skip
 
 
-def _lay_out_folder(making: Making) -> tuple[gr.Dropdown, gr.Textbox, gr.Button]:
+def _lay_out_folder(making: Making) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox, gr.Button]:
     with gr.Column(min_width=260):
         _html("<h3>Of a folder of this computer</h3>")
         folder = gr.Dropdown([], label="Folder", visible=bool(making.roots), elem_id="galleries-folder")
@@ -126,11 +128,19 @@ def _lay_out_folder(making: Making) -> tuple[gr.Dropdown, gr.Textbox, gr.Button]
             visible=bool(making.roots),
             elem_id="galleries-folder-name",
         )
+        exclude = gr.Textbox(
+            label="Leave out (optional)",
+            placeholder="*.png, Previews/, 2019/raw",
+            info="Names or paths as in .gitignore. They are remembered; “nothing” takes them back.",
+            max_length=2000,
+            visible=bool(making.roots),
+            elem_id="galleries-exclude",
+        )
         make = _button(
             "Index this folder", "galleries-make-folder", variant="primary", visible=bool(making.roots)
         )
         _html(render.how_folders_are_allowed([root.name or "/" for root in making.roots]))
-    return folder, name, make
+    return folder, name, exclude, make
 
 
 def _lay_out_uploads(making: Making) -> tuple[gr.File, gr.Textbox, gr.Button]:
@@ -140,7 +150,7 @@ def _lay_out_uploads(making: Making) -> tuple[gr.File, gr.Textbox, gr.Button]:
         files = gr.File(
             label="Pictures, or a zip of pictures",
             file_count="multiple",
-            file_types=["image", ".heic", ".heif", ".avif", ".zip"],
+            file_types=["image", *_suffixes(), ".zip"],
             height=150,
             elem_id="galleries-files",
         )
@@ -152,6 +162,12 @@ def _lay_out_uploads(making: Making) -> tuple[gr.File, gr.Textbox, gr.Button]:
             "name of a gallery of uploads, they are added to it.</p>"
         )
     return files, name, upload
+
+
+def _suffixes() -> list[str]:
+    """Of pictures that browsers do not take for such: the file chooser has to be told of them."""
+    readable = IMAGE_SUFFIXES | (RAW_SUFFIXES if raw_is_readable() else frozenset())
+    return sorted(suffix.decode() for suffix in readable)
 
 
 def _html(value: str, **options: Any) -> gr.HTML:
@@ -212,8 +228,8 @@ def _wire(shelf: Shelf, making: Making, page: PageParts, desk: gr.State, parts: 
     on(parts.purge.click, lambda d: handlers.go_on(making, confirm_purge=True))
     on(
         parts.make.click,
-        lambda d, folder, name: handlers.make_of_folder(shelf, making, d, folder, name),
-        [parts.folder, parts.folder_name],
+        lambda d, *typed: handlers.make_of_folder(shelf, making, d, *typed),
+        [parts.folder, parts.folder_name, parts.exclude],
     )
     uploaded = on(
         parts.upload.click,
