@@ -353,11 +353,13 @@ def test_fault_83_a_reload_in_the_middle_of_a_search_leaves_a_working_page(serve
     page.click("text=make it blue")
     page.wait_for_selector("#results img")
     page.reload()
-    page.wait_for_selector("#browse-grid img")
+    page.wait_for_selector("#edit textarea")
     page.fill("#edit textarea", "purple")
     page.keyboard.press("Enter")
+    wait_for_first(page, "a large purple square")
     wait_until_done(page)
-    assert names(page)[0].split()[2] == "purple"
+    page.wait_for_timeout(2500)  # longer than the first search had left
+    assert names(page)[0] == "a large purple square"
 
 
 def test_fault_84_a_second_visitor_sees_nothing_of_the_first(served, visit):

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from cir import export
 from cir.errors import BadQuery
 from cir.types import MODIFIED_CAPTIONS, RetrievedImage, SignedTerm, Weights
 from cir.ui import grids, handlers
-from cir.ui.handlers import Example, Session, Settings, read_settings
+from cir.ui.handlers import Session, Settings, read_settings
 from cir.ui.search import acts, changing, controls, folding, links, looking, pieces, steps
 
 SQUARE = "red-square-large"
@@ -112,10 +111,8 @@ def test_a_search_that_still_runs_ends_when_its_texts_are_changed(gallery, retri
         ({"do": "without", "text": "  "}, "nothing to leave out"),
         ({"do": "look", "place": -1}, "not on the page"),
         ({"do": "look", "place": True}, "not on the page"),
-        ({"do": "pick", "place": 10**9}, "not on the page"),
-        ({"do": "pick", "place": "red-square-large"}, "not on the page"),
-        ({"do": "example", "place": 0}, "not on the page"),
-        ({"do": "preset", "place": "0"}, "not on the page"),
+        ({"do": "look", "place": 0, "id": "no-such-image"}, "not on the page"),
+        ({"do": "select", "place": 0, "id": ["red"]}, "not on the page"),
         ({"do": "rm -rf"}, "does not exist"),
         ({"do": ["undo"]}, "does not exist"),
         ({}, "does not exist"),
@@ -133,24 +130,34 @@ def test_fault_46_what_a_forged_act_asks_for_is_refused_in_words_and_changes_not
 # --- buttons of the Search tab --------------------------------------------------------------------------
 
 
-def test_an_example_picks_its_picture_and_no_picture_is_meant_to_be_found(retriever, session):
-    session.intended_id = SQUARE
-    asked = acts.Asked(
-        retriever, None, session, {"do": "example", "place": 0}, [Example("green-circle-small", "a star")]
-    )
-    assert acts.perform(asked) == acts.EXAMPLE
-    assert (session.picked_id, session.intended_id) == ("green-circle-small", "")
+@pytest.mark.parametrize(
+    ("text", "was", "place", "left"),
+    [
+        ("", "star", 0, ("large",)),
+        ("", "large", 0, ("star",)),
+        ("", "large", 7, ("star",)),
+        ("blue", "star", 1, ("large", "blue")),
+    ],
+)
+def test_a_text_is_the_one_that_was_clicked_wherever_it_stands_by_now(
+    retriever, session, text, was, place, left
+):
+    search(retriever, session, SQUARE, "large star")
+    do(retriever, session, "thought", kind="added_objects", place=place, was=was, text=text)
+    assert session.composed.trace["added_objects"] == left
 
 
-def test_a_preset_ranks_again_and_going_back_to_the_step_keeps_it(retriever, session):
-    before = ids(retriever, session)
+def test_a_term_is_the_one_that_was_clicked_wherever_it_stands_by_now(retriever, session):
+    for words in ("people", "cars", "trees"):
+        do(retriever, session, "without", text=words)
+    do(retriever, session, "weigh", place=0, was="people", text="0")
+    do(retriever, session, "weigh", place=1, was="cars", text="0")
+    assert [term.words for term in session.signed] == ["trees"]
+
+
+def test_going_back_to_a_step_keeps_the_weights_that_it_was_left_with(retriever, session):
     look_alone = Weights(0.0, 0.0, 0.0)
-    asked = acts.Asked(
-        retriever, None, session, {"do": "preset", "place": 1}, presets=[PLAIN.weights, look_alone]
-    )
-    assert acts.perform(asked) == acts.PRESET
-    assert session.settings == replace(PLAIN, weights=look_alone)
-    assert ids(retriever, session) != before
+    handlers.rerank(retriever, session, weights=look_alone, top_k=8)
     assert steps.present(session).kept["settings"].weights == look_alone
 
 
@@ -161,8 +168,6 @@ def test_the_gallerys_pages_turn_both_ways_and_shuffling_begins_anew(retriever, 
     assert session.browsed_ids == first
     do(retriever, session, "turn", kind="shuffle")
     assert session.browsed_ids != first
-    do(retriever, session, "pick", place=3)
-    assert session.picked_id == session.browsed_ids[3]
 
 
 def test_looking_at_a_result_and_leaving_it_changes_nothing_that_was_asked(retriever, session):
@@ -178,7 +183,7 @@ def test_looking_at_a_result_and_leaving_it_changes_nothing_that_was_asked(retri
 def test_fault_12_words_in_the_buttons_are_shown_and_never_markup(made):
     text = '"><script>alert(1)</script> ${value} {{x}}'
     said = (
-        made([("data:,", text)])
+        made([("data:,", text, text, "data:,")])
         if made is controls.examples
         else made([grids.Tile("data:,", text)], do="look")
     )
@@ -490,13 +495,14 @@ def read(retriever: ToyRetriever, sent: dict[str, object]):
 def test_a_link_leads_back_to_its_search(retriever, session):
     handlers.rerank(retriever, session, weights=Weights(0.25, 0.5, 0.75), top_k=12)
     found = read(retriever, sent_by(links.link_to(session)))
-    assert found == links.Linked("", SQUARE, "make it blue", "CVSI", Weights(0.25, 0.5, 0.75), 12)
+    wanted = Settings(Weights(0.25, 0.5, 0.75), 12)
+    assert found == links.Linked("", SQUARE, "make it blue", "CVSI", wanted)
 
 
 def test_a_link_says_only_what_it_says_and_other_fields_are_left_alone(retriever):
     assert read(retriever, {"__theme": "dark"}) is None
     found = read(retriever, {"text": "  at   night ", "__theme": "dark"})
-    assert found == links.Linked("", "", "at night", "CVSI", Weights(0.4, 0.6, 0.6), 30)
+    assert found == links.Linked("", "", "at night", "CVSI", Settings(Weights(0.4, 0.6, 0.6), 30))
 
 
 def test_an_upload_cannot_be_linked_and_that_is_said(retriever, tmp_path, gallery):

@@ -209,7 +209,7 @@ def forge_click(served: Served, event_data: dict[str, object], session: str) -> 
     config = httpx.get(f"{served.url}config").json()
     bridge = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "bridge")
     chosen = next(d["id"] for d in config["dependencies"] if [bridge, "submit"] in d["targets"])
-    body = {"data": [None], "event_data": event_data, "fn_index": chosen, "session_hash": session}
+    body = {"data": [None, ""], "event_data": event_data, "fn_index": chosen, "session_hash": session}
     assert (
         httpx.post(f"{served.url}gradio_api/queue/join", json={**body, "trigger_id": bridge}).status_code
         == 200
@@ -221,14 +221,22 @@ def forge_click(served: Served, event_data: dict[str, object], session: str) -> 
 
 
 def test_fault_47_a_forged_click_chooses_by_the_servers_list_alone(served):
-    """The private events can be called by number; only an index into a list of this session gets anywhere."""
-    for session, place in enumerate(
-        (-1, 24, "red-square-large", {"path": "/etc/passwd"}, "/etc/passwd", True)
+    """The private events can be called by number; only what this session was shown gets anywhere."""
+    for session, meant in enumerate(
+        (
+            {"place": -1},
+            {"place": 24},
+            {"place": "red-square-large"},
+            {"place": {"path": "/etc/passwd"}},
+            {"place": True},
+            {"id": "../../etc/passwd"},
+            {"id": {"path": "/etc/passwd"}},
+        )
     ):
-        ended = json.dumps(forge_click(served, {"do": "pick", "place": place}, f"forger-{session}"))
+        ended = json.dumps(forge_click(served, {"do": "look", **meant}, f"forger-{session}"))
         assert "not on the page any more" in ended or '"success": false' in ended
         assert "root:" not in ended
-    assert ".webp" in json.dumps(forge_click(served, {"do": "pick", "place": 0}, "forger-own"))
+    assert ".webp" in json.dumps(forge_click(served, {"do": "turn", "kind": "next"}, "forger-own"))
 
 
 def test_the_page_listens_on_this_machine_alone_unless_a_password_is_given():

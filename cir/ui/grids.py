@@ -20,13 +20,14 @@ _EMPTY_TILE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' view
 
 
 class Tile(NamedTuple):
-    """One picture: its address, the words under it, how it is drawn ("looked", "ticked"), a machine's caption, its file."""
+    """One picture: its address, the words under it, how it is drawn ("looked", "ticked"), a machine's caption, its file, its id."""
 
     address: str
     words: str
     state: str = ""
     caption: str = ""
     file: str = ""
+    image_id: str = ""
 
 
 def tile(
@@ -37,7 +38,11 @@ def tile(
         address = address_of(gallery.thumbnail_path(image_id))
     except GalleryError:
         address = _EMPTY_TILE
-    return Tile(address, words, state, caption, file)
+    return Tile(address, words, state, caption, file, image_id)
+
+
+def _named(shown: Tile) -> str:
+    return f' data-id="{escape(shown.image_id)}"' if shown.image_id else ""
 
 
 def grid(tiles: Iterable[Tile], **data: str | int) -> str:
@@ -49,7 +54,7 @@ def grid(tiles: Iterable[Tile], **data: str | int) -> str:
     """
     given = "".join(f' data-{name}="{escape(value)}"' for name, value in data.items())
     shown = "".join(
-        f'<button type="button" class="{f"picture {shown.state}".rstrip()}" data-place="{place}"{given} '
+        f'<button type="button" class="{f"picture {shown.state}".rstrip()}" data-place="{place}"{_named(shown)}{given} '
         f'aria-label="{escape(_spoken(shown))}"><img src="{escape(shown.address)}" alt="" loading="lazy">'
         f'<span class="words">{escape(shown.words)}{_caption(shown)}</span>{_file(shown)}</button>'
         for place, shown in enumerate(tiles)

@@ -26,7 +26,7 @@ from cir.retriever import weight_note
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage, Weights
 from cir.ui import narrowing
-from cir.ui.reading import read_method, read_threshold, read_top_k, read_upload, read_weights
+from cir.ui.reading import read_method, read_picked, read_threshold, read_top_k, read_upload, read_weights
 from cir.ui.search import changing, folding, steps
 from cir.ui.session import Answer, Example, Problem, Session, Settings
 
@@ -85,7 +85,8 @@ def search(
         retriever: what is searched.
         session: takes the composed query, for `rerank`. When a newer search of the same session begins, this
             one ends at its next stage.
-        image: {"path": ...} of an upload or of a copy of a thumbnail, or None.
+        image: {"path": ...} of an upload or of a copy of a thumbnail; with {"meta": {"picked": id, "gallery": name}}
+            a picture that the page shows by itself; or None.
         text: what was typed.
         method: its name.
         settings: the settings to begin with.
@@ -102,12 +103,15 @@ def search(
     query = Query(None if path is None else read_image(path), edit)
     session.settings = settings
     if (path, edit) != (session.image_path, session.text):
-        session.signed = ()  # they were about another question
+        session.signed, session.thoughts = (), {}  # they were about another question
     begun = False
+    thoughts, session.thoughts = session.thoughts, {}
     for composed in retriever.compose(query, chosen):
         if session.searches != turn:
             return
         session.composed = session.machine = composed
+        if not composed.pending:
+            session.composed = changing.with_thoughts(retriever, chosen, composed, thoughts)
         session.method, session.reference_id = chosen, reference_id
         session.image_path, session.text = path, edit
         session.notes = (*notes, *text_notes)
@@ -120,14 +124,19 @@ def search(
 
 
 def read_reference(gallery: Gallery, session: Session, image: object) -> tuple[Path | None, str]:
-    """The reference as a file, and its id if it still is the gallery image that was picked, with no upload over it.
+    """The reference as a file, and its id if it is an image of the gallery, with no upload over it.
 
-    The page shows a copy of a picked one, which may not be kept as long as the page is open.
+    A picture that is picked on the page is named by its id. Where the server filled it in, the page shows a copy,
+    which may not be kept as long as the page is open.
 
     Raises:
         BadImage: something came that is no upload.
+        BadQuery: the picked image is not in the gallery that is searched.
         GalleryError: nothing of the picked image is left.
     """
+    picked = read_picked(image, session.gallery)
+    if picked:
+        return pick(gallery, session, picked), picked
     path = read_upload(image)
     if not session.picked_id or path is None:
         return path, ""
@@ -152,6 +161,7 @@ def answer(retriever: Retriever, session: Session) -> Answer:
         folding.fold(retriever.gallery, results, session.unfolded) if settings.fold else (results, {})
     )
     session.result_ids = tuple(result.image_id for result in shown)
+    session.version += 1
     notes = [*session.notes, *composed.notes, weight_note(composed, settings.weights)]
     if not composed.weighted:
         notes.append(f"{session.method} has no weights: the sliders do not change its order.")

@@ -13,8 +13,10 @@ from cir.images import read_image
 from cir.types import Weights
 from cir.ui import render
 from cir.ui.handlers import Example, Settings
+from cir.ui.pictures import address_of
 from cir.ui.reading import MAX_RESULTS
 from cir.ui.search import controls, pieces, steps
+from cir.ui.session import ForgottenPage, Session, Sessions
 from cir.ui.waiting import Lines
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from cir.shelf import Shelf
     from cir.ui.galleries.handlers import Making
     from cir.ui.galleries.switcher import Switcher
-    from cir.ui.handlers import Session
     from cir.ui.results.pieces import Results
     from cir.ui.triplets.source import TripletSource
 
@@ -56,6 +57,7 @@ class PageContent:
         ready: whether all models are loaded; until then a search says what it waits for.
         opened: called when a visitor's page is there.
         lines: where searches wait for their turn.
+        sessions: of all pages that are open.
     """
 
     retriever: Retriever
@@ -74,10 +76,26 @@ class PageContent:
     ready: Callable[[], bool] = lambda: True
     opened: Callable[[], object] = lambda: None
     lines: Lines = field(default_factory=Lines)
+    sessions: Sessions = field(default_factory=Sessions)
 
     def retriever_for(self, session: Session) -> Retriever:
-        """What this visitor searches: the retriever over the gallery that was chosen on the page."""
-        return self.retriever if self.shelf is None else self.shelf.retriever(session.gallery)
+        """What this visitor searches: the retriever over the gallery that was chosen on the page.
+
+        Raises:
+            GalleryError: that gallery is not there any more.
+            ForgottenPage: it is not known which one that was.
+        """
+        if self.shelf is None:
+            return self.retriever
+        if not session.token:
+            raise ForgottenPage(
+                "The server had forgotten this page.", "Go to the Search tab, which brings it back."
+            )
+        return self.shelf.retriever(session.gallery)
+
+    def retriever_of(self, gallery: str) -> Retriever:
+        """The retriever over a gallery by its name, "" for the one that the page begins with."""
+        return self.retriever if self.shelf is None else self.shelf.retriever(gallery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +133,8 @@ class Shown:
     fold: gr.Checkbox
     bridge: gr.HTML
     parcel: gr.HTML
+    snapshot: gr.HTML
+    turn: gr.HTML
     results_box: gr.Column
     results: gr.HTML
     inspector: gr.Column
@@ -169,7 +189,12 @@ def lay_out_examples(content: PageContent) -> gr.HTML:
     """The example queries as chips with their picture; nothing when there are none."""
     gallery = content.retriever.gallery
     shown = [
-        (steps.small_picture(read_image(Path(gallery.thumbnail_path(example.image_id)))), example.text)
+        (
+            steps.small_picture(read_image(Path(gallery.thumbnail_path(example.image_id)))),
+            example.text,
+            example.image_id,
+            address_of(gallery.thumbnail_path(example.image_id)),
+        )
         for example in content.examples
     ]
     return html_piece(controls.examples(shown), visible=bool(shown), elem_id="examples")
@@ -221,6 +246,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
     """
     with gr.Column(elem_id="answer", min_width=280):
         examples = lay_out_examples(content)
+        html_piece("<p hidden></p>", elem_id="waiting")
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
             crumbs = html_piece("", elem_id="crumbs")
@@ -233,7 +259,6 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
         with gr.Column(elem_id="browse-box") as browse_box:
             browse_bar = html_piece(controls.browse_bar(), elem_id="browse-bar")
             grid = picture_grid(pictures, elem_id="browse-grid")
-    bridge, parcel = lay_out_bridges()
     return Shown(
         examples=examples,
         stage=stage,
@@ -247,8 +272,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
         browse_box=browse_box,
         browse_bar=browse_bar,
         grid=grid,
-        bridge=bridge,
-        parcel=parcel,
+        **lay_out_bridges(),
         **keeping,
     )
 
@@ -272,22 +296,30 @@ def lay_out_keeping() -> dict[str, Any]:
     return {"at_least": at_least, "fold": fold}
 
 
-def lay_out_bridges() -> tuple[gr.HTML, gr.HTML]:
-    """Two pieces without any looks: one tells the server what was clicked, one takes what is to be saved."""
+def lay_out_bridges() -> dict[str, gr.HTML]:
+    """Pieces without any looks, between the page's script and gradio: for what is done, and what is shown.
+
+    The bridge says what was done: "submit" asks the server, "view" does so out of order, "fill" sets fields here,
+    "move" and "restore" ask for another order, or for a search that the page remembers. The others are read by the script when they change.
+    """
     bridge = html_piece(
         "",
-        js_on_load="recompose.bridge = (act) => trigger('submit', act)",
+        js_on_load="recompose.bridge = trigger; // 'submit', 'view', 'fill', 'move', 'restore'",
         elem_id="bridge",
         elem_classes="unseen",
     )
-    parcel = html_piece(
-        "",
-        html_template="<i></i>",
-        js_on_load="watch('value', () => recompose.take(props.value))",
-        elem_id="parcel",
-        elem_classes="unseen",
-    )
-    return bridge, parcel
+    heard = {"parcel": "take", "snapshot": "shows", "turn": "answered"}
+    read = {
+        name: html_piece(
+            "",
+            html_template="<i></i>",
+            js_on_load=f"watch('value', () => recompose.{hears}(props.value))",
+            elem_id=name,
+            elem_classes="unseen",
+        )
+        for name, hears in heard.items()
+    }
+    return {"bridge": bridge, **read}
 
 
 def picture_grid(pictures: str, **options: Any) -> gr.HTML:

@@ -65,6 +65,13 @@ def folder_choices(gallery: Gallery) -> list[tuple[str, str]]:
     return choices
 
 
+def folder_key(only: Only) -> str:
+    """The key of `folder_choices` that stands for a bound."""
+    if not only.folder:
+        return EVERYWHERE_CHOICE
+    return TOP_CHOICE if only.folder == TOP else image_id_of(only.folder)
+
+
 def cut_note(gallery: Gallery) -> str:
     """A sentence about folders that are not offered; "" when all are."""
     folders = len(gallery.folders) if can_narrow(gallery) else 0

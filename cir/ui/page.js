@@ -46,22 +46,10 @@ window.recompose = (() => {
     document.querySelector("#edit textarea, #edit input")?.focus({ preventScroll: true });
   }
 
-  // Another tab filled the query in: the page follows, and the search starts as if it had been clicked.
-  function searchNow() {
-    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("#search-filled")?.click()));
-  }
-
-  // An address that describes a search: its fields are filled in by now.
-  function searchLinked() {
-    const sent = new URLSearchParams(location.search);
-    if ((sent.get("text") || sent.get("image")) && !document.querySelector("#stage .problem")) searchNow();
-  }
-
-  function runExample() {
-    if (document.querySelector("#stage .problem")) return;
-    showAnswer();
-    searchNow();
-  }
+  // Another tab, or a link, filled the query in: the page follows, and the search starts as if it had been clicked.
+  const afterFrames = (then) => requestAnimationFrame(() => requestAnimationFrame(() => then()));
+  const searchSoon = (button) => afterFrames(() => document.querySelector(button)?.click());
+  const searchNow = () => searchSoon("#search-filled");
 
   // What is to get the focus may be drawn only some frames later.
   function focus(selector, frames = 60) {
@@ -93,11 +81,52 @@ window.recompose = (() => {
 
   // What is clicked in our own pieces is told to the server: what to do, to which kind, at which place.
   let refocus = null;
-  let told = "";
+  const told = { submit: "", view: "" };
+  let wanted = null;
+  const VIEWS = ["turn", "browse", "back"]; // of no order
+  const FILLS = ["undo", "step"];
   function tell(act) {
-    told = act.do;
-    window.recompose.bridge?.(act);
+    if (here[act.do]) return here[act.do](act);
+    const { item, then, ...sent } = act;
+    const way = VIEWS.includes(act.do) ? "view" : "submit";
+    const focused = refocus;
+    const send = () => {
+      told[way] = then ?? act.do;
+      wanted = focused;
+      window.recompose.bridge?.(way, sent);
+    };
+    refocus = null;
+    if (way === "view") send();
+    else window.recompose.act(send, FILLS.includes(act.do));
   }
+
+  // What needs no server: the picture is here already, and so are the weights.
+  const here = {
+    pick: ({ item }) => refer(item),
+    use: ({ id, item }) => {
+      const picture = item?.querySelector("img") ? item : results().find((one) => (id ? one.dataset.id === id : one.classList.contains("looked")));
+      refer(picture);
+      tell({ do: "close", then: "use" });
+      askAgain();
+    },
+    example: ({ item }) => {
+      refer(item);
+      window.recompose.set({ text: item.textContent });
+      searchSoon("#search");
+    },
+    preset: ({ item }) => {
+      window.recompose.set(JSON.parse(item.dataset.text));
+      afterFrames(window.recompose.moved);
+    },
+  };
+  function refer(item) {
+    const picture = item?.querySelector("img");
+    if (!picture) return;
+    window.recompose.refer(item.dataset.id, item.dataset.address ?? picture.src);
+    if (item.dataset.do === "pick") askAgain();
+  }
+  const idOf = (item) => item.dataset.id || null;
+  const wasOf = (item) => item.closest(".term")?.querySelector("q")?.textContent ?? null;
   const placeOf = (item) => (item.dataset.place === undefined ? null : Number(item.dataset.place));
   const likeIt = (item) =>
     "#work " + ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
@@ -110,7 +139,7 @@ window.recompose = (() => {
     const { edit, kind, text } = item.dataset;
     if (item.dataset.do === "look") results().forEach((one) => one.classList.toggle("looked", one === item));
     if (edit) change(item);
-    else tell({ do: item.dataset.do, kind: kind ?? null, place: placeOf(item), text: text ?? null });
+    else tell({ do: item.dataset.do, kind: kind ?? null, place: placeOf(item), id: idOf(item), was: wasOf(item), text: text ?? null, item });
   });
 
   // A chip becomes a field; Enter sends what stands there, Escape leaves all as it was.
@@ -138,31 +167,36 @@ window.recompose = (() => {
       item.hidden = false;
     };
     const send = () => {
+      over = true;
       const now = field.value.trim();
-      close();
-      item.focus({ preventScroll: true });
-      if (now !== before && (now || !adding)) tell({ do: edit, kind: kind ?? null, place: placeOf(item), text: now });
+      if (now === before || (!now && adding)) return;
+      tell({ do: edit, kind: kind ?? null, place: placeOf(item), was: edit === "thought" && !adding ? before : wasOf(item), text: now });
     };
     field.addEventListener("keydown", (event) => {
       event.stopPropagation();
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      event.preventDefault(); // else the chip, which has the focus next, is pressed as well
+      refocus = likeIt(item);
       if (event.key === "Enter") send();
-      if (event.key === "Escape") {
-        close();
-        item.focus({ preventScroll: true });
-      }
+      close();
+      item.focus({ preventScroll: true });
     });
-    // Later, as it may be the page that is drawing the place of the field anew.
-    field.addEventListener("blur", () => setTimeout(() => over || close()));
+    // A click elsewhere takes what was typed. The field goes later, as it may be the page that is drawing its place anew.
+    field.addEventListener("blur", () => {
+      if (over) return;
+      send();
+      setTimeout(close);
+    });
   }
 
   // After an act the page goes where the work goes on; a button that was drawn anew has the focus again.
-  function acted() {
-    const next = { look, example: runExample, pick: askAgain, use: askAgain, close: lookAway, browse: browsed, back: () => window.recompose.intoPictures(), more: shownMore }[told];
-    const wanted = refocus;
-    told = "";
-    refocus = null;
+  function acted(way = "submit") {
+    const next = { look, close: lookAway, use: askAgain, browse: browsed, back: () => window.recompose.intoPictures(), more: shownMore }[told[way]];
+    const place = wanted;
+    told[way] = "";
+    wanted = null;
     if (next) next();
-    else if (wanted && document.activeElement === document.body) focus(wanted, 20);
+    else if (place && document.activeElement === document.body) focus(place, 20);
   }
 
   // After "Pick from the gallery" the keys are in the grid; after "Show more" they are at the first one that is new.
@@ -205,14 +239,15 @@ window.recompose = (() => {
     const items = results();
     const at = items.indexOf(document.activeElement);
     const place = seen("#inspector") ? null : at;
-    const about = (act) => (place === null || at >= 0) && tell({ kind: null, text: null, place, ...act });
+    const id = place === null ? null : items[at]?.dataset.id;
+    const about = (act) => (place === null || at >= 0) && tell({ kind: null, text: null, place, id, item: items[at], ...act });
     const keys = {
       "/": () => document.querySelector("#edit textarea, #edit input")?.focus(),
       u: () => (seen("#use-as-reference") ? document.querySelector("#use-as-reference").click() : about({ do: "use" })),
       m: () => about({ do: "want", kind: "more" }),
       l: () => about({ do: "want", kind: "less" }),
       v: () => document.querySelector("#inspector [data-do=enlarge]")?.click(),
-      x: () => tell({ do: "select", kind: null, text: null, place: at >= 0 ? at : null }),
+      x: () => tell({ do: "select", kind: null, text: null, place: at >= 0 ? at : null, id: items[at]?.dataset.id ?? null }),
       z: () => document.querySelector("#crumbs [data-do=undo]")?.click(),
     };
     if (!keys[event.key]) return;
@@ -243,7 +278,7 @@ window.recompose = (() => {
     if (!corner || event.detail === 0 || !matchMedia("(hover: hover)").matches || event.clientX < corner.right - 40 || event.clientY > corner.top + 40) return;
     event.stopPropagation();
     event.preventDefault();
-    tell({ do: "select", kind: null, text: null, place: results().indexOf(item) });
+    tell({ do: "select", kind: null, text: null, place: results().indexOf(item), id: item.dataset.id });
   }, true);
   let waiting = false;
   const labelSoon = () => {
@@ -258,5 +293,5 @@ window.recompose = (() => {
   const watch = () => new MutationObserver(labelSoon).observe(document.body, watched);
   if (document.body) watch();
   else addEventListener("DOMContentLoaded", watch);
-  return { shares, room, showAnswer, askAgain, searchNow, searchLinked, look, lookAway, isPhone, acted, take };
+  return { shares, room, showAnswer, askAgain, searchNow, look, lookAway, isPhone, acted, take };
 })();

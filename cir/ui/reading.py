@@ -99,6 +99,21 @@ def read_index(offered: Sequence[Offered], index: object) -> Offered:
     return offered[index]
 
 
+def read_picked(value: object, gallery: str) -> str:
+    """The id of a picture that was picked on the page; "" for anything else.
+
+    Raises:
+        BadQuery: it was picked from another gallery than the one that is searched.
+    """
+    meta = value.get("meta") if isinstance(value, Mapping) else None
+    picked = meta.get("picked") if isinstance(meta, Mapping) else None
+    if not isinstance(meta, Mapping) or not isinstance(picked, str) or not picked:
+        return ""
+    if meta.get("gallery") != gallery:
+        raise BadQuery("The reference is a picture of another gallery.", "Pick one of this gallery.")
+    return picked
+
+
 def read_upload(value: object) -> Path | None:
     """The file behind a picture as the page sends it: {"path": ...}, an upload or a copy of a thumbnail.
 

@@ -1,11 +1,15 @@
-"""What the page remembers and says: settings, a visitor's session, an answer, an example, a problem. No logic."""
+"""What the page remembers and says: settings, a visitor's session, an answer, an example, a problem."""
 
 from __future__ import annotations
 
+import secrets
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from threading import Lock
 
+from cir.errors import CirError
 from cir.types import ComposedQuery, RetrievedImage, SignedTerm, Weights
 from cir.ui.narrowing import Only
 from cir.ui.search import steps
@@ -35,6 +39,9 @@ class Session:
     """What the server remembers of one page between two events: the parts of one query, and ids. Small.
 
     Attributes:
+        token: known to this page alone; "" for a session that no page has opened.
+        line: the token of the first session in a line that took over from one another: their steps are the same.
+        version: how many answers were given; a page that gets an older one after a newer asks again.
         composed: the query as far as it is composed; a few rows of features.
         method: how it was composed.
         settings: as last sent; results that come in later are ranked by these.
@@ -51,6 +58,7 @@ class Session:
         only: where in the gallery to look.
         machine: the query as the methods left it, before a person changed its texts.
         signed: what more and what less is wanted, on top of `composed`.
+        thoughts: kind -> texts that are to stand in the place of the machine's when the next search is whole.
         image_path, text: what was asked.
         pages: how many times `settings.top_k` results are shown.
         selected: results chosen for the download.
@@ -58,6 +66,9 @@ class Session:
         steps, step: the session's steps, and the number of the present one.
     """
 
+    token: str = ""
+    line: str = ""
+    version: int = 0
     composed: ComposedQuery | None = None
     method: str = ""
     settings: Settings = field(default_factory=Settings)
@@ -76,6 +87,7 @@ class Session:
     only: Only = field(default_factory=Only)
     machine: ComposedQuery | None = None
     signed: tuple[SignedTerm, ...] = ()
+    thoughts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     image_path: Path | None = None
     text: str = ""
     pages: int = 1
@@ -83,6 +95,44 @@ class Session:
     unfolded: frozenset[str] = frozenset()
     steps: list[steps.Step] = field(default_factory=list)
     step: int = 0
+
+    def take_over(self, other: Session) -> None:
+        """Go on where another session is; the two share no list."""
+        for part in fields(self):
+            setattr(self, part.name, getattr(other, part.name))
+        self.steps = list(other.steps)
+
+
+class ForgottenPage(CirError):
+    """A page speaks of a session that is not known here, or not any more."""
+
+
+class Sessions:
+    """The sessions of pages by their tokens, as many as `capacity`; the one that was used longest ago goes first.
+
+    Gradio forgets a session after an hour, and after two hundred others, of which each call of a program is one.
+    Programs are not kept here, so none of them takes a person's place.
+    """
+
+    def __init__(self, capacity: int = 1000) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._lock = Lock()
+
+    def keep(self, session: Session) -> None:
+        """Remember a session, under a new token if it has none yet."""
+        with self._lock:
+            session.token = session.token or secrets.token_urlsafe(12)
+            session.line = session.line or session.token
+            self._kept[session.token] = session
+            self._kept.move_to_end(session.token)
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+
+    def find(self, token: str) -> Session | None:
+        """The session of a page; None where it is not known here, or not any more."""
+        with self._lock:
+            return self._kept.get(token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 import gradio as gr
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
-SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "focus.js", "viewer.js", "asking.js")]
+SCRIPTS = [
+    Path(__file__).with_name(name) for name in ("page.js", "acts.js", "focus.js", "viewer.js", "asking.js")
+]
 
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]

@@ -14,37 +14,43 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
 from cir.ui import compare, galleries, handlers, render, results, triplets
 from cir.ui.galleries.switcher import (
-    Switcher,
     lay_out_switcher,
     narrowing_events,
-    state_of,
+    outputs_of_problem,
+    problem_on_page,
     wire_switcher,
 )
 from cir.ui.handlers import Session, read_settings
-from cir.ui.layout import Ask, PageContent, PageParts, Shown, html_piece, lay_out_ask, lay_out_shown
+from cir.ui.layout import PageContent, PageParts, html_piece, lay_out_ask, lay_out_shown
 from cir.ui.pictures import serve_folder
 from cir.ui.programs import serve_programs
 from cir.ui.reading import read_method
+from cir.ui.search import snapshots
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
     grid_pictures,
+    known,
     rerank_outputs,
     rerank_screen,
     sliders,
+    then_answered,
     told,
+    unique,
 )
-from cir.ui.search.wiring import QUIET, open_link_with, query_fields, wire_acts
+from cir.ui.search.wiring import QUIET, forgotten, open_page_with, query_fields, wire_acts
 from cir.ui.waiting import Steps, Waiting
 
 SESSION_SECONDS = 3600
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
+RERANKED: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_limit": None}
 LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
 # Sliders take longest to be built: the fold that holds them opens once one can type, and stays closed on phones.
 _UNFOLD = "() => recompose.isPhone() ? {__type__: 'update'} : {open: true, __type__: 'update'}"
@@ -69,38 +75,39 @@ def build_page(content: PageContent) -> gr.Blocks:
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
         first = Session()
-        pictures = browse_with(content)(first)  # part of the page: no event has to be waited for
+        # Part of the page: no event has to be waited for.
+        pictures = grid_pictures(gallery, handlers.browse(gallery, first))
         session = gr.State(first, time_to_live=SESSION_SECONDS)
         head = html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
         html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
-            with gr.Tab("Search", id="search") as tab:
+            with gr.Tab("Search", id="search") as search_tab:
                 switcher = lay_out_switcher(head)
                 with gr.Row(elem_id="work"):
                     ask = lay_out_ask(content)
                     shown = lay_out_shown(content, pictures)
-            parts = PageParts(tab, tabs, session, ask, shown, switcher)
+            parts = PageParts(search_tab, tabs, session, ask, shown, switcher)
             for title, lay_out in TABS.items():
                 with gr.Tab(title, id=title.lower()) as tab:
                     lay_out(content, replace(parts, tab=tab))
         html_piece(render.about_models(content.facts), visible=bool(content.facts))
-        wire_search(content, session, ask, shown)
-        wire_weights(content, session, ask, shown)
+        wire_search(content, parts)
+        wire_weights(content, parts)
         wire_switcher(content, parts)
-        wire_narrowing(content, session, ask, shown, switcher)
-        wire_own_picture(session, ask)
-        wire_acts(content, session, ask, shown)
-        serve_programs(content, session, ask)
-        linked = page.load(
-            open_link_with(content, ask, shown),
-            [session],
-            [*query_fields(ask, shown), shown.stage, head],
-            **AT_ONCE,
-        )
-        linked.then(browse_with(content, unless_shown=True), [session], [shown.grid], **AT_ONCE)
-        linked.then(lambda state: state_of(content, state), [session], switcher.outputs, **AT_ONCE)
-        linked.then(None, js="() => recompose.searchLinked()", api_visibility="private")
+        wire_narrowing(content, parts)
+        wire_acts(content, parts)
+        serve_programs(content, gr.State(Session(token="program")), ask)
+        for opens in (page.load, shown.bridge.restore):
+            opened = opens(
+                open_page_with(content, parts),
+                [session, shown.snapshot],
+                unique(outputs_of_problem(parts), query_fields(ask, shown)),
+                js="async (state, shown) => [state, await recompose.before(shown)]",
+                **AT_ONCE,
+            )
+            for after in (opened.then, opened.failure):
+                after(None, js="() => recompose.opened()", api_visibility="private")
         page.load(None, None, [ask.weights_fold], js=_UNFOLD, api_visibility="private")
     return page
 
@@ -115,14 +122,18 @@ def serve_thumbnails(gallery: Gallery) -> None:
         serve_folder(folder)
 
 
-def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
-    """Enter, the button and every example start the same search, whose answers come in stages."""
-    outputs = answer_outputs(shown)
-    untouched = tuple(gr.skip() for _ in outputs)
+def wire_search(content: PageContent, parts: PageParts) -> None:
+    """Enter and the button start the same search, whose answers come in stages.
+
+    It begins once what was done before it is answered: the page's script waits for that, and then sends the text
+    and the picture that were shown when it was asked for.
+    """
+    session, ask, shown = parts.session, parts.ask, parts.shown
+    outputs = unique(answer_outputs(shown), [shown.turn], outputs_of_problem(parts))
 
     def steps(
-        state: Session, turn: int, image: object, text: object, method: object, *values: object
-    ) -> Steps[tuple[Any, ...]]:
+        state: Session, turn: int, note: str, image: object, text: object, method: object, *values: object
+    ) -> Steps[dict[Any, Any]]:
         settings, notes = read_settings(values, state.settings.weights)
         state.inspected_id = ""
         stages = handlers.search(
@@ -132,34 +143,40 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
             text=text,
             method=method,
             settings=settings,
-            notes=notes,
+            notes=[*notes, note],
             turn=turn,
         )
         for found in stages:
-            yield answer_screen(content, state, found), bool(found.composed.pending)
+            screen = answer_screen(content, state, found)
+            yield dict(zip(answer_outputs(shown), screen, strict=True)), bool(found.composed.pending)
 
-    def search_if(meant: Callable[[Session], bool]) -> Callable[..., AsyncIterator[tuple[Any, ...]]]:
-        async def run(state: Session, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
-            if not meant(state):
-                yield untouched
-                return
-            turn, stage = handlers.begin(state), ""
-            yield (render.working(LOOKING if content.ready() else LOADING), *untouched[1:])
-            answers = content.lines.in_turn(steps(state, turn, *values), lambda: state.searches == turn)
+    def search_if(meant: Callable[[Session], bool]) -> Callable[..., AsyncIterator[dict[Any, Any]]]:
+        async def run(state: Session, snapshot: object, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+            # Tells the page's script that there are first results, or none to wait for.
+            there = {shown.turn: snapshots.turn_of(snapshot)}
+            stage = ""
             try:
+                note = await to_thread.run_sync(known, content, state, snapshot)
+                if not meant(state):
+                    yield there
+                    return
+                turn = handlers.begin(state)
+                yield {shown.stage: render.working(LOOKING if content.ready() else LOADING)}
+                wanted = steps(state, turn, note, *values)
+                answers = content.lines.in_turn(wanted, lambda: state.searches == turn)
                 async with aclosing(answers):
                     async for answer in answers:
                         if not isinstance(answer, Waiting):
-                            stage = answer[0]
-                            yield answer
+                            stage = answer[shown.stage]
+                            yield {**answer, **there}
                         elif answer.before:
-                            yield (render.waiting(answer.before, first_results=bool(stage)), *untouched[1:])
+                            yield {shown.stage: render.waiting(answer.before, first_results=bool(stage))}
                         else:  # its turn has come
-                            yield (stage or render.working(LOOKING), *untouched[1:])
+                            yield {shown.stage: stage or render.working(LOOKING)}
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                yield (told(error), *untouched[1:])
+                yield {**problem_on_page(content, parts, state, error), **there}
             # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
-            yield untouched
+            yield there
 
         return run
 
@@ -168,43 +185,51 @@ def wire_search(content: PageContent, session: gr.State, ask: Ask, shown: Shown)
         state.intended_id = ""
         return True
 
-    inputs = [session, *query_fields(ask, shown)]
+    inputs = [session, shown.snapshot, *query_fields(ask, shown)]
     how: dict[str, Any] = {
         **QUIET,
         "preprocess": False,
         "trigger_mode": "multiple",
         "concurrency_limit": None,  # they stand in lines of their own
     }
-    asked = [ask.text.submit, ask.search.click]
-    gr.on(asked, search_if(own), inputs, outputs, **how)
-    ask.filled.click(search_if(lambda _: True), inputs, outputs, **how)
-    gr.on([*asked, ask.filled.click], None, js="() => recompose.showAnswer()", api_visibility="private")
+    for asked, meant in (([ask.text.submit, ask.search.click], own), ([ask.filled.click], lambda _: True)):
+        ready = gr.on(
+            asked,
+            None,
+            [ask.text, ask.image],
+            js="(text, image) => recompose.ready(text, image)",
+            api_visibility="private",
+        )
+        ran = ready.then(search_if(meant), inputs, outputs, js="(...given) => recompose.asked(given)", **how)
+        ran.failure(None, js="() => recompose.unanswered()", api_visibility="private")
 
-    def choose(state: Session, method: object) -> list[Any]:
+    def choose(state: Session, snapshot: object, method: object) -> list[Any]:
         """Another method: its own sliders, where it has some."""
         try:
+            known(content, state, snapshot)
             retriever = content.retriever_for(state)
             return sliders(retriever, read_method(retriever.methods, method))
         except CirError:  # the search that follows says it in words
             return [gr.skip() for _ in range(3)]
 
     moved = [ask.alpha, ask.beta, ask.gamma]
-    chosen = ask.method.input(choose, [session, ask.method], moved, **{**QUIET, "preprocess": False})
+    chosen = ask.method.input(
+        choose,
+        [session, shown.snapshot, ask.method],
+        moved,
+        js="(...given) => recompose.inTurn(given)",
+        **{**QUIET, "preprocess": False},
+    )
     # The query on the screen is asked again, if there is one.
-    chosen.then(search_if(lambda state: state.composed is not None), inputs, outputs, **how)
+    asked_again = search_if(lambda state: state.composed is not None)
+    again = chosen.then(asked_again, inputs, outputs, js="(...given) => recompose.again(given)", **how)
+    for failed in (chosen, again):
+        failed.failure(None, js="() => recompose.unanswered()", api_visibility="private")
 
 
-def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
+def wire_weights(content: PageContent, parts: PageParts) -> None:
     """Sliders, presets and the other settings re-rank what was composed; the bar follows in the browser."""
-    outputs = rerank_outputs(shown)
-    inputs = [session, *ask.settings, shown.at_least, shown.fold]
-    how: dict[str, Any] = {
-        **QUIET,
-        "preprocess": False,
-        "trigger_mode": "always_last",
-        "concurrency_limit": None,
-        "queue": False,  # arithmetic alone: the way through the queue would take longer than the answer
-    }
+    ask, shown = parts.ask, parts.shown
     shares = [ask.alpha, ask.beta]
     room: dict[str, Any] = {
         "js": "(moved, other) => recompose.room(moved, other)",
@@ -219,29 +244,53 @@ def wire_weights(content: PageContent, session: gr.State, ask: Ask, shown: Shown
         js="(a, b) => recompose.shares(a, b)",
         api_visibility="private",
     )
-    # One listener for all of them: two would answer in any order, and the older answer might stay.
+    # The script asks for the new order in its turn; whatever is moved until then is one request.
     moved = [ask.alpha.input, ask.beta.input, ask.gamma.input, ask.top_k.input, ask.leave_out.input]
     moved += [shown.at_least.input, shown.fold.input]
-    gr.on(moved, rerank_with(content), inputs, outputs, **how)
+    gr.on(moved, None, js="() => recompose.moved()", api_visibility="private")
+    asked = shown.bridge.move(
+        rerank_with(content, parts),
+        rerank_inputs(parts),
+        rerank_answers(parts),
+        queue=False,  # arithmetic alone: the way through the queue would take longer than the answer
+        **RERANKED,
+    )
+    then_answered(asked)
 
 
-def wire_narrowing(
-    content: PageContent, session: gr.State, ask: Ask, shown: Shown, switcher: Switcher
-) -> None:
+def wire_narrowing(content: PageContent, parts: PageParts) -> None:
     """A folder or a span of days was chosen: what was composed is ranked again, among fewer pictures."""
-    inputs = [session, *ask.settings, shown.at_least, shown.fold]
-    how: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_limit": None}
-    for bounded in narrowing_events(content, session, switcher):
-        bounded.then(rerank_with(content), inputs, rerank_outputs(shown), **how)
+    for bounded in narrowing_events(content, parts):
+        asked = bounded.then(
+            rerank_with(content, parts), rerank_inputs(parts), rerank_answers(parts), **RERANKED
+        )
+        then_answered(asked)
+        bounded.failure(None, js="() => recompose.answered()", api_visibility="private")
 
 
-def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
+def rerank_inputs(parts: PageParts) -> list[Any]:
+    """What `rerank_with`'s handler reads."""
+    return [
+        parts.session, parts.shown.snapshot, *parts.ask.settings, parts.shown.at_least, parts.shown.fold
+    ]  # fmt: skip
+
+
+def rerank_answers(parts: PageParts) -> list[Any]:
+    """What `rerank_with`'s handler may answer for."""
+    return unique(rerank_outputs(parts.shown), outputs_of_problem(parts))
+
+
+def rerank_with(content: PageContent, parts: PageParts) -> Callable[..., dict[Any, Any]]:
     """The handler of a moved weight: same query, new order, no model."""
+    shown = parts.shown
 
-    def rerank(state: Session, *values: object) -> tuple[Any, ...]:
-        if state.composed is None:
-            return tuple(gr.skip() for _ in range(5))
+    def rerank(state: Session, snapshot: object, *values: object) -> dict[Any, Any]:
         try:
+            note = known(content, state, snapshot)
+            if note:
+                return forgotten(shown, state, note)
+            if state.composed is None:
+                return {shown.stage: gr.skip()}
             settings, _ = read_settings(values, state.settings.weights)
             found = handlers.rerank(
                 content.retriever_for(state),
@@ -252,32 +301,21 @@ def rerank_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
                 at_least=settings.at_least,
                 fold=settings.fold,
             )
-            return rerank_screen(content, state, found)
+            return dict(zip(rerank_outputs(shown), rerank_screen(content, state, found), strict=True))
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.skip(), told(error), gr.skip(), gr.skip(), gr.skip()
+            return problem_on_page(content, parts, state, error)
 
     return rerank
 
 
-def browse_with(content: PageContent, *, unless_shown: bool = False) -> Callable[[Session], Any]:
+def browse_with(content: PageContent) -> Callable[[Session], Any]:
     """The handler that shows the gallery's pictures to pick from."""
 
     def show(state: Session) -> Any:
         try:
-            gallery, before = content.retriever_for(state).gallery, state.browsed_ids
-            ids = handlers.browse(gallery, state)
-            return gr.skip() if unless_shown and ids == before else grid_pictures(gallery, ids)
+            gallery = content.retriever_for(state).gallery
+            return grid_pictures(gallery, handlers.browse(gallery, state))
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return told(error)
 
     return show
-
-
-def wire_own_picture(session: gr.State, ask: Ask) -> None:
-    """An own picture takes the place of one that was picked from the gallery."""
-
-    def own_picture(state: Session) -> Any:
-        state.picked_id = ""
-        return gr.Checkbox(visible=False)
-
-    gr.on([ask.image.upload, ask.image.clear], own_picture, [session], [ask.leave_out], **QUIET)

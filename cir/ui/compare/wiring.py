@@ -14,9 +14,10 @@ from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
-from cir.ui.handlers import Session, caption_of, describe_problem, file_of, in_words
+from cir.ui.handlers import Session, caption_of, describe_problem, file_of, in_words, read_reference
 from cir.ui.layout import PageContent, PageParts
-from cir.ui.reading import read_index, read_method, read_upload, read_weights
+from cir.ui.reading import read_index, read_method, read_weights
+from cir.ui.search.screens import reference_shown
 from cir.ui.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -27,24 +28,33 @@ def lay_out(content: PageContent, page: PageParts) -> None:
     """The Compare tab, wired."""
     state = gr.State(Comparison(), time_to_live=SESSION_SECONDS)
     parts = lay_out_compare(content)
-    wire_query(page, parts)
+    wire_query(content, page, parts)
     wire_comparison(content, page, parts, state)
     wire_marks(content, page, parts, state)
 
 
-def wire_query(page: PageParts, parts: CompareParts) -> None:
+def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> None:
     """When the tab is opened, it shows what the Search tab asks for."""
 
-    def opened(image: object, text: object) -> tuple[Any, Any]:
+    def opened(session: Session, image: object, text: object) -> tuple[Any, Any]:
         try:
-            path, (edit, _) = read_upload(image), clean_text(text)
+            path, _ = read_reference(content.retriever_for(session).gallery, session, image)
+            edit, _ = clean_text(text)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return gr.Image(visible=False), page_render.problem_card(describe_problem(error))
-        shown = gr.Image(value=str(path), visible=True) if path else gr.Image(value=None, visible=False)
+        shown = (
+            gr.Image(value=reference_shown(path), visible=True)
+            if path
+            else gr.Image(value=None, visible=False)
+        )
         return shown, render.query_line(edit, path is not None)
 
     page.tab.select(
-        opened, [page.ask.image, page.ask.text], [parts.picture, parts.query], preprocess=False, **QUIET
+        opened,
+        [page.session, page.ask.image, page.ask.text],
+        [parts.picture, parts.query],
+        preprocess=False,
+        **QUIET,
     )
 
 

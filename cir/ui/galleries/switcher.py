@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from cir.errors import CirError
 from cir.text import counted
 from cir.ui import handlers, narrowing, render
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
+from cir.ui.search import snapshots
 from cir.ui.search.controls import browse_bar
+from cir.ui.search.screens import grid_pictures, known, then_answered
 
 if TYPE_CHECKING:
     from cir.ui.handlers import Session
@@ -103,12 +106,26 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     )
 
 
+def bounds_of(page: PageParts, session: Session) -> dict[Any, Any]:
+    """The bounds of "Only in" as the session has them, for a page that does not show them yet."""
+    switcher, only = page.switcher, session.only
+    if switcher is None or not only:
+        return {}
+    return {
+        switcher.fold: gr.Accordion(open=True, visible=True),
+        switcher.folder: narrowing.folder_key(only),
+        switcher.since: only.since.isoformat() if only.since else "",
+        switcher.until: only.until.isoformat() if only.until else "",
+        switcher.undated: only.with_undated,
+    }
+
+
 def outputs_of_switch(page: PageParts) -> list[Any]:
     """What `switched_page` answers for, in its order."""
     ask, shown = page.ask, page.shown
     boxes = [shown.stage, shown.results_box, shown.inspector, shown.browse_box, shown.browse_bar]
     assert page.switcher is not None
-    return [*page.switcher.outputs, ask.image, ask.leave_out, *boxes, shown.examples]
+    return [*page.switcher.outputs, ask.image, ask.leave_out, *boxes, shown.examples, shown.snapshot]
 
 
 def switched_page(content: PageContent, page: PageParts, session: Session, name: str) -> tuple[Any, ...]:
@@ -128,31 +145,81 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
         *(gr.Column(visible=seen) for seen in (False, False, True)),
         browse_bar(),
         gr.update(visible=not name and bool(content.examples)),
+        snapshots.take(session),
     )
+
+
+def problem_on_page(
+    content: PageContent, page: PageParts, session: Session, error: Exception
+) -> dict[Any, Any]:
+    """What the Search tab shows when something went wrong: a sentence. What was typed stays.
+
+    Where the gallery itself is not there any more, the page turns to the one that it began with, and says so.
+    """
+    problem = handlers.describe_problem(error)
+    card = {page.shown.stage: render.problem_card(problem)}
+    if not is_gone(content, session):
+        return card
+    content.sessions.keep(session)
+    outputs, values = outputs_of_switch(page), switched_page(content, page, session, "")
+    pictures = grid_pictures(content.retriever.gallery, handlers.browse(content.retriever.gallery, session))
+    return {**dict(zip(outputs, values, strict=True)), page.shown.grid: pictures, **card}
+
+
+def outputs_of_problem(page: PageParts) -> list[Any]:
+    """What `problem_on_page` may answer for."""
+    return [*outputs_of_switch(page), page.shown.grid]
+
+
+def is_own(content: PageContent, session: Session, image: object) -> bool:
+    """Whether the picture that the page shows is one of the person's own, which no gallery takes away."""
+    try:
+        path, image_id = handlers.read_reference(content.retriever_for(session).gallery, session, image)
+    except CirError:
+        return False
+    return path is not None and not image_id
+
+
+def is_gone(content: PageContent, session: Session) -> bool:
+    """Whether the gallery that the session searches is not there any more."""
+    return content.shelf is not None and session.gallery not in {e.name for e in content.shelf.entries()}
 
 
 def wire_switcher(content: PageContent, page: PageParts) -> None:
     """Another gallery was chosen: the page turns to it. Coming back to the tab finds galleries that are new."""
-    switcher, session = page.switcher, page.session
+    switcher, session, shown = page.switcher, page.session, page.shown
     if content.shelf is None or switcher is None:
         return
-    outputs = outputs_of_switch(page)
-    stage = outputs.index(page.shown.stage)
+    outputs, answers = outputs_of_problem(page), outputs_of_switch(page)
 
-    def switch(state: Session, number: object) -> tuple[Any, ...]:
+    def switch(state: Session, snapshot: object, number: object, image: object) -> dict[Any, Any]:
         try:
-            return switched_page(content, page, state, switching.read_choice(state, number))
+            known(content, state, snapshot)
+            own = is_own(content, state, image)
+            values = switched_page(content, page, state, switching.read_choice(state, number))
+            gallery = content.retriever_for(state).gallery
+            drawn = dict(zip(answers, values, strict=True))
+            if own:
+                drawn |= {page.ask.image: gr.skip(), page.ask.leave_out: gr.skip()}
+            return {**drawn, shown.grid: grid_pictures(gallery, handlers.browse(gallery, state))}
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            told: list[Any] = [gr.skip() for _ in outputs]
-            told[: len(switcher.outputs)] = state_of(content, state)
-            told[stage] = render.problem_card(handlers.describe_problem(error))
-            return tuple(told)
+            stand = dict(zip(switcher.outputs, state_of(content, state), strict=True))
+            return {**stand, **problem_on_page(content, page, state, error)}
 
-    how = {**_QUIET, "preprocess": False}
-    chosen = switcher.choice.input(switch, [session, switcher.choice], outputs, **how)
-    show_first_pictures(content, page, chosen)
-    back: dict[str, Any] = {**_QUIET, "queue": False}
-    page.tab.select(lambda state: state_of(content, state), [session], switcher.outputs, **back)
+    def come_back(state: Session, snapshot: object) -> dict[Any, Any]:
+        try:
+            known(content, state, snapshot)
+            content.retriever_for(state)
+            return dict(zip(switcher.outputs, state_of(content, state), strict=True))
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return problem_on_page(content, page, state, error)
+
+    how = {**_QUIET, "preprocess": False, "js": "(...given) => recompose.inTurn(given, true)"}
+    chosen = switcher.choice.input(
+        switch, [session, shown.snapshot, switcher.choice, page.ask.image], outputs, **how
+    )
+    then_answered(chosen)
+    page.tab.select(come_back, [session, shown.snapshot], outputs, **{**_QUIET, "queue": False})
 
 
 def show_first_pictures(content: PageContent, page: PageParts, event: Any) -> None:
@@ -162,25 +229,33 @@ def show_first_pictures(content: PageContent, page: PageParts, event: Any) -> No
     event.then(browse_with(content), [page.session], [page.shown.grid], **_QUIET)
 
 
-def narrowing_events(content: PageContent, session: gr.State, switcher: Switcher) -> Sequence[Any]:
+def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
     """What happens when a bound is set: the session remembers it. The caller ranks again after each of them."""
+    switcher, shown = page.switcher, page.shown
+    assert switcher is not None
 
-    def narrow(state: Session, folder: object, since: object, until: object, undated: object) -> str:
+    def narrow(
+        state: Session, snapshot: object, folder: object, since: object, until: object, undated: object
+    ) -> dict[Any, Any]:
         try:
+            known(content, state, snapshot)
             gallery = content.retriever_for(state).gallery
             state.only = narrowing.read_only(gallery, folder, since, until, undated)
             mask = narrowing.among(gallery, state.only)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return render.problem_card(handlers.describe_problem(error))
+            if is_gone(content, state):
+                return problem_on_page(content, page, state, error)
+            return {switcher.notes: render.problem_card(handlers.describe_problem(error))}
         left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
         left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
-        return switched([left or notes_without_bounds(gallery)])
+        return {switcher.notes: switched([left or notes_without_bounds(gallery)])}
 
     def notes_without_bounds(gallery: Any) -> str:
         return " ".join(note for note in switching.notes_of(gallery) if note)
 
-    inputs = [session, switcher.folder, switcher.since, switcher.until, switcher.undated]
-    how = {**_QUIET, "preprocess": False}
+    inputs = [page.session, shown.snapshot]
+    inputs += [switcher.folder, switcher.since, switcher.until, switcher.undated]
+    how = {**_QUIET, "preprocess": False, "js": "(...given) => recompose.inTurn(given)"}
     triggers = [switcher.folder.input, switcher.undated.input, switcher.since.submit, switcher.until.submit]
     triggers += [switcher.since.blur, switcher.until.blur]
-    return [gr.on(triggers, narrow, inputs, [switcher.notes], **how)]
+    return [gr.on(triggers, narrow, inputs, outputs_of_problem(page), **how)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,40 +20,41 @@ from cir.ui.search import changing, steps
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
     from cir.retriever import Retriever
-    from cir.types import Weights
-    from cir.ui.session import Example, Session
+    from cir.ui.session import Session
 
-
-USE, PICK, EXAMPLE, PRESET = "use", "pick", "example", "preset"
-FILLS = frozenset({"undo", "step"})
+FILLS = frozenset({"undo", "step", "show"})
 VIEWS = frozenset({"look", "turn", "close", "browse", "back", "save", "link", "enlarge"})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One act with what it needs: where it happens, what the page sent, and what the page offers."""
+    """One act with what it needs: where it happens, and what the page sent."""
 
     retriever: Retriever
     encoder: TextEncoder | None
     session: Session
     sent: Mapping[str, Any]
-    examples: Sequence[Example] = ()
-    presets: Sequence[Weights] = ()
 
     def image_id(self) -> str:
-        """The result that is meant: by its place, or the one looked at closely."""
-        place = self.sent.get("place")
-        if place is None and self.session.inspected_id in self.session.result_ids:
+        """The result that is meant: by its id, by its place, or the one looked at closely.
+
+        Raises:
+            BadQuery: it is no result, or not any more.
+        """
+        results, named, place = self.session.result_ids, self.sent.get("id"), self.sent.get("place")
+        if named:
+            return read_index(results, results.index(named) if named in results else None)
+        if place is None and self.session.inspected_id in results:
             return self.session.inspected_id
-        return read_index(self.session.result_ids, place)
+        return read_index(results, place)
 
 
 def perform(asked: Asked) -> str:
     """Do what was asked.
 
     Returns:
-        The name of the act. Those in FILLS changed the whole query, `USE` its picture alone; those in VIEWS
-        changed nothing that was asked or answered.
+        The name of the act. Those in FILLS changed the whole query; those in VIEWS changed nothing that was asked
+        or answered.
 
     Raises:
         CirError: what cannot be done, in words.
@@ -76,10 +77,17 @@ def picture_of(session: Session) -> tuple[str | None, str]:
 
 
 def _thought(asked: Asked) -> None:
-    sent = asked.sent
-    changing.change_thought(
-        asked.retriever, asked.session, sent.get("kind"), sent.get("place"), sent.get("text")
-    )
+    sent, composed = asked.sent, asked.session.composed
+    kind, place, was = sent.get("kind"), sent.get("place"), sent.get("was")
+    if composed is not None and was is not None and isinstance(kind, str):
+        place = _place_of(was, list(dict.fromkeys(composed.trace.get(kind, ()))), place)
+    changing.change_thought(asked.retriever, asked.session, kind, place, sent.get("text"))
+
+
+def _place_of(was: object, texts: Sequence[str], place: object) -> object:
+    """Where a text stands now: acts before this one may have moved it since it was clicked."""
+    at = isinstance(place, int) and 0 <= place < len(texts) and texts[place] == was
+    return place if at or was not in texts else texts.index(str(was))
 
 
 def _reset(asked: Asked) -> None:
@@ -102,7 +110,10 @@ def _weigh(asked: Asked) -> None:
         number = float(text) if isinstance(text, str) and len(text) < 20 else math.nan
     except ValueError:
         number = math.nan
-    changing.weigh_term(asked.session, asked.sent.get("place"), number)
+    was, place = asked.sent.get("was"), asked.sent.get("place")
+    if was is not None:
+        place = _place_of(was, [term.words for term in asked.session.signed], place)
+    changing.weigh_term(asked.session, place, number)
 
 
 def _undo(asked: Asked) -> None:
@@ -125,30 +136,8 @@ def _unfold(asked: Asked) -> None:
     asked.session.unfolded ^= {asked.image_id()}
 
 
-def _use(asked: Asked) -> None:
-    handlers.pick(asked.retriever.gallery, asked.session, asked.image_id())
-    asked.session.inspected_id = ""
-
-
 def _look(asked: Asked) -> None:
-    asked.session.inspected_id = read_index(asked.session.result_ids, asked.sent.get("place"))
-
-
-def _pick(asked: Asked) -> None:
-    image_id = read_index(asked.session.browsed_ids, asked.sent.get("place"))
-    handlers.pick(asked.retriever.gallery, asked.session, image_id)
-
-
-def _example(asked: Asked) -> None:
-    example = read_index(asked.examples, asked.sent.get("place"))
-    handlers.pick(asked.retriever.gallery, asked.session, example.image_id)
-    asked.session.intended_id = ""
-
-
-def _preset(asked: Asked) -> None:
-    weights = read_index(asked.presets, asked.sent.get("place"))
-    asked.session.settings = replace(asked.session.settings, weights=weights)
-    steps.update(asked.session)
+    asked.session.inspected_id = asked.image_id()
 
 
 def _turn(asked: Asked) -> None:
@@ -180,15 +169,13 @@ ACTS: dict[str, Callable[[Asked], None]] = {
     "select": _select,
     "unfold": _unfold,
     "more": _more,
-    USE: _use,
     "look": _look,
-    PICK: _pick,
-    EXAMPLE: _example,
-    PRESET: _preset,
     "turn": _turn,
     "close": _close,
     "browse": _nothing,
     "back": _nothing,
+    "show": _nothing,
+    "draw": _nothing,
     "save": _nothing,
     "enlarge": _nothing,
     "link": _nothing,

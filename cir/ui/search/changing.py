@@ -5,11 +5,12 @@ Plain functions; each leaves the session with the changed query and a new step. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cir.composers.composer import unit_row
-from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, Revisable, with_thought
+from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, THOUGHTS, Revisable, with_thought
 from cir.errors import BadQuery
 from cir.text import clean_text
 from cir.types import ComposedQuery, SignedTerm
@@ -57,6 +58,30 @@ def change_thought(retriever: Retriever, session: Session, kind: object, place: 
     session.composed = replace(changed, timings_ms={})
     done = "added" if place is None else "changed" if words else "taken away"
     steps.remember(session, f"{_NAMES[kind]} {done}" + (f": {words}" if words else ""))
+
+
+def with_thoughts(
+    retriever: Retriever, method: str, composed: ComposedQuery, thoughts: Mapping[str, Sequence[str]]
+) -> ComposedQuery:
+    """A query with texts in the place of the machine's, as they were once changed; as it is where none can be."""
+    made_by = retriever.composers.get(method)
+    if not thoughts or composed.pseudo_words is None or not isinstance(made_by, Revisable):
+        return composed
+    changed = {kind: tuple(texts) for kind, texts in thoughts.items()}
+    return replace(made_by.revise(composed, {**composed.trace, **changed}), timings_ms=composed.timings_ms)
+
+
+def changed_thoughts(session: Session) -> dict[str, tuple[str, ...]]:
+    """kind -> the texts that stand now, of the kinds that a person changed."""
+    composed, machine = session.composed, session.machine
+    if composed is None or machine is None:
+        return {}
+    now, before = composed.trace, machine.trace
+    return {
+        kind: tuple(now.get(kind, ()))
+        for kind in THOUGHTS
+        if tuple(now.get(kind, ())) != tuple(before.get(kind, ()))
+    }
 
 
 def reset_thoughts(session: Session) -> None:

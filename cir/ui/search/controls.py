@@ -7,31 +7,38 @@ neither gradio nor the retriever.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
+from cir.types import Weights
 from cir.ui.render import escape
 
 _DOWNLOADS = {"zip": "Pictures (zip)", "csv": "Table (csv)", "json": "All of it (json)"}
 _TURNS = {"previous": "Previous", "shuffle": "Shuffle", "next": "Next"}
 
 
-def examples(queries: Sequence[tuple[str, str]]) -> str:
+def examples(queries: Sequence[tuple[str, str, str, str]]) -> str:
     """Queries that are known to work; nothing when there are none.
 
     Args:
-        queries: (address of a small picture, edit) of each.
+        queries: (address of a small picture, edit, id of the picture, its own address) of each.
     """
     made = "".join(
-        f'<button type="button" class="pill example" data-do="example" data-place="{place}">'
+        f'<button type="button" class="pill example" data-do="example" data-place="{place}" '
+        f'data-id="{escape(image_id)}" data-address="{escape(address)}">'
         f'<img src="{escape(picture)}" alt="">{escape(text)}</button>'
-        for place, (picture, text) in enumerate(queries)
+        for place, (picture, text, image_id, address) in enumerate(queries)
     )
     return f'<div class="examples"><h2>Try</h2>{made}</div>' if made else ""
 
 
-def presets(names: Iterable[str]) -> str:
+def presets(known: Mapping[str, Weights]) -> str:
     """Weights that are known to be good, by name."""
-    made = "".join(_pill(name, "preset", place=str(place)) for place, name in enumerate(names))
+    made = "".join(
+        _pill(name, "preset", place=str(place), text=json.dumps(asdict(weights)))
+        for place, (name, weights) in enumerate(known.items())
+    )
     return f'<div class="pills">{made}</div>'
 
 
@@ -73,7 +80,7 @@ def inspector_buttons() -> str:
     )
 
 
-def _pill(words: str, act: str, *, kind: str = "", place: str = "", elem_id: str = "") -> str:
-    given = {"id": elem_id, "data-kind": kind, "data-place": place}
-    said = "".join(f' {name}="{value}"' for name, value in given.items() if value)
+def _pill(words: str, act: str, *, kind: str = "", place: str = "", text: str = "", elem_id: str = "") -> str:
+    given = {"id": elem_id, "data-kind": kind, "data-place": place, "data-text": text}
+    said = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
     return f'<button type="button" class="pill" data-do="{act}"{said}>{escape(words)}</button>'

@@ -15,7 +15,7 @@ from cir.types import Weights
 from cir.ui import handlers, render
 from cir.ui.grids import grid, tile
 from cir.ui.layout import SLIDERS, PageContent, Shown
-from cir.ui.search import changing, controls, pieces, steps
+from cir.ui.search import changing, controls, pieces, snapshots, steps
 from cir.ui.search.looking import inspect
 from cir.ui.session import Answer, Session
 
@@ -24,6 +24,31 @@ def grid_pictures(gallery: Gallery, image_ids: Sequence[str]) -> str:
     """Images of the gallery, to pick one from."""
     named = ((i, handlers.in_words(gallery, i), handlers.file_of(gallery, i)) for i in image_ids)
     return grid((tile(gallery, i, words, file=file) for i, words, file in named), do="pick")
+
+
+def known(content: PageContent, session: Session, sent: object) -> str:
+    """Make sure that the session is the one that the page speaks of; a note when the page had been forgotten.
+
+    Args:
+        content: what the page is about.
+        session: as gradio hands it over.
+        sent: the page's snapshot.
+
+    Raises:
+        GalleryError: the gallery that the page shows is not there any more.
+    """
+    shown = snapshots.read(sent)
+    return snapshots.recall(content.sessions, session, shown, lambda: restored(content, session, shown))
+
+
+def restored(content: PageContent, session: Session, shown: snapshots.Snapshot) -> str:
+    """Make a new session ready for the search that a page shows; what the person should know of it.
+
+    Raises:
+        GalleryError: the gallery that the page shows is not there any more.
+    """
+    uploads = Path(utils.get_upload_folder())
+    return snapshots.restore(session, shown, content.retriever_of, content.text_encoder, uploads)
 
 
 def reference_shown(path: str | Path) -> str:
@@ -45,6 +70,12 @@ def pictures(content: PageContent, found: Answer, session: Session) -> str:
         tiles.append(tile(gallery, r.image_id, words, state=state, caption=caption, file=file))
     more = pieces.show_more(len(found.results), found.total, session.settings.top_k)
     return grid(tiles, do="look") + more
+
+
+def then_answered(event: Any) -> None:
+    """The page's script goes on with what was done after this event, once it is answered, or could not be."""
+    for after in (event.then, event.failure):
+        after(None, js="() => recompose.answered()", api_visibility="private")
 
 
 def told(error: Exception) -> str:
@@ -81,10 +112,15 @@ def sliders(retriever: Retriever, method: str, weights: Weights | None = None) -
     return made
 
 
+def unique(*outputs: Sequence[Any]) -> list[Any]:
+    """Components, each once, as a handler's outputs that are answered for by name."""
+    return list(dict.fromkeys(part for parts in outputs for part in parts))
+
+
 def answer_outputs(shown: Shown) -> list[Any]:
     """The components that `answer_screen` fills, in its order."""
     told_in = [shown.stage, shown.crumbs, shown.notes, shown.trace, shown.results_box, shown.results]
-    return [*told_in, shown.card, shown.inspector, shown.browse_box, shown.browse_bar]
+    return [*told_in, shown.card, shown.inspector, shown.browse_box, shown.browse_bar, shown.snapshot]
 
 
 def answer_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
@@ -99,6 +135,7 @@ def answer_screen(content: PageContent, session: Session, found: Answer) -> tupl
         *inspected(content, session, found),
         gr.Column(visible=False),
         controls.browse_bar(back=True),
+        snapshots.take(session),
     )
 
 
@@ -119,7 +156,7 @@ def thoughts(content: PageContent, session: Session, found: Answer) -> str:
 
 def rerank_outputs(shown: Shown) -> list[Any]:
     """The components that `rerank_screen` fills, in its order: the machine's texts stay as they are."""
-    return [shown.results, shown.stage, shown.notes, shown.card, shown.inspector]
+    return [shown.results, shown.stage, shown.notes, shown.card, shown.inspector, shown.snapshot]
 
 
 def rerank_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
@@ -129,4 +166,5 @@ def rerank_screen(content: PageContent, session: Session, found: Answer) -> tupl
         render.stage_line(found, len(session.selected)),
         render.notes_list(found.notes),
         *inspected(content, session, found),
+        snapshots.take(session),
     )

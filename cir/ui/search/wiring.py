@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -14,18 +14,19 @@ from cir import export
 from cir.errors import BadQuery
 from cir.retriever import Retriever
 from cir.ui import handlers, render
-from cir.ui.layout import Ask, PageContent, Shown
-from cir.ui.search import acts, links
+from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
+from cir.ui.layout import Ask, PageContent, PageParts, Shown
+from cir.ui.search import acts, links, snapshots
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
     grid_pictures,
     inspected,
+    known,
     reference_shown,
-    rerank_outputs,
-    rerank_screen,
+    restored,
     sliders,
-    told,
+    unique,
 )
 from cir.ui.session import Session
 
@@ -53,36 +54,51 @@ def filled(retriever: Retriever, session: Session, picture: str | None) -> tuple
     )
 
 
-def wire_acts(content: PageContent, session: gr.State, ask: Ask, shown: Shown) -> None:
-    """One listener for all that is clicked or pressed among examples, presets, results, texts and steps."""
-    outputs = [*answer_outputs(shown), *query_fields(ask, shown), shown.grid, shown.parcel]
+def wire_acts(content: PageContent, parts: PageParts) -> None:
+    """One listener for all that is clicked or pressed among results, texts and steps."""
+    ask, shown = parts.ask, parts.shown
+    # A gallery that is gone changes more than an act does.
+    fields = query_fields(ask, shown)
+    outputs = unique(answer_outputs(shown), fields, [shown.grid, shown.parcel], outputs_of_problem(parts))
 
-    def act(state: Session, event: gr.EventData) -> dict[Any, Any]:
+    def act(state: Session, snapshot: object, event: gr.EventData) -> dict[Any, Any]:
+        sent = event._data if isinstance(event._data, dict) else {}
         try:
-            sent = event._data if isinstance(event._data, dict) else {}
-            asked = acts.Asked(
-                content.retriever_for(state),
-                content.text_encoder,
-                state,
-                sent,
-                content.examples,
-                list(content.presets.values()),
-            )
-            done = acts.perform(asked)
+            note = known(content, state, snapshot)
+            if note:
+                return forgotten(shown, state, note)
+            retriever = content.retriever_for(state)
+            done = acts.perform(acts.Asked(retriever, content.text_encoder, state, sent))
             if done in acts.VIEWS:
                 return _view(content, shown, state, done, sent.get("kind"))
-            if done in (acts.PICK, acts.EXAMPLE):
-                return _picked(ask, shown, asked, done)
-            if done == acts.PRESET:
-                return _preset(content, ask, shown, state)
             return _answer(content, ask, shown, state, done)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return {shown.stage: told(error)}
+            return problem_on_page(content, parts, state, error)
 
     how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
-    shown.bridge.submit(act, [session], outputs, **how).then(
-        None, js="() => recompose.acted()", api_visibility="private"
-    )
+    for way, then in (("submit", "recompose.answered()"), ("view", "")):
+        acted = getattr(shown.bridge, way)(act, [parts.session, shown.snapshot], outputs, **how)
+        for after in (acted.then, acted.failure):
+            after(None, js=f"() => {{ recompose.acted('{way}'); {then} }}", api_visibility="private")
+    wire_fields(ask, shown)
+
+
+def wire_fields(ask: Ask, shown: Shown) -> None:
+    """What the browser fills in by itself: a picked picture, an example, a preset. The script knows what is shown."""
+    sliders = [ask.alpha, ask.beta, ask.gamma]
+    own: dict[str, Any] = {"api_visibility": "private"}
+    fields = [ask.image, ask.text, *sliders, ask.leave_out]
+    shown.bridge.fill(None, None, fields, js="() => recompose.filled()", **own)
+    ask.image.change(None, [ask.image], None, js="(image) => recompose.pictured(image)", **own)
+    ask.image.upload(None, [ask.image], [ask.leave_out], js="(image) => recompose.uploaded(image)", **own)
+    ask.image.clear(None, None, [ask.leave_out], js="() => recompose.cleared()", **own)
+
+
+def forgotten(shown: Shown, session: Session, note: str) -> dict[Any, Any]:
+    """The page's search is made again; the act that found the page forgotten has to be done once more."""
+    again = f"{note} Your search is made again; then do that once more."
+    more = {"fields": links.fields_of(session), "next": "ask"}
+    return {shown.notes: render.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
 
 
 def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done: str) -> dict[Any, Any]:
@@ -90,30 +106,10 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
     retriever = content.retriever_for(session)
     screen = answer_screen(content, session, handlers.answer(retriever, session))
     drawn = dict(zip(answer_outputs(shown), screen, strict=True))
-    if done == acts.USE:
-        drawn[ask.image] = reference_shown(retriever.gallery.thumbnail_path(session.picked_id))
-        drawn[ask.leave_out] = gr.Checkbox(visible=True)
     if done in acts.FILLS:
         picture, note = acts.picture_of(session)
         drawn[shown.notes] += render.notes_list([note]) if note else ""
         drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
-    return drawn
-
-
-def _picked(ask: Ask, shown: Shown, asked: acts.Asked, done: str) -> dict[Any, Any]:
-    """A picture of the gallery as the reference; with an example comes its text, and the page's script searches."""
-    picture = reference_shown(asked.retriever.gallery.thumbnail_path(asked.session.picked_id))
-    drawn = {ask.image: picture, ask.leave_out: gr.Checkbox(visible=True), shown.stage: ""}
-    return {**drawn, ask.text: asked.examples[asked.sent["place"]].text} if done == acts.EXAMPLE else drawn
-
-
-def _preset(content: PageContent, ask: Ask, shown: Shown, session: Session) -> dict[Any, Any]:
-    """The sliders as the preset has them, and the results in the order that follows."""
-    weights = session.settings.weights
-    drawn: dict[Any, Any] = {ask.alpha: weights.alpha, ask.beta: weights.beta, ask.gamma: weights.gamma}
-    if session.composed is not None:
-        found = handlers.answer(content.retriever_for(session), session)
-        drawn |= zip(rerank_outputs(shown), rerank_screen(content, session, found), strict=True)
     return drawn
 
 
@@ -163,35 +159,63 @@ def _parcel(**fields: str) -> str:
     return json.dumps({**fields, "number": secrets.token_hex(4)})
 
 
-def open_link_with(content: PageContent, ask: Ask, shown: Shown) -> Callable[..., tuple[Any, ...]]:
-    """The handler of the page's address: the query that it describes, filled in; nothing without one."""
+def open_page_with(content: PageContent, parts: PageParts) -> Callable[..., dict[Any, Any]]:
+    """The handler of a page that is opened: with the search of its address, or with the one that it showed before.
 
-    def open_link(state: Session, request: gr.Request) -> tuple[Any, ...]:
+    The page's script goes on as the snapshot says: "ask" for a search, "show" for an answer that is kept.
+    """
+    shown = parts.shown
+
+    def open_page(state: Session, snapshot: object, request: gr.Request) -> dict[Any, Any]:
         content.opened()
-        untouched = tuple(gr.skip() for _ in query_fields(ask, shown))
         try:
-            linked = links.read_link(
-                dict(request.query_params),
-                lambda name: _retriever_of(content, name),
-                next(iter(content.presets.values())),
-                state.settings.top_k,
+            before = snapshots.read(snapshot)
+            note = _go_on(content, state, before, dict(request.query_params))
+            drawn = _opened(content, parts, state, note)
+            further = (
+                "show" if state.composed is not None else "ask" if state.text or state.image_path else ""
             )
-            if linked is None:
-                return (*untouched, gr.skip(), gr.skip())
-            state.gallery, picture = linked.gallery, None
-            gallery = content.retriever_for(state).gallery
-            if linked.image_id:
-                picture = reference_shown(handlers.pick(gallery, state, linked.image_id))
-            moved = sliders(content.retriever_for(state), linked.method, linked.weights)
-            values = (picture, linked.text, linked.method, *moved, linked.top_k)
-            leave_out = gr.Checkbox(visible=bool(linked.image_id))
-            head = render.header(gallery.name, len(gallery.image_ids)) if linked.gallery else gr.skip()
-            return (*values, leave_out, *untouched[8:], gr.skip(), head)
+            more = {"fields": links.fields_of(state)} if further == "ask" else {}
+            return {**drawn, shown.snapshot: snapshots.take(state, next=further, **more)}
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (*untouched, told(error), gr.skip())
+            return problem_on_page(content, parts, state, error)
 
-    return open_link
+    return open_page
 
 
-def _retriever_of(content: PageContent, name: str) -> Any:
-    return content.retriever if content.shelf is None else content.shelf.retriever(name)
+def _go_on(
+    content: PageContent, session: Session, before: snapshots.Snapshot, address: Mapping[str, str]
+) -> str:
+    """Make a new session go on where the page was before it was loaded again, or where its address leads."""
+    kept = content.sessions.find(before.token)
+    if kept is not None:
+        session.take_over(kept)
+        session.token = ""  # another tab may go on with the one that is kept
+    content.sessions.keep(session)
+    if kept is not None:
+        return ""
+    if before.token:
+        return restored(content, session, before)
+    usual = next(iter(content.presets.values()))
+    linked = links.read_link(address, content.retriever_of, usual, session.settings.top_k)
+    if linked is not None:
+        links.open_linked(content.retriever_of(linked.gallery), content.text_encoder, session, linked)
+    return ""
+
+
+def _opened(content: PageContent, parts: PageParts, session: Session, note: str) -> dict[Any, Any]:
+    """The gallery that is searched, and the fields of a search that is to be made."""
+    ask, shown = parts.ask, parts.shown
+    retriever, before = content.retriever_for(session), session.browsed_ids
+    drawn = (
+        dict(zip(parts.switcher.outputs, state_of(content, session), strict=True)) if parts.switcher else {}
+    )
+    drawn |= bounds_of(parts, session)
+    browsed = handlers.browse(retriever.gallery, session)
+    if session.gallery or browsed != before:  # else they came with the page
+        drawn[shown.grid] = grid_pictures(retriever.gallery, browsed)
+    if session.text or session.image_path:
+        picture, lost = acts.picture_of(session)
+        drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
+        note = " ".join(part for part in (note, lost) if part)
+    return {**drawn, shown.stage: render.notes_list([note])} if note else drawn

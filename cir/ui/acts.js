@@ -1,0 +1,261 @@
+// What is done on the page is answered in the order in which it was done, however slow the way to the server is.
+// Each act waits for its turn, and its turn lasts until it is answered; a search that is asked for meanwhile waits,
+// and then sends what was shown when it was asked for. What the browser knows by itself (a picked picture, an
+// example, a preset) is shown at once.
+Object.assign(window.recompose, (() => {
+  const bridge = (...act) => window.recompose.bridge?.(...act);
+  const part = (selector) => document.querySelector(selector);
+  const visible = (selector) => Boolean(part(selector)?.offsetParent);
+  const KEEP = { __type__: "update" };
+
+  // One after another.
+  let last = Promise.resolve();
+  let finish = () => {};
+  let turn = 0;
+  let underway = 0;
+  let filling = 0; // of those, how many are going to fill the fields in
+  function enter(fills = false, since = clock) {
+    underway += 1;
+    filling += fills;
+    let leave;
+    const over = new Promise((resolve) => (leave = resolve));
+    const come = last.then(() => {
+      turn += 1;
+      finish = () => {
+        finish = () => {};
+        underway -= 1;
+        filling -= fills;
+        if (fills) putBack(since);
+        part("#answer")?.removeAttribute("inert");
+        leave();
+      };
+    });
+    last = come.then(() => over);
+    return come;
+  }
+  const answered = (number = turn) => Number(number) === turn && finish();
+
+  // What a person set by hand, and when: an answer that was on its way at that time does not take it back.
+  let clock = 0;
+  let byHand = {};
+  function note(name, value, at = ++clock) {
+    if (!(byHand[name]?.at > at)) byHand[name] = { value, at };
+  }
+  function putBack(since) {
+    const later = Object.entries(byHand).filter(([, set]) => set.at > since);
+    if (later.length) fill(Object.fromEntries(later.map(([name, set]) => [name, set.value])));
+  }
+  document.addEventListener("input", (event) => {
+    const name = event.target.closest?.("#edit") ? "text" : event.target.closest?.("#alpha, #beta, #gamma")?.id;
+    if (name) note(name, name === "text" ? event.target.value : Number(event.target.value));
+  }, true);
+
+  // Fields that are filled in here.
+  let put = {};
+  function fill(fields) {
+    put = { ...put, ...fields };
+    bridge("fill");
+  }
+  function set(fields) {
+    Object.entries(fields).forEach(([name, value]) => note(name, value));
+    fill(fields);
+  }
+  function filled() {
+    const now = put;
+    put = {};
+    const values = ["image", "text", "alpha", "beta", "gamma"].map((name) => (name in now ? now[name] : KEEP));
+    return [...values, "image" in now ? { ...KEEP, visible: Boolean(now.image?.meta?.picked) } : KEEP];
+  }
+
+  // The reference: an upload, a picture of the gallery, or nothing.
+  let reference = null;
+  const pictured = (image) => void (reference = image);
+  function refer(id, address) {
+    const url = new URL(address, document.baseURI).href;
+    const meta = { picked: id, gallery: shown.fields?.gallery ?? "" };
+    const image = { path: null, url, orig_name: "picked.webp", is_stream: false, meta };
+    set({ image });
+  }
+  function cleared() {
+    note("image", null);
+    return { ...KEEP, visible: false };
+  }
+
+  // An upload has its turn too: from when a file was chosen until the field shows it, or it could not be sent.
+  let upload = null;
+  function begin() {
+    if (upload) return upload;
+    const at = ++clock;
+    let done;
+    const over = new Promise((resolve) => (done = resolve));
+    upload = { at, sent: false, done: () => ((upload = null), done()) };
+    enter(true, at).then(() => {
+      const own = turn;
+      over.then(() => answered(own));
+    });
+    return upload;
+  }
+  function uploaded(image) {
+    note("image", image, upload?.at);
+    upload?.done();
+    return { ...KEEP, visible: false };
+  }
+  const later = (mine, milliseconds) => setTimeout(() => upload === mine && mine.done(), milliseconds);
+  const chosen = (files) => {
+    if (!files?.length) return;
+    const mine = begin();
+    setTimeout(() => mine.sent || later(mine, 0), 2000); // refused before it was sent
+  };
+  document.addEventListener("change", (event) => event.target.matches?.("#reference input[type=file]") && chosen(event.target.files), true);
+  document.addEventListener("drop", (event) => event.target.closest?.("#reference") && chosen(event.dataTransfer?.files), true);
+  const plain = window.fetch;
+  window.fetch = (resource, ...rest) => {
+    const sent = plain(resource, ...rest);
+    const { pathname } = new URL(resource?.url ?? resource, document.baseURI);
+    if (pathname.endsWith("/upload") && visible("#work")) {
+      const mine = begin();
+      mine.sent = true;
+      sent.then((answer) => later(mine, answer.ok ? 5000 : 0), () => later(mine, 0));
+    }
+    return sent;
+  };
+
+  // Searching: the text and the picture are those that were shown when it was asked for.
+  let asking = null;
+  let searching = 0;
+  async function ready(text, image) {
+    const shows = filling ? null : { text, image };
+    if (underway) wait(upload ? "Waiting for the picture …" : "Waiting for what was done before …");
+    await enter();
+    wait("");
+    asking = shows;
+    searching = turn;
+    window.recompose.showAnswer();
+  }
+  const numbered = () => JSON.stringify({ ...shown, turn });
+  function asked([state, , image, text, ...rest]) {
+    return [state, numbered(), asking ? asking.image : image, asking ? asking.text : text, ...rest];
+  }
+  function again([state, , ...rest]) {
+    searching = turn;
+    return [state, numbered(), ...rest];
+  }
+  function unanswered() {
+    if (searching === turn) finish();
+  }
+  function wait(words) {
+    const line = part("#waiting p");
+    if (!line) return;
+    line.hidden = !words;
+    line.textContent = words;
+  }
+
+  // Everything else that the server answers.
+  async function inTurn([state, , ...rest], turnsPage = false) {
+    if (turnsPage) part("#answer")?.setAttribute("inert", ""); // its pictures are about to go
+    await enter(turnsPage);
+    return [state, JSON.stringify(shown), ...rest];
+  }
+  const act = (send, fills = false) => enter(fills).then(send);
+  let moving = false;
+  async function moved() {
+    if (moving) return;
+    moving = true;
+    await enter();
+    moving = false;
+    bridge("move");
+  }
+
+  // What the server says that the page shows now. An older answer that comes after a newer one is asked for again.
+  let shown = {};
+  let opening = true;
+  function shows(value) {
+    if (!value) return;
+    const before = shown;
+    shown = JSON.parse(value);
+    const { token, version, fields, next } = shown;
+    if (token === before.token && version < before.version) {
+      shown = { ...before, version };
+      act(() => window.recompose.bridge?.("submit", { do: "draw" }));
+      return;
+    }
+    if (reference?.meta?.picked && reference.meta.gallery !== (fields.gallery ?? "")) fill({ image: null });
+    if (next === "ask") window.recompose.searchNow();
+    if (next === "show") act(() => bridge("submit", { do: "show" }), true);
+    if (!next) record();
+  }
+
+  // The steps of a session are steps of the browser's history: Back goes one back, and no step leaves the page.
+  function record() {
+    if (!shown.searched || !shown.step) return;
+    const at = history.state?.recompose;
+    const entry = { ...history.state, recompose: { line: shown.line, step: shown.step, shown } };
+    const same = at && (opening || (at.line === shown.line && at.step === shown.step));
+    if (same) history.replaceState(entry, "");
+    else history.pushState(entry, "");
+    if (opening) drafted();
+    opening = false;
+  }
+  addEventListener("popstate", (event) => {
+    const at = event.state?.recompose;
+    if (!at) act(() => bridge("submit", { do: "browse" }));
+    else if (at.line === shown.line) act(() => bridge("submit", { do: "step", place: at.step }), true);
+    else {
+      wanted = at.shown;
+      opening = true;
+      bridge("restore");
+    }
+  });
+
+  // A page that is loaded again goes on: with its search, and with what was typed and picked since.
+  let wanted = null;
+  let draft = null;
+  const KEY = "recompose";
+  addEventListener("pagehide", () => {
+    const text = part("#edit textarea, #edit input")?.value ?? "";
+    sessionStorage.setItem(KEY, JSON.stringify({ shown, text, image: reference }));
+  });
+  async function before(given) {
+    await enter(true);
+    const loaded = performance.getEntriesByType("navigation")[0]?.type;
+    if (!wanted && !shown.token && ["reload", "back_forward"].includes(loaded)) {
+      draft = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+      wanted = draft?.shown ?? null;
+    }
+    const sent = wanted ? JSON.stringify(wanted) : given;
+    wanted = null;
+    return sent;
+  }
+  function opened() {
+    answered();
+    if (!shown.next) {
+      drafted();
+      opening = false;
+    }
+  }
+  async function drafted() {
+    const kept = draft;
+    draft = null;
+    if (!kept) return;
+    const { text, image } = kept;
+    if (text && text !== (shown.fields?.text ?? "")) fill({ text });
+    const picked = image?.meta?.picked;
+    if (picked && picked !== shown.fields?.image) fill({ image });
+    else if (image?.path && !shown.fields?.image && image.path !== shown.own && (await plain(image.url, { method: "HEAD" })).ok) fill({ image });
+  }
+
+  // A picture that is dropped beside the field is the reference as well; no drop leaves the page.
+  const carriesFiles = (event) => !event.defaultPrevented && event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    const file = event.dataTransfer.files[0];
+    if (file && visible("#work")) window.recompose.takePicture?.(file);
+  });
+
+  const idle = () => underway === 0;
+  return {
+    idle, act, again, answered, asked, before, cleared, filled, inTurn, moved, opened, pictured, ready, refer, set, shows, unanswered, uploaded,
+  };
+})());

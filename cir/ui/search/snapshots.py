@@ -1,0 +1,153 @@
+"""What the page shows, as the page itself keeps it and sends it along with all that it asks.
+
+The server remembers a page as well, and more of it; but it may have been restarted, or have forgotten the page.
+Then it finds here which gallery and which search the page shows, so that it never answers about another.
+Everything that arrives is checked like a link (`cir.ui.search.links`). No gradio, no HTML.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cir.errors import CirError
+from cir.types import Weights
+from cir.ui.search import links
+from cir.ui.session import Session, Sessions
+
+if TYPE_CHECKING:
+    from cir.models.protocols import TextEncoder
+    from cir.retriever import Retriever
+
+LONGEST = 40_000  # characters of a snapshot that are read
+FORGOTTEN = "The server had forgotten this page: its earlier steps are gone."
+_NOTHING_LEFT = "Your own picture is not kept any more: choose it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a page says that it shows.
+
+    Attributes:
+        token: of its session.
+        version: of its last answer.
+        fields: the search, as in a link.
+        own: where the picture of one's own was uploaded to, "" for none.
+    """
+
+    token: str = ""
+    version: int = 0
+    fields: dict[str, str] = field(default_factory=dict)
+    own: str = ""
+
+
+def take(session: Session, **more: Any) -> str:
+    """What the page shows now, for the page to keep; `more` is for its script alone."""
+    searched = session.composed is not None
+    own = str(session.image_path) if searched and session.image_path and not session.reference_id else ""
+    shown = {
+        "token": session.token,
+        "line": session.line,
+        "version": session.version,
+        "step": session.step,
+        "fields": links.fields_of(session) if searched else {"gallery": session.gallery},
+        "own": own,
+        "searched": searched,
+    }
+    return json.dumps({**shown, **more}, ensure_ascii=False)
+
+
+def read(sent: object) -> Snapshot:
+    """What a page says that it shows; an empty one when it says nothing that can be read."""
+    try:
+        found = json.loads(sent) if isinstance(sent, str) and len(sent) <= LONGEST else {}
+    except (ValueError, RecursionError):
+        found = {}
+    found = found if isinstance(found, dict) else {}
+    fields, version = found.get("fields"), found.get("version")
+    named = fields.items() if isinstance(fields, dict) else ()
+    return Snapshot(
+        _text(found.get("token")),
+        version if isinstance(version, int) and abs(version) < 2**40 else 0,
+        {str(name): value for name, value in named if isinstance(value, str)},
+        _text(found.get("own")),
+    )
+
+
+def turn_of(sent: object) -> int:
+    """The number under which the page's script waits for the answer; it comes back with it."""
+    try:
+        number = json.loads(sent).get("turn") if isinstance(sent, str) and len(sent) <= LONGEST else 0
+    except (ValueError, RecursionError, AttributeError):
+        return 0
+    return number if isinstance(number, int) and not isinstance(number, bool) else 0
+
+
+def recall(sessions: Sessions, session: Session, shown: Snapshot, restore: Callable[[], str]) -> str:
+    """Make sure that `session` is the one that the page speaks of.
+
+    Args:
+        sessions: those that are kept.
+        session: what gradio hands over: the page's own, or a new one in the place of a forgotten one.
+        shown: what the page shows.
+        restore: makes the new session search where the page does; returns a note.
+
+    Returns:
+        A note for the person when the page was forgotten; "" otherwise.
+
+    Raises:
+        GalleryError: the gallery that the page shows is not there any more.
+    """
+    note = ""
+    if not session.token and shown.token:
+        kept = sessions.find(shown.token)
+        if kept is not None:
+            session.take_over(kept)
+        else:
+            note = restore()
+            session.token = shown.token
+    sessions.keep(session)
+    return note
+
+
+def restore(
+    session: Session,
+    shown: Snapshot,
+    retriever_of: Callable[[str], Retriever],
+    encoder: TextEncoder | None,
+    uploads: Path,
+) -> str:
+    """Make a new session ready for the search that a page shows; it is not made yet.
+
+    Returns:
+        What the person should know.
+
+    Raises:
+        GalleryError: the gallery is not there any more.
+    """
+    session.gallery, session.version = shown.fields.get("gallery", ""), shown.version
+    retriever = retriever_of(session.gallery)
+    own = Path(shown.own) if shown.own and _is_below(Path(shown.own), uploads) else None
+    try:
+        linked = links.read_link(shown.fields, retriever_of, Weights(), 30, pictured=bool(shown.own))
+        if linked is None:
+            return ""
+        links.open_linked(retriever, encoder, session, linked)
+    except CirError as error:  # of the search, not of the page: what is asked next may do without it
+        return f"{FORGOTTEN} {error}"
+    session.image_path = own or session.image_path
+    return FORGOTTEN + (f" {_NOTHING_LEFT}" if shown.own and own is None else "")
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
