@@ -12,7 +12,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.composers.composer import Composer, GalleryBound
+from cir.composers.composer import Composer, bind_to_gallery
 from cir.errors import BadQuery
 from cir.fusion import (
     GalleryTerms,
@@ -81,8 +81,7 @@ class Retriever:
     def __init__(self, gallery: Gallery, composers: Mapping[str, Composer]) -> None:
         self.gallery = gallery
         self.composers: dict[str, Composer] = {
-            name: c.for_gallery(gallery.image_features) if isinstance(c, GalleryBound) else c
-            for name, c in composers.items()
+            name: bind_to_gallery(c, gallery.image_features) for name, c in composers.items()
         }
         self._gallery_terms: GalleryTerms = gallery_terms(
             gallery.image_features, gallery.caption_features, gallery.captioned

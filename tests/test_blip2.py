@@ -29,7 +29,6 @@ from cir.models.blip2 import (
     load_captioner,
     save_captioner,
 )
-from cir.models.protocols import Captioner
 from cir.models.words import END_ID, IGNORED, IMAGE_ID, PAD_ID, START_ID, PlaceTable, split_words
 
 WORDS = [
@@ -83,10 +82,6 @@ def picture(seed: int) -> Image.Image:
 
 
 PICTURES = [picture(seed) for seed in range(5)]
-
-
-def test_the_captioner_satisfies_its_protocol(captioner: Blip2Captioner) -> None:
-    assert isinstance(captioner, Captioner)
 
 
 def test_a_seed_makes_the_same_captions_again_and_another_makes_others(captioner: Blip2Captioner) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -11,12 +13,16 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from fakes import ToyClip, ToyPhi, draw
 
+from cir.composers.cvsi import Cvsi
+from cir.composers.pic2word import pic2word
 from cir.errors import MissingModel, UnsafeFile
 from cir.models import deferred
 from cir.models.deferred import KNOWN_FILE, Deferred, KnownModels
 from cir.models.mapping import MappingNetwork, save_mapping
 from cir.models.model_set import Models
+from cir.types import Query
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -207,3 +213,47 @@ def test_gradio_is_imported_without_writing_its_stubs_and_works_the_same() -> No
     plain, ours = imported("json"), imported("cir.ui")
     assert int(ours[0]) < int(plain[0]) / 10
     assert ours[1:] == plain[1:] == ["1", "Component"]
+
+
+class TellingClip(ToyClip):
+    def nearest_words(self, pseudo_words: np.ndarray, count: int = 5) -> list[str]:
+        return ["square", "red"][:count]
+
+
+@pytest.mark.parametrize("put_off", [False, True])
+@pytest.mark.parametrize("method", ["CVSI", "Pic2Word"])
+def test_the_image_word_is_told_by_a_model_that_was_put_off_as_by_one_that_was_not(
+    method: str, put_off: bool
+) -> None:
+    clip = TellingClip()
+    encoder = Deferred({"fingerprint": clip.fingerprint, "dim": clip.dim}, lambda: clip) if put_off else clip
+    composer = (
+        Cvsi(encoder, encoder, encoder, ToyPhi(), None, None)
+        if method == "CVSI"
+        else pic2word(encoder, ToyPhi(), encoder)
+    )
+    *_, composed = composer.compose(Query(draw("red", "square"), "make it blue"))
+    assert list(composed.trace["image_word"]) == ["square", "red"]
+
+
+def test_no_protocol_is_asked_by_isinstance_whose_answer_depends_on_the_version_of_python() -> None:
+    """From 3.12 on, `isinstance` looks at a runtime protocol's members statically: a stand-in has none of them."""
+    runtime = [
+        f"{module}.{name}"
+        for module in protocol_modules()
+        for name, value in vars(importlib.import_module(module)).items()
+        if getattr(value, "_is_runtime_protocol", False) and value.__module__ == module
+    ]
+    stands_for = {
+        name: inspect.getattr_static(Deferred({}, TellingClip), name, None) for name in ("nearest_words",)
+    }
+    assert stands_for == {
+        "nearest_words": None
+    }  # so no such question about a stand-in has the model's answer
+    assert runtime == []
+
+
+def protocol_modules() -> list[str]:
+    """The modules of `cir` that define protocols."""
+    found = [path for path in (ROOT / "cir").rglob("*.py") if "(Protocol" in path.read_text(encoding="utf-8")]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found]

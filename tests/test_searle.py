@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from cir.errors import CirError
 from cir.models.clip import ClipModel, load_clip
 from cir.models.oti import ImageWordRefiner, InversionSettings, apart, invert
-from cir.models.protocols import WordRefiner
 from cir.training.loop import RunSettings
 from cir.training.searle import distillation_loss, draw_phrase, train_searle
 from tests.fakes import draw
@@ -87,7 +86,6 @@ def test_apart_is_one_minus_the_cosine_of_each_text(clip: ClipModel, features: n
 
 def test_a_refiner_tells_its_steps_and_gives_the_same_again(clip: ClipModel, features: np.ndarray) -> None:
     refiner = ImageWordRefiner(clip, InversionSettings(steps=25))
-    assert isinstance(refiner, WordRefiner)
     told = list(refiner.refine(features[:1], words(clip, 1), ["a red square"]))
     assert [step for step, _ in told] == [20, 25]
     again = list(refiner.refine(features[:1], words(clip, 1), ["a red square"]))

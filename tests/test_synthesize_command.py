@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import ToyLanguageModel, draw, toy_retriever
 from PIL import Image
-from syncir_doubles import BagOfWords, FakeSpoter, made_gallery
+from syncir_doubles import BagOfWords, made_gallery
 
 import cir.commands.synthesizing as command
 from cir.__main__ import main
@@ -350,10 +350,3 @@ def test_a_resnet_of_a_folder_encodes_pictures_for_mining(tmp_path: Path) -> Non
         load_resnet(tmp_path / "resnet", device="cpu")
     with pytest.raises(MissingModel, match=r"no model\.safetensors in nothing"):
         load_resnet(tmp_path / "nothing")
-
-
-def test_a_spoter_double_is_what_the_protocol_asks_for() -> None:
-    from cir.models.protocols import SentenceEncoder, Spoter
-
-    assert isinstance(FakeSpoter(), Spoter)
-    assert isinstance(BagOfWords(), SentenceEncoder)

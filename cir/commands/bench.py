@@ -6,7 +6,6 @@ Here is what all courses share: `cir.commands.world_bench` is the world benchmar
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import re
 import shlex
@@ -35,6 +34,7 @@ from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
+from cir.processors import processors
 from cir.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Weights
@@ -291,7 +291,7 @@ class Bench(ABC):
             "gallery": len(self.gallery),
             "captions_of_the_reference": self.options.captions,
             "captions_of_gallery_images": self.options.gallery_captions,
-            "machine": f"{counted(os.cpu_count() or 1, 'core')}, {platform.machine()}",
+            "machine": f"{counted(processors(), 'core')}, {platform.machine()}",
             **more,
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +52,19 @@ class Composer(Protocol):
         ...
 
 
-@runtime_checkable
 class GalleryBound(Protocol):
     """A method that looks at the gallery while it composes."""
 
     def for_gallery(self, image_features: Features) -> Composer:
         """The same method, for one gallery: (K, D) unit rows."""
         ...
+
+
+def bind_to_gallery(composer: Composer, image_features: Features) -> Composer:
+    """The method for one gallery, (K, D) unit rows, where it looks at the gallery; itself where it does not."""
+    if callable(getattr(composer, "for_gallery", None)):
+        return cast(GalleryBound, composer).for_gallery(image_features)
+    return composer
 
 
 def unit_row(row: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ from cir.models.protocols import (
     LanguageModel,
     PseudoWordEncoder,
     TextEncoder,
-    WordProbe,
+    word_probe,
 )
 from cir.text import notes_on
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
@@ -147,8 +147,8 @@ class Cvsi:
             yield draft.seen()
             return
         draft.words = words = self.phi.map_features(raw)
-        if isinstance(self.pseudo_word_encoder, WordProbe):
-            draft.trace["image_word"] = self.pseudo_word_encoder.nearest_words(words[0])
+        if (probe := word_probe(self.pseudo_word_encoder)) is not None:
+            draft.trace["image_word"] = probe.nearest_words(words[0])
         self._fine_grained(draft, words, [])
         self._note_length(draft)
         if self.captioner is None or self.language_model is None:

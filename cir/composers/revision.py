@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,17 @@ REMEMBERED_TEXTS = 1024
 Trace = Mapping[str, Sequence[str]]
 
 
-@runtime_checkable
 class Revisable(Protocol):
     """A method whose thoughts can be changed after it has composed."""
 
     def revise(self, composed: ComposedQuery, trace: Trace) -> ComposedQuery:
         """The query with another trace; only what follows from a changed text is encoded."""
         ...
+
+
+def revisable(composer: object) -> Revisable | None:
+    """The method, if its thoughts can be changed."""
+    return cast(Revisable, composer) if callable(getattr(composer, "revise", None)) else None
 
 
 class TextMemory:

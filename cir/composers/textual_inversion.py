@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.composer import Parameter, reference_of, unit_row
-from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, WordProbe
+from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, word_probe
 from cir.types import FINE_GRAINED, ComposedQuery, Query, Weights
 
 
@@ -62,7 +62,6 @@ def sentence(
     """The template with (1, T, W) pseudo-words and an edit in it, as a query of one part."""
     prefix, suffix = template(text)
     row = unit_row(text_encoder.encode_spliced(prefix, words, suffix))
-    trace = (
-        {"image_word": text_encoder.nearest_words(words[0])} if isinstance(text_encoder, WordProbe) else {}
-    )
+    probe = word_probe(text_encoder)
+    trace = {"image_word": probe.nearest_words(words[0])} if probe is not None else {}
     return ComposedQuery({FINE_GRAINED: row}, trace, notes, pending=pending, weighted=False)

@@ -14,8 +14,9 @@ from PIL import Image
 from cir.errors import BadImage
 from cir.files import WalkedFile, content_hash, name_of, read_bytes
 from cir.images import read_dated_image
+from cir.processors import processors
 
-READERS = min(4, os.cpu_count() or 1)
+MOST_READERS = 4
 BATCH_MEGAPIXELS = 100  # 300 MB of pixels that wait to be encoded
 BATCH_FILES = 512
 
@@ -70,11 +71,12 @@ def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
 def load_ahead(root: Path, files: Iterable[WalkedFile], known: Collection[str]) -> Iterator[Loaded]:
     """Load files in their order; a few are read while earlier ones are being encoded."""
     waiting: deque[Future[Loaded]] = deque()
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    readers = min(MOST_READERS, processors())
+    pool = ThreadPoolExecutor(readers, thread_name_prefix="read")
     try:
         for file in files:
             waiting.append(pool.submit(load, root, file, known))
-            if len(waiting) > READERS:
+            if len(waiting) > readers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

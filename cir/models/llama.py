@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import struct
 import sys
 import threading
@@ -23,9 +22,11 @@ from typing import Any
 
 from cir.errors import LanguageModelFailed, MissingModel, UnsafeFile
 from cir.models.worker_process import WorkerProcess
+from cir.processors import processors
 from cir.prompts import Prompt
 
 DEADLINE_SECONDS = 10.0
+MOST_THREADS = 8  # beyond them a language model waits for memory
 START_SECONDS = 120.0  # reading a file and evaluating prefixes, on a machine that is busy with other things
 QUEUE_SECONDS = 60.0
 SOFT_SHARE = 0.9  # of the deadline: then the worker gives up by itself, and keeps its model
@@ -81,7 +82,7 @@ class LlamaWorker:
         path: the GGUF file; checked when it is first used.
         name: for people; the file's name by default.
         fingerprint: where its hash is known already.
-        threads: CPU threads; all cores, at most eight, by default.
+        threads: CPU threads; as many as there are processors to use, at most eight, by default.
         context_tokens: prompt and answer together.
         deadline_seconds: for one call, once the model is loaded and the prompt's prefix evaluated.
         start_seconds: for these two.
@@ -120,7 +121,7 @@ class LlamaWorker:
         self._closed, self._refused = False, ""
 
     def _usual_command(self, threads: int | None, cache_folder: Path | None) -> list[str]:
-        count = threads or min(8, os.cpu_count() or 1)
+        count = threads or min(MOST_THREADS, processors())
         options = ["--threads", str(count), "--context", str(self.context_tokens)]
         if cache_folder is not None:
             options += ["--cache", str(cache_folder), "--fingerprint", self.fingerprint]

@@ -1,5 +1,8 @@
 """What the flow asks of a model: one capability each. Nothing here knows a model library.
 
+Protocols are for the type checker. A model may be a stand-in that is loaded at its first use, and what `isinstance`
+says of one depends on the version of Python; whoever wants to know asks the model (`word_probe`).
+
 Arrays at these seams are numpy float32.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,6 @@ from PIL import Image
 from cir.types import Features
 
 
-@runtime_checkable
 class ImageEncoder(Protocol):
     """Images -> features. `fingerprint` changes whenever features would: it is part of every cache key."""
 
@@ -28,7 +30,6 @@ class ImageEncoder(Protocol):
         ...
 
 
-@runtime_checkable
 class TextEncoder(Protocol):
     """Texts -> features, in the space of the image encoder with the same fingerprint."""
 
@@ -44,7 +45,6 @@ class TextEncoder(Protocol):
         ...
 
 
-@runtime_checkable
 class PseudoWordEncoder(Protocol):
     """The text tower with places for pseudo-words."""
 
@@ -65,7 +65,6 @@ class PseudoWordEncoder(Protocol):
         ...
 
 
-@runtime_checkable
 class WordProbe(Protocol):
     """Tells what pseudo-words are near to, in the words of the tower's own vocabulary."""
 
@@ -74,7 +73,11 @@ class WordProbe(Protocol):
         ...
 
 
-@runtime_checkable
+def word_probe(encoder: object) -> WordProbe | None:
+    """The encoder, if it can tell what pseudo-words are near to. One that was put off is loaded to be asked."""
+    return cast(WordProbe, encoder) if callable(getattr(encoder, "nearest_words", None)) else None
+
+
 class ImageToWords(Protocol):
     """The mapping network phi: (N, D) raw image features -> (N, T, W) pseudo-words."""
 
@@ -86,7 +89,6 @@ class ImageToWords(Protocol):
         ...
 
 
-@runtime_checkable
 class WordRefiner(Protocol):
     """Descends from a pseudo-word to one that fits a picture better."""
 
@@ -106,7 +108,6 @@ class WordRefiner(Protocol):
         ...
 
 
-@runtime_checkable
 class Captioner(Protocol):
     """Images -> `per_image` captions each, by nucleus sampling."""
 
@@ -117,7 +118,6 @@ class Captioner(Protocol):
         ...
 
 
-@runtime_checkable
 class LanguageModel(Protocol):
     """Prompt -> completion. The answer is data: it is checked before use and never obeyed."""
 
@@ -132,7 +132,6 @@ class LanguageModel(Protocol):
         ...
 
 
-@runtime_checkable
 class SentenceEncoder(Protocol):
     """Sentences -> features whose cosine says how alike they are in meaning (a space of its own, not CLIP's)."""
 
@@ -151,7 +150,6 @@ class SpotInput:
     image: Callable[[], Image.Image]
 
 
-@runtime_checkable
 class Spoter(Protocol):
     """Two pictures -> the text that leads from the first to the second. Any model that can say it will do."""
 

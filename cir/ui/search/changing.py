@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cir.composers.composer import unit_row
-from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, THOUGHTS, Revisable, with_thought
+from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, THOUGHTS, revisable, with_thought
 from cir.errors import BadQuery
 from cir.text import clean_text
 from cir.types import ComposedQuery, SignedTerm
@@ -32,7 +32,7 @@ def can_change(retriever: Retriever, session: Session) -> bool:
     """Whether the texts on the screen can be changed: the method takes them, and the image's words are kept."""
     composed = session.composed
     made_by = retriever.composers.get(session.method)
-    return composed is not None and composed.pseudo_words is not None and isinstance(made_by, Revisable)
+    return composed is not None and composed.pseudo_words is not None and revisable(made_by) is not None
 
 
 def change_thought(retriever: Retriever, session: Session, kind: object, place: object, text: object) -> None:
@@ -47,8 +47,8 @@ def change_thought(retriever: Retriever, session: Session, kind: object, place: 
     Raises:
         BadQuery: nothing that can be changed, or a place that is not on the page.
     """
-    composed, made_by = session.composed, retriever.composers.get(session.method)
-    if composed is None or not isinstance(made_by, Revisable) or not can_change(retriever, session):
+    composed, made_by = session.composed, revisable(retriever.composers.get(session.method))
+    if composed is None or made_by is None or not can_change(retriever, session):
         raise BadQuery("There are no texts to change here.", "Search with a picture and an edit, by CVSI.")
     words = clean_text(text)[0][:MAX_THOUGHT]
     if not isinstance(kind, str) or isinstance(place, bool) or not isinstance(place, int | None):
@@ -64,8 +64,8 @@ def with_thoughts(
     retriever: Retriever, method: str, composed: ComposedQuery, thoughts: Mapping[str, Sequence[str]]
 ) -> ComposedQuery:
     """A query with texts in the place of the machine's, as they were once changed; as it is where none can be."""
-    made_by = retriever.composers.get(method)
-    if not thoughts or composed.pseudo_words is None or not isinstance(made_by, Revisable):
+    made_by = revisable(retriever.composers.get(method))
+    if not thoughts or composed.pseudo_words is None or made_by is None:
         return composed
     changed = {kind: tuple(texts) for kind, texts in thoughts.items()}
     return replace(made_by.revise(composed, {**composed.trace, **changed}), timings_ms=composed.timings_ms)
