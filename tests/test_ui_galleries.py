@@ -493,6 +493,25 @@ def test_every_folder_of_a_year_by_days_is_offered_and_a_cut_is_said(monkeypatch
     assert narrowing.cut_note(gallery).startswith("30 of 746 folders are in this list.")
 
 
+def test_folders_that_may_be_indexed_are_all_on_offer_or_the_cut_is_said(
+    bench: Bench,
+) -> None:
+    for year in range(1000, 2100):
+        (bench.place / "photos" / str(year) / "deep").mkdir(parents=True)
+    for junk in ("@eaDir", "node_modules", ".hidden"):
+        (bench.place / "photos" / junk).mkdir()
+    words = [words for words, _ in handlers.offer_folders(bench.making, bench.desk)]
+    assert {"photos / 2099", "photos / 2099 / deep"} <= set(words)
+    assert not any("eaDir" in one or "node_modules" in one or "hidden" in one for one in words)
+    assert handlers.folders_note(bench.desk) == "Type to find one."
+    for year in range(1000, 2100):
+        (bench.place / "photos" / str(year) / "deep" / "er").mkdir()
+    words = [words for words, _ in handlers.offer_folders(bench.making, bench.desk)]
+    assert len(words) == 3000
+    assert {"photos / 1000", "photos / 2099", "photos / 2099 / deep"} <= set(words)
+    assert handlers.folders_note(bench.desk).startswith("The 3,000 folders nearest to the top are listed.")
+
+
 def test_pictures_of_an_unknown_day_are_told_and_offered(bench: Bench) -> None:
     paint(bench.place / "photos" / "rome" / "IMG-20240517-WA0001.png", 77)
     bench.make_of("photos / rome")

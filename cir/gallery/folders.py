@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cir.errors import GalleryError
+from cir.exclusions import junk_folder
 from cir.files import display_name
 
-MOST_FOLDERS = 1000
+MOST_FOLDERS = 3000  # of which a browser still makes a list that can be searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class OfferedFolder:
 
 
 def offered_folders(roots: Sequence[Path], *, limit: int = MOST_FOLDERS) -> list[OfferedFolder]:
-    """The folders below the roots, the shallow ones before the deep ones, at most `limit`.
+    """The folders below the roots, in order of their paths; the shallow ones where there are more than `limit`.
 
-    Links, hidden folders and what cannot be read are passed over; a root that is not there offers nothing.
+    Links, folders that indexing leaves out by their names and what cannot be read are passed over; a root that is not
+    there offers nothing.
     """
     found: list[OfferedFolder] = []
     for folder in _by_depth(roots):
@@ -77,7 +79,9 @@ def _subfolders(path: bytes) -> list[bytes]:
     try:
         with os.scandir(path) as entries:
             names = [
-                e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(b".")
+                e.name
+                for e in entries
+                if e.is_dir(follow_symlinks=False) and not junk_folder(e.name, os.path.basename(path))
             ]
     except OSError:  # no permission, or gone since: then it has nothing to offer
         return []

@@ -280,6 +280,40 @@ window.recompose = (() => {
     event.preventDefault();
     tell({ do: "select", kind: null, text: null, place: results().indexOf(item), id: item.dataset.id });
   }, true);
+  // Pictures that browsers do not take for such, though the server reads them: they are let into the reference's field.
+  const KINDS = {
+    ".heic": "image/heic", ".heif": "image/heif", ".hif": "image/heif", ".avif": "image/avif", ".tif": "image/tiff",
+    ".tiff": "image/tiff", ".mpo": "image/jpeg", ".jfif": "image/jpeg", ".jpe": "image/jpeg", ".apng": "image/png",
+    ".dib": "image/bmp",
+  };
+  const field = () => document.querySelector("#reference input[type=file]");
+  const kindOf = (file) => KINDS[/\.[^.]*$/.exec(file.name.toLowerCase())?.[0]];
+  const offerKinds = () => {
+    const input = field();
+    const accepted = ["image/*", ...Object.keys(KINDS)].join(", ");
+    if (input && input.accept !== accepted) input.accept = accepted;
+  };
+  const known = (files) => {
+    const told = new DataTransfer();
+    for (const file of files) {
+      const kind = file.type.startsWith("image/") ? "" : kindOf(file);
+      told.items.add(kind ? new File([file], file.name, { type: kind }) : file);
+    }
+    return told.files;
+  };
+  const hasUnknown = (files) => [...files].some((file) => !file.type.startsWith("image/") && kindOf(file));
+  document.addEventListener("change", (event) => {
+    if (event.target === field() && hasUnknown(event.target.files)) event.target.files = known(event.target.files);
+  }, true);
+  document.addEventListener("drop", (event) => {
+    const input = event.target.closest?.("#reference") ? field() : null;
+    if (!input || !hasUnknown(event.dataTransfer?.files ?? [])) return;
+    event.preventDefault();
+    event.stopPropagation();
+    input.files = known(event.dataTransfer.files);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+
   let waiting = false;
   const labelSoon = () => {
     if (waiting) return;
@@ -287,6 +321,7 @@ window.recompose = (() => {
     requestAnimationFrame(() => {
       waiting = false;
       label();
+      offerKinds();
     });
   };
   const watched = { childList: true, subtree: true };

@@ -29,6 +29,7 @@ from cir.ui.galleries.switcher import (
 )
 from cir.ui.handlers import Session, read_settings
 from cir.ui.layout import PageContent, PageParts, html_piece, lay_out_ask, lay_out_shown
+from cir.ui.own_pictures import wire_shown
 from cir.ui.pictures import serve_folder
 from cir.ui.programs import serve_programs
 from cir.ui.reading import read_method
@@ -96,6 +97,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         wire_weights(content, parts)
         wire_switcher(content, parts)
         wire_narrowing(content, parts)
+        wire_shown(ask)
         wire_acts(content, parts)
         serve_programs(content, gr.State(Session(token="program")), ask)
         for opens in (page.load, shown.bridge.restore):

@@ -29,6 +29,7 @@ from cir.gallery import (
     uploaded_bytes,
 )
 from cir.gallery.background import STOPPED
+from cir.gallery.folders import MOST_FOLDERS
 from cir.gallery.intake import UPLOADS
 from cir.gallery.left_out import read_left_out
 from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
@@ -144,6 +145,17 @@ def offer_folders(making: Making, desk: Desk) -> list[tuple[str, int]]:
     """The folders of this computer that a gallery can be made of: (words, number)."""
     desk.folders = tuple(offered_folders(making.roots))
     return [(folder.label, number) for number, folder in enumerate(desk.folders)]
+
+
+def folders_note(desk: Desk) -> str:
+    """A sentence about how a folder is found among those on offer; "" where they are few."""
+    count = len(desk.folders)
+    if count < MOST_FOLDERS:
+        return "Type to find one." if count > 10 else ""
+    return (
+        f"The {count:,} folders nearest to the top are listed. For a deeper one choose the folder that holds it, or "
+        "start with --gallery-root FOLDER."
+    )
 
 
 def choose(desk: Desk, number: object) -> None:

@@ -248,7 +248,9 @@ def _wire(shelf: Shelf, making: Making, page: PageParts, desk: gr.State, parts: 
 
     def opened(state: Desk) -> tuple[Any, ...]:
         folders = handlers.offer_folders(making, state)
-        return (gr.Dropdown(choices=folders, value=0 if folders else None), *_screen(shelf, making, state))
+        info = handlers.folders_note(state) or None
+        listed = gr.Dropdown(choices=folders, value=0 if folders else None, info=info)
+        return (listed, *_screen(shelf, making, state))
 
     page.tab.select(opened, [desk], [parts.folder, *parts.screen], **_HOW)
 
