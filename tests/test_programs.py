@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -87,7 +88,7 @@ def test_fault_46_a_reference_id_that_the_gallery_does_not_have_is_refused(serve
 def test_a_picture_and_an_id_at_once_are_refused(served, tmp_path):
     own = tmp_path / "own.png"
     own.write_bytes(picture_bytes("red", "square"))
-    with pytest.raises(Exception, match="either a picture or the id"):
+    with pytest.raises(Exception, match=r"either a picture .image. or the id"):
         served.client().predict(
             image=gradio_client.handle_file(str(own)),
             text="blue",
@@ -146,11 +147,13 @@ def content_with_tool(folder: Path) -> object:
 
 def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path):
     from cir.ui.assistants import find_pictures
+    from cir.ui.programs.searching import SearchCall
 
     content = content_with_tool(tmp_path)
 
-    def find(*asked: object) -> list[dict]:
-        *_, (found, _) = find_pictures(content, *asked)
+    def find(text: object, reference_id: object, top_k: object, **more: Any) -> list[dict]:
+        call = SearchCall(text=text, image_id=("reference_id", reference_id), top_k=("top_k", top_k), **more)
+        *_, (found, _) = find_pictures(content, call)
         return found
 
     (first, *_) = found = find("a blue square", "", 3)
@@ -165,6 +168,8 @@ def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path)
         find("blue", "unknown", 3)
     with pytest.raises(BadQuery, match="nothing to search for"):
         find("", "", 3)
+    with pytest.raises(BadQuery, match="there is no gallery 'other'\\. Choose one of: toys"):
+        find("blue", "", 3, gallery="other")
 
 
 def test_the_tool_is_one_call_more_and_of_all_calls_the_only_tool(tmp_path):
@@ -173,7 +178,7 @@ def test_the_tool_is_one_call_more_and_of_all_calls_the_only_tool(tmp_path):
 
     page = build_page(content_with_tool(tmp_path))
     calls = set(page.get_api_info()["named_endpoints"])
-    assert calls == {"/search_gallery", "/search", "/rank", "/explain"}
+    assert calls == {"/search_gallery", "/search", "/rank", "/explain", "/galleries", "/methods"}
     page.mcp_server_obj = SimpleNamespace(tool_to_endpoint={name.strip("/"): name for name in calls})
     offer_tool_alone(page)
     assert page.mcp_server_obj.tool_to_endpoint == {"search_gallery": "/search_gallery"}
@@ -200,7 +205,15 @@ def test_an_assistant_lists_and_calls_the_one_tool(tmp_path):
         tools, found, wrong = asyncio.run(ask(f"{page.url}gradio_api/mcp/"))
         assert page.client().predict(text="a blue square", api_name="/search")["results"]
     assert [tool.name for tool in tools] == ["search_gallery"]
-    assert set(tools[0].inputSchema["properties"]) == {"text", "image_id", "count"}
+    assert set(tools[0].inputSchema["properties"]) == {
+        "text",
+        "reference_id",
+        "top_k",
+        "gallery",
+        "without",
+        "image_id",
+        "count",
+    }
     assert "pictures" in (tools[0].description or "")
     assert "blue-square.jpg" in found
     assert "There is no image" in wrong

@@ -12,38 +12,58 @@ from typing import Any
 import gradio as gr
 
 from cir.errors import CirError
-from cir.ui import handlers
-from cir.ui.handlers import Session, Settings
 from cir.ui.layout import PageContent
-from cir.ui.reading import read_top_k
+from cir.ui.programs.answers import for_programs
+from cir.ui.programs.arguments import named
+from cir.ui.programs.searching import SearchCall, stages
 from cir.ui.waiting import Steps, Waiting
 
 TOOL = "search_gallery"
+USUAL_RESULTS = 10
 
 
 def serve_assistants(content: PageContent) -> None:
     """Offer the tool `search_gallery`."""
 
-    async def search_gallery(text: str = "", image_id: str = "", count: int = 10) -> list[dict[str, Any]]:
+    async def search_gallery(
+        text: str = "",
+        reference_id: str = "",
+        top_k: int | None = None,
+        gallery: str = "",
+        without: str = "",
+        image_id: str = "",
+        count: int | None = None,
+    ) -> list[dict[str, Any]]:
         """Search a gallery of pictures by words, or by one of its pictures changed by words.
 
         Returns the best pictures first, each with its id, its score (higher is better), a caption and its file
-        name. Give such an id as image_id to search for "this picture, but ...".
+        name. Give such an id as reference_id to search for "this picture, but ...".
 
         Args:
-            text: what the picture should show; with image_id, what should be different, like "at night".
-            image_id: the id of a picture from an earlier answer, or nothing.
-            count: how many pictures, from 1 to 60.
+            text: what the picture should show; with reference_id, what should be different, like "at night".
+            reference_id: the image_id of a picture from an earlier answer, or nothing.
+            top_k: how many pictures, from 1 to 60; 10 for none.
+            gallery: another gallery by its name, or nothing; a wrong name is answered with those that there are.
+            without: what should not be in the picture, like "people", or nothing.
+            image_id: old name of reference_id.
+            count: old name of top_k.
         """
         try:
+            name, wanted = named("top_k", top_k, "count", count)
+            call = SearchCall(
+                image_id=named("reference_id", reference_id, "image_id", image_id),
+                top_k=(name, USUAL_RESULTS if wanted is None else wanted),
+                text=text,
+                gallery=gallery,
+                wishes={"without": without},
+            )
             found: list[dict[str, Any]] = []
-            async with aclosing(content.lines.in_turn(find_pictures(content, text, image_id, count))) as came:
+            async with aclosing(content.lines.in_turn(find_pictures(content, call))) as came:
                 async for answer in came:
                     found = found if isinstance(answer, Waiting) else answer
             return found
         except Exception as error:
-            problem = handlers.describe_problem(error)
-            raise gr.Error(f"{problem.message} {problem.remedy}", print_exception=False) from error
+            raise for_programs(error) from error
 
     gr.api(search_gallery, api_name=TOOL, concurrency_limit=None)  # it stands in lines of its own
 
@@ -65,24 +85,13 @@ def offer_tool_alone(page: gr.Blocks) -> None:
     }
 
 
-def find_pictures(
-    content: PageContent, text: object, image_id: object, count: object
-) -> Steps[list[dict[str, Any]]]:
-    """Results for an assistant, by the page's first method and first preset; the last are those of all models.
+def find_pictures(content: PageContent, call: SearchCall) -> Steps[list[dict[str, Any]]]:
+    """Results for an assistant; the last are those of all models.
 
     Raises:
         CirError: what cannot be searched for.
     """
-    state = Session()
-    retriever = content.retriever_for(state)
-    image = None
-    if image_id not in (None, ""):
-        image = {"path": str(handlers.pick(retriever.gallery, state, image_id))}  # type: ignore[arg-type]
-    top_k, _ = read_top_k(count)
-    settings = Settings(next(iter(content.presets.values())), top_k)
-    method = retriever.methods[0]
-    stages = handlers.search(retriever, state, image=image, text=text, method=method, settings=settings)
-    for found in stages:
+    for _, retriever, found in stages(content, call):
         rows = [
             {
                 "image_id": result.image_id,

@@ -25,6 +25,7 @@ from cir.ui.assistants import offer_tool_alone
 from cir.ui.guards import MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.listening import PageServer, address_of, listen_on
 from cir.ui.pictures import Pictures
+from cir.ui.programs.documented import refusals
 from cir.ui.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
 MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
@@ -101,6 +102,7 @@ def launch(
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
+            "exception_handlers": refusals(page),
             "middleware": _guards(framed_by, upload_limit),
         },
     )

@@ -20,6 +20,7 @@ from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
 from cir.ui import compare, galleries, handlers, render, results, triplets
+from cir.ui.assistants import serve_assistants
 from cir.ui.galleries.switcher import (
     lay_out_switcher,
     narrowing_events,
@@ -32,6 +33,7 @@ from cir.ui.layout import PageContent, PageParts, html_piece, lay_out_ask, lay_o
 from cir.ui.own_pictures import wire_shown
 from cir.ui.pictures import serve_folder
 from cir.ui.programs import serve_programs
+from cir.ui.programs.documented import ProgramsPage
 from cir.ui.reading import read_method
 from cir.ui.search import snapshots
 from cir.ui.search.screens import (
@@ -72,7 +74,7 @@ def build_page(content: PageContent) -> gr.Blocks:
     serve_thumbnails(gallery)
     if content.shelf is not None:
         content.shelf.watch(serve_thumbnails)
-    with gr.Blocks(
+    with ProgramsPage(
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
         first = Session()
@@ -99,7 +101,9 @@ def build_page(content: PageContent) -> gr.Blocks:
         wire_narrowing(content, parts)
         wire_shown(ask)
         wire_acts(content, parts)
-        serve_programs(content, gr.State(Session(token="program")), ask)
+        serve_programs(content, page)
+        if content.assistants:
+            serve_assistants(content)
         for opens in (page.load, shown.bridge.restore):
             opened = opens(
                 open_page_with(content, parts),
