@@ -237,16 +237,17 @@ def test_a_least_score_hides_what_is_below_and_the_reference_can_be_a_result(ser
     assert "red-square" not in labels(without_it)
 
 
-def test_days_and_folders_narrow_a_search_and_a_rank(served):
+def test_days_narrow_a_search_and_a_rank_and_a_refused_call_changes_nothing(served):
     client = served.client()
-    none = "No picture is from"
-    with pytest.raises(Exception, match=none):
+    with pytest.raises(Exception, match="No picture is from"):
         client.predict(text="a square", since="2001", until="2001-02", api_name="/search")
-    found = client.predict(text="a square", top_k=12, since="2001", api_name="/search")
+    found = client.predict(text="a square", top_k=12, since="2001", with_undated=True, api_name="/search")
     assert len(found["results"]) == 12
-    with pytest.raises(Exception, match=none):
-        client.predict(until="2002", api_name="/rank")
-    assert len(client.predict(api_name="/rank")["results"]) == 12, "a refused call changes nothing"
+    assert any("from 2001-01-01" in note for note in found["notes"])
+    with pytest.raises(Exception, match="No picture is"):
+        client.predict(with_undated=False, api_name="/rank")
+    assert len(client.predict(api_name="/rank")["results"]) == 12
+    assert not any("from 2001" in note for note in client.predict(since="", api_name="/rank")["notes"])
 
 
 def test_the_machines_texts_can_be_replaced_and_no_model_is_asked_again(served):
@@ -278,14 +279,15 @@ def test_what_can_be_named_is_listed(served):
     assert found["weights"] == methods[0]["weights"]
 
 
-def test_another_gallery_is_searched_by_its_name(tmp_path, served):
+def test_another_gallery_and_its_folders_are_searched_by_their_names(tmp_path, served):
     from cir.gallery import index_folder
     from cir.shelf import Shelf
 
     first = Retriever(served.gallery, {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())})
     shelf = Shelf(first, cache_root=tmp_path / "cache", image_encoder_fingerprint=ToyClip().fingerprint)
-    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "deep").mkdir(parents=True)
     (tmp_path / "few" / "one.png").write_bytes(picture_bytes("green", "circle"))
+    (tmp_path / "few" / "deep" / "two.png").write_bytes(picture_bytes("green", "square"))
     clip = ToyClip()
     for _ in index_folder(
         tmp_path / "few", name="few", image_encoder=clip, text_encoder=clip, captioner=None, cache_root=tmp_path / "cache"
@@ -295,8 +297,10 @@ def test_another_gallery_is_searched_by_its_name(tmp_path, served):
         client = page.client()
         assert [g["name"] for g in client.predict(api_name="/galleries")] == ["toys", "few"]
         found = client.predict(text="a blue square", gallery="Few", api_name="/search")
-        assert labels(found) == ["one.png"]
-        assert labels(client.predict(api_name="/rank")) == ["one.png"]
+        assert set(labels(found)) == {"one.png", "deep/two.png"}
+        assert labels(client.predict(folder="deep", api_name="/rank")) == ["deep/two.png"]
+        assert labels(client.predict(folder="/", api_name="/rank")) == ["one.png"]
+        assert len(labels(client.predict(folder="", api_name="/rank"))) == 2
         assert len(client.predict(text="a blue square", top_k=12, api_name="/search")["results"]) == 12
 
 

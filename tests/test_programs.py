@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from fakes import ToyClip
 from served import Served, make_gallery, picture_bytes, serve_toys
 
 import app
@@ -27,7 +28,7 @@ EXAMPLE = re.compile(r"<!-- programs:start -->.*?```python\n(.*?)```.*?<!-- prog
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serve_toys(tmp_path_factory.mktemp("programs")) as page:
+    with serve_toys(tmp_path_factory.mktemp("programs"), content={"text_encoder": ToyClip()}) as page:
         yield page
 
 

@@ -271,7 +271,7 @@ def read_only(
     if days[0] and days[1] and days[0] > days[1]:
         raise BadQuery(f"since is {days[0]}, later than until, {days[1]}.", "Exchange the two days.")
     undated = read_flag("with_undated", with_undated, False)
-    return narrowing.Only(_read_folder(gallery, folder), *days, undated)
+    return narrowing.Only(_read_folder(gallery, folder), days[0], days[1], undated)
 
 
 def _read_folder(gallery: Gallery, value: object) -> bytes:

@@ -14,7 +14,11 @@ def entries(content: PageContent) -> list[ShelfEntry]:
     if content.shelf is not None:
         return content.shelf.entries()
     gallery = content.retriever.gallery
-    return [ShelfEntry("", content.gallery_title or gallery.name, len(gallery), int(gallery.captioned.sum()))]
+    return [
+        ShelfEntry(
+            "", content.gallery_title or gallery.name, len(gallery.image_ids), int(gallery.captioned.sum())
+        )
+    ]
 
 
 def galleries_with(content: PageContent) -> Callable[[], list[GalleryRow]]:

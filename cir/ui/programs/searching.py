@@ -139,7 +139,7 @@ def stages(content: PageContent, call: SearchCall) -> Iterator[tuple[KeptSearch,
         CirError: what cannot be searched for.
     """
     entry = arguments.read_gallery(call.gallery, entries(content))
-    state = Session(gallery=entry.name)
+    state = Session(token="program", gallery=entry.name)
     search = KeptSearch(call.caller, entry.title, state)
     retriever = content.retriever_for(state)
     method = arguments.read_choice("method", call.method, retriever.methods, "method")
