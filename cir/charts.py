@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 # From pale to deep pine: light enough and dark enough for words on either end.
 _PALE, _DEEP = (232, 242, 239), (24, 82, 75)
-_LINES = ("#2f7d74", "#c68a35", "#7c6ca6")
+_LINES = ("#2f7d74", "#8f5f16", "#7c6ca6")  # of words as well: at least 4.5 : 1 of contrast on white
 _CELL, _LEFT, _TOP = 44, 54, 14
 
 
@@ -56,7 +56,7 @@ def heat_map(cells: Mapping[tuple[float, float], Cell], *, spoken: str, alone: b
 def _cell(x: float, y: float, cell: Cell) -> str:
     good = min(max(cell.goodness, 0.0), 1.0)
     colour = tuple(round(p + (d - p) * good) for p, d in zip(_PALE, _DEEP, strict=True))
-    ink = "#ffffff" if good > 0.5 else "#1d2b29"
+    ink = "#ffffff" if good > 0.727 else "#000000"  # there both have 4.58 : 1 of contrast
     ring = {
         "best": ' stroke="#c68a35" stroke-width="3"',
         "now": ' stroke="#c68a35" stroke-width="2.5" stroke-dasharray="5 3"',

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
+from contrast import faint_texts
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
 from cir.composers.baselines import ImageOnly, Sum
@@ -118,3 +119,60 @@ def test_fault_16_comparing_nothing_is_said_in_a_sentence(address, visit):
     page.wait_for_selector("#compare-stage .problem")
     assert page.inner_text("#compare-stage .problem").startswith("There is nothing to search for.")
     focused(page, "#compare-start")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_of_search_compare_and_results_can_be_told_from_its_ground(address, visit, tmp_path, scheme):
+    page = visit(address, color_scheme=scheme)
+    faint = faint_texts(page)
+    ask(page, tmp_path)
+    page.locator("#compared-2 .picture").first.click()
+    page.wait_for_selector("#compare-judged .map svg")
+    faint += faint_texts(page)
+    page.click("button[role=tab]:has-text('Results')")
+    page.wait_for_selector("#results-tab table")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    faint += faint_texts(page)
+    page.click("button[role=tab]:has-text('Search')")
+    page.click("#search")
+    page.wait_for_selector("#stage .timings span")
+    page.locator("#results .picture").nth(1).click()
+    page.wait_for_selector("#inspector .why")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    faint += faint_texts(page)
+    assert faint == []
+
+
+def test_what_would_be_too_faint_is_found(address, visit):
+    page = visit(address)
+    page.add_style_tag(content=".masthead p { color: #8a857e !important; }")
+    assert any("Search your pictures" in line for line in faint_texts(page))
+
+
+def test_columns_begin_at_one_height_and_their_arrows_are_explained(address, visit, tmp_path):
+    page = visit(address)
+    ask(page, tmp_path)
+    tops = page.locator(".compared .grid").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().top)"
+    )
+    assert len(set(tops)) == 1
+    assert "three places higher than under the first method" in page.inner_text("#compare-columns .legend")
+    page.locator("#compared-1 .picture").nth(2).focus()
+    page.keyboard.press("ArrowRight")
+    focused(page, "#compared-2 .picture[data-place='2']")
+
+
+def test_a_method_that_takes_text_as_it_is_says_so_and_its_presets_rest(address, visit, tmp_path):
+    page = visit(address)
+    ask(page, tmp_path)
+    page.click("button[role=tab]:has-text('Search')")
+    page.click("#method input")
+    page.locator("#method [role=option]", has_text="Sum").click()
+    page.wait_for_selector("#stage .timings span, #results img")
+    page.wait_for_selector("#alpha input:disabled")
+    before = page.input_value("#alpha input[type=number]")
+    page.click("#presets .pill")
+    page.locator("#results .picture").first.click()
+    page.wait_for_selector("#inspector .why")
+    assert page.locator("#inspector tbody th").all_inner_texts() == ["Edit", "Reference look"]
+    assert page.input_value("#alpha input[type=number]") == before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from browsing import IN_A_BROWSER, served_page
+from contrast import faint_texts
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
 from cir.gallery import Indexer, index_folder, open_gallery
@@ -158,3 +159,10 @@ def test_the_tab_fits_a_phone_and_is_used_by_keyboard(served, visit):
                 break
         else:
             raise AssertionError(f"{selector} cannot be reached with Tab")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_of_the_galleries_can_be_told_from_its_ground(served, visit, scheme):
+    page = visit(served.url, patience=PATIENCE, color_scheme=scheme)
+    to_galleries(page)
+    assert faint_texts(page) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from browsing import IN_A_BROWSER, overflow, served_page
+from contrast import faint_texts
 from triplet_doubles import MEMBERS, ToySource
 from ui_doubles import ToyGallery, ToyRetriever
 
@@ -162,3 +163,13 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, source, tmp
     page.wait_for_function("document.querySelectorAll('#triplets .card').length === 1")
     assert page.locator("#triplets .card .tile").inner_text() == "dev-2"
     assert page.locator("#triplets .card .text").inner_text() == "“is <i>red</i>”"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_of_the_triplets_can_be_told_from_its_ground(address, visit, scheme):
+    page = visit(address, color_scheme=scheme)
+    open_tab(page)
+    page.locator("#triplets .card button").first.click()
+    page.wait_for_selector("#triplet-closer .title b")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    assert faint_texts(page) == []

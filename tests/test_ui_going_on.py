@@ -611,3 +611,18 @@ def test_a_result_can_be_kept_whole_as_json(retriever, session):
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert archive.namelist() == [f"001-{session.result_ids[0]}.webp"]
     assert Path(archive.namelist()[0]).suffix == ".webp"
+
+
+def test_two_searches_that_differ_in_their_method_or_weights_look_different_in_the_history(retriever) -> None:
+    session = Session()
+    for method, weights in [("CVSI", Weights()), ("CVSI", Weights(0.2, 0.6, 0.1)), ("Sum", Weights())]:
+        session.composed = ComposedQuery({REFERENCE_IMAGE: unit(["red"])}, weighted=method == "CVSI")
+        session.method, session.settings = method, Settings(weights)
+        steps.remember(session, "make it blue", "")
+    shown = pieces.crumbs(steps.way(session), steps.history(session), session.step)
+    said = re.findall(r"<small>(.*?)</small>", shown)
+    assert set(said) == {"CVSI, α 0.6, β 0.4, γ 0.2", "CVSI, α 0.2, β 0.6, γ 0.1", "Sum"}
+    for step in session.steps[1:]:
+        step.kept["method"], step.kept["settings"] = "CVSI", Settings()
+    del session.steps[0]
+    assert "<small>" not in pieces.crumbs(steps.way(session), steps.history(session), session.step)

@@ -23,13 +23,19 @@ def query_line(text: str, has_picture: bool) -> str:
     return f'<p class="compared-query">Your query: {picture}, {said}</p>'
 
 
+_LEGEND = (
+    '<p class="hint legend"><b>1 ▲ 3</b>: at rank 1, three places higher than under the first method; <b>▼</b> lower; '
+    "<b>=</b> the same. <b>★</b>: a picture that you marked.</p>"
+)
+
+
 def columns(shown: Sequence[tuple[str, str]]) -> str:
     """(head, pictures) of each method, side by side."""
     made = "".join(
         f'<section class="compared" id="compared-{number}"><div class="compared-head">{head}</div>{pictures}</section>'
         for number, (head, pictures) in enumerate(shown, start=1)
     )
-    return f'<div class="columns">{made}</div>'
+    return f'{_LEGEND}<div class="columns">{made}</div>'
 
 
 def column_head(found: Column, first: str) -> str:
@@ -95,7 +101,7 @@ def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> s
         f'<div class="wide"><table class="ranks"><caption>Rank among {pictures}</caption>'
         f"<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
-    return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_map(judged, images)}</div>'
+    return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_map(judged)}</div>'
 
 
 def _row(head: str, ranks: tuple[int, ...]) -> str:
@@ -137,15 +143,16 @@ def _listed(ranks: tuple[int, ...]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _map(judged: Judged, images: int) -> str:
+def _map(judged: Judged) -> str:
     if judged.surface is None or judged.present is None or judged.fitted is None:
         return ""
-    cells, best = {}, int(judged.surface.min())
+    cells, best, worst = {}, int(judged.surface.min()), int(judged.surface.max())
     chosen = judged.fitted.weights
     for (alpha, beta), rank in zip(POINTS, judged.surface, strict=True):
         mark = "best" if (alpha, beta) == (chosen.alpha, chosen.beta) else ""
         near = abs(alpha - judged.present.alpha) < 0.05 and abs(beta - judged.present.beta) < 0.05
-        goodness = 1.0 - math.log(rank) / math.log(max(images, 2))
+        # From the best to the worst of this map, by ratios: 4 and 18 differ as much as 400 and 1,800.
+        goodness = 1.0 - math.log(rank / best) / math.log(worst / best) if worst > best else 1.0
         title = f"α {alpha:g}, β {beta:g}, reference look {max(0.0, 1 - alpha - beta):.1f}: rank {rank}"
         cells[(alpha, beta)] = Cell(_short(int(rank)), goodness, title, mark or ("now" if near else ""))
     what = "Rank" if len(judged.ids) == 1 else "Worst rank of the marked pictures"

@@ -14,6 +14,7 @@ from cir.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
 from cir.types import SignedTerm
 from cir.ui.render import PART_WORDS, chips, escape
+from cir.ui.search import steps
 from cir.ui.search.controls import inspector_buttons
 from cir.ui.search.looking import Inspected
 from cir.ui.search.steps import Step
@@ -166,19 +167,22 @@ def crumbs(way: Sequence[Step], history: Sequence[Step], present: int) -> str:
     undo = (
         '<button type="button" class="undo" data-do="undo" title="Back to the step before (z)">Undo</button>'
     )
-    here = "".join(f"<li>{_step(step, present)}</li>" for step in way[-6:])
+    apart = steps.details(history)
+    here = "".join(f"<li>{_step(step, present, apart)}</li>" for step in way[-6:])
     more = "… " if len(way) > 6 else ""
-    all_steps = "".join(f"<li>{_step(step, present)}</li>" for step in history)
+    all_steps = "".join(f"<li>{_step(step, present, apart)}</li>" for step in history)
     fold = f"<details><summary>History</summary><ol>{all_steps}</ol></details>"
     return f'<nav class="crumbs" aria-label="Your steps">{undo if len(way) > 1 else ""}{more}<ol>{here}</ol>{fold}</nav>'
 
 
-def _step(step: Step, present: int) -> str:
+def _step(step: Step, present: int, apart: Mapping[int, str]) -> str:
+    detail = f"<small>{escape(apart[step.number])}</small>" if apart.get(step.number) else ""
+    title = " · ".join(part for part in (step.title, apart.get(step.number, "")) if part)
     picture = f'<img src="{escape(step.picture)}" alt="">' if step.picture else ""
     current = ' aria-current="step"' if step.number == present else ""
     return (
-        f'<button type="button" data-do="step" data-place="{step.number}"{current} title="{escape(step.title)}">'
-        f"{picture}<span>{escape(step.title)}</span></button>"
+        f'<button type="button" data-do="step" data-place="{step.number}"{current} title="{escape(title)}">'
+        f"{picture}<span>{escape(step.title)}</span>{detail}</button>"
     )
 
 

@@ -7,6 +7,7 @@ to the present one is the breadcrumb, and undo goes one step back along it. No g
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,33 @@ def way(session: Session) -> list[Step]:
 def history(session: Session) -> list[Step]:
     """All remembered steps in the gallery that is searched now, the newest first."""
     return [step for step in reversed(session.steps) if step.kept["gallery"] == session.gallery]
+
+
+def details(shown: Sequence[Step]) -> dict[int, str]:
+    """What tells steps apart beside their titles: the method, where there are several; weights, where they differ.
+
+    Args:
+        shown: steps that stand beside each other.
+
+    Returns:
+        number -> words; nothing for a step that needs none.
+    """
+    methods = {step.kept["method"] for step in shown}
+    weights = {step.kept["settings"].weights for step in shown}
+    said = {}
+    for step in shown:
+        method, w = step.kept["method"], step.kept["settings"].weights
+        words = [method] if len(methods) > 1 else []
+        words += (
+            [f"α {w.alpha:g}, β {w.beta:g}, γ {w.gamma:g}"] if len(weights) > 1 and _is_weighed(step) else []
+        )
+        said[step.number] = ", ".join(words)
+    return said
+
+
+def _is_weighed(step: Step) -> bool:
+    composed = step.kept["composed"]
+    return composed is not None and composed.weighted and not composed.spherical
 
 
 def go_to(session: Session, number: object) -> Step:
