@@ -20,7 +20,7 @@ from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
 
 from cir import export
 from cir.errors import BadQuery
-from cir.types import MODIFIED_CAPTIONS, RetrievedImage, SignedTerm, Weights
+from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm, Weights
 from cir.ui import grids, handlers
 from cir.ui.handlers import Session, Settings, read_settings
 from cir.ui.search import acts, changing, controls, folding, links, looking, pieces, steps
