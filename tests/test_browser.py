@@ -602,3 +602,26 @@ def test_a_text_that_is_too_long_is_kept_and_told(served, visit):
     assert "cut at 500 characters" in page.inner_text("#notes")
     page.fill("#edit textarea", "blue")
     assert not page.locator("#edit-length p").is_visible()
+
+
+def test_a_file_that_is_no_picture_is_refused_beside_the_field_before_anything_else_can_say_so(
+    served, visit, tmp_path
+):
+    page = visit(served.url)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no picture")
+    page.set_input_files("#reference input[type=file]", notes)
+    page.wait_for_selector("#reference-problem .problem:visible")
+    assert page.inner_text("#reference-problem").startswith("notes.txt is no picture.")
+    assert page.locator(".toast-body").count() == 0
+    page.click("#search")
+    page.wait_for_selector("#stage .problem")  # a newer error takes the place of the older
+    assert page.locator(".problem:visible").count() == 1
+    page.set_input_files("#reference input[type=file]", notes)
+    page.wait_for_selector("#reference-problem .problem:visible")
+    page.wait_for_selector("#stage .problem", state="hidden")
+    page.set_input_files(
+        "#reference input[type=file]", served.retriever.gallery.thumbnail_path("red-star-small")
+    )
+    page.wait_for_selector("#reference img")
+    page.wait_for_selector("#reference-problem .problem", state="hidden")

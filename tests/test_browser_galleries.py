@@ -110,9 +110,19 @@ def test_a_folder_becomes_a_gallery_that_is_searched_narrowed_and_left_again(ser
     page.click("#only-in button")
     page.click("#only-folder input")
     page.locator("#only-folder [role=option]", has_text="yellows (3)").click()
-    wait_for_text(page, "#gallery-notes", "3 of 6 pictures are left")
+    wait_for_text(page, "#gallery-notes", "Left: 3 of 6 pictures")
     page.wait_for_function("document.querySelectorAll('#results .words').length === 3")
     assert all("yellow" in text for text in page.locator("#results .words").all_inner_texts())
+    since = page.locator("#only-since input, #only-since textarea")
+    since.fill("2031")
+    since.press("Enter")
+    wait_for_text(page, "#gallery-notes .problem", "2031")
+    page.wait_for_timeout(800)  # in which a second card, or other results, would come
+    assert page.locator(".problem:visible").count() == 1
+    assert page.locator("#results .words").count() == 3
+    since.fill("")
+    since.press("Enter")
+    wait_for_text(page, "#gallery-notes", "Left: 3 of 6 pictures")
     page.click("#gallery-choice input")
     page.locator("#gallery-choice [role=option]", has_text="At home").click()
     page.wait_for_function("document.querySelectorAll('#browse-grid img').length === 12")

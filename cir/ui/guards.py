@@ -20,6 +20,7 @@ from cir.ui.handlers import describe_problem
 from cir.ui.proxies import route_of
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
+MAX_FILE_BYTES = 150 * 2**20  # of one upload: what a camera's file may have
 MAX_UPLOADED_BYTES = 2**32  # of all uploads that are kept at one time
 _ROOM_STEP = 2**20
 KEPT_SECONDS = 600.0  # an upload younger than this is never removed to make room

@@ -12,6 +12,7 @@ import gradio as gr
 from cir.images import read_image
 from cir.types import Weights
 from cir.ui import render
+from cir.ui.guards import MAX_FILE_BYTES
 from cir.ui.handlers import Example, Settings
 from cir.ui.pictures import address_of
 from cir.ui.reading import MAX_RESULTS
@@ -169,6 +170,7 @@ def lay_out_ask(content: PageContent) -> Ask:
             placeholder="Drop a picture here\nor click to choose one",
             elem_id="reference",
         )
+        html_piece(controls.reference_problem(MAX_FILE_BYTES), elem_id="reference-problem")
         html_piece(controls.pick())
         text = gr.Textbox(
             label="What should be different?",

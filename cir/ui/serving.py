@@ -22,14 +22,13 @@ from starlette.types import ASGIApp
 
 from cir.ui import styles
 from cir.ui.assistants import offer_tool_alone
-from cir.ui.guards import MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
+from cir.ui.guards import MAX_FILE_BYTES, MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.listening import PageServer, address_of, listen_on
 from cir.ui.pictures import Pictures
 from cir.ui.programs.documented import refusals
 from cir.ui.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
 MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
-MAX_UPLOAD = "150mb"  # what a camera's file may have
 THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")  # names by which it is called from itself
 
 
@@ -90,7 +89,7 @@ def launch(
         theme=styles.theme(),
         css_paths=[styles.STYLE_SHEET],
         head=styles.head(),
-        max_file_size=MAX_UPLOAD,
+        max_file_size=MAX_FILE_BYTES,
         ssr_mode=False,
         pwa=False,
         show_error=False,

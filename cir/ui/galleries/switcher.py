@@ -240,8 +240,9 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         try:
             known(content, state, snapshot)
             gallery = content.retriever_for(state).gallery
-            state.only = narrowing.read_only(gallery, folder, since, until, undated)
-            mask = narrowing.among(gallery, state.only)
+            only = narrowing.read_only(gallery, folder, since, until, undated)
+            mask = narrowing.among(gallery, only)
+            state.only = only  # what cannot be is told beside these fields, and the search stays as it was
         except Exception as error:  # shown as a sentence; faults are logged under an id
             if is_gone(content, state):
                 return problem_on_page(content, page, state, error)

@@ -47,6 +47,15 @@ def pick() -> str:
     return _pill("Pick from the gallery", "browse", elem_id="pick")
 
 
+def reference_problem(most: int) -> str:
+    """Where the page's script tells why a file cannot be the reference.
+
+    Args:
+        most: bytes that a file may have.
+    """
+    return f'<div class="problem" role="alert" data-most="{most}" hidden></div>'
+
+
 def skip() -> str:
     """After the button Search: what lies between it and the pictures is skipped. Seen while it has the focus."""
     return '<button type="button" class="pill skip" data-skip="pictures">To the pictures</button>'
