@@ -490,7 +490,7 @@ def test_every_folder_of_a_year_by_days_is_offered_and_a_cut_is_said(monkeypatch
     words = [words for words, _ in narrowing.folder_choices(gallery)]
     assert {"2020 (360)", "2026 (360)", "2026/12 (30)"} <= set(words)
     assert len(words) == 31
-    assert narrowing.cut_note(gallery).startswith("30 of 746 folders are in this list.")
+    assert narrowing.cut_note(gallery).startswith("This list has 30 of 746 folders.")
 
 
 def test_folders_that_may_be_indexed_are_all_on_offer_or_the_cut_is_said(
@@ -509,7 +509,7 @@ def test_folders_that_may_be_indexed_are_all_on_offer_or_the_cut_is_said(
     words = [words for words, _ in handlers.offer_folders(bench.making, bench.desk)]
     assert len(words) == 3000
     assert {"photos / 1000", "photos / 2099", "photos / 2099 / deep"} <= set(words)
-    assert handlers.folders_note(bench.desk).startswith("The 3,000 folders nearest to the top are listed.")
+    assert handlers.folders_note(bench.desk).startswith("Listed are the 3,000 folders nearest to the top.")
 
 
 def test_pictures_of_an_unknown_day_are_told_and_offered(bench: Bench) -> None:

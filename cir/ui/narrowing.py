@@ -77,7 +77,7 @@ def cut_note(gallery: Gallery) -> str:
     folders = len(gallery.folders) if can_narrow(gallery) else 0
     if folders <= MOST_FOLDERS:
         return "Type to find one." if folders > 10 else ""
-    return f"{MOST_FOLDERS:,} of {folders:,} folders are in this list. Of the others, choose the folder that holds them."
+    return f"This list has {MOST_FOLDERS:,} of {counted(folders, 'folder')}. Of the others, choose the folder that holds them."
 
 
 def _offered(gallery: Gallery) -> list[bytes]:

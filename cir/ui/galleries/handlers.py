@@ -153,7 +153,7 @@ def folders_note(desk: Desk) -> str:
     if count < MOST_FOLDERS:
         return "Type to find one." if count > 10 else ""
     return (
-        f"The {count:,} folders nearest to the top are listed. For a deeper one choose the folder that holds it, or "
+        f"Listed are the {counted(count, 'folder')} nearest to the top. For a deeper one choose the folder that holds it, or "
         "start with --gallery-root FOLDER."
     )
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from cir.composers.composer import unit_row
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
-from cir.text import clean_text
+from cir.text import clean_text, counted
 from cir.types import SignedTerm, Weights
 from cir.ui import handlers
 from cir.ui.narrowing import Only, folder_key, read_only
@@ -201,7 +201,9 @@ def _read_terms(retriever: Retriever, sent: Mapping[str, object]) -> tuple[tuple
             retriever.gallery.find(what)
         found.append((kind, number, what))
     if len(found) > changing.MAX_TERMS:
-        raise BadQuery(f"The link has {len(found)} terms.", f"At most {changing.MAX_TERMS} are possible.")
+        raise BadQuery(
+            f"The link has {counted(len(found), 'term')}.", f"At most {changing.MAX_TERMS} are possible."
+        )
     return tuple(found)
 
 
