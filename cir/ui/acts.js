@@ -70,12 +70,13 @@ Object.assign(window.recompose, (() => {
   // The reference: an upload, a picture of the gallery, or nothing.
   let reference = null;
   const pictured = (image) => void (reference = image);
-  function refer(id, address) {
+  function picture({ id, address }) {
     const url = new URL(address, document.baseURI).href;
     const meta = { picked: id, gallery: shown.fields?.gallery ?? "" };
-    const image = { path: null, url, orig_name: "picked.webp", is_stream: false, meta };
-    set({ image });
+    return { path: null, url, orig_name: "picked.webp", is_stream: false, meta };
   }
+  const refer = (id, address) => set({ image: picture({ id, address }) });
+  const isKept = async (image) => (await plain(image.url, { method: "HEAD" }).catch(() => ({ ok: false }))).ok;
   function cleared() {
     note("image", null);
     return { ...KEEP, visible: false };
@@ -140,8 +141,11 @@ Object.assign(window.recompose, (() => {
     searching = turn;
     return [state, numbered(), ...rest];
   }
-  function unanswered() {
+  async function unanswered() {
     if (searching === turn) finish();
+    const lost = reference?.path && !(await isKept(reference));
+    wait(lost ? "The server does not keep your own picture any more: choose it again." : "The search was not answered. Search again.");
+    if (lost) fill({ image: null });
   }
   function wait(words) {
     const line = part("#waiting p");
@@ -180,6 +184,7 @@ Object.assign(window.recompose, (() => {
       return;
     }
     if (reference?.meta?.picked && reference.meta.gallery !== (fields.gallery ?? "")) fill({ image: null });
+    if (shown.refer) fill({ image: picture(shown.refer) });
     if (next === "ask") window.recompose.searchNow();
     if (next === "show") act(() => bridge("submit", { do: "show" }), true);
     if (!next) record();
@@ -241,7 +246,7 @@ Object.assign(window.recompose, (() => {
     if (text && text !== (shown.fields?.text ?? "")) fill({ text });
     const picked = image?.meta?.picked;
     if (picked && picked !== shown.fields?.image) fill({ image });
-    else if (image?.path && !shown.fields?.image && image.path !== shown.own && (await plain(image.url, { method: "HEAD" })).ok) fill({ image });
+    else if (image?.path && !shown.fields?.image && image.path !== shown.own && (await isKept(image))) fill({ image });
   }
 
   // A picture that is dropped beside the field is the reference as well; no drop leaves the page.

@@ -11,11 +11,12 @@ from typing import Any
 import gradio as gr
 
 from cir import export
-from cir.errors import BadQuery
+from cir.errors import BadQuery, CirError
 from cir.retriever import Retriever
 from cir.ui import handlers, render
 from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
 from cir.ui.layout import Ask, PageContent, PageParts, Shown
+from cir.ui.pictures import address_of
 from cir.ui.search import acts, links, snapshots
 from cir.ui.search.screens import (
     answer_outputs,
@@ -40,10 +41,10 @@ def query_fields(ask: Ask, shown: Shown) -> list[Any]:
 
 
 def filled(retriever: Retriever, session: Session, picture: str | None) -> tuple[Any, ...]:
-    """What the session asked, for `query_fields`."""
+    """What the session asked, for `query_fields`. A picture of the gallery is shown by the page's script (`referred`)."""
     settings = session.settings
     return (
-        picture and reference_shown(picture),
+        gr.skip() if session.reference_id else picture and reference_shown(picture),
         session.text,
         session.method,
         *sliders(retriever, session.method, settings.weights),
@@ -52,6 +53,15 @@ def filled(retriever: Retriever, session: Session, picture: str | None) -> tuple
         settings.at_least,
         settings.fold,
     )
+
+
+def referred(retriever: Retriever, session: Session) -> dict[str, Any]:
+    """For the page's script: the picture of the gallery that is the reference, and where the page finds it."""
+    try:
+        address = session.reference_id and address_of(retriever.gallery.thumbnail_path(session.reference_id))
+    except CirError:  # nothing of it is left, which the search says
+        return {}
+    return {"refer": {"id": session.reference_id, "address": address}} if address else {}
 
 
 def wire_acts(content: PageContent, parts: PageParts) -> None:
@@ -110,6 +120,7 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
         picture, note = acts.picture_of(session)
         drawn[shown.notes] += render.notes_list([note]) if note else ""
         drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
+        drawn[shown.snapshot] = snapshots.take(session, **referred(retriever, session))
     return drawn
 
 
@@ -175,7 +186,9 @@ def open_page_with(content: PageContent, parts: PageParts) -> Callable[..., dict
             further = (
                 "show" if state.composed is not None else "ask" if state.text or state.image_path else ""
             )
-            more = {"fields": links.fields_of(state)} if further == "ask" else {}
+            more = referred(content.retriever_for(state), state)
+            if further == "ask":
+                more["fields"] = links.fields_of(state)
             return {**drawn, shown.snapshot: snapshots.take(state, next=further, **more)}
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return problem_on_page(content, parts, state, error)
