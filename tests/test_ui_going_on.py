@@ -170,6 +170,32 @@ def test_the_gallerys_pages_turn_both_ways_and_shuffling_begins_anew(retriever, 
     assert session.browsed_ids != first
 
 
+def test_fault_123_undo_after_a_removal_keeps_the_selection_and_another_question_does_not(retriever, session):
+    do(retriever, session, "without", text="people")
+    do(retriever, session, "select", place=1)
+    do(retriever, session, "select", place=3)
+    chosen = session.selected
+    do(retriever, session, "weigh", place=0, text="0")
+    do(retriever, session, "undo")
+    assert session.signed[0].words == "people"
+    assert session.selected == chosen != ()
+    search(retriever, session, SQUARE, "make it green")
+    do(retriever, session, "select", place=0)
+    do(retriever, session, "undo")
+    assert session.selected == ()
+
+
+def test_fault_89_a_gallery_that_was_changed_elsewhere_is_told_once(gallery, session, monkeypatch):
+    assert handlers.change_of(gallery, session) == ""
+    monkeypatch.setattr(gallery, "written", "later")
+    monkeypatch.setattr(gallery, "image_ids", gallery.image_ids[:-1])
+    assert (
+        handlers.change_of(gallery, session)
+        == "Toy shapes has changed: 39 pictures now, 1 fewer than before."
+    )
+    assert handlers.change_of(gallery, session) == ""
+
+
 def test_looking_at_a_result_and_leaving_it_changes_nothing_that_was_asked(retriever, session):
     before = ids(retriever, session), session.step
     assert do(retriever, session, "look", place=2) in acts.VIEWS

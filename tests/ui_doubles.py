@@ -68,6 +68,7 @@ class ToyGallery:
     name = "Toy shapes"
     notes: tuple[str, ...] = ()
     folder: Path | None = None
+    written = ""
 
     def __init__(self, folder: Path, *, hostile_caption: str = "") -> None:
         self._folder = folder

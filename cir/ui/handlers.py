@@ -123,6 +123,17 @@ def search(
         yield answer(retriever, session)
 
 
+def change_of(gallery: Gallery, session: Session) -> str:
+    """A sentence when another process has changed the gallery since the page was told of it last; "" otherwise."""
+    now = (gallery.name, gallery.written, len(gallery.image_ids))
+    before, session.gallery_seen = session.gallery_seen, now
+    if before[0] != now[0] or before[1] == now[1]:
+        return ""
+    more = now[2] - before[2]
+    much = f", {abs(more):,} {'more' if more > 0 else 'fewer'} than before" if more else ""
+    return f"{gallery.name} has changed: {counted(now[2], 'picture')} now{much}."
+
+
 def read_reference(gallery: Gallery, session: Session, image: object) -> tuple[Path | None, str]:
     """The reference as a file, and its id if it is an image of the gallery, with no upload over it.
 

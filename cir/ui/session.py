@@ -53,6 +53,7 @@ class Session:
         searches: how many were begun; an older one stops when a newer one has begun.
         seed, page: which page of which order of the gallery is shown.
         gallery: the gallery that is searched; "" for the one that the page began with.
+        gallery_seen: its name, when it was written and how many images it had, as they were told last.
         intended_id: the image that ought to be found, where a triplet or a person named one; its rank is told.
         galleries: those on offer in the switcher, in order.
         only: where in the gallery to look.
@@ -82,6 +83,7 @@ class Session:
     seed: int = 0
     page: int = 0
     gallery: str = ""
+    gallery_seen: tuple[str, str, int] = ("", "", 0)
     intended_id: str = ""
     galleries: tuple[str, ...] = ()
     only: Only = field(default_factory=Only)

@@ -142,14 +142,15 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
     ) -> Steps[dict[Any, Any]]:
         settings, notes = read_settings(values, state.settings.weights)
         state.inspected_id = ""
+        retriever = content.retriever_for(state)
         stages = handlers.search(
-            content.retriever_for(state),
+            retriever,
             state,
             image=image,
             text=text,
             method=method,
             settings=settings,
-            notes=[*notes, note],
+            notes=[*notes, note, handlers.change_of(retriever.gallery, state)],
             turn=turn,
         )
         for found in stages:

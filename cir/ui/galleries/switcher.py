@@ -209,8 +209,9 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
     def come_back(state: Session, snapshot: object) -> dict[Any, Any]:
         try:
             known(content, state, snapshot)
-            content.retriever_for(state)
-            return dict(zip(switcher.outputs, state_of(content, state), strict=True))
+            changed = handlers.change_of(content.retriever_for(state).gallery, state)
+            drawn = dict(zip(switcher.outputs, state_of(content, state), strict=True))
+            return {**drawn, switcher.notes: switched([changed])} if changed else drawn
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return problem_on_page(content, page, state, error)
 

@@ -134,11 +134,17 @@ def go_to(session: Session, number: object) -> Step:
     if step is None or isinstance(number, bool):
         raise BadQuery("That step is not remembered any more.", "Search again.")
     session.searches += 1
+    before = _question(session)
     for name, value in step.kept.items():
         setattr(session, name, value)
-    session.step = step.number
-    session.inspected_id, session.selected, session.unfolded = "", (), frozenset()
+    session.step, session.inspected_id = step.number, ""
+    if _question(session) != before:  # what was selected was among the answers to another question
+        session.selected, session.unfolded = (), frozenset()
     return step
+
+
+def _question(session: Session) -> tuple[Any, ...]:
+    return session.gallery, session.image_path, session.text
 
 
 def undo(session: Session) -> Step:

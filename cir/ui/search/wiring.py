@@ -224,6 +224,7 @@ def _opened(content: PageContent, parts: PageParts, session: Session, note: str)
         dict(zip(parts.switcher.outputs, state_of(content, session), strict=True)) if parts.switcher else {}
     )
     drawn |= bounds_of(parts, session)
+    note = " ".join(part for part in (note, handlers.change_of(retriever.gallery, session)) if part)
     browsed = handlers.browse(retriever.gallery, session)
     if session.gallery or browsed != before:  # else they came with the page
         drawn[shown.grid] = grid_pictures(retriever.gallery, browsed)
