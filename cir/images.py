@@ -253,7 +253,10 @@ def _mended_jpeg(data: bytes, error: Exception) -> bytes | None:
         return without_jpeg_metadata(data)
     ended = data.rstrip(b"\xff") + _END
     if is_progressive(data):
-        return ended if has_first_passes(data) else None
+        try:
+            return ended if has_first_passes(data) else None
+        except IndexError:  # a segment that is shorter than its kind
+            return None
     noise = random.Random(0).randbytes(_NOISE_BYTES).replace(b"\xff", b"")
     try:
         # Where rows are missing, whatever follows is decoded in their place.

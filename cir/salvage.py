@@ -57,7 +57,7 @@ def png_parts(data: bytes, most_profile: int) -> PngParts:
             profile = _unpacked(body.partition(b"\0")[2][1:], most_profile)
         elif kind == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0"):
             xmp = _text_of(body)
-        elif kind == b"tIME" and size == 7:
+        elif kind == b"tIME" and len(body) == 7:
             time = "{:04}:{:02}:{:02} {:02}:{:02}:{:02}".format(*struct.unpack(">H5B", body))
         is_critical = kind[:1].isupper()
         if (kind in _PNG_KEPT or is_critical) and (is_critical or size <= _MOST_EXIF):
