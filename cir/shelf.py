@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from cir.errors import GalleryError
+from cir.gallery.cache import is_being_written
 from cir.gallery.gallery import Gallery, open_gallery
 from cir.gallery.manifest import (
     MANIFEST,
@@ -37,10 +38,11 @@ class ShelfEntry:
         title: how people call it.
         images: how many pictures can be searched.
         captioned: how many of them have captions.
-        problem: why it cannot be searched now; "" when it can.
+        problem, remedy: why it cannot be searched now, and what to do on the command line; "" when it can.
         root: the folder of its pictures, where it is known. Never to be sent to a browser.
         own: whether it lies in the cache, so that it may be brought up to date, renamed and deleted.
         uploaded: whether its pictures were uploaded, so that they lie inside the gallery's own folder.
+        busy: whether some process is indexing it now.
     """
 
     name: str
@@ -51,6 +53,8 @@ class ShelfEntry:
     root: Path | None = None
     own: bool = True
     uploaded: bool = False
+    remedy: str = ""
+    busy: bool = False
 
 
 class Shelf:
@@ -201,22 +205,23 @@ class Shelf:
             manifest = read_manifest(folder)
             refuse_other_models(manifest, self._image, self._text)
         except GalleryError as error:
-            return ShelfEntry(name, title, problem=str(error), own=False)
+            return ShelfEntry(name, title, problem=error.message, own=False, remedy=error.remedy)
         return ShelfEntry(name, title, manifest.images, manifest.captioned, own=False)
 
     def _own_entry(self, summary: GallerySummary) -> ShelfEntry:
-        name, problem = summary.folder.name, summary.problem
+        name, problem, remedy = summary.folder.name, summary.problem, summary.remedy
         images, captioned = summary.images, summary.captioned
         if not problem:
             try:
                 refuse_other_models(read_manifest(summary.folder), self._image, self._text)
             except GalleryError as error:
-                problem = str(error)
+                problem, remedy = error.message, error.remedy
         if name in self._open and self._is_current(name):  # captions may have come in since
             gallery = self._open[name].gallery
             images, captioned = len(gallery), int(gallery.captioned.sum())
         inside = summary.root is not None and summary.root.is_relative_to(summary.folder)
-        return ShelfEntry(name, name, images, captioned, problem, summary.root, True, inside)
+        busy = is_being_written(summary.folder)
+        return ShelfEntry(name, name, images, captioned, problem, summary.root, True, inside, remedy, busy)
 
 
 def _stamp(folder: Path) -> Stamp | None:

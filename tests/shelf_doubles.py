@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
+from threading import Event
 
 from gallery_doubles import ToyCaptioner, ToyEncoder, index, opened, paint_folder
 
@@ -10,8 +13,8 @@ from cir.composers.baselines import ImageOnly
 from cir.gallery import Indexer, IndexingJob
 from cir.retriever import Retriever
 from cir.shelf import Shelf
-from cir.ui.galleries import handlers
-from cir.ui.galleries.handlers import Desk, Making
+from cir.ui.galleries import handlers, render
+from cir.ui.galleries.handlers import Desk, Making, Report
 from cir.ui.handlers import Session
 
 
@@ -21,7 +24,8 @@ class Bench:
     def __init__(self, place: Path) -> None:
         self.place, self.cache = place, place / "cache"
         index(paint_folder(place / "home", 3), self.cache, name="home")
-        encoder = ToyEncoder()
+        self.encoder, self.captioner = ToyEncoder(), ToyCaptioner()
+        encoder = self.encoder
         first = Retriever(opened(self.cache, "home"), {"Image-only": ImageOnly(encoder)})
         self.shelf = Shelf(
             first,
@@ -33,7 +37,7 @@ class Bench:
         self.indexer = Indexer(
             image_encoder=encoder,
             text_encoder=encoder,
-            captioner=ToyCaptioner,
+            captioner=lambda: self.captioner,
             cache_root=self.cache,
             renew=self.shelf.renew,
             renew_seconds=0,
@@ -47,14 +51,41 @@ class Bench:
         handlers.look(self.shelf, self.making, self.desk)
         return self.indexer.job
 
-    def make_of(self, folder: str, name: str = "") -> str:
+    def make_of(self, folder: str, name: str = "") -> Report:
         labels = [label for label, _ in handlers.offer_folders(self.making, self.desk)]
-        said = handlers.make_of_folder(self.shelf, self.making, self.desk, labels.index(folder), name)
+        came = handlers.make_of_folder(self.shelf, self.making, self.desk, labels.index(folder), name)
         self.wait()
-        return said
+        return came
 
-    def upload(self, *paths: Path, name: object = "") -> tuple[str, tuple]:
+    def table(self) -> dict[str, str]:
+        """The state of each gallery, as the page's table says it."""
+        screen = handlers.look(self.shelf, self.making, self.desk)
+        rows = re.findall(
+            r'<th scope="row">(.*?)</th><td>.*?</td><td>.*?</td><td>(.*?)</td>', render.gallery_list(screen)
+        )
+        return {html.unescape(name): html.unescape(state) for name, state in rows}
+
+    def upload(self, *paths: Path, name: object = "") -> Report:
         files = [{"path": str(path), "orig_name": path.name} for path in paths]
-        said = handlers.make_of_uploads(self.shelf, self.making, self.desk, files, name)
+        came = handlers.make_of_uploads(self.shelf, self.making, self.desk, files, name)
         self.wait()
-        return said
+        return came
+
+
+class Gate:
+    """Stands in a model's way: the first call of `method` waits until it is let through."""
+
+    def __init__(self, model: object, method: str) -> None:
+        self._reached, self._opened, self._method = Event(), Event(), getattr(model, method)
+        setattr(model, method, self._wait)
+
+    def _wait(self, *values: object, **options: object) -> object:
+        self._reached.set()
+        assert self._opened.wait(30)
+        return self._method(*values, **options)
+
+    def reached(self) -> None:
+        assert self._reached.wait(30)
+
+    def open(self) -> None:
+        self._opened.set()

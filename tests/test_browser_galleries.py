@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browsing import IN_A_BROWSER, served_page
+from browsing import IN_A_BROWSER, focused, served_page
 from contrast import faint_texts
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
@@ -176,3 +177,44 @@ def test_all_text_of_the_galleries_can_be_told_from_its_ground(served, visit, sc
     page = visit(served.url, patience=PATIENCE, color_scheme=scheme)
     to_galleries(page)
     assert faint_texts(page) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 700), (390, 700)])
+def test_what_comes_of_a_click_is_in_view_and_has_the_focus_however_many_galleries_there_are(
+    width, height, served, visit
+):
+    from cir.gallery import delete_gallery
+
+    cache = served.shelf.cache_root
+    others = [f"other {number}" for number in range(12)]
+    for name in others:
+        shutil.copytree(cache / "home", cache / name)
+    new = draw_all(served.photos / "new" / str(width), ["green"])
+    page = visit(served.url, width=width, height=height, patience=PATIENCE)
+    to_galleries(page)
+    for clicks, name in (("#galleries-make-folder", str(width)), ("#galleries-rescan", "other 0")):
+        if clicks == "#galleries-make-folder":
+            page.click("#galleries-folder input")
+            page.locator("#galleries-folder [role=option]", has_text=f"photos / new / {width}").click()
+        else:
+            page.click("#galleries-choice input")
+            page.locator("#galleries-choice [role=option]", has_text=name).first.click()
+        page.click(clicks)
+        focused(page, "#galleries-now")
+        wait_for_text(page, "#galleries-job", f"{name}: ")
+        wait_for_text(page, "#galleries-job", "ready")
+        top, bottom = page.evaluate(
+            "(() => { const p = document.getElementById('galleries-now').getBoundingClientRect(); return [p.top, p.bottom] })()"
+        )
+        assert top >= 0
+        assert top < bottom <= height
+        assert page.is_visible("#galleries-job section")
+        assert "being" not in page.inner_text("#galleries-said")
+    page.click("#galleries-own button.label-wrap")
+    page.fill("#galleries-new-name input, #galleries-new-name textarea", f"Renamed {width}")
+    page.keyboard.press("Enter")
+    wait_for_text(page, "#galleries-said", f"other 0 is called Renamed {width} now")
+    for name in (f"Renamed {width}", str(width), *others[1:]):
+        delete_gallery(cache, name)
+        served.shelf.drop(name)
+    shutil.rmtree(new)

@@ -14,17 +14,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from gallery_doubles import folder_in_memory, paint, paint_folder
-from shelf_doubles import Bench
+from shelf_doubles import Bench, Gate
 
 from cir.errors import BadQuery, CirError, GalleryError
 from cir.gallery import Gallery, IndexingJob, IndexingProgress, IntakeLimits, LeftOut
 from cir.gallery.background import FAILED, FINISHED, RUNNING
+from cir.gallery.cache import locked
 from cir.images import read_image
 from cir.shelf import ShelfEntry
 from cir.types import Query
 from cir.ui import narrowing
 from cir.ui.galleries import handlers, render, switching
-from cir.ui.galleries.handlers import Desk, Making
+from cir.ui.galleries.handlers import Desk, Making, Report
 from cir.ui.handlers import Session, Settings, answer
 from cir.ui.narrowing import Only
 
@@ -43,7 +44,9 @@ def bench() -> Iterator[Bench]:
 
 
 def test_a_chosen_folder_becomes_a_gallery_that_can_be_searched_with_captions(bench: Bench) -> None:
-    assert bench.make_of("photos / rome") == "The gallery rome is being made."
+    came = bench.make_of("photos / rome")
+    assert came.words(running=True) == "The gallery rome is being made."
+    assert came.words(running=False) == ""
     entry = bench.shelf.entry("rome")
     assert (entry.images, entry.captioned, entry.uploaded, entry.problem) == (6, 6, False, "")
     assert bench.desk.chosen == "rome"
@@ -53,10 +56,9 @@ def test_a_chosen_folder_becomes_a_gallery_that_can_be_searched_with_captions(be
 def test_a_folder_that_has_a_gallery_brings_it_up_to_date_under_its_old_name(bench: Bench) -> None:
     bench.make_of("photos / rome", "Roman  holiday")
     paint(bench.place / "photos" / "rome" / "new.png", 99)
-    assert (
-        bench.make_of("photos / rome", "other")
-        == "That folder is the gallery Roman holiday: it is brought up to date."
-    )
+    came = bench.make_of("photos / rome", "other")
+    assert came.done == "That folder is the gallery Roman holiday. The name other was not used."
+    assert came.begun == "It is brought up to date."
     assert [(e.title, e.images) for e in bench.shelf.entries()] == [("At home", 3), ("Roman holiday", 7)]
 
 
@@ -64,7 +66,9 @@ def test_a_name_that_is_taken_is_refused_and_without_a_name_a_free_one_is_found(
     paint_folder(bench.place / "photos" / "home", 1, 50)
     with pytest.raises(GalleryError, match="There is a gallery home already"):
         bench.make_of("photos / home", "home")
-    assert bench.make_of("photos / home") == "The gallery home 2 is being made."
+    came = bench.make_of("photos / home")
+    assert came.done == "The name home is taken by another folder, so this gallery is called home 2."
+    assert came.begun == "The gallery home 2 is being made."
 
 
 @pytest.mark.parametrize("number", [None, -1, 99, True, "0", 1.0, [0]])
@@ -88,9 +92,10 @@ def test_fault_35_a_name_that_could_lead_elsewhere_is_refused(name: object, benc
 
 def test_uploads_become_a_gallery_and_more_uploads_of_that_name_are_added(bench: Bench) -> None:
     first, second = paint(bench.place / "up" / "a.png", 1), paint(bench.place / "up" / "b.png", 2)
-    said, refused = bench.upload(first, name="Mine")
-    assert (said, refused) == ("1 picture kept. The gallery Mine is being made.", ())
-    bench.upload(second, name="Mine")
+    came = bench.upload(first, name="Mine")
+    assert (came.done, came.refused) == ("1 picture kept.", ())
+    assert came.begun == "The gallery Mine is being made."
+    assert bench.upload(second, name="Mine").begun == "The gallery Mine is being brought up to date."
     entry = bench.shelf.entry("Mine")
     assert (entry.images, entry.captioned, entry.uploaded) == (2, 2, True)
     assert sorted(p.name for p in (bench.cache / "Mine" / "images").iterdir()) == ["a.png", "b.png"]
@@ -103,9 +108,9 @@ def test_an_uploaded_zip_is_unpacked_and_what_is_refused_is_named(bench: Bench) 
         archive.writestr("../b.png", b"evil")
     path = bench.place / "all.zip"
     path.write_bytes(data.getvalue())
-    said, refused = bench.upload(path)
-    assert said == "1 picture kept. The gallery Uploads is being made."
-    assert refused == (("all.zip / ../b.png", "its path leads out of the archive"),)
+    came = bench.upload(path)
+    assert came.words(running=True) == "1 picture kept. The gallery Uploads is being made."
+    assert came.refused == (("all.zip / ../b.png", "its path leads out of the archive"),)
 
 
 def test_uploads_without_a_picture_leave_no_gallery_behind(bench: Bench) -> None:
@@ -182,7 +187,7 @@ def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(benc
     screen = handlers.look(bench.shelf, bench.making, bench.desk)
     assert "Delete <b>rome</b>?" in render.doom(screen.chosen, screen.doomed)
     assert (
-        handlers.delete(bench.shelf, bench.making, bench.desk)
+        handlers.delete(bench.shelf, bench.making, bench.desk).done
         == "rome is deleted. Your pictures are where they were."
     )
     assert [e.name for e in bench.shelf.entries()] == ["", "Mine"]
@@ -210,7 +215,8 @@ def test_choosing_another_gallery_takes_the_question_about_deleting_back(bench: 
 
 def test_a_renamed_gallery_is_chosen_and_searched_under_its_new_name(bench: Bench) -> None:
     bench.make_of("photos / rome")
-    assert handlers.rename(bench.shelf, bench.making, bench.desk, " Roma ") == "rome is called Roma now."
+    came = handlers.rename(bench.shelf, bench.making, bench.desk, " Roma ")
+    assert came.done == "rome is called Roma now."
     assert (bench.desk.chosen, len(bench.shelf.retriever("Roma").gallery)) == ("Roma", 6)
     with pytest.raises(GalleryError):
         bench.shelf.retriever("rome")
@@ -224,6 +230,116 @@ def test_what_the_page_began_with_can_be_neither_renamed_nor_deleted(bench: Benc
             act(bench.shelf, bench.desk)
 
 
+def test_a_renamed_folder_is_pointed_to_and_other_pictures_are_refused_without_a_path(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    (bench.place / "photos" / "rome").rename(bench.place / "photos" / "roma")
+    paint_folder(bench.place / "photos" / "paris", 6, 70)
+    assert bench.table()["rome"] == "can be searched; its folder is not there now"
+    with pytest.raises(GalleryError, match="say where its pictures are now"):
+        handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    labels = [label for label, _ in handlers.offer_folders(bench.making, bench.desk)]
+
+    def move(label: str) -> Report:
+        return handlers.move(bench.shelf, bench.making, bench.desk, labels.index(label))
+
+    with pytest.raises(GalleryError, match="0 of 6 are there") as refused:
+        move("photos / paris")
+    assert str(bench.place) not in str(refused.value)
+    assert move("photos / roma").done == "The pictures of rome are looked for in photos / roma now."
+    assert bench.table()["rome"] == "ready"
+    handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    assert bench.wait().state == FINISHED
+    gallery = bench.shelf.retriever("rome").gallery
+    assert gallery.image_path(gallery.image_ids[0]).is_relative_to(bench.place / "photos" / "roma")
+
+
+@pytest.mark.parametrize("act", ["rename", "delete"])
+def test_what_was_stopped_does_not_go_on_under_a_name_that_is_gone(act: str, bench: Bench) -> None:
+    gate = Gate(bench.encoder, "encode_images")
+    begin(bench)
+    gate.reached()
+    bench.indexer.stop()
+    gate.open()
+    bench.wait()
+    assert handlers.look(bench.shelf, bench.making, bench.desk).can_resume
+    if act == "rename":
+        handlers.rename(bench.shelf, bench.making, bench.desk, "Roma")
+    else:
+        handlers.ask_to_delete(bench.shelf, bench.desk)
+        handlers.delete(bench.shelf, bench.making, bench.desk)
+    assert not handlers.look(bench.shelf, bench.making, bench.desk).can_resume
+    with pytest.raises(GalleryError, match="nothing to go on with"):
+        handlers.go_on(bench.making)
+
+
+# --- how a gallery stands ---
+
+
+def begin(bench: Bench) -> Report:
+    """Have the page begin with a gallery of "rome", and go on at once."""
+    labels = [label for label, _ in handlers.offer_folders(bench.making, bench.desk)]
+    return handlers.make_of_folder(bench.shelf, bench.making, bench.desk, labels.index("photos / rome"), "")
+
+
+def test_the_words_of_the_table_the_switcher_and_the_notes_follow_the_indexing(bench: Bench) -> None:
+    images, captions = Gate(bench.encoder, "encode_images"), Gate(bench.captioner, "caption")
+    report = begin(bench)
+    images.reached()
+    assert bench.table()["rome"] == "looking at pictures, 0 of 6 …"
+    assert [title for title, _ in switching.offer(bench.shelf, bench.session)[0]] == ["At home (3)"]
+    images.open()
+    captions.reached()
+    assert bench.table()["rome"] == "can be searched; writing captions, 0 of 6 …"
+    assert ("rome (6)", 1) in switching.offer(bench.shelf, bench.session)[0]
+    gallery = bench.shelf.retriever("rome").gallery
+    assert "being indexed now: writing captions" in " ".join(switching.notes_of(gallery, bench.indexer.job))
+    assert report.words(running=bench.indexer.job.is_running) == "The gallery rome is being made."
+    captions.open()
+    bench.wait()
+    assert bench.table()["rome"] == "ready"
+    gallery = bench.shelf.retriever("rome").gallery
+    assert switching.notes_of(gallery, bench.indexer.job) == [""]
+    assert report.words(running=bench.indexer.job.is_running) == ""
+
+
+def test_a_gallery_is_in_the_table_from_the_first_moment(bench: Bench) -> None:
+    bench.indexer._job = IndexingJob("rome", bench.place / "photos" / "rome", RUNNING)
+    assert bench.table()["rome"] == "looking through its folder …"
+
+
+def test_one_that_was_stopped_or_failed_says_so_and_what_can_be_searched(bench: Bench) -> None:
+    gate = Gate(bench.captioner, "caption")
+    begin(bench)
+    gate.reached()
+    bench.indexer.stop()
+    assert bench.table()["rome"] == "can be searched; stopping …"
+    gate.open()
+    bench.wait()
+    assert bench.table()["rome"] == "can be searched; it was stopped, and “Go on” brings the rest"
+    for path in sorted((bench.place / "photos" / "rome").rglob("*.png"))[1:]:
+        path.unlink()
+    handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    bench.wait()
+    assert bench.table()["rome"].startswith("can be searched; not finished: Gone from rome: 5 of 6")
+
+
+def test_one_that_was_cut_off_is_finished_from_the_page_and_no_command_is_named(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    (bench.cache / "rome" / "manifest.json").unlink()
+    bench.indexer.forget("rome")
+    assert (
+        bench.table()["rome"] == "The indexing of rome was not finished. Choose it, and “Bring up to date”."
+    )
+
+
+def test_one_that_another_program_indexes_says_so(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    bench.indexer.forget("rome")
+    with locked(bench.cache / "rome", "rome"):
+        assert bench.table()["rome"] == "can be searched; another program is indexing it"
+    assert bench.table()["rome"] == "ready"
+
+
 # --- what is said ---
 
 
@@ -234,7 +350,11 @@ def test_fault_12_names_of_files_and_galleries_are_shown_as_text() -> None:
     shown = render.job_card(IndexingJob(HOSTILE, None, RUNNING, progress))
     entry = ShelfEntry(HOSTILE, HOSTILE, problem=HOSTILE)
     shown += render.gallery_list(handlers.Screen((entry,), entry, IndexingJob(), left_out=left_out))
-    shown += render.doom(entry, HOSTILE) + render.said(HOSTILE, skipped) + render.switched([HOSTILE])
+    shown += (
+        render.doom(entry, HOSTILE)
+        + render.report(Report(HOSTILE, refused=skipped))
+        + render.switched([HOSTILE])
+    )
     shown += render.how_folders_are_allowed([HOSTILE])
     assert "<img" not in shown
     assert "${" not in shown

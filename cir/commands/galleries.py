@@ -81,7 +81,7 @@ def _state(summary: GallerySummary) -> str:
     if is_being_written(summary.folder):
         return "is being indexed"
     if summary.problem:
-        return summary.problem
+        return f"{summary.problem} {summary.remedy}".strip()
     if summary.root is not None and not os.path.isdir(summary.root):
         return "ready; its folder is not there"
     return "ready"

@@ -131,6 +131,12 @@ class Indexer:
                 self._job = replace(self._job, state=STOPPING)
                 self._stop.set()
 
+    def forget(self, name: str) -> None:
+        """Let go of the last indexing of a gallery that was renamed or deleted: there is nothing to go on with."""
+        with self._lock:
+            if self._job.name == name and not self._job.is_running:
+                self._job = IndexingJob()
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until the present indexing is over."""
         if self._thread is not None:

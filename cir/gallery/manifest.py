@@ -99,7 +99,7 @@ class GallerySummary:
         folder: where it is kept.
         images, captioned: how many images have features, and how many of them caption features.
         fingerprints: model -> what made it.
-        problem: why it cannot be opened, or "".
+        problem, remedy: why it cannot be opened, and what to do on the command line; or "".
         root: the folder of its images, where it is known.
     """
 
@@ -110,6 +110,7 @@ class GallerySummary:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     root: Path | None = None
+    remedy: str = ""
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -223,7 +224,9 @@ def _summary(folder: Path) -> GallerySummary:
     try:
         manifest = read_manifest(folder)
     except GalleryError as error:
-        return GallerySummary(folder.name, folder, problem=str(error), root=noted_source(folder))
+        return GallerySummary(
+            folder.name, folder, problem=error.message, root=noted_source(folder), remedy=error.remedy
+        )
     return GallerySummary(
         manifest.name,
         folder,

@@ -45,7 +45,6 @@ from cir.ui.search.screens import (
     rerank_screen,
     sliders,
     then_answered,
-    told,
     unique,
 )
 from cir.ui.search.wiring import QUIET, forgotten, open_page_with, query_fields, wire_acts
@@ -313,16 +312,3 @@ def rerank_with(content: PageContent, parts: PageParts) -> Callable[..., dict[An
             return problem_on_page(content, parts, state, error)
 
     return rerank
-
-
-def browse_with(content: PageContent) -> Callable[[Session], Any]:
-    """The handler that shows the gallery's pictures to pick from."""
-
-    def show(state: Session) -> Any:
-        try:
-            gallery = content.retriever_for(state).gallery
-            return grid_pictures(gallery, handlers.browse(gallery, state))
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return told(error)
-
-    return show

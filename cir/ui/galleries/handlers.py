@@ -6,6 +6,7 @@ and a click sends its place there. This module knows neither gradio nor HTML.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ from cir.gallery import (
     ManyVanished,
     OfferedFolder,
     delete_gallery,
-    gallery_name,
+    move_gallery,
+    name_gallery,
     offered_folders,
     rename_gallery,
     take_in,
@@ -33,8 +35,10 @@ from cir.gallery.folders import MOST_FOLDERS
 from cir.gallery.intake import UPLOADS
 from cir.gallery.left_out import read_left_out
 from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
+from cir.gallery.sources import galleries_of
 from cir.shelf import Shelf, ShelfEntry
 from cir.text import counted
+from cir.ui.session import Problem
 
 if TYPE_CHECKING:
     from cir.gallery import Indexer
@@ -67,11 +71,13 @@ class Report:
         done: a sentence that stays true.
         begun: a sentence that is true while the indexing that was begun goes on.
         refused: (name, reason) of the uploads that were not kept.
+        problem: why nothing came of it.
     """
 
     done: str = ""
     begun: str = ""
     refused: tuple[tuple[str, str], ...] = ()
+    problem: Problem | None = None
 
     def words(self, *, running: bool) -> str:
         """What is true now."""
@@ -88,6 +94,7 @@ class Desk:
         folders: the folders on offer, in order.
         doomed: the gallery whose deletion was asked for and is to be confirmed.
         report: what came of the last action.
+        searched: what the Search tab was last told of the gallery that is searched.
     """
 
     names: tuple[str, ...] = ()
@@ -95,6 +102,7 @@ class Desk:
     folders: tuple[OfferedFolder, ...] = ()
     doomed: str = ""
     report: Report = Report()
+    searched: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,7 @@ class Screen:
         wants_confirmation: whether it ended because most of its files have vanished.
         doomed: the gallery whose deletion is to be confirmed.
         left_out: what is no part of the chosen gallery, where the job does not say it.
+        report: what came of the last action.
     """
 
     entries: tuple[ShelfEntry, ...]
@@ -118,6 +127,7 @@ class Screen:
     wants_confirmation: bool = False
     doomed: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    report: Report = Report()
 
 
 def look(shelf: Shelf, making: Making, desk: Desk) -> Screen:
@@ -133,7 +143,7 @@ def look(shelf: Shelf, making: Making, desk: Desk) -> Screen:
     broken_off = job.state == STOPPED or (job.problem is not None and not confirm)
     told = job.progress is not None and job.name == desk.chosen
     kept = () if told or desk.chosen not in own else left_out_of(shelf.cache_root, desk.chosen)
-    return Screen(entries, own.get(desk.chosen), job, broken_off, confirm, desk.doomed, kept)
+    return Screen(entries, own.get(desk.chosen), job, broken_off, confirm, desk.doomed, kept, desk.report)
 
 
 def left_out_of(cache_root: Path, name: str) -> tuple[LeftOut, ...]:
@@ -169,7 +179,7 @@ def choose(desk: Desk, number: object) -> None:
 
 def make_of_folder(
     shelf: Shelf, making: Making, desk: Desk, number: object, name: object, exclude: object = ""
-) -> str:
+) -> Report:
     """Begin to index a folder of this computer. A folder that has a gallery already brings it up to date.
 
     Args:
@@ -178,32 +188,28 @@ def make_of_folder(
         name: what the gallery is to be called; "" for the folder's own.
         exclude: patterns that are left out; "" for those of the run before, "nothing" for none any more.
 
-    Returns:
-        A sentence about what has begun.
-
     Raises:
         CirError: no such folder, an impossible name, or something is being indexed.
     """
     patterns = _read_exclude(exclude)
-    root = _offered(desk.folders, number, "folder").path()
-    known = next((e for e in shelf.entries() if e.own and e.root is not None and _same(e.root, root)), None)
-    if known is not None:
-        making.indexer.start(root, known.name, exclude=patterns)
-        desk.chosen = known.name
-        return f"That folder is the gallery {known.name}: it is brought up to date."
-    chosen = _new_name(shelf, name, gallery_name(root))
-    making.indexer.start(root, chosen, exclude=patterns)
-    desk.chosen = chosen
-    return f"The gallery {chosen} is being made."
+    root, typed = _offered(desk.folders, number, "folder").path(), _read_name(name)
+    known = [one.folder.name for one in galleries_of(shelf.cache_root, root)]
+    if known:
+        chosen = typed if typed in known else known[0]
+        making.indexer.start(root, chosen, exclude=patterns)
+        desk.chosen = chosen
+        unused = f" The name {typed} was not used." if typed not in ("", chosen) else ""
+        return Report(f"That folder is the gallery {chosen}.{unused}", "It is brought up to date.")
+    if typed:
+        _refuse_taken(shelf, typed)
+    naming = name_gallery(shelf.cache_root, root, typed)
+    making.indexer.start(root, naming.name, exclude=patterns)
+    desk.chosen = naming.name
+    return Report(" ".join(naming.notes), f"The gallery {naming.name} is being made.")
 
 
-def make_of_uploads(
-    shelf: Shelf, making: Making, desk: Desk, files: object, name: object
-) -> tuple[str, tuple]:
+def make_of_uploads(shelf: Shelf, making: Making, desk: Desk, files: object, name: object) -> Report:
     """Keep uploaded pictures, and begin to index them. A gallery of uploads with that name gets them as well.
-
-    Returns:
-        A sentence, and (name, reason) of what was refused.
 
     Raises:
         CirError: nothing was uploaded, no picture is among it, there is no room, or something is being indexed.
@@ -215,7 +221,9 @@ def make_of_uploads(
         )
     wanted = _read_name(name)
     entry = next((e for e in shelf.entries() if e.name == wanted and e.uploaded), None) if wanted else None
-    chosen = wanted if entry is not None else _new_name(shelf, name, "Uploads")
+    if wanted and entry is None:
+        _refuse_taken(shelf, wanted)
+    chosen = wanted or _free_name(shelf, "Uploads")
     folder = gallery_folder(shelf.cache_root, chosen)
     used = uploaded_bytes(shelf.cache_root)
     try:
@@ -226,8 +234,8 @@ def make_of_uploads(
         raise
     making.indexer.start((folder / UPLOADS).absolute(), chosen)
     desk.chosen = chosen
-    pictures = counted(taken.kept, "picture")
-    return f"{pictures} kept. The gallery {chosen} is being made.", taken.refused
+    begun = f"The gallery {chosen} is being {'made' if entry is None else 'brought up to date'}."
+    return Report(f"{counted(taken.kept, 'picture')} kept.", begun, taken.refused)
 
 
 def read_uploads(files: object) -> list[tuple[Path, str]]:
@@ -254,7 +262,7 @@ def read_uploads(files: object) -> list[tuple[Path, str]]:
     return found
 
 
-def bring_up_to_date(shelf: Shelf, making: Making, desk: Desk) -> str:
+def bring_up_to_date(shelf: Shelf, making: Making, desk: Desk) -> Report:
     """Look for new, changed and vanished files of the chosen gallery; also goes on where indexing was cut off.
 
     Raises:
@@ -262,10 +270,10 @@ def bring_up_to_date(shelf: Shelf, making: Making, desk: Desk) -> str:
     """
     entry = _chosen(shelf, desk)
     making.indexer.start(_root_of(entry), entry.name)
-    return f"{entry.title} is being brought up to date."
+    return Report(begun=f"{entry.title} is being brought up to date.")
 
 
-def go_on(making: Making, *, confirm_purge: bool = False) -> str:
+def go_on(making: Making, *, confirm_purge: bool = False) -> Report:
     """Go on with what was stopped, or take vanished files out of the gallery, which was asked for.
 
     Raises:
@@ -275,10 +283,10 @@ def go_on(making: Making, *, confirm_purge: bool = False) -> str:
     if job.root is None or job.is_running:
         raise GalleryError("There is nothing to go on with.", "Choose a folder, or upload pictures.")
     making.indexer.start(job.root, job.name, confirm_purge=confirm_purge, exclude=job.exclude)
-    return f"{job.name} goes on."
+    return Report(begun=f"{job.name} goes on.")
 
 
-def rename(shelf: Shelf, making: Making, desk: Desk, name: object) -> str:
+def rename(shelf: Shelf, making: Making, desk: Desk, name: object) -> Report:
     """Give the chosen gallery another name.
 
     Raises:
@@ -287,12 +295,24 @@ def rename(shelf: Shelf, making: Making, desk: Desk, name: object) -> str:
     entry, wanted = _chosen(shelf, desk), _read_name(name)
     if not wanted:
         raise BadQuery("There is no new name.", "Type one.")
-    if _is_busy(making, entry.name):
-        raise GalleryError(f"{entry.title} is being indexed.", "Wait until it is ready, or stop it.")
+    _refuse_busy(making, entry)
     rename_gallery(shelf.cache_root, entry.name, wanted)
     shelf.drop(entry.name)
+    making.indexer.forget(entry.name)
     desk.chosen = wanted
-    return f"{entry.title} is called {wanted} now."
+    return Report(f"{entry.title} is called {wanted} now.")
+
+
+def move(shelf: Shelf, making: Making, desk: Desk, number: object) -> Report:
+    """Point the chosen gallery to the folder that its pictures are in now.
+
+    Raises:
+        CirError: no such folder, most of the pictures are not in it, or the gallery is being indexed.
+    """
+    entry, folder = _chosen(shelf, desk), _offered(desk.folders, number, "folder")
+    _refuse_busy(making, entry)
+    move_gallery(shelf.cache_root, entry.name, folder.path())
+    return Report(f"The pictures of {entry.title} are looked for in {folder.label} now.")
 
 
 def ask_to_delete(shelf: Shelf, desk: Desk) -> None:
@@ -304,7 +324,7 @@ def ask_to_delete(shelf: Shelf, desk: Desk) -> None:
     desk.doomed = _chosen(shelf, desk).name
 
 
-def delete(shelf: Shelf, making: Making, desk: Desk) -> str:
+def delete(shelf: Shelf, making: Making, desk: Desk) -> Report:
     """Delete the gallery whose deletion was asked for and is now confirmed.
 
     Raises:
@@ -314,11 +334,12 @@ def delete(shelf: Shelf, making: Making, desk: Desk) -> str:
     entry = shelf.entry(doomed)
     if not doomed or not entry.own:
         raise GalleryError("There is nothing to delete.", "Choose a gallery first.")
-    if _is_busy(making, doomed):
-        raise GalleryError(f"{entry.title} is being indexed.", "Wait until it is ready, or stop it.")
+    _refuse_busy(making, entry)
     delete_gallery(shelf.cache_root, doomed)
     shelf.drop(doomed)
-    return f"{entry.title} is deleted." + ("" if entry.uploaded else " Your pictures are where they were.")
+    making.indexer.forget(doomed)
+    left = "" if entry.uploaded else " Your pictures are where they were."
+    return Report(f"{entry.title} is deleted.{left}")
 
 
 def _offered(things: Sequence, number: object, what: str):
@@ -339,14 +360,18 @@ def _root_of(entry: ShelfEntry) -> Path:
         raise GalleryError(
             f"It is not known which folder {entry.title} is made from.", "Index that folder again."
         )
-    if not entry.root.is_dir():
+    if not os.path.isdir(entry.root):
         message = f"The folder of {entry.title} is not there, so nothing was changed."
-        raise GalleryError(message, "Connect its disk, and try again.")
+        remedy = (
+            "Connect its disk, and try again. If it was renamed or moved, say where its pictures are now."
+        )
+        raise GalleryError(message, remedy)
     return entry.root
 
 
-def _is_busy(making: Making, name: str) -> bool:
-    return making.indexer.job.is_running and making.indexer.job.name == name
+def _refuse_busy(making: Making, entry: ShelfEntry) -> None:
+    if making.indexer.job.is_running and making.indexer.job.name == entry.name:
+        raise GalleryError(f"{entry.title} is being indexed.", "Wait until it is ready, or stop it.")
 
 
 def _read_exclude(typed: object) -> tuple[str, ...] | None:
@@ -365,23 +390,11 @@ def _read_name(name: object) -> str:
     return " ".join((name or "").split())
 
 
-def _new_name(shelf: Shelf, typed: object, otherwise: str) -> str:
-    """The name that was typed, or a free one.
-
-    Raises:
-        GalleryError: what was typed is taken, or can be no name.
-    """
-    wanted = _read_name(typed)
-    if wanted:
-        if shelf.is_taken(wanted):
-            raise GalleryError(f"There is a gallery {wanted} already.", "Choose another name.")
-        return wanted
-    name, number = otherwise, 1
-    while shelf.is_taken(name):
-        number += 1
-        name = f"{otherwise} {number}"
-    return name
+def _refuse_taken(shelf: Shelf, name: str) -> None:
+    if shelf.is_taken(name):
+        raise GalleryError(f"There is a gallery {name} already.", "Choose another name.")
 
 
-def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
+def _free_name(shelf: Shelf, wanted: str) -> str:
+    names = itertools.chain([wanted], (f"{wanted} {number}" for number in itertools.count(2)))
+    return next(name for name in names if not shelf.is_taken(name))

@@ -8,30 +8,33 @@ from cir.gallery import IndexingJob, LeftOut
 from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING
 from cir.shelf import ShelfEntry
 from cir.text import counted
-from cir.ui.galleries.handlers import Screen
+from cir.ui.galleries.handlers import Report, Screen
+from cir.ui.galleries.standing import STAGES, is_about, state_words
 from cir.ui.handlers import describe_problem
 from cir.ui.render import escape, problem_card
 
 PROBLEMS_SHOWN = 200
-_STAGES = {"images": "Looking at pictures", "captions": "Writing captions"}
 
 
 def gallery_list(screen: Screen) -> str:
-    """All galleries as a table: how many pictures, how many captions, and what is wrong."""
-    rows = "".join(map(_row, screen.entries))
+    """All galleries as a table: how many pictures, how many captions, and how each stands."""
+    rows = [_row(entry, screen.job) for entry in screen.entries]
+    if screen.job.is_running and not any(is_about(screen.job, entry) for entry in screen.entries):
+        rows.append(_row(ShelfEntry(screen.job.name, screen.job.name, problem="not there yet"), screen.job))
     return (
         '<div class="wide"><table class="galleries"><thead><tr><th scope="col">Gallery</th>'
         '<th scope="col">Pictures</th><th scope="col">Captions</th><th scope="col">State</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
         f"{left_out_table(screen.left_out, screen.chosen.title if screen.chosen else '')}"
     )
 
 
-def _row(entry: ShelfEntry) -> str:
+def _row(entry: ShelfEntry, job: IndexingJob) -> str:
     numbers = f"<td>{entry.images:,}</td><td>{_captions(entry)}</td>"
     if entry.problem:
         numbers = "<td>–</td><td>–</td>"
-    return f'<tr><th scope="row">{escape(entry.title)}</th>{numbers}<td>{_state(entry)}</td></tr>'
+    state = escape(state_words(entry, job))
+    return f'<tr><th scope="row">{escape(entry.title)}</th>{numbers}<td>{state}</td></tr>'
 
 
 def _captions(entry: ShelfEntry) -> str:
@@ -41,16 +44,6 @@ def _captions(entry: ShelfEntry) -> str:
     if entry.captioned >= entry.images:
         return "all"
     return f"{entry.captioned:,} of {entry.images:,}; the others are found by their look alone"
-
-
-def _state(entry: ShelfEntry) -> str:
-    if entry.problem:
-        return f'<span class="wrong">{escape(entry.problem)}</span>'
-    if not entry.own:
-        return "ready"
-    if entry.root is not None and not entry.root.is_dir():
-        return "ready; its folder is not connected now"
-    return "ready; uploaded" if entry.uploaded else "ready"
 
 
 def job_card(job: IndexingJob) -> str:
@@ -80,7 +73,7 @@ def _job_words(job: IndexingJob) -> str:
     if job.state in endings:
         return endings[job.state]
     return (
-        _STAGES.get(job.progress.stage, "working") + " …" if job.progress else "looking through the folder …"
+        STAGES.get(job.progress.stage, "working") + " …" if job.progress else "looking through the folder …"
     )
 
 
@@ -94,7 +87,7 @@ def _bar(job: IndexingJob) -> str:
         words += f" · {duration(progress.eta_seconds)} left"
     if progress.stage == "captions":
         words += " · all pictures can be searched, those without captions by their look alone"
-    label = _STAGES.get(progress.stage, "Indexing")
+    label = STAGES.get(progress.stage, "Indexing")
     return (
         f'<progress max="{max(progress.total, 1)}" value="{progress.done}" aria-label="{label}"></progress>'
         f'<p class="numbers">{escape(words)}</p>'
@@ -158,9 +151,13 @@ def problems_table(problems: Sequence[tuple[str, str]], what: str) -> str:
     )
 
 
-def said(sentence: str, refused: Sequence[tuple[str, str]] = ()) -> str:
-    """What an action has to say."""
-    return f'<p class="said-so">{escape(sentence)}</p>{problems_table(refused, "refused")}'
+def report(came: Report, *, running: bool = False) -> str:
+    """What came of an action, as far as it is true now."""
+    if came.problem is not None:
+        return problem_card(came.problem)
+    words = came.words(running=running)
+    said = f'<p class="said-so" role="status">{escape(words)}</p>' if words else ""
+    return said + problems_table(came.refused, "refused")
 
 
 def how_folders_are_allowed(labels: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from cir.ui.search.controls import browse_bar
 from cir.ui.search.screens import grid_pictures, known, then_answered
 
 if TYPE_CHECKING:
+    from cir.gallery import IndexingJob
     from cir.ui.handlers import Session
     from cir.ui.layout import PageContent, PageParts
 
@@ -94,7 +95,7 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     return (
         render.header(title, len(gallery)),
         gr.Dropdown(choices=choices, value=number, visible=len(choices) > 1),
-        switched(switching.notes_of(gallery)) if len(choices) > 1 else "",
+        switched(switching.notes_of(gallery, job_of(content))) if len(choices) > 1 else "",
         gr.Accordion(visible=narrowing.can_narrow(gallery)),
         gr.Dropdown(choices=folders, info=narrowing.cut_note(gallery) or None, **nowhere),
         gr.Textbox(value="") if blank else gr.skip(),
@@ -115,6 +116,11 @@ def bounds_of(page: PageParts, session: Session) -> dict[Any, Any]:
         switcher.until: only.until.isoformat() if only.until else "",
         switcher.undated: only.with_undated,
     }
+
+
+def job_of(content: PageContent) -> IndexingJob | None:
+    """The present or last indexing, where galleries are made on this page."""
+    return content.making.indexer.job if content.making is not None else None
 
 
 def outputs_of_switch(page: PageParts) -> list[Any]:
@@ -200,8 +206,10 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
                 drawn |= {page.ask.image: gr.skip(), page.ask.leave_out: gr.skip()}
             return {**drawn, shown.grid: grid_pictures(gallery, handlers.browse(gallery, state))}
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            stand = dict(zip(switcher.outputs, state_of(content, state), strict=True))
-            return {**stand, **problem_on_page(content, page, state, error)}
+            problem = problem_on_page(content, page, state, error)
+            if not state.token:  # it could not be brought back: nothing is known that the switcher could show
+                return problem
+            return {**dict(zip(switcher.outputs, state_of(content, state), strict=True)), **problem}
 
     def come_back(state: Session, snapshot: object) -> dict[Any, Any]:
         try:
@@ -218,13 +226,6 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
     )
     then_answered(chosen)
     page.tab.select(come_back, [session, shown.snapshot], outputs, **{**_QUIET, "queue": False})
-
-
-def show_first_pictures(content: PageContent, page: PageParts, event: Any) -> None:
-    """After `event`: the grid shows the gallery that is searched now, whose thumbnails may be served."""
-    from cir.ui.view import browse_with  # it lays this switcher out, and so cannot be imported by it at first
-
-    event.then(browse_with(content), [page.session], [page.shown.grid], **_QUIET)
 
 
 def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:

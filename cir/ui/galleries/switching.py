@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
+from cir.gallery.sources import same_folder
 from cir.shelf import Shelf
+from cir.ui.galleries.standing import job_words
 from cir.ui.narrowing import Only
 
 if TYPE_CHECKING:
-    from cir.gallery import Gallery
+    from cir.gallery import Gallery, IndexingJob
     from cir.ui.handlers import Session
 
 
@@ -54,6 +56,15 @@ def switch_to(session: Session, name: str) -> bool:
     return was_picked
 
 
-def notes_of(gallery: Gallery) -> list[str]:
-    """What is to be known of a gallery before it is searched."""
-    return [*gallery.notes, getattr(gallery, "caption_note", "")]
+def notes_of(gallery: Gallery, job: IndexingJob | None = None) -> list[str]:
+    """What is to be known of a gallery before it is searched, and what the present indexing does with it."""
+    notes = [*gallery.notes, getattr(gallery, "caption_note", "")]
+    if (
+        job is not None
+        and job.is_running
+        and job.root
+        and gallery.root
+        and same_folder(job.root, gallery.root)
+    ):
+        notes.append(f"It is being indexed now: {job_words(job)}")
+    return notes

@@ -8,19 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from cir.errors import GalleryError
+from cir.errors import CirError, GalleryError
 from cir.formats import IMAGE_SUFFIXES, RAW_SUFFIXES, raw_is_readable
 from cir.shelf import Shelf
-from cir.ui.galleries import handlers, render
-from cir.ui.galleries.handlers import Desk, Making
-from cir.ui.galleries.switcher import outputs_of_switch, show_first_pictures, switched_page
+from cir.ui import handlers as search_handlers
+from cir.ui.galleries import handlers, render, switching
+from cir.ui.galleries.handlers import Desk, Making, Report
+from cir.ui.galleries.switcher import (
+    job_of,
+    outputs_of_switch,
+    state_of,
+    switched_page,
+)
 from cir.ui.handlers import Session, describe_problem
-from cir.ui.render import escape, problem_card
+from cir.ui.render import escape
+from cir.ui.search.screens import grid_pictures, known
 
 if TYPE_CHECKING:
     from cir.ui.layout import PageContent, PageParts
 
 POLL_SECONDS = 1.5
+# What came of a click, and how the indexing gets on, is brought into view and told to screen readers.
+_SHOW = """() => {
+  const now = document.getElementById("galleries-now"), place = now.getBoundingClientRect();
+  now.tabIndex = -1;
+  now.focus({preventScroll: true});
+  if (place.top < 0 || place.bottom > window.innerHeight)
+    now.scrollIntoView({block: place.height > window.innerHeight ? "start" : "center"});
+}"""
 SESSION_SECONDS = 3600
 _HOW: dict[str, Any] = {
     "show_progress": "hidden",
@@ -41,6 +56,9 @@ class _Parts:
     rescan: gr.Button
     rename_to: gr.Textbox
     rename: gr.Button
+    place: gr.Row
+    move_to: gr.Dropdown
+    move: gr.Button
     delete: gr.Button
     doom: gr.HTML
     doom_row: gr.Row
@@ -64,8 +82,8 @@ class _Parts:
     def screen(self) -> list[Any]:
         """What `_screen` answers for, in its order."""
         return [
-            self.listing, self.choice, self.own, self.doom, self.doom_row, self.job, self.stop, self.resume, self.purge,
-            self.timer,
+            self.listing, self.choice, self.own, self.place, self.doom, self.doom_row, self.said, self.job, self.stop,
+            self.resume, self.purge, self.timer,
         ]  # fmt: skip
 
 
@@ -78,17 +96,11 @@ def lay_out_tab(content: PageContent, page: PageParts) -> None:
             return
         parts = _lay_out(content.making)
     desk = gr.State(Desk(), time_to_live=SESSION_SECONDS)
-    _wire(content.shelf, content.making, page, desk, parts)
+    _wire(content, page, desk, parts)
     _wire_search(content, page, desk, parts)
 
 
 def _lay_out(making: Making) -> _Parts:
-    said = _html("", elem_id="galleries-said")
-    job = _html("", elem_id="galleries-job")
-    with gr.Row(elem_id="galleries-job-actions"):
-        stop = _button("Stop", "galleries-stop", visible=False)
-        resume = _button("Go on", "galleries-resume", visible=False)
-        purge = _button("They are really gone: take them out", "galleries-purge", visible=False)
     listing = _html("", elem_id="galleries-list")
     with gr.Column(visible=False, elem_id="galleries-own") as own:
         with gr.Row():
@@ -96,15 +108,22 @@ def _lay_out(making: Making) -> _Parts:
             search = _button("Search it", "galleries-search", variant="primary")
             rescan = _button("Bring up to date", "galleries-rescan")
             delete = _button("Delete …", "galleries-delete")
-        with gr.Accordion("Rename", open=False), gr.Row():
-            rename_to = gr.Textbox(
-                label="New name", max_length=79, min_width=180, elem_id="galleries-new-name"
-            )
-            rename = _button("Rename", "galleries-rename")
+        with gr.Accordion("Rename, or say where its pictures are now", open=False):
+            with gr.Row():
+                rename_to = gr.Textbox(
+                    label="New name", max_length=79, min_width=180, elem_id="galleries-new-name"
+                )
+                rename = _button("Rename", "galleries-rename")
+            with gr.Row(visible=False) as place:
+                move_to = gr.Dropdown(
+                    [], label="Its pictures are in", min_width=180, elem_id="galleries-move-to"
+                )
+                move = _button("Look for them there", "galleries-move")
         doom = _html("", elem_id="galleries-doom")
         with gr.Row(visible=False) as doom_row:
             confirm = _button("Delete it", "galleries-confirm", variant="stop")
             keep = _button("Keep it", "galleries-keep")
+    said, job, stop, resume, purge = _lay_out_now()
     _html("<h2>Make a gallery</h2>")
     if making.note:
         _html(f'<p class="hint">{escape(making.note)}</p>')
@@ -113,9 +132,21 @@ def _lay_out(making: Making) -> _Parts:
         files, files_name, upload = _lay_out_uploads(making)
     timer = gr.Timer(POLL_SECONDS, active=False)
     return _Parts(
-        listing, choice, own, search, rescan, rename_to, rename, delete, doom, doom_row, confirm, keep, said, job, stop,
-        resume, purge, folder, folder_name, exclude, make, files, files_name, upload, timer,
+        listing, choice, own, search, rescan, rename_to, rename, place, move_to, move, delete, doom, doom_row, confirm,
+        keep, said, job, stop, resume, purge, folder, folder_name, exclude, make, files, files_name, upload, timer,
     )  # fmt: skip
+
+
+def _lay_out_now() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button, gr.Button]:
+    """What came of the last click, and how the indexing gets on: between what is there and what can be made."""
+    with gr.Column(elem_id="galleries-now"):
+        said = _html("", elem_id="galleries-said")
+        job = _html("", elem_id="galleries-job")
+        with gr.Row(elem_id="galleries-job-actions"):
+            stop = _button("Stop", "galleries-stop", visible=False)
+            resume = _button("Go on", "galleries-resume", visible=False)
+            purge = _button("They are really gone: take them out", "galleries-purge", visible=False)
+    return said, job, stop, resume, purge
 
 
 def _lay_out_folder(making: Making) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox, gr.Button]:
@@ -188,8 +219,10 @@ def _screen(shelf: Shelf, making: Making, desk: Desk) -> tuple[Any, ...]:
         render.gallery_list(seen),
         gr.Dropdown(choices=choices, value=number),
         gr.Column(visible=bool(choices)),
+        gr.Row(visible=bool(making.roots) and seen.chosen is not None and not seen.chosen.uploaded),
         render.doom(seen.chosen, seen.doomed),
         gr.Row(visible=bool(seen.doomed)),
+        render.report(seen.report, running=running),
         render.job_card(seen.job),
         gr.Button(visible=running),
         gr.Button(visible=seen.can_resume and not running),
@@ -198,61 +231,87 @@ def _screen(shelf: Shelf, making: Making, desk: Desk) -> tuple[Any, ...]:
     )
 
 
-def _wire(shelf: Shelf, making: Making, page: PageParts, desk: gr.State, parts: _Parts) -> None:
+def _wire(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) -> None:
     """Every button does one thing, says what came of it, and shows how things stand."""
-    outputs = [parts.said, *parts.screen]
+    shelf, making = content.shelf, content.making
+    assert shelf is not None
+    assert making is not None
 
     def doing(act: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
         def run(state: Desk, *values: object) -> tuple[Any, ...]:
             try:
-                answer = act(state, *values)
-                sentence, refused = answer if isinstance(answer, tuple) else (answer or "", ())
-                told = render.said(sentence, refused) if sentence else ""
+                state.report = act(state, *values) or Report()
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                told = problem_card(describe_problem(error))
-            return (told, *_screen(shelf, making, state))
+                state.report = Report(problem=describe_problem(error))
+            return _screen(shelf, making, state)
 
         return run
 
-    def on(trigger: Any, act: Callable[..., Any], inputs: Sequence[Any] = ()) -> Any:
-        return trigger(doing(act), [desk, *inputs], outputs, **_HOW)
+    def on(triggers: Sequence[Any], act: Callable[..., Any], inputs: Sequence[Any] = ()) -> Any:
+        return gr.on(triggers, doing(act), [desk, *inputs], parts.screen, **_HOW)
 
-    on(parts.choice.input, handlers.choose, [parts.choice])
-    on(parts.rescan.click, lambda d: handlers.bring_up_to_date(shelf, making, d))
-    on(parts.rename.click, lambda d, name: handlers.rename(shelf, making, d, name), [parts.rename_to])
-    on(parts.delete.click, lambda d: handlers.ask_to_delete(shelf, d))
-    on(parts.confirm.click, lambda d: handlers.delete(shelf, making, d))
-    on(parts.keep.click, _keep)
-    on(parts.stop.click, lambda d: making.indexer.stop())
-    on(parts.resume.click, lambda d: handlers.go_on(making))
-    on(parts.purge.click, lambda d: handlers.go_on(making, confirm_purge=True))
-    on(
-        parts.make.click,
+    def shown(triggers: Sequence[Any], act: Callable[..., Any], inputs: Sequence[Any] = ()) -> Any:
+        return on(triggers, act, inputs).then(None, js=_SHOW, api_visibility="private")
+
+    on([parts.choice.input], handlers.choose, [parts.choice])
+    on([parts.delete.click], lambda d: handlers.ask_to_delete(shelf, d))
+    on([parts.keep.click], _keep)
+    shown([parts.rescan.click], lambda d: handlers.bring_up_to_date(shelf, making, d))
+    shown(
+        [parts.rename.click, parts.rename_to.submit],
+        lambda d, name: handlers.rename(shelf, making, d, name),
+        [parts.rename_to],
+    )
+    shown([parts.move.click], lambda d, folder: handlers.move(shelf, making, d, folder), [parts.move_to])
+    shown([parts.confirm.click], lambda d: handlers.delete(shelf, making, d))
+    shown([parts.stop.click], lambda d: making.indexer.stop())
+    shown([parts.resume.click], lambda d: handlers.go_on(making))
+    shown([parts.purge.click], lambda d: handlers.go_on(making, confirm_purge=True))
+    shown(
+        [parts.make.click, parts.folder_name.submit, parts.exclude.submit],
         lambda d, *typed: handlers.make_of_folder(shelf, making, d, *typed),
         [parts.folder, parts.folder_name, parts.exclude],
     )
-    uploaded = on(
-        parts.upload.click,
+    uploaded = shown(
+        [parts.upload.click, parts.files_name.submit],
         lambda d, files, name: handlers.make_of_uploads(shelf, making, d, files, name),
         [parts.files, parts.files_name],
     )
     uploaded.then(lambda: None, None, [parts.files], show_progress="hidden", api_visibility="private")
 
-    def progress(state: Desk) -> list[Any]:
+    def progress(state: Desk, session: Session) -> list[Any]:
         shown = zip(parts.screen, _screen(shelf, making, state), strict=True)
-        return [value for part, value in shown if part not in asked]
+        return [value for part, value in shown if part not in asked] + _searched(content, state, session)
 
     # A tick that was on its way must not take back the question that a click has just put.
     asked = (parts.doom, parts.doom_row)
-    parts.timer.tick(progress, [desk], [part for part in parts.screen if part not in asked], **_HOW)
+    ticked = [part for part in parts.screen if part not in asked]
+    ticked += [page.switcher.head, page.switcher.choice, page.switcher.notes] if page.switcher else []
+    parts.timer.tick(progress, [desk, page.session], ticked, **_HOW)
 
     def opened(state: Desk) -> tuple[Any, ...]:
         folders = handlers.offer_folders(making, state)
         info = handlers.folders_note(state) or None
         listed = gr.Dropdown(choices=folders, value=0 if folders else None, info=info)
-        return (listed, *_screen(shelf, making, state))
+        return (listed, listed, *_screen(shelf, making, state))
 
-    page.tab.select(opened, [desk], [parts.folder, *parts.screen], **_HOW)
+    page.tab.select(opened, [desk], [parts.folder, parts.move_to, *parts.screen], **_HOW)
+
+
+def _searched(content: PageContent, desk: Desk, session: Session) -> list[Any]:
+    """What the Search tab says of its gallery and of those on offer; nothing where it says so already."""
+    untouched = [gr.skip() for _ in range(3)]
+    try:
+        gallery = content.retriever_for(session).gallery
+    except CirError:  # gone, or forgotten: the Search tab says it when it is opened
+        return untouched
+    job = job_of(content)
+    now = (content.shelf and content.shelf.entries(), len(gallery), switching.notes_of(gallery, job))
+    if now == desk.searched:
+        return untouched
+    desk.searched = now
+    head, choice, notes, *_ = state_of(content, session)
+    return [head, choice, gr.skip() if session.only else notes]
 
 
 def _keep(desk: Desk) -> None:
@@ -263,17 +322,27 @@ def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _
     """ "Search it" goes to the Search tab with that gallery chosen there."""
     if page.switcher is None:
         return
-    outputs = [parts.said, page.tabs, *outputs_of_switch(page)]
+    answers = outputs_of_switch(page)
+    outputs = [parts.said, page.tabs, page.shown.grid, *answers]
 
-    def go(state: Desk, session: Session) -> tuple[Any, ...]:
+    def go(state: Desk, session: Session, snapshot: object) -> dict[Any, Any]:
         try:
             if not state.chosen:
                 raise GalleryError(
                     "There is no gallery of your own yet.", "Make one of a folder, or of uploads."
                 )
-            return ("", gr.Tabs(selected="search"), *switched_page(content, page, session, state.chosen))
+            known(content, session, snapshot)
+            turned = dict(zip(answers, switched_page(content, page, session, state.chosen), strict=True))
+            gallery, state.report = content.retriever_for(session).gallery, Report()
+            pictures = grid_pictures(gallery, search_handlers.browse(gallery, session))
+            return {
+                **turned,
+                page.shown.grid: pictures,
+                page.tabs: gr.Tabs(selected="search"),
+                parts.said: "",
+            }
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (problem_card(describe_problem(error)), *(gr.skip() for _ in outputs[1:]))
+            state.report = Report(problem=describe_problem(error))
+            return {parts.said: render.report(state.report)}
 
-    went = parts.search.click(go, [desk, page.session], outputs, **_HOW)
-    show_first_pictures(content, page, went)
+    parts.search.click(go, [desk, page.session, page.shown.snapshot], outputs, **_HOW)
