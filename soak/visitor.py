@@ -61,8 +61,8 @@ class Visitor:
         return self.values[self.find(elem_id)]
 
     def events(self, component: int | None, name: str) -> list[dict[str, Any]]:
-        """The handlers of an event that are called on the server."""
-        found = [d for d in self.config["dependencies"] if d["backend_fn"]]
+        """The handlers of an event, scripts among them."""
+        found = self.config["dependencies"]
         if component is None:
             return [d for d in found if any(event == name for _, event in d["targets"])]
         return [d for d in found if [component, name] in d["targets"]]
@@ -84,7 +84,14 @@ class Visitor:
             await self.run(handler, component, data)
 
     async def run(self, handler: dict[str, Any], trigger: int | None = None, data: object = None) -> None:
-        """Call a handler and those that come after it; what they answer is on the page then."""
+        """Call a handler and those that come after it; what they answer is on the page then. Scripts are passed over."""
+        if handler["backend_fn"]:
+            await self._call(handler, trigger, data)
+        for name in ("then", "success"):
+            for following in self.events(handler["id"], name):
+                await self.run(following, trigger)
+
+    async def _call(self, handler: dict[str, Any], trigger: int | None, data: object) -> None:
         body = {
             "data": [self.values.get(i) if not self._is_state(i) else None for i in handler["inputs"]],
             "event_data": data,
@@ -99,9 +106,6 @@ class Visitor:
             async with contextlib.aclosing(self._answers(body)) as answers:
                 async for answer in answers:
                     self._show(handler, answer)
-        for name in ("then", "success"):
-            for following in self.events(handler["id"], name):
-                await self.run(following, trigger)
 
     async def pictures(self, elem_id: str, most: int = 3) -> int:
         """Fetch the first pictures that a component shows; how many there were."""
