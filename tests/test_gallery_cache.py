@@ -44,7 +44,8 @@ from cir.errors import GalleryError, UnsafeFile
 from cir.gallery import index_folder, list_galleries, shards
 from cir.gallery import manifest as manifest_module
 from cir.gallery import rows as rows_module
-from cir.gallery.manifest import read_manifest, write_manifest
+from cir.gallery.manifest import LOCK_HOLDER, read_manifest, write_manifest
+from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.gallery.shards import read_shard, shard_path, write_atomically, write_shard
 
 CAPTIONED = {"text_encoder": ToyEncoder(), "captioner": ToyCaptioner(), "captions_per_image": 2}
@@ -317,6 +318,34 @@ def test_faults_67_and_68_a_second_process_is_told_who_holds_the_lock_and_death_
         exit_code(pid)
     assert index(photos, cache)[0].done == 1
     assert assert_usable(cache) == 5
+
+
+def test_fault_68_what_a_killed_process_left_of_its_lock_holds_nobody_up(
+    photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    holding = tmp_path / "holding"
+
+    def work() -> None:
+        steps = index_folder(
+            photos, name="toys", image_encoder=ToyEncoder(), cache_root=cache, batch_size=1, thumbnails=False
+        )
+        next(steps)
+        next(steps)
+        holding.touch()
+        time.sleep(60)
+
+    pid = fork(work)
+    while not holding.exists():
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    exit_code(pid)
+    left = (cache / "toys" / LOCK_HOLDER).read_text(encoding="ascii")
+    assert int(left) == pid  # the lock of a process that is gone is still written there
+    rename_gallery(cache, "toys", "shapes")
+    assert (cache / "shapes").is_dir()
+    delete_gallery(cache, "shapes")
+    assert not (cache / "shapes").exists()
+    assert list_galleries(cache) == []
 
 
 def test_fault_67_a_gallery_is_searched_while_it_is_indexed(photos: Path, cache: Path) -> None:

@@ -25,6 +25,7 @@ from served import PATIENCE, SECRET, Served, picture_bytes, serve_toys
 from cir.ui import guards
 from cir.ui.pictures import address_of
 from soak import connections, kills, mutations, users
+from soak.visitor import Visitor
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
 
@@ -451,6 +452,35 @@ def test_while_the_language_model_answers_nobody_all_have_first_results_and_are_
             found = job.result(timeout=PATIENCE)
             assert found["pending"] == ""
             assert set(re.findall(r"user \d+", str(found["trace"]))) == {f"user {number}"}
+
+
+def test_fault_83_for_a_page_that_was_left_while_it_waited_the_language_model_is_not_asked(tmp_path):
+    async def visit(url: str, model) -> None:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits) as http:
+            pages = {name: Visitor(http) for name in ("user 1", "user 2", "user 3", "user 4")}
+            searches = {}
+            for name, page in pages.items():  # two are served at a time, so the others wait
+                await page.open()
+                await page.set("reference", await page.upload(picture_bytes("red", "square")))
+                await page.set("edit", f"make it blue for {name}")
+                searches[name] = asyncio.create_task(page.act("search", "click"))
+                while not page.value("results"):
+                    await asyncio.sleep(0.05)
+            while not all("before you" in pages[name].told[-1] for name in ("user 3", "user 4")):
+                await asyncio.sleep(0.05)
+            searches.pop("user 3").cancel()  # its connection is closed, as by a browser that goes away
+            await asyncio.sleep(1)
+            model.free.set()
+            await asyncio.gather(*searches.values())
+            for name in searches:
+                assert name in pages[name].value("trace")
+
+    with serve_toys(tmp_path) as page:
+        page.model.free.clear()
+        asyncio.run(asyncio.wait_for(visit(page.url, page.model), PATIENCE))
+        asked = {user for prompt in page.model.prompts for user in re.findall(r"user \d", prompt)}
+    assert asked == {"user 1", "user 2", "user 4"}
 
 
 def test_fault_82_a_full_queue_is_said_and_the_others_are_served(tmp_path, monkeypatch):
