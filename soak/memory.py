@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,8 @@ AT_ONCE = 4  # visitors
 LEAST, MOST = 3, 10  # searches of one visitor
 MOST_GROWTH = 0.05
 METHODS = ("CVSI", "SEARLE", "LinCIR", "Pic2Word", "Slerp", "Sum", "Image-only", "Text-only")
+VIEWS = ("look", "save", "link")  # acts that change nothing that was asked
+_TILE = re.compile(r'data-id="([^"]+)"')
 WORDS = ("at night", "with two of them", "in the snow", "a red one", "without people", "from above")
 
 
@@ -147,8 +151,10 @@ async def _asked(page: Visitor, rng: random.Random) -> AsyncIterator[None]:
         await page.set("reference", await page.upload(_picture(rng), f"{rng.random()}.png"))
         await page.act("reference", "upload")
     elif kind == "pick":
-        await page.act("bridge", "submit", {"do": "turn", "kind": rng.choice(("next", "shuffle"))})
-        await page.act("bridge", "submit", {"do": "pick", "place": rng.randrange(12)})
+        await page.act("bridge", "view", {"do": "turn", "kind": rng.choice(("next", "shuffle"))})
+        picked = rng.choice(_TILE.findall(str(page.value("browse-grid"))))
+        gallery = json.loads(page.value("snapshot"))["fields"].get("gallery", "")
+        await page.set("reference", {"path": None, "meta": {"picked": picked, "gallery": gallery}})
     else:
         await page.set("reference", None)
         await page.act("reference", "clear")
@@ -167,12 +173,12 @@ async def _look_around(page: Visitor, rng: random.Random) -> None:
     if rng.random() < 0.7:
         for _ in range(rng.randint(1, 6)):
             await page.set("alpha", round(rng.random(), 2))
-            await page.act("alpha", "input")
+            await page.act("bridge", "move")
     for act in ("look", "select", "want", "undo", "save", "link"):
         if rng.random() < 0.25:
             sent = {"do": act, "place": rng.randrange(5)}
             sent |= {"want": {"kind": "more"}, "save": {"kind": "zip"}}.get(act, {})
-            await page.act("bridge", "submit", sent)
+            await page.act("bridge", "view" if act in VIEWS else "submit", sent)
     if rng.random() < 0.1 and page.value("reference"):
         await page.act("compare-start", "click")
 

@@ -87,8 +87,8 @@ class Visitor:
         """Call a handler and those that come after it; what they answer is on the page then. Scripts are passed over."""
         if handler["backend_fn"]:
             await self._call(handler, trigger, data)
-        for name in ("then", "success"):
-            for following in self.events(handler["id"], name):
+        for following in self.config["dependencies"]:
+            if following["trigger_after"] == handler["id"] and not following["trigger_only_on_failure"]:
                 await self.run(following, trigger)
 
     async def _call(self, handler: dict[str, Any], trigger: int | None, data: object) -> None:
