@@ -483,6 +483,29 @@ def test_fault_83_for_a_page_that_was_left_while_it_waited_the_language_model_is
     assert asked == {"user 1", "user 2", "user 4"}
 
 
+def test_of_a_page_that_is_closed_nothing_is_kept_by_gradio_and_the_others_go_on(served):
+    kept = served.page.server_app.state_holder.session_data
+
+    async def visit() -> None:
+        async with httpx.AsyncClient(base_url=served.url, timeout=PATIENCE) as http:
+            closed, stays = Visitor(http), Visitor(http)
+            async with stays.staying():
+                for page in (closed, stays):
+                    await page.open()
+                async with closed.staying():
+                    await closed.set("edit", "a blue square")
+                    await closed.act("search", "click")
+                    assert {closed.session, stays.session} <= set(kept)
+                while closed.session in kept:
+                    await asyncio.sleep(0.1)
+                await stays.set("edit", "a green circle")
+                await stays.act("search", "click")
+                assert "green circle" in stays.value("results")
+                assert stays.session in kept
+
+    asyncio.run(asyncio.wait_for(visit(), PATIENCE))
+
+
 def test_fault_82_a_full_queue_is_said_and_the_others_are_served(tmp_path, monkeypatch):
     from fakes import ToyClip
 

@@ -60,6 +60,20 @@ def hold_memory() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
 
+def forget_closed_pages(page: gr.Blocks) -> None:
+    """Drop what gradio keeps of a page in a browser when that is closed.
+
+    It would keep it for an hour, of two hundred pages, each with all that was shown on it: a megabyte and more. What
+    was asked is in `cir.ui.session.Sessions`, by which a page that only lost its connection goes on.
+    """
+
+    def forget(request: gr.Request) -> None:
+        page.server_app.state_holder.session_data.pop(request.session_hash or "", None)
+
+    with page:
+        page.unload(forget)
+
+
 def launch(
     page: gr.Blocks,
     *,
@@ -92,6 +106,7 @@ def launch(
         CirError: the address cannot be listened on, or tools cannot be offered.
     """
     hold_memory()
+    forget_closed_pages(page)
     processing_utils.async_ssrf_protected_get = _fetch_nothing
     # Said of calls that are taken out of the tools right after.
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
