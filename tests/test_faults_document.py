@@ -14,12 +14,12 @@ NAMED = re.findall(
 )
 
 
-def tests_in(file: str) -> set[str]:
-    """The names of the tests in a file."""
+def functions_of(file: str) -> set[str]:
+    """The names of the functions in a file of tests."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     return {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 @pytest.mark.parametrize("file", sorted({file for file, _ in NAMED}))
 def test_every_test_that_the_list_of_faults_names_is_there(file: str) -> None:
-    assert {name for other, name in NAMED if other == file} <= tests_in(file)
+    assert {name for other, name in NAMED if other == file} <= functions_of(file)
