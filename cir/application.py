@@ -24,6 +24,7 @@ from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.retriever import Retriever
 from cir.shelf import Shelf
+from cir.translating import Translator
 from cir.types import Weights
 
 TUNED = "tuned for this model set"
@@ -78,6 +79,11 @@ def build_composers(
             models.missing,
         )
     )
+
+
+def build_translator(models: Models) -> Translator:
+    """What puts edits in other languages into English, by the set's language model."""
+    return Translator(models.language_model, models.missing.get("language model", ""))
 
 
 def _refiner(models: Models) -> WordRefiner:
@@ -175,4 +181,4 @@ def build(
     """Models and a retriever over a gallery; `phi`: as of `build_composers`, `deferred`: of `Models`."""
     models = build_models(models_name, llm=llm, deferred=deferred)
     opened = open_for(models, gallery)
-    return models, Retriever(opened, build_composers(models, phi=phi))
+    return models, Retriever(opened, build_composers(models, phi=phi), build_translator(models))

@@ -189,6 +189,31 @@ def hycir_template(text: str) -> tuple[str, str]:
     return pic2word_template(text)
 
 
+_TRANSLATIONS = (
+    ("eine Katze im Schnee", "a cat in the snow"),
+    ("sin el perro", "without the dog"),
+    ("deux chiens au lieu d'un", "two dogs instead of one"),
+    ("夜に", "at night"),
+    ("maak de auto rood", "make the car red"),
+)
+
+
+def translation(text: str) -> Prompt:
+    """A modification text of any language -> the same in English. Source: in no paper; theirs are all English."""
+    samples = [(f"Edit: {typed}\nEnglish:", english) for typed, english in _TRANSLATIONS]
+    ask = f"Edit: {_one_line(text)}\nEnglish:"
+    return Prompt("Translate the edit of a picture into English. Say nothing else.", samples, ask)
+
+
+def parse_translation(answer: str) -> str | None:
+    """The English text in an answer to `translation`, on one line; None when there is none that can be used."""
+    line = _first_line(answer)
+    if line is None or _REFUSAL.match(line) or _repeats(line) or len(line) > MAX_CAPTION_CHARACTERS:
+        return None
+    text = re.sub(r"^English\s*:\s*", "", line, flags=re.I).strip(_QUOTES)
+    return text if re.search(r"[A-Za-z]{2}", text) else None
+
+
 def captioning_text(caption: str, text: str) -> str:
     """ "caption, T": the two in one line. Source: CVSI, section IV-A4, "Captioning" ("concatenated")."""
     return ", ".join(part.strip(" .,") for part in (caption, text) if part.strip(" .,"))

@@ -25,6 +25,7 @@ from cir.fusion import (
 )
 from cir.gallery.gallery import Gallery
 from cir.images import size_note
+from cir.translating import Translator
 from cir.types import (
     FINE_GRAINED,
     PARTS,
@@ -78,8 +79,11 @@ class Explanation:
 class Retriever:
     """A gallery, and the methods that search it."""
 
-    def __init__(self, gallery: Gallery, composers: Mapping[str, Composer]) -> None:
+    def __init__(
+        self, gallery: Gallery, composers: Mapping[str, Composer], translator: Translator | None = None
+    ) -> None:
         self.gallery = gallery
+        self.translator = translator or Translator()
         self.composers: dict[str, Composer] = {
             name: bind_to_gallery(c, gallery.image_features) for name, c in composers.items()
         }
@@ -97,7 +101,7 @@ class Retriever:
     def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
         """Turn a query into named features: first what needs no language model, then more, finally the whole.
 
-        Of a tiny reference image, each says that little is to be expected.
+        Of a tiny reference image, each says that little is to be expected. An edit in another language is translated.
 
         Raises:
             BadQuery: no such method.
@@ -106,7 +110,7 @@ class Retriever:
             raise BadQuery(
                 f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
             )
-        composed = self.composers[method].compose(query)
+        composed = self.translator.compose(query, self.composers[method].compose)
         note = size_note(query.reference_image) if query.reference_image is not None else ""
         return (replace(one, notes=(*one.notes, note)) for one in composed) if note else composed
 

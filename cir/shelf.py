@@ -188,7 +188,7 @@ class Shelf:
         )
         for watcher in self._watchers:
             watcher(gallery)
-        return Retriever(gallery, self._open[""].composers)
+        return Retriever(gallery, self._open[""].composers, self._open[""].translator)
 
     def _folder(self, name: str) -> Path | None:
         """Where a gallery is kept; None for a first one that has no files."""

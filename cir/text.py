@@ -98,18 +98,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def notes_on(text: str) -> list[str]:
-    """What a person should know of a cleaned edit before its results: that it says little, or is not English."""
+    """What a person should know of a cleaned edit before its results: that it says little."""
     notes = []
     words = ["".join(c for c in word if c.isalnum()) for word in text.lower().split()]
     if text and not any(word and word not in _SAYS_LITTLE for word in words):
         notes.append(
             "The edit has no word that says what should be different, so expect little of these results."
-        )
-    letters = [c for c in text if c.isalpha()]
-    foreign = sum("LATIN" not in unicodedata.name(c, "") for c in letters)
-    if letters and foreign / len(letters) > 0.3:
-        notes.append(
-            "The edit is searched for as it is. These models were taught English: other languages count for less."
         )
     return notes
 

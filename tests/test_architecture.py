@@ -34,7 +34,9 @@ ALLOWED = {
     "models": {"prompts", "files", "pixels", "images"},
     "gallery": {"dates", "files", "formats", "exclusions", "walking", "pixels", "images", "models.protocols"},
     "composers": {"prompts", "models.protocols"},
-    "retriever": {"gallery", "composers", "fusion", "images"},
+    "retriever": {"gallery", "composers", "fusion", "images", "translating"},
+    "languages": set(),
+    "translating": {"languages", "prompts", "models.protocols"},
     "explaining": {"retriever"},
     "relevance": {"retriever", "gallery"},
     "export": {"gallery", "images"},
@@ -55,6 +57,7 @@ ALLOWED = {
     "shelf": {"retriever", "gallery", "composers", "files", "models.protocols"},
     "syncir": {"gallery", "images", "prompts", "models.protocols"},
     "ui": {
+        "translating",
         "explaining",
         "relevance",
         "export",

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from cir.application import build_composers, build_models, open_for
+from cir.application import build_composers, build_models, build_translator, open_for
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.images import read_image
 from cir.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
 from cir.retriever import MAX_RESULTS, Explanation, Retriever, part_weights, weight_note
 from cir.text import clean_text
+from cir.translating import TRANSLATION
 from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, RetrievedImage, Weights
 
 
@@ -26,7 +27,7 @@ def search(options: argparse.Namespace) -> int:
     models = build_models(options.models, llm=options.llm)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_composers(models, settings=settings, phi=options.phi)
-    retriever = Retriever(open_for(models, options.gallery), composers)
+    retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))
     method = _method(options.method, retriever)
     weights = _weights(options, retriever.composers[method].default_weights)
     *_, composed = retriever.compose(query, method)
@@ -91,7 +92,8 @@ def _answer(
             row |= {"tv_tv": why.tv_tv, "tc_tc": why.tc_tc, "tv_tc": why.tv_tc, "gamma": why.gamma}
         rows.append(row)
     trace = {
-        name: list(composed.trace.get(name, ())) for name in ("captions", MODIFIED_CAPTIONS, "added_objects")
+        name: list(composed.trace.get(name, ()))
+        for name in (TRANSLATION, "captions", MODIFIED_CAPTIONS, "added_objects")
     }
     answer: dict[str, Any] = {
         "method": method,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cir.retriever import Retriever
 
 BROWSE_PAGE = 24
-TRACE = ("captions", "modified_captions", "added_objects")
+TRACE = ("translation", "captions", "modified_captions", "added_objects")
 
 logger = logging.getLogger(__name__)
 

@@ -114,6 +114,11 @@ window.recompose = (() => {
       window.recompose.set({ text: item.textContent });
       searchSoon("#search");
     },
+    retype: ({ kind, text }) => {
+      window.recompose.set({ text });
+      if (kind === "search") searchSoon("#search");
+      else document.querySelector("#edit textarea")?.focus();
+    },
     preset: ({ item }) => {
       window.recompose.set(JSON.parse(item.dataset.text));
       afterFrames(window.recompose.moved);

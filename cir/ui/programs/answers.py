@@ -59,8 +59,9 @@ class Searched(TypedDict):
 
 
 class Trace(TypedDict):
-    """What was thought on the way: captions of the reference, captions after the edit, objects likely added."""
+    """What was thought on the way: the edit in English where it was typed in another language, captions of the reference, captions after the edit, objects likely added."""
 
+    translation: list[str]
     captions: list[str]
     modified_captions: list[str]
     added_objects: list[str]

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
+from cir.translating import TRANSLATION, TYPED
 from cir.types import SignedTerm
 from cir.ui.render import PART_WORDS, chips, escape
 from cir.ui.search import steps
@@ -67,7 +68,8 @@ def thoughts(
         changed: whether a person changed something, which can be reset.
         more: a piece that stands at the end of the last row, or in a row of its own.
     """
-    rows = [_thought_row(kind, trace, pending=pending, changeable=changeable) for kind in TRACE_WORDS]
+    rows = [_translation_row(trace)] if TRANSLATION in trace else []
+    rows += [_thought_row(kind, trace, pending=pending, changeable=changeable) for kind in TRACE_WORDS]
     if more and rows[-1]:
         rows[-1] = rows[-1].removesuffix("</dd>") + more + "</dd>"
     elif more:
@@ -84,6 +86,17 @@ def thoughts(
         )
     shown = "".join(rows)
     return f'<dl class="trace">{shown}</dl>' if shown else ""
+
+
+def _translation_row(trace: Mapping[str, Sequence[str]]) -> str:
+    """The edit in English: a click puts it into the field, to be changed; another one searches as it was typed."""
+    english, typed = escape(trace[TRANSLATION][0]), escape(f'"{trace[TYPED][0]}"')
+    return (
+        '<dt>In English</dt><dd><button type="button" class="chip" data-do="retype" '
+        f'data-text="{english}" title="Change this text">{english}</button>'
+        f'<button type="button" class="chip add" data-do="retype" data-kind="search" data-text="{typed}" '
+        'title="Search for it as it was typed, without a translation">As typed</button></dd>'
+    )
 
 
 def _thought_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool, changeable: bool) -> str:

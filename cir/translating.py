@@ -1,0 +1,97 @@
+"""Edits in other languages: put into English by the language model, or searched for as they were typed, and told.
+
+The models were taught English. What stands in quotation marks is searched for as it was typed: so is an edit that a
+person wants to keep. Knows no page; a translation is data, which is shown and can be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from cir.errors import LanguageModelFailed
+from cir.languages import foreign_language
+from cir.models.protocols import LanguageModel
+from cir.prompts import parse_translation, translation
+from cir.types import ComposedQuery, Query
+
+TRANSLATION, TYPED = "translation", "typed_text"
+TRANSLATION_TOKENS = 64
+_QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("「", "」"))
+Compose = Callable[[Query], Iterator[ComposedQuery]]
+
+
+class Translator:
+    """Puts edits into English.
+
+    Args:
+        model: None where there is none; edits are then searched for as they are typed.
+        missing: why there is none and how to get it, for the person.
+    """
+
+    def __init__(self, model: LanguageModel | None = None, missing: str = "") -> None:
+        self._model, self._missing = model, missing
+
+    def compose(self, query: Query, compose: Compose) -> Iterator[ComposedQuery]:
+        """Compose a query whose edit may be in another language; the last stages are of its translation.
+
+        Args:
+            query: as it was typed.
+            compose: a method.
+        """
+        typed = query.modification_text
+        inside = without_quotes(typed)
+        language = foreign_language(inside)
+        if not language:
+            yield from compose(query)
+            return
+        as_typed = replace(query, modification_text=inside)
+        if inside != typed or self._model is None:
+            why = "" if inside != typed else f" {self._missing}".rstrip()
+            yield from _noted(
+                compose(as_typed), f"{_seems(language)} and is searched for as typed: {_LESS}{why}"
+            )
+            return
+        first = next(compose(as_typed))
+        yield replace(first, pending=f"translating the edit from {language}")
+        english, problem = self._translate(typed)
+        if problem:
+            yield from _noted(compose(as_typed), f"{_seems(language)}. {problem} {_LESS}")
+            return
+        trace = {TRANSLATION: (english,), TYPED: (typed,)}
+        note = f"{_seems(language)}; it is searched for in English: “{english}”."
+        for one in _noted(compose(replace(query, modification_text=english)), note):
+            yield replace(one, trace={**trace, **one.trace})
+
+    def _translate(self, text: str) -> tuple[str, str]:
+        """(the edit in English, ""), or ("", why there is none)."""
+        assert self._model is not None
+        try:
+            found = parse_translation(self._model.complete(translation(text), max_tokens=TRANSLATION_TOKENS))
+        except LanguageModelFailed as error:
+            return "", f"It could not be translated: {error}"
+        if found is None or found.casefold() == text.casefold() or foreign_language(found):
+            return "", "The language model's translation is unusable, so it is searched for as typed."
+        return found, ""
+
+
+_LESS = (
+    "these models were taught English, so it counts for less. Write it in English to be understood better."
+)
+
+
+def without_quotes(text: str) -> str:
+    """What stands inside a text that is in quotation marks as a whole; the text itself otherwise."""
+    for begin, end in _QUOTES:
+        if len(text) > 2 and text.startswith(begin) and text.endswith(end):
+            return text[1:-1].strip()
+    return text
+
+
+def _seems(language: str) -> str:
+    return f"The edit seems to be in {language}"
+
+
+def _noted(stages: Iterator[ComposedQuery], note: str) -> Iterator[ComposedQuery]:
+    for one in stages:
+        yield replace(one, notes=(note, *one.notes))
