@@ -24,10 +24,8 @@ LANGUAGES = {
 }  # fmt: skip
 UNKNOWN = "another language"
 _FEW_WORDS = 2  # a name or a loanword has no more: "spaghetti carbonara", "Taj Mahal"
-_ENGLISH, _ENGLISH_OF_FEW = (
-    0.02,
-    0.002,
-)  # below this probability of English a text, or one of few words, is not English
+# Below this probability of English a text, or one of few words, is not English.
+_ENGLISH, _ENGLISH_OF_FEW = 0.03, 0.002
 
 
 def foreign_language(text: str) -> str:
