@@ -37,8 +37,14 @@ def foreign_language(text: str) -> str:
     if latin / len(letters) <= 0.7:
         return _likely(text)[0]
     language, english = _likely(text)
+    if sum(not c.isascii() for c in letters) == 1:  # a loanword in an English text: "a café in Paris"
+        english = max(english, _likely(_without_accents(text))[1])
     limit = _ENGLISH if len(text.split()) > _FEW_WORDS else _ENGLISH_OF_FEW
     return language if english < limit else ""
+
+
+def _without_accents(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def _likely(text: str) -> tuple[str, float]:
