@@ -86,7 +86,18 @@ def memory(count: int) -> tuple[bool, str]:
     return went.growth < MOST_GROWTH and not went.failed, said
 
 
+def races(count: int) -> tuple[bool, str]:
+    """Quick hands on slow networks, over 100,000 pictures."""
+    from soak.races import browser, campaign, large_page
+
+    with tempfile.TemporaryDirectory() as folder, large_page(Path(folder)) as network, browser() as open_page:
+        went = campaign(count, network, open_page)
+    said = f"{went.tried} sequences, {len(went.wrong)} differ from a slow hand's"
+    return not went.wrong, said + "\n" + "\n".join(went.wrong[:20])
+
+
 CAMPAIGNS = {
+    "races": (races, 40),
     "mutations": (mutations, 10_000),
     "kills": (kills, 50),
     "pulls": (pulls, 150),

@@ -53,7 +53,7 @@ def do(page, act: Act) -> None:
     elif act.name == "upload":
         page.set_input_files("#reference input[type=file]", what)
     elif act.name == "clear":
-        page.click("#reference button[aria-label='Clear'], #reference button[aria-label='Remove Image']")
+        page.locator("#reference .icon-button-wrapper button").last.click()
     elif act.name == "slide":
         page.locator(f"#{what[0]} input[type=range]").evaluate(MOVE, what[1])
     elif act.name == "more":
