@@ -8,12 +8,12 @@ export OMP_WAIT_POLICY ?= passive
 export GRADIO_ANALYTICS_ENABLED ?= False
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: app test lint check fix models bench soak slow clean
+.PHONY: app test lint check fix models llm optional-llm bench soak slow clean
 
-app: $(VENV)/runtime.stamp $(VENV)/models.stamp
+app: $(VENV)/runtime.stamp optional-llm $(VENV)/models.stamp
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/dev.stamp $(VENV)/models.stamp
+test: $(VENV)/dev.stamp optional-llm $(VENV)/models.stamp
 	$(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -36,6 +36,13 @@ bench: $(VENV)/dev.stamp $(VENV)/models.stamp
 # session, the memory after 1,000 searches.
 soak: $(VENV)/dev.stamp $(VENV)/models.stamp
 	$(BIN)/python -m soak $(ARGS)
+
+# The language model's package is built here. Where it cannot be, one sentence says so and all else goes on.
+optional-llm: | $(VENV)/runtime.stamp
+	@$(BIN)/python scripts/install_language_model.py
+
+llm: $(VENV)/runtime.stamp
+	$(BIN)/python scripts/install_language_model.py --again
 
 clean:
 	rm -rf $(VENV) gallery_cache/[!R]*

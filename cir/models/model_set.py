@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -177,6 +178,11 @@ class Models:
         known = part.fetched.sha256 if part and isinstance(part.fetched, ModelFile) else None
 
         def load(path: Path) -> LlamaWorker:
+            if find_spec("llama_cpp") is None:
+                raise MissingModel(
+                    "Its package, llama-cpp-python, is not installed.",
+                    "Install a C++ compiler, then: make llm (or: pip install -r requirements-llm.txt)",
+                )
             return LlamaWorker(
                 path,
                 name=None if own else self.llm,

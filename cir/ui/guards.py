@@ -22,6 +22,7 @@ from cir.ui.proxies import route_of
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
 MAX_FILE_BYTES = 150 * 2**20  # of one upload: what a camera's file may have
 MAX_UPLOADED_BYTES = 2**32  # of all uploads that are kept at one time
+MOST_READ_AWAY = 2**28  # of a body that is refused
 _ROOM_STEP = 2**20
 KEPT_SECONDS = 600.0  # an upload younger than this is never removed to make room
 Fits = Callable[[int], Awaitable[bool]]  # whether a body of so many bytes may come
@@ -143,8 +144,11 @@ class Quota:
     ) -> None:
         """Pass a request on while its body fits; what of it is too much is not read."""
         if length is not None:
-            answer = self.app if await fits(int(length)) else PlainTextResponse(*refusal)
-            await answer(scope, receive, send)
+            if await fits(int(length)):
+                await self.app(scope, receive, send)
+                return
+            await _read_away(receive)
+            await PlainTextResponse(*refusal)(scope, receive, send)
             return
         read, refused, begun = 0, False, False
 
@@ -203,6 +207,16 @@ class _Room:
 
     def __exit__(self, *_: object) -> None:
         self._release(self._kept)
+
+
+async def _read_away(receive: Receive) -> None:
+    """Read a body that is not wanted: a proxy that cannot get rid of it reports a broken server, not the refusal."""
+    left = MOST_READ_AWAY
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 async def _fits_in_memory(length: int) -> bool:
