@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +39,27 @@ def test_a_jpeg_of_sixty_megapixels_is_made_smaller_while_it_is_decoded(
     image = read_image(large_jpeg(60))
     assert image.size == (5_000, 3_000)
     assert np.abs(pixels(image)[1_500, [100, 4_900]] - ((200, 40, 40), (20, 20, 220))).max() <= 4
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from cir.images import read_image
+def peak():  # of this process alone: what getrusage tells begins with that of the parent
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+before = peak()
+assert read_image(Path(sys.argv[1])).size == (5000, 5000)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_jpeg_of_a_hundred_megapixels_is_never_held_whole(tmp_path: Path) -> None:
+    (tmp_path / "large.jpg").write_bytes(large_jpeg(100))
+    root = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "large.jpg")]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 300_000  # kilobytes; all of its pixels alone have 400,000
 
 
 def test_a_progressive_jpeg_holds_all_of_it_and_is_judged_by_the_memory_that_is_there(
