@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cir.application import SAMPLE_GALLERY, build_composers, build_models, open_for
+from cir.application import SAMPLE_GALLERY, build_composers, build_models, open_for, presets
 from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.world import compose_whole
 from cir.images import read_image
+from cir.relevance import relevance_note
 from cir.retriever import Retriever
 from cir.types import Query, Weights
 from cir.world.reading import nouns_in
@@ -136,3 +137,27 @@ def test_another_clip_takes_no_mapping_network_that_was_trained_for_the_shipped_
     assert "not trained for the CLIP in" in other.missing["mapping network pic2word"]
     assert "CIReVL" in build_composers(other)
     assert "Pic2Word" not in build_composers(other)
+
+
+def test_no_edit_about_something_in_the_gallery_is_told_that_nothing_fits(
+    retriever: Retriever, models, sample_queries: list[dict[str, str]]
+) -> None:
+    gallery = retriever.gallery
+    rows = json.loads((ROOT / "assets" / "examples.json").read_text(encoding="utf-8"))[:5]
+    ids = {gallery.label(image_id): image_id for image_id in gallery.image_ids}
+    rows += [{"image_id": ids[row["reference"]], "text": row["text"]} for row in sample_queries[:5]]
+    for row in rows:
+        picture = read_image(gallery.thumbnail_path(row["image_id"]))
+        for query, method in ((Query(picture, row["text"]), "Pic2Word"), (Query(None, row["text"]), "CVSI")):
+            composed = compose_whole(retriever.composers[method], query)
+            for weights in presets(models).values():
+                ranked = retriever.rank(composed, weights, exclude=[row["image_id"]])
+                assert relevance_note(retriever, composed, weights, ranked) == ""
+
+
+def test_texts_about_nothing_in_the_gallery_are_told_so(retriever: Retriever, models) -> None:
+    weights = next(iter(presets(models).values()))
+    for text in ("quarterly tax report spreadsheet", "X-ray of a broken femur", "invoice number 12345"):
+        composed = compose_whole(retriever.composers["CVSI"], Query(None, text))
+        ranked = retriever.rank(composed, weights)
+        assert relevance_note(retriever, composed, weights, ranked).startswith("Maybe nothing here fits")
