@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 
@@ -107,6 +108,7 @@ def _picture(gallery: Gallery, image_id: str) -> bytes:
 
 
 def _file_name(label: str) -> str:
-    """A harmless name: no folders, no dots at its beginning, nothing but plain letters."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", label)
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:60] or "picture"
+    """A name that every system takes, with its blanks and letters of any script: no folders, nothing that steers."""
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", unicodedata.normalize("NFC", label))
+    plain = "".join("-" if c in '<>:"/\\|?*' or unicodedata.category(c)[0] == "C" else c for c in stem)
+    return " ".join(plain.split())[:60].strip(" .-") or "picture"

@@ -83,6 +83,20 @@ class _Wiring:
         """What this visitor searches; it gives the pictures."""
         return self.content.retriever_for(session).gallery
 
+    def pictured(self, state: TripletSession, session: Session) -> Gallery:
+        """The gallery that has the pictures of the triplets: the one that they were made from, where it is here."""
+        chosen, shelf = self.gallery(session), self.content.shelf
+        made_from = self.tables.table(state).gallery
+        if shelf is None or made_from in ("", chosen.name):
+            return chosen
+        for entry in shelf.entries():
+            if entry.problem or (entry.own and entry.name != made_from):
+                continue
+            gallery = shelf.retriever(entry.name).gallery
+            if gallery.name == made_from:
+                return gallery
+        return chosen
+
     # --- answers --------------------------------------------------------------------------------------
 
     def screen(
@@ -90,7 +104,7 @@ class _Wiring:
     ) -> tuple[Any, ...]:
         """The values of `screen_parts`."""
         gallery = self.gallery(session)
-        seen = handlers.closer(self.tables, state, gallery)
+        seen = handlers.closer(self.tables, state, self.pictured(state, session))
         verdict = seen.card.judgement.verdict if seen else ""
         shown = render.funnel(handlers.funnel(self.tables, state, gallery)) if funnel else gr.skip()
         return (
@@ -186,7 +200,7 @@ class _Wiring:
         reasons = self.tables.table(state).reasons(
             2.0
         )  # at a threshold that none reaches: all there could be
-        page = handlers.show(self.tables, state, self.gallery(session))
+        page = handlers.show(self.tables, state, self.pictured(state, session))
         missing = self.source.cannot_generate()
         choices = [("Any", ""), *((render.reason_words(reason), reason) for reason in reasons)]
         answer = self.screen(state, session, page, said=render.line(missing), funnel=True)
@@ -218,15 +232,17 @@ class _Wiring:
 
         def narrowed(state: TripletSession, session: Session, *values: Any) -> Page:
             wanted = read_filters(*values[:5]), read_sort(values[5]), read_page_size(values[6])
-            return handlers.narrow(self.tables, state, self.gallery(session), *wanted)
+            return handlers.narrow(self.tables, state, self.pictured(state, session), *wanted)
 
         def turned(by: int) -> Callable[[TripletSession, Session], Page]:
-            return lambda state, session: handlers.show(self.tables, state, self.gallery(session), turn=by)
+            return lambda state, session: handlers.show(
+                self.tables, state, self.pictured(state, session), turn=by
+            )
 
         def picked(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
             def pick(state: TripletSession, session: Session) -> Page:
                 state.row = state.rows[read_place(len(state.rows), _sent(event, "place"))]
-                return handlers.show(self.tables, state, self.gallery(session))
+                return handlers.show(self.tables, state, self.pictured(state, session))
 
             return self.answering(pick)(state, session)
 
@@ -250,7 +266,7 @@ class _Wiring:
 
         def moved(state: TripletSession, session: Session, *values: Any) -> Page:
             state.thresholds = read_thresholds(*values)
-            return handlers.show(self.tables, state, self.gallery(session))
+            return handlers.show(self.tables, state, self.pictured(state, session))
 
         outputs, answer = self.screen_parts, self.answering(moved, funnel=True)
         sliders = [p.consistency.input, p.near_duplicate.input, p.gap.input]
@@ -264,23 +280,23 @@ class _Wiring:
         p, inputs, outputs = self.parts, self.inputs, self.screen_parts
 
         def stepped(by: int) -> Callable[[TripletSession, Session], Page]:
-            return lambda state, session: handlers.step(self.tables, state, self.gallery(session), by)
+            return lambda state, session: handlers.step(self.tables, state, self.pictured(state, session), by)
 
         def judged(verdict: str) -> Callable[[TripletSession, Session], Page]:
             def judge(state: TripletSession, session: Session) -> Page:
                 handlers.judge(self.tables, state, verdict)
-                return handlers.go_to(self.tables, state, self.gallery(session), state.row)
+                return handlers.go_to(self.tables, state, self.pictured(state, session), state.row)
 
             return judge
 
         def edited(state: TripletSession, session: Session, text: object) -> Page:
             handlers.edit(self.tables, state, text)
-            return handlers.go_to(self.tables, state, self.gallery(session), state.row)
+            return handlers.go_to(self.tables, state, self.pictured(state, session), state.row)
 
         def followed(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
             def follow(state: TripletSession, session: Session) -> Page:
                 ranks = read_edge(_sent(event, "edge"))
-                return handlers.follow(self.tables, state, self.gallery(session), ranks)
+                return handlers.follow(self.tables, state, self.pictured(state, session), ranks)
 
             return self.answering(follow)(state, session)
 
@@ -334,7 +350,7 @@ class _Wiring:
             try:
                 for made in handlers.generate(self.tables, state, self.gallery(session)):
                     done = made.done
-                    page = handlers.show(self.tables, state, self.gallery(session))
+                    page = handlers.show(self.tables, state, self.pictured(state, session))
                     yield (*begun, *self.screen(state, session, page, said=render.making(made), funnel=True))
                 files = gr.Dropdown([(f.title, f.key) for f in self.source.files()], value=state.key)
                 yield (*ended, files, *self.saying(render.stopped(done) if state.stopping else gr.skip()))
