@@ -7,7 +7,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-EXTRAS = {"llm": "requirements-llm.txt", "mcp": "requirements-mcp.txt"}
+EXTRAS = {"llm": "requirements-llm.txt", "mcp": "requirements-mcp.txt", "raw": "requirements-raw.txt"}
 
 
 class RequirementsHook(MetadataHookInterface):
