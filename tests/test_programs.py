@@ -61,6 +61,14 @@ def test_a_gallery_image_is_the_reference_by_its_id_and_stays_out_of_the_results
     assert {"red", "square"} & set(re.split("[-.]", again["results"][0]["label"]))
 
 
+def test_a_program_puts_its_own_texts_in_the_place_of_the_machines(served):
+    client = served.client()
+    client.predict(text="make it blue", reference_id=served.id_of("red-square"), api_name="/search")
+    own = {"modified_captions": ["a green circle"]}
+    found = client.predict(trace=own, alpha=1, beta=0, gamma=0, top_k=12, api_name="/rank")
+    assert found["results"][0]["label"] == "green-circle.jpg"
+
+
 def test_an_uploaded_reference_after_a_gallery_image_is_the_upload(served, tmp_path):
     client = served.client()
     client.predict(text="make it blue", gallery_image_id=served.id_of("red-square"), api_name="/search")

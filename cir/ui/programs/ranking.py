@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import gradio as gr
 
-from cir.composers.revision import Revisable
+from cir.composers.revision import revisable
 from cir.errors import BadQuery
 from cir.retriever import Retriever
 from cir.types import SignedTerm
@@ -124,10 +124,10 @@ def rethink(retriever: Retriever, state: Session, trace: object) -> None:
         BadQuery: the search has no texts that can be changed, or these are none.
     """
     changed = arguments.read_thoughts(trace)
-    method, composed = retriever.composers.get(state.method), state.composed
+    method, composed = revisable(retriever.composers.get(state.method)), state.composed
     if not changed or composed is None:
         return
-    if composed.pseudo_words is None or not isinstance(method, Revisable):
+    if composed.pseudo_words is None or method is None:
         raise BadQuery(
             "trace: this search has no texts that can be changed.",
             "Search with a reference image and a text, by CVSI.",
