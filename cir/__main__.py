@@ -9,7 +9,15 @@ from pathlib import Path
 
 from cir import __version__, commands
 from cir.commands.checks import check_arguments
-from cir.commands.options import CommandParser, add_evaluate, add_models_option, add_tables, command
+from cir.commands.exclusions import given_options, refuse_conflicts
+from cir.commands.options import (
+    CommandParser,
+    add_evaluate,
+    add_models_option,
+    add_report_option,
+    add_tables,
+    command,
+)
 from cir.commands.serving import add_options, has_screen
 from cir.environment import set_defaults
 from cir.errors import CirError
@@ -152,7 +160,7 @@ def _add_train(group) -> None:
     sub.add_argument(
         "stage", choices=("crops", "scenes", "pictures", "world-clip", "places", "captioner", "mapping")
     )
-    sub.add_argument("--minutes", type=float, help="wall time")
+    sub.add_argument("--minutes", type=float, help="wall time, after which training ends")
     sub.add_argument("--ranks", type=int, default=1, help="processes that share the work")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints and logs go")
@@ -176,10 +184,10 @@ def _add_train(group) -> None:
     )
     own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")
     own.add_argument("--loss", choices=("hybrid", "zs-cir", "triplet"), default="hybrid")
-    own.add_argument("--steps", type=int, default=2000)
+    own.add_argument("--steps", type=int, help="default: 2000, or as many as --minutes allows")
     own.add_argument("--rate", type=float, default=1e-4, help="of Adam (default: 1e-4, as in the paper)")
-    own.add_argument("--batch-images", type=int, default=512)
-    own.add_argument("--batch-triplets", type=int, default=256)
+    own.add_argument("--batch-images", type=int, help="default: 512, or all where there are fewer")
+    own.add_argument("--batch-triplets", type=int, help="default: 256, or all where there are fewer")
     own.add_argument(
         "--min-similarity",
         type=float,
@@ -187,7 +195,9 @@ def _add_train(group) -> None:
         help="use only triplets whose two images have at least this cosine (default: all)",
     )
     own.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), default="no")
-    own.add_argument("--out", type=Path, help="the network's file, .safetensors, or world-clip's folder")
+    own.add_argument(
+        "--out", type=Path, help="also write the network to this file, .safetensors; world-clip's folder"
+    )
 
 
 def _add_ablate(group) -> None:
@@ -198,6 +208,7 @@ def _add_ablate(group) -> None:
     sub.add_argument(
         "--pictures", type=Path, default=Path("runs/pictures"), help="made by: python -m cir train pictures"
     )
+    add_report_option(sub)
     sub.add_argument("--seeds", type=int, default=3)
     sub.add_argument("--steps", type=int, default=100)
     sub.add_argument("--rate", type=float, default=1e-3)
@@ -281,7 +292,7 @@ def _add_triplets(group) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of `python -m cir`; returns the exit status."""
-    return run(parser().parse_args(arguments))
+    return run(parser(), arguments)
 
 
 def recompose() -> int:
@@ -290,12 +301,14 @@ def recompose() -> int:
     others = {"-h", "--help", "--version"}
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in others):
         arguments = ["serve", "--browser" if has_screen() else "--no-browser", *arguments]
-    return run(parser("recompose").parse_args(arguments))
+    return run(parser("recompose"), arguments)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run a parsed command, once its arguments are checked. A CirError is one sentence and exit status 2."""
+def run(top: CommandParser, arguments: Sequence[str] | None) -> int:
+    """Run a command, once its arguments are checked. A CirError is one sentence and exit status 2."""
+    options = top.parse_args(arguments)
     try:
+        refuse_conflicts(options, given_options(top, arguments))
         check_arguments(options)
         return int(options.run(options))
     except CirError as error:

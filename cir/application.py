@@ -16,6 +16,7 @@ from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery import Gallery, Indexer, open_gallery
+from cir.models.catalog import SETS
 from cir.models.deferred import Deferred
 from cir.models.model_set import Models
 from cir.models.protocols import WordRefiner
@@ -30,11 +31,62 @@ from cir.types import Weights
 TUNED = "tuned for this model set"
 
 
+def report_path(out: Path | None) -> Path:
+    """Where measured tables are written: the file that was named, or one beside the evaluations."""
+    return out if out is not None else gallery_cache() / "evaluations" / "results.md"
+
+
 def build_models(
-    name: str = "embedded", *, llm: str | None = None, clip: Path | None = None, deferred: bool = False
+    name: str = "embedded",
+    *,
+    llm: str | None = None,
+    clip: Path | None = None,
+    deferred: bool = False,
+    phi: str | None = None,
 ) -> Models:
-    """A model set by name; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`."""
-    return Models(name, llm=llm, clip=clip, deferred=deferred)
+    """A model set; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`.
+
+    Args:
+        name: of the set; or a trained mapping network, its file or the folder of its training: then the set that it
+            was trained for, with it.
+        llm: see `Models`.
+        clip: see `Models`.
+        deferred: see `Models`.
+        phi: a mapping network of one's own, likewise; a recipe's name is not looked at here.
+
+    Raises:
+        BadQuery: no such set.
+        MissingModel: no such mapping network.
+    """
+    if is_place(name):
+        phi, name = phi if is_place(phi) else name, set_of(name)
+    own = Path(phi).expanduser() if phi is not None and is_place(phi) else None
+    return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own)
+
+
+def is_place(name: str | None) -> bool:
+    """Whether this is a file or a folder rather than the name of a recipe or a set."""
+    if name is None or name in SETS or any(name in one.mapping for one in SETS.values()):
+        return False
+    return "/" in name or "\\" in name or "." in name or Path(name).exists()
+
+
+def set_of(place: str) -> str:
+    """The set that a trained mapping network belongs to.
+
+    Raises:
+        MissingModel: there is no network at this place.
+        BadQuery: its file does not say for which set it was trained.
+    """
+    from cir.models.mapping import mapping_facts, mapping_file
+
+    found = mapping_facts(mapping_file(place)).get("model_set")
+    if not isinstance(found, str):
+        raise BadQuery(
+            f"{place} does not say for which model set it was trained.",
+            f"Name the set, and the network beside it: --models {', '.join(SETS)} --phi {place}",
+        )
+    return found
 
 
 def presets(models: Models) -> dict[str, Weights]:
@@ -55,13 +107,16 @@ def build_composers(
     Args:
         models: one set.
         settings: CVSI's.
-        phi: the recipe of CVSI's mapping network, any of the set's; None takes the set's first.
+        phi: the recipe of CVSI's mapping network, any of the set's; None takes the models' own, or the set's first.
+            A file or folder has to be given to `build_models` too.
 
     Raises:
         BadQuery: the set has no such mapping network.
         MissingModel: it has, but it is not here.
     """
     clip, captioner = models.clip, models.captioner
+    if is_place(phi):
+        phi = None  # the models' own
     if phi is not None:
         _check_phi(models, phi)
     return build_methods(
@@ -96,7 +151,8 @@ def _check_phi(models: Models, phi: str) -> None:
     if phi not in models.set.mapping:
         names = ", ".join(models.set.mapping)
         raise BadQuery(
-            f"The set {models.name} has no mapping network called {phi!r}.", f"Choose one of: {names}."
+            f"The set {models.name} has no mapping network called {phi!r}.",
+            f"Choose one of: {names}. Or give a trained one: its file, or the folder of its training.",
         )
     if models.phi(phi) is None:
         raise MissingModel(models.missing[f"mapping network {phi}"], "Or leave --phi out.")
@@ -179,6 +235,6 @@ def build(
     deferred: bool = False,
 ) -> tuple[Models, Retriever]:
     """Models and a retriever over a gallery; `phi`: as of `build_composers`, `deferred`: of `Models`."""
-    models = build_models(models_name, llm=llm, deferred=deferred)
+    models = build_models(models_name, llm=llm, deferred=deferred, phi=phi)
     opened = open_for(models, gallery)
     return models, Retriever(opened, build_composers(models, phi=phi), build_translator(models))

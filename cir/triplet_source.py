@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cir.application import ROOT, gallery_cache
+from cir.cache_keys import gallery_digest
 from cir.errors import CirError
 from cir.files import content_hash
 from cir.gallery.gallery import Gallery
@@ -180,7 +181,9 @@ class TripletLibrary:
             raise CirError("No triplets can be made now.", self._cannot_make())
         settings = self._settings_for(key, thresholds)
         made_by = {"spoter": self._spoter.fingerprint, "sentence_encoder": self._encoder.fingerprint}
-        recipe = {"gallery": dict(gallery.fingerprints), "settings": asdict(settings), "models": made_by}
+        content = gallery_digest(gallery.image_ids, gallery.contents, gallery.texts)
+        made_from = {"fingerprints": dict(gallery.fingerprints), "content": content}
+        recipe = {"gallery": made_from, "settings": asdict(settings), "models": made_by}
         digest = hashlib.blake2b(json.dumps(recipe, sort_keys=True).encode(), digest_size=3).hexdigest()
         out = self.own / f"{_slug(gallery.name)}-{digest}.jsonl"
         if not out.exists():
@@ -235,7 +238,7 @@ class TripletLibrary:
         made_from = _part(manifest, "gallery")
         same = (
             made_from.get("name") == gallery_name
-            and made_from.get("fingerprints") == recipe["gallery"]
+            and all(made_from.get(key) == value for key, value in recipe["gallery"].items())
             and manifest.get("settings") == recipe["settings"]
             and manifest.get("models") == recipe["models"]
         )

@@ -15,6 +15,7 @@ import cir.commands.synthesizing as command
 from cir.__main__ import main
 from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
 from cir.models.protocols import SpotInput
+from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import Judgement, append_judgement, read_manifest, read_triplets
 from cir.types import Triplet
 
@@ -84,7 +85,7 @@ def test_settings_reach_the_run(capsys, tmp_path: Path, doubles: Doubles) -> Non
     assert manifest["settings"]["reading"] == "distance"
     assert manifest["settings"]["combine"] == "concatenate"
     assert manifest["settings"]["seed"] == 7
-    assert manifest["models"]["spoter"] == "captions, figure3: toy-llm@1"
+    assert manifest["models"]["spoter"] == CaptionSpoter(ToyLanguageModel(), "figure3").fingerprint
 
 
 @pytest.mark.parametrize(

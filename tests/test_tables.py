@@ -236,12 +236,14 @@ def test_a_query_without_an_answer_is_not_whole_and_is_tried_again_when_there_ar
     path = tmp_path / "k.npz"
     silent = Witness(ToyLanguageModel([LanguageModelFailed("No answer.")]))
     composer = toy_cvsi(silent, ToyCaptioner())  # type: ignore[arg-type]
-    kept = compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers=1)
+    kept = compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers={"a": "x"})
     assert (kept.whole, kept.unanswered) == ({}, {"q0"})
     asked = len(silent.model.prompts)  # type: ignore[attr-defined]
-    compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers=1)
+    compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers={"a": "x"})
     assert len(silent.model.prompts) == asked  # type: ignore[attr-defined]
-    kept = compose_kept(path, QUERIES[:1], picture, composer, print, witness=silent, answers=2)
+    kept = compose_kept(
+        path, QUERIES[:1], picture, composer, print, witness=silent, answers={"a": "x", "b": "y"}
+    )
     assert set(kept.whole) == {"q0"}
 
 

@@ -23,13 +23,14 @@ from PIL import Image
 
 from cir import __version__
 from cir.application import build_composers, build_models
+from cir.cache_keys import code_digest, digest_of
 from cir.commands.evaluating import PATIENCE_SECONDS
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, GalleryBound
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.answers import AnswerBook
-from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, one_text, read_kept
+from cir.evaluation.composed import METHODS_CODE, Kept, Witness, compose_kept, kept_path, one_text, read_kept
 from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
@@ -194,7 +195,7 @@ class Bench(ABC):
     def kept(self, name: str, composer: Composer, witness: Witness | None, *, compose: bool = True) -> Kept:
         """What is kept of one method; what is missing is composed first, where that was asked for."""
         book = witness.model if witness else None
-        answers = book.answers if isinstance(book, AnswerBook) else {}
+        answers = book.answers if isinstance(book, AnswerBook) else None
         path = kept_path(
             self.folder,
             self.key,
@@ -205,6 +206,9 @@ class Bench(ABC):
                 "captioner": self.captioner.fingerprint,
                 "answers": book.path.stem if isinstance(book, AnswerBook) else "",
                 "captions": self.options.captions,
+                "refiner": getattr(getattr(composer, "refiner", None), "fingerprint", ""),
+                "gallery": self.gallery_content if isinstance(composer, GalleryBound) else "",
+                "program": code_digest(*METHODS_CODE),
                 **self.asked(),
             },
         )
@@ -218,10 +222,15 @@ class Bench(ABC):
             say,
             texts=self.texts,
             witness=witness,
-            answers=len(answers),
+            answers=answers,
             live=isinstance(book, AnswerBook) and book.model is not None,
             fresh=self.options.fresh,
         )
+
+    @cached_property
+    def gallery_content(self) -> str:
+        """What some methods look at while they compose."""
+        return digest_of(list(self.gallery.image_ids), self.gallery.image_features)
 
     def is_wanted(self, method: str) -> bool:
         """Whether --methods names it, or nothing."""

@@ -109,7 +109,8 @@ def _methods(names: str, _: argparse.Namespace) -> None:
 
 
 def _model_set(name: str, _: argparse.Namespace) -> None:
-    refuse_unknown("model set", name, model_sets())
+    if not Path(name).expanduser().exists():  # a trained network names its set itself
+        refuse_unknown("model set", name, model_sets())
 
 
 def _language_model(name: str, _: argparse.Namespace) -> None:
@@ -122,7 +123,7 @@ def _language_model(name: str, _: argparse.Namespace) -> None:
 def _phi(name: str, options: argparse.Namespace) -> None:
     from cir.models.catalog import model_set
 
-    if not Path(name).expanduser().exists():
+    if not Path(name).expanduser().exists() and not Path(options.models).expanduser().exists():
         chosen = model_set(options.models)
         refuse_unknown(f"mapping network of the set {options.models}", name, chosen.mapping)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import cast
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cir.cache_keys import digest_of
 from cir.commands.bench import Bench, section_name
 from cir.commands.datasets import answers_path, book_folder, file_name, starting_weights, with_books
 from cir.composers.composer import Composer
@@ -82,7 +81,7 @@ class DatasetBench(Bench):
         """For each gallery image, (n, D) features of the captions that it was indexed with."""
         captions = [self.gallery.captions(image_id) for image_id in self.gallery.image_ids]
         encoders = Encoders(self.models.clip, self.models.clip, self.captioner, self.folder)
-        return encoders.text_rows(f"captions-{_digest(captions)}", captions)
+        return encoders.text_rows("captions", captions)
 
     def picture(self, image_id: str) -> Image.Image:
         """An image of the dataset."""
@@ -111,8 +110,7 @@ class DatasetBench(Bench):
 
     @cached_property
     def _asked(self) -> str:
-        asked = [(q.query_id, q.query.reference_id, q.texts) for q in self.dataset.queries]
-        return _digest([asked, self.gallery.image_ids, self.gallery.contents])
+        return digest_of(self.dataset.asked, list(self.gallery.image_ids), list(self.gallery.contents))
 
     def asked(self) -> dict[str, object]:
         """The texts and the images: what is kept of others would be wrong."""
@@ -141,7 +139,3 @@ class DatasetBench(Bench):
 
 def _name(book: AnswerBook) -> str:
     return book.path.stem.removeprefix("answers-").rsplit("-", 1)[0]
-
-
-def _digest(value: object) -> str:
-    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()

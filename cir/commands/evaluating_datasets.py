@@ -12,11 +12,13 @@ from typing import Any
 
 from cir import __version__
 from cir.application import build_composers, build_models
+from cir.cache_keys import code_digest, digest_of, gallery_digest
 from cir.commands.datasets import book_folder, file_name, opened, say, starting_weights, with_books
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.evaluation import scoring
+from cir.evaluation.composed import METHODS_CODE
 from cir.evaluation.datasets import circo, cirr, fashioniq
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.predictions import read_predictions
@@ -159,6 +161,9 @@ def _manifest(
         "dataset": dataset.name,
         "split": dataset.split,
         "queries": len(dataset.queries),
+        "asked": digest_of(dataset.asked),
+        "images": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
+        "program": code_digest(*METHODS_CODE, "fusion.py", "retriever.py", "evaluation"),
         "protocol": dataset.protocol,
         "searched": len(gallery),
         "method": method,

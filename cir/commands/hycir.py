@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
+import os
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir import __version__
-from cir.application import ROOT, build_models, gallery_cache, open_for
+from cir.application import build_models, gallery_cache, open_for, report_path
+from cir.cache_keys import (
+    code_digest,
+    digest_of,
+    folders_of,
+    gallery_digest,
+    keyed_folder,
+    what_else_there_is,
+)
 from cir.errors import CirError
 from cir.gallery import Gallery
 from cir.models.model_set import Models
@@ -27,56 +38,120 @@ if TYPE_CHECKING:
     from cir.models.mapping import MappingNetwork
     from cir.training.hycir import HycirSettings, TripletFeatures
 
-RESULTS = ROOT / "docs" / "results.md"
 POOL = 20_000  # unlabelled pictures of the world; more of them change nothing that can be measured here
 
 
 def train_general(options: argparse.Namespace) -> int:
-    """Train a mapping network on a gallery, and for HyCIR on its triplets; write it as safetensors."""
-    from cir.models.mapping import save_mapping
-    from cir.training.hycir import HycirSettings, run_to_end, train_hycir
+    """Train a mapping network on a gallery, and for HyCIR on its triplets; write it as safetensors.
+
+    It is kept in a folder of its own for everything that it depends on, so the same command goes on with it, or finds
+    it done, and any other begins anew.
+    """
+    from cir.models.mapping import MAPPING_FILE, save_mapping
+    from cir.training.hycir import HycirTraining, run_to_end, training_inputs
     from cir.training.lincir import LincirTraining
 
     models = build_models(options.models, llm="none")
+    clip, recipe = models.clip, options.recipe
     gallery = open_for(models, options.gallery)
-    recipe = options.recipe
-    triplets = None
-    if recipe == "hycir":
-        triplets = features_of(read_kept(options.triplets), gallery).near(options.min_similarity)
-    settings = HycirSettings(
-        tokens=options.tokens or (4 if recipe == "hycir" else 1),
-        loss=options.loss if recipe == "hycir" else "zs-cir",
-        images=options.batch_images,
-        triplets=options.batch_triplets,
-        rate=options.rate,
-        steps=options.steps,
-        seed=options.seed,
-        mixed_precision=options.mixed_precision,
-    )
-    out = options.out or options.runs / f"{recipe}-{options.models}.safetensors"
-    started = time.time()
-    folder = options.runs / f"mapping-{recipe}-{options.models}-{settings.tokens}-{settings.seed}"
+    triplets, images, captions = None, np.zeros((0, clip.dim), np.float32), []
     if recipe == "lincir":
         captions = [c for image_id in gallery.image_ids for c in gallery.captions(image_id)]
-        training = LincirTraining(models.clip, captions, settings, folder)
-        network, data = run_to_end(training, _say), {"captions": len(training.captions)}
+    elif recipe != "hycir" or options.loss != "triplet":
+        images = unlabelled(options.unlabelled, gallery, clip)
+    if recipe == "hycir" and options.loss != "zs-cir":
+        triplets = features_of(read_kept(options.triplets), gallery).near(options.min_similarity)
+    settings = settings_for(options, len(set(captions)) or len(images), len(triplets or ()))
+    data = (captions,) if recipe == "lincir" else (images, *(triplets.contents if triplets else ()))
+    name = f"mapping-{recipe}-{models.name}"
+    folder = keyed_folder(
+        options.runs,
+        name,
+        {**training_inputs(clip, settings, *data), "gallery": about(gallery)["gallery_content"]},
+    )
+    _say_line(f"Works in {folder}. {what_else_there_is(folder, name)}".strip())
+    if recipe == "lincir":
+        training = LincirTraining(clip, captions, settings, folder)
+        learned = {"captions": len(training.captions)}
     else:
-        images = unlabelled(options.unlabelled, gallery, models.clip)
-        network = train_hycir(models.clip, images, triplets, settings, folder, _say)
-        data = {"unlabelled_images": len(images), "triplets": len(triplets) if triplets else 0}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    record = training_record(settings, models, data, time.time() - started)
-    save_mapping(network.half(), out, {"recipe": recipe, "normalise_input": recipe == "lincir", **record})
+        training = HycirTraining(clip, images, triplets, settings, folder)
+        learned = {"unlabelled_images": len(images), "triplets": len(triplets) if triplets else 0}
+    if training.step:
+        _say_line(
+            f"{'It was trained before' if training.done else 'Goes on'}: {training.step} steps are made."
+        )
+    network = run_to_end(training, _say)
+    record = {
+        "recipe": recipe,
+        "normalise_input": recipe == "lincir",
+        "model_set": models.name,
+        "steps": training.step,
+        **training_record(settings, models, {**learned, **about(gallery)}, training.seconds),
+    }
+    out = folder / MAPPING_FILE
+    save_mapping(network.half(), out, record)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out, options.out)
     sys.stdout.write(
-        f"\n{out} is written: {counted(settings.tokens, 'pseudo-word')}, {counted(settings.steps, 'step')}.\n"
+        f"\n{options.out or out} is written: {counted(settings.tokens, 'pseudo-word')}, {counted(training.step, 'step')} on "
+        f"{gallery.name}, {training.seconds:.0f} s.\n{next_command(options.out or folder, models.name)}"
     )
     return 0
 
 
+def about(gallery: Gallery) -> dict[str, Any]:
+    """What is trained on: the gallery's name and its content."""
+    content = gallery_digest(gallery.image_ids, gallery.contents, gallery.texts)
+    return {"gallery": gallery.name, "gallery_images": len(gallery), "gallery_content": content}
+
+
+def settings_for(options: argparse.Namespace, images: int, triplets: int) -> HycirSettings:
+    """The recipe's numbers; a batch that was not asked for is as large as in the paper, or as there is data.
+
+    Args:
+        options: of the command.
+        images: unlabelled ones, or captions, that there are.
+        triplets: that there are.
+    """
+    from cir.training.hycir import HycirSettings
+
+    recipe = options.recipe
+    usual = HycirSettings()
+    batches = {"images": options.batch_images, "triplets": options.batch_triplets}
+    for name, there in (("images", images), ("triplets", triplets)):
+        if batches[name] is None:
+            batches[name] = min(getattr(usual, name), there) or 1
+            if 0 < there < getattr(usual, name):
+                _say_line(
+                    f"There are {there} to learn from, so a batch has all of them: --batch-{name} {there}."
+                )
+    steps = options.steps or (usual.steps if options.minutes is None else sys.maxsize)
+    return HycirSettings(
+        **batches,
+        tokens=options.tokens or (usual.tokens if recipe == "hycir" else 1),
+        loss=options.loss if recipe == "hycir" else "zs-cir",
+        rate=options.rate,
+        steps=steps,
+        minutes=options.minutes,
+        seed=options.seed,
+        mixed_precision=options.mixed_precision,
+    )
+
+
+def next_command(network: Path | str, model_set: str) -> str:
+    """How a trained network is used, as a sentence with its commands."""
+    place, models = shlex.quote(str(network)), "" if model_set == "embedded" else f" --models {model_set}"
+    return (
+        f"Search with it: python -m cir search --image FILE --text EDIT --phi {place}{models}\n"
+        f"Or in the page: python app.py --phi {place}{models}\n"
+    )
+
+
 def training_record(
-    settings: HycirSettings, models: Models, data: dict[str, int], seconds: float
+    settings: HycirSettings, models: Models, data: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
-    """What made a network, for its file; `data`: how much of each kind it has learned from."""
+    """What made a network, for its file; `data`: what it has learned from."""
     from dataclasses import asdict
 
     return {
@@ -128,12 +203,20 @@ def unlabelled(source: Path | None, gallery: Gallery, clip: ClipModel) -> NDArra
         return np.stack([gallery.raw_features(image_id) for image_id in gallery.image_ids])
     from cir.training.pictures import CachedPictures
 
-    if not (source / "pictures.json").is_file():
-        raise CirError(
-            f"There are no encoded pictures in {source}.", "Make them: python -m cir train pictures"
-        )
-    pictures = CachedPictures(source)
+    pictures = CachedPictures(encoded_pictures(source))
     return pictures.features(clip.model.visual.head, np.arange(min(POOL, 2 * len(pictures))))
+
+
+def encoded_pictures(source: Path) -> Path:
+    """The folder of encoded pictures of this name that was made last: `train pictures` adds a key to the name.
+
+    Raises:
+        CirError: there is none.
+    """
+    for folder in folders_of(source.parent, source.name):
+        if (folder / "pictures.json").is_file():
+            return folder
+    raise CirError(f"There are no encoded pictures in {source}.", "Make them: python -m cir train pictures")
 
 
 def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> TripletFeatures:
@@ -141,7 +224,7 @@ def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> Trip
     from cir.training.hycir import TripletFeatures
     from cir.training.pictures import CachedPictures
 
-    pictures = CachedPictures(source)
+    pictures = CachedPictures(encoded_pictures(source))
     pairs: list[int] = []
     texts: list[str] = []
     for pair in np.random.default_rng(seed).permutation(len(pictures)).tolist():
@@ -159,6 +242,10 @@ def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> Trip
 def _say(sentence: str) -> None:
     sys.stderr.write(f"\r{sentence:<70}")
     sys.stderr.flush()
+
+
+def _say_line(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
 
 
 # --- the paper's ablations ------------------------------------------------------------------------------
@@ -190,9 +277,10 @@ def ablate(options: argparse.Namespace) -> int:
             row: {source: list(bench.runs(change, source)) for source in SOURCES if _applies(change, source)}
             for row, change in TABLES[name].items()
         }
-        write_table(RESULTS, name, rows, bench.record())
+        out = report_path(options.results)
+        write_table(out, name, rows, bench.record())
         _say("")
-        sys.stdout.write(f"Table {name} is written to {RESULTS.relative_to(ROOT)}.\n")
+        sys.stdout.write(f"Table {name} is written to {out}.\n")
     return 0
 
 
@@ -235,7 +323,7 @@ class _Bench:
         }
 
     def _measured(self, change: dict[str, Any], source: str, seed: int) -> dict[str, float]:
-        from cir.training.hycir import HycirSettings, train_hycir
+        from cir.training.hycir import HycirSettings, train_hycir, training_inputs
 
         options = self.options
         settings = HycirSettings(
@@ -250,14 +338,14 @@ class _Bench:
         )
         kind = "-all" if change.get("unfiltered") else "-far" if change.get("far") else ""
         data = "none" if settings.loss == "zs-cir" else source + kind
-        inputs = [str(settings), data, len(self.pool), self.clip.fingerprint]
-        if data != "none":
-            inputs += [self._digest(), options.min_similarity]
-        key = json.dumps(inputs)
-        folder = options.runs / "ablation" / hashlib.sha256(key.encode()).hexdigest()[:16]
+        triplets = None if data == "none" else self._triplets(data)
+        inputs = {
+            **training_inputs(self.clip, settings, self.pool, *(triplets.contents if triplets else ())),
+            "benchmark": self._benchmark,
+        }
+        folder = keyed_folder(options.runs / "ablation", "run", inputs)
         done = folder / "measures.json"
         if not done.exists():
-            triplets = None if data == "none" else self._triplets(data)
             network = train_hycir(
                 self.clip,
                 self.pool,
@@ -266,13 +354,18 @@ class _Bench:
                 folder,
                 lambda s: _say(f"{data}, {change}, {seed}: {s}"),
             )
-            folder.mkdir(parents=True, exist_ok=True)
-            done.write_text(json.dumps({"key": key, **self.measure(network)}), encoding="utf-8")
+            draft = done.with_suffix(".tmp")
+            draft.write_text(json.dumps(self.measure(network)), encoding="utf-8")
+            os.replace(draft, done)
             (folder / "checkpoint.pt").unlink(missing_ok=True)
         return json.loads(done.read_text(encoding="utf-8"))
 
-    def _digest(self) -> str:
-        return hashlib.sha256(self.options.triplets.read_bytes()).hexdigest()[:16]
+    @cached_property
+    def _benchmark(self) -> str:
+        """What a network is measured on, and how."""
+        from cir.evaluation.benchmark import read_benchmark
+
+        return digest_of(read_benchmark("world").digest, code_digest("evaluation/measures.py"))
 
     def _triplets(self, data: str) -> TripletFeatures:
         """ "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered."""
@@ -298,7 +391,7 @@ class _Bench:
         place = {image_id: i for i, image_id in enumerate(ids)}
         assert self.models.captioner is not None, "embedded models ship with a captioner"
         encoders = Encoders(self.clip, self.clip, self.models.captioner, gallery_cache() / "benchmark")
-        raw = encoders.images("world", lambda: (benchmark.picture(i) for i in ids))
+        raw = encoders.images("world", benchmark.drawn, lambda: (benchmark.picture(i) for i in ids))
         references = np.array([place[q.reference_id] for q in benchmark.queries])
         targets = np.array([place[q.target_ids[0]] for q in benchmark.queries])
         texts = [q.modification_text for q in benchmark.queries]

@@ -11,9 +11,7 @@ from cir import commands
 from cir.commands import checks
 from cir.environment import setting
 from cir.errors import BadQuery
-from cir.places import DOCS
 
-RESULTS = DOCS / "results.md"
 DATASETS = ("world", "cirr", "circo", "fashioniq", "jsonl")
 SPLITS = {"circo": ("val", "test"), "cirr": ("train", "val", "test1"), "fashioniq": ("train", "val")}
 # What a dataset's options are when they are not given; no other options have a meaning for it.
@@ -75,6 +73,12 @@ def add_models_option(sub: CommandParser) -> None:
         help="language model: a name, a path to a .gguf file, or none to do without (default: the set's)",
     )
     sub.lists += ["model sets", "language models"]
+
+
+def add_report_option(sub: argparse.ArgumentParser) -> None:
+    """--out; --results is its older name."""
+    text = "the file that the table is written into (default: results.md in gallery_cache/evaluations)"
+    sub.add_argument("--out", "--results", dest="results", type=Path, metavar="FILE", help=text)
 
 
 def add_evaluate(group) -> None:
@@ -185,7 +189,7 @@ def _add_run_options(sub: CommandParser) -> None:
 
 def add_tables(group) -> None:
     """`tables`, on the world benchmark or on a dataset."""
-    text = "Measure a table of docs/results.md on the world benchmark or on a dataset, and write it there."
+    text = "Measure a table in the form of docs/results.md, on the world benchmark or on a dataset."
     sub = command(group, "tables", commands.make_tables, text, ["methods", "galleries"])
     sub.add_argument(
         "table",
@@ -212,7 +216,7 @@ def add_tables(group) -> None:
     sub.add_argument("--gallery-captions", type=int, default=3, help="captions of each image (default: 3)")
     sub.add_argument("--timed", type=int, default=20, help="queries that are timed (default: 20)")
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    sub.add_argument("--results", type=Path, default=RESULTS, help="default: docs/results.md")
+    add_report_option(sub)
     own = sub.add_argument_group("on a dataset, as for `evaluate`")
     own.add_argument("--dataset", choices=DATASETS, default="world", help="default: world")
     _add_place(own, sorted({split for splits in SPLITS.values() for split in splits}))

@@ -24,7 +24,7 @@ def search(options: argparse.Namespace) -> int:
     text, notes = clean_text(options.text)
     image = read_image(options.image) if options.image else None
     query = Query(image, text)  # before anything is loaded: an empty query is refused at once
-    models = build_models(options.models, llm=options.llm)
+    models = build_models(options.models, llm=options.llm, phi=options.phi)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_composers(models, settings=settings, phi=options.phi)
     retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))

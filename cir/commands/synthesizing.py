@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from cir.application import build_composers, build_models, open_for
+from cir.cache_keys import code_digest, digest_of
 from cir.errors import BadQuery, CirError, MissingModel
+from cir.evaluation.composed import METHODS_CODE
 from cir.gallery import Gallery
 from cir.images import read_image
 from cir.models.catalog import sentence_encoder_folder
@@ -58,6 +60,7 @@ def synthesize(options: argparse.Namespace) -> int:
             limit=options.limit,
             resume=options.resume,
             target_ranker=build_target_ranker(models, gallery, options.engine_check),
+            ranked_with=ranked_with(models, options.engine_check),
             features=_other_features(gallery, options.image_encoder),
         ):
             if time.monotonic() - shown > 1.0 or progress.done == progress.total:
@@ -170,6 +173,13 @@ def build_target_ranker(
         return retriever.rank_of(composed, weights, triplet.target_id, exclude=[triplet.reference_id])
 
     return rank
+
+
+def ranked_with(models: Models, method: str | None) -> str:
+    """What the ranks of targets depend on, beside the gallery: the method, the program and the models."""
+    if not method:
+        return ""
+    return f"{method.lower()} {digest_of(models.fingerprints, code_digest(*METHODS_CODE, 'fusion.py', 'retriever.py'))}"
 
 
 def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features] | None:

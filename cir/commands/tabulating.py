@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from cir.application import ROOT
+from cir.application import ROOT, report_path
 from cir.commands.bench import Bench, models_for, say
 from cir.commands.dataset_bench import DatasetBench
 from cir.commands.datasets import opened
@@ -201,6 +201,7 @@ TABLES: dict[str, Callable[[Bench], tuple[str, dict[str, object]]]] = {
 def make_tables(options: argparse.Namespace) -> int:
     """Make the tables that were asked for, and write each into its section; of FashionIQ, one for each category."""
     options = settle(options)
+    options.results = report_path(options.results)
     models = models_for(options)
     try:
         for bench in _benches(options, models):
@@ -210,7 +211,7 @@ def make_tables(options: argparse.Namespace) -> int:
                 manifest = bench.manifest(**more, seconds=round(time.time() - since, 1))
                 write_section(options.results, f"{name}{bench.suffix}", markdown, manifest)
                 sys.stderr.write("\n")
-                sys.stdout.write(f"{markdown}\n\n")
+                sys.stdout.write(f"{markdown}\n\nWritten to {options.results}.\n")
     finally:
         models.close()
     return 0

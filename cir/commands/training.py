@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from cir.commands.hycir import next_command
 from cir.errors import CirError
 
 
@@ -41,7 +42,15 @@ def train(options: argparse.Namespace) -> int:
         options.tokens or 1,
         options.composed_share,
         options.out,
+        say,
     )
     STAGES[options.stage](stage)
     sys.stdout.write(f"{options.stage} is done; its log is in {options.runs}.\n")
+    if options.stage == "mapping":
+        sys.stdout.write(next_command(options.out or options.recipe, "embedded"))
     return 0
+
+
+def say(sentence: str) -> None:
+    """A line of standard error."""
+    sys.stderr.write(f"{sentence}\n")

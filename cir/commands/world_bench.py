@@ -62,14 +62,16 @@ class WorldBench(Bench):
         """For each scene, (n, D) features of its captions."""
         count, ids = self.options.gallery_captions, tuple(self.benchmark.scenes)
         draw = [lambda i=i: self.benchmark.picture(i) for i in ids]
-        captions = self.encoders.captions(BENCHMARK, draw, count, say)
-        return self.encoders.text_rows(f"{BENCHMARK}-{count}-{self.captioner.fingerprint}", captions)
+        captions = self.encoders.captions(BENCHMARK, self.benchmark.drawn, draw, count, say)
+        return self.encoders.text_rows(BENCHMARK, captions)
 
     @cached_property
     def bare_gallery(self) -> Gallery:
         """The gallery without captions."""
         ids = tuple(self.benchmark.scenes)
-        raw = self.encoders.images(BENCHMARK, lambda: (self.benchmark.picture(i) for i in ids))
+        raw = self.encoders.images(
+            BENCHMARK, self.benchmark.drawn, lambda: (self.benchmark.picture(i) for i in ids)
+        )
         return Gallery.from_features(BENCHMARK, ids, raw)
 
     @cached_property
@@ -89,6 +91,10 @@ class WorldBench(Bench):
             name = path.stem.removeprefix(f"{BENCHMARK}-answers-").rsplit("_", 1)[0]
             found[name] = self.book if path == self.book.path else AnswerBook(path, None)
         return found
+
+    def asked(self) -> dict[str, object]:
+        """The queries and the scenes: what is kept of others would be wrong."""
+        return {"asked": self.benchmark.digest}
 
     def true_captions(self) -> Ranked:
         """Ranks by the target's true caption as a text query."""

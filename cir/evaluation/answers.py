@@ -11,6 +11,12 @@ from cir.evaluation.benchmark import FOLDER
 from cir.models.protocols import LanguageModel
 
 
+def answer_key(prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+    """Under what an answer is written down: all that was asked, word for word."""
+    text = f"{prompt}\x00{max_tokens}\x00{temperature}\x00{seed}"
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
 class AnswerBook:
     """A language model whose answers are written down: asked again, it answers from the book.
 
@@ -31,8 +37,7 @@ class AnswerBook:
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
         """The answer in the book, or a new one, which is written down at once."""
-        text = f"{prompt}\x00{max_tokens}\x00{temperature}\x00{seed}"
-        key = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        key = answer_key(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
         if key not in self.answers:
             if self.model is None:
                 raise LanguageModelFailed(

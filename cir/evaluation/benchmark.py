@@ -8,14 +8,16 @@ the records, before backgrounds that training never saw.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from cir.cache_keys import code_digest, digest_of
 from cir.errors import CirError
 from cir.places import ASSETS
 from cir.types import CirQuery
@@ -28,12 +30,27 @@ PICTURE_PX = 256
 FOLDER = ASSETS / "benchmark"
 
 
-@dataclass(frozen=True, slots=True)
+def scenes_digest(scenes: Iterable[Scene]) -> str:
+    """What stands for the pictures of scenes in a key: what they show, and the program that draws them."""
+    return digest_of([scene_to_record(scene) for scene in scenes], PICTURE_PX, code_digest("world"))
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """Scenes by id, and queries over them."""
 
     scenes: dict[str, Scene]
     queries: tuple[CirQuery, ...]
+
+    @cached_property
+    def drawn(self) -> str:
+        """What stands for its pictures in a key, in their order."""
+        return digest_of(list(self.scenes), scenes_digest(self.scenes.values()))
+
+    @cached_property
+    def digest(self) -> str:
+        """What stands for all of it in a key: pictures and queries."""
+        return digest_of(self.drawn, [asdict(query) for query in self.queries])
 
     def picture(self, image_id: str) -> Image.Image:
         """The scene of an id, drawn at 256 px."""

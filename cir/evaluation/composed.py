@@ -19,27 +19,34 @@ from zipfile import BadZipFile
 import numpy as np
 from PIL import Image
 
+from cir.cache_keys import digest_of
 from cir.composers.composer import Composer, unit_row
 from cir.errors import CirError, LanguageModelFailed
+from cir.evaluation.answers import answer_key
 from cir.evaluation.encoders import Say
 from cir.models.protocols import LanguageModel
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
 
 KEEP_EVERY = 50
+METHODS_CODE = ("composers", "prompts.py", "text.py", "models/oti.py", "models/text_tower.py")
 Texts = Callable[[CirQuery], Sequence[str]]
 
 
 class Witness:
-    """A language model that is watched: how often it failed, and how long it took.
+    """A language model that is watched: how often it failed, how long it took, and what it said.
 
     Args:
         model: who is asked; it may be an answer book.
+
+    Attributes:
+        heard: of each answer, its key in a book and a digest of it.
     """
 
     def __init__(self, model: LanguageModel) -> None:
         self.model, self.fingerprint = model, model.fingerprint
         self.failures, self.calls, self.seconds = 0, 0, 0.0
+        self.heard: list[str] = []
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
         """The model's answer.
@@ -50,7 +57,10 @@ class Witness:
         since = time.perf_counter()
         self.calls += 1
         try:
-            return self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+            answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+            key = answer_key(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+            self.heard.append(f"{key}:{digest_of(answer)}")
+            return answer
         except LanguageModelFailed:
             self.failures += 1
             raise
@@ -66,11 +76,18 @@ class Kept:
         queries: query id -> what was composed.
         unanswered: ids for which the language model had no answer: composed without its parts, or not at all.
         answers: how many answers were known when they were composed; more of them are a reason to try again.
+        heard: query id -> the answers that it was composed with, see `Witness`.
     """
 
     queries: dict[str, ComposedQuery] = field(default_factory=dict)
     unanswered: set[str] = field(default_factory=set)
     answers: int = 0
+    heard: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def outdated(self, answers: Mapping[str, str]) -> set[str]:
+        """Ids of queries that were composed with answers that the book does not hold, or holds otherwise."""
+        known = {f"{key}:{digest_of(answer)}" for key, answer in answers.items()}
+        return {name for name, heard in self.heard.items() if not known.issuperset(heard)}
 
     @property
     def whole(self) -> dict[str, ComposedQuery]:
@@ -120,7 +137,7 @@ def compose_kept(
     *,
     texts: Texts = one_text,
     witness: Witness | None = None,
-    answers: int = 0,
+    answers: Mapping[str, str] | None = None,
     live: bool = False,
     fresh: bool = False,
 ) -> Kept:
@@ -134,7 +151,7 @@ def compose_kept(
         say: told how far it is.
         texts: what is asked of each query; the features of several texts are averaged.
         witness: the language model of the composer, when it has one.
-        answers: how many answers that model knows.
+        answers: what that model has answered, by key; None where it keeps no book.
         live: whether it answers what it does not know, too: what was not answered is then asked again.
         fresh: compose everything again.
 
@@ -142,10 +159,12 @@ def compose_kept(
         CirError: the method cannot compose one of them; those before it are kept.
     """
     kept = Kept() if fresh else read_kept(path)
-    again = kept.unanswered if live or answers != kept.answers else set()
-    done = (set(kept.queries) | kept.unanswered) - again
+    count = len(answers or ())
+    again = kept.unanswered if live or count != kept.answers else set()
+    outdated = set() if answers is None else kept.outdated(answers)
+    done = (set(kept.queries) | kept.unanswered) - again - outdated
     todo = [q for q in queries if q.query_id not in done]
-    kept.answers = answers
+    kept.answers = count
     try:
         for i, query in enumerate(todo, start=1):
             _compose_one(kept, query, texts(query), picture, composer, witness)
@@ -166,7 +185,7 @@ def _compose_one(
     composer: Composer,
     witness: Witness | None,
 ) -> None:
-    before = witness.failures if witness else 0
+    before, heard = (witness.failures, len(witness.heard)) if witness else (0, 0)
     try:
         kept.queries[query.query_id] = compose_texts(composer, picture(query.reference_id), texts)
     except LanguageModelFailed:  # a method that is nothing without it
@@ -175,6 +194,8 @@ def _compose_one(
         return
     missed = witness is not None and witness.failures > before
     (kept.unanswered.add if missed else kept.unanswered.discard)(query.query_id)
+    if witness is not None:
+        kept.heard[query.query_id] = tuple(witness.heard[heard:])
 
 
 def write_kept(path: Path, kept: Kept) -> None:
@@ -187,6 +208,7 @@ def write_kept(path: Path, kept: Kept) -> None:
         "spherical": np.array([q.spherical for q in kept.queries.values()]),
         "weighted": np.array([q.weighted for q in kept.queries.values()]),
         "answers": np.array(kept.answers),
+        "heard": np.array([" ".join(kept.heard.get(name, ())) for name in names], dtype=np.str_),
     }
     for part in parts:
         rows = [q.parts.get(part) for q in kept.queries.values()]
@@ -222,7 +244,8 @@ def read_kept(path: Path) -> Kept:
             for i, name in enumerate(names)
         }
         unanswered = {str(name) for name in arrays["unanswered"]}
-        return Kept(queries, unanswered, int(arrays["answers"]))
+        heard = {n: tuple(str(row).split()) for n, row in zip(names, arrays["heard"], strict=True)}
+        return Kept(queries, unanswered, int(arrays["answers"]), heard)
     except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
         raise CirError(
             f"{path} cannot be read: {error!r}.",

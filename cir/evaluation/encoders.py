@@ -1,4 +1,4 @@
-"""The models under test, with their work kept between runs: features and captions, by the models' fingerprints."""
+"""The models under test, with their work kept between runs: features and captions, by models and by what they were of."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cir.cache_keys import digest_of
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.types import Features
 
@@ -27,19 +28,28 @@ class Encoders:
     captioner: Captioner
     cache: Path
 
-    def images(self, key: str, pictures: Callable[[], Iterable[Image.Image]]) -> NDArray[np.float32]:
-        """(N, D) raw features of pictures, kept under `key` and the encoder's fingerprint."""
-        return self._kept(f"images-{key}", self.image_encoder.fingerprint, lambda: self._encode(pictures()))
+    def images(
+        self, name: str, drawn: str, pictures: Callable[[], Iterable[Image.Image]]
+    ) -> NDArray[np.float32]:
+        """(N, D) raw features of pictures, kept by what they show and the encoder's fingerprint.
 
-    def texts(self, key: str, texts: Sequence[str]) -> Features:
-        """(N, D) unit rows of texts, kept under `key` and the encoder's fingerprint."""
-        return self._kept(
-            f"texts-{key}", self.text_encoder.fingerprint, lambda: self.text_encoder.encode_texts(texts)
-        )
+        Args:
+            name: of the file that they are kept in, for people.
+            drawn: what stands for the pictures, see `scenes_digest`; another one is encoded anew.
+            pictures: N of them.
+        """
+        encoder = self.image_encoder.fingerprint
+        return self._kept(f"images-{name}-{drawn}", encoder, lambda: self._encode(pictures()))
 
-    def text_rows(self, key: str, texts: Sequence[Sequence[str]]) -> list[Features]:
-        """(n, D) unit rows of the n texts of each image, kept under `key` and the encoder's fingerprint."""
-        flat = self.texts(key, [text for row in texts for text in row])
+    def texts(self, name: str, texts: Sequence[str]) -> Features:
+        """(N, D) unit rows of texts, kept by the texts and the encoder's fingerprint."""
+        encoder = self.text_encoder
+        key = f"texts-{name}-{digest_of(list(texts))}"
+        return self._kept(key, encoder.fingerprint, lambda: encoder.encode_texts(texts))
+
+    def text_rows(self, name: str, texts: Sequence[Sequence[str]]) -> list[Features]:
+        """(n, D) unit rows of the n texts of each image, kept as in `texts`."""
+        flat = self.texts(name, [text for row in texts for text in row])
         return np.split(flat, np.cumsum([len(row) for row in texts])[:-1])
 
     def _encode(self, pictures: Iterable[Image.Image]) -> NDArray[np.float32]:
@@ -54,24 +64,25 @@ class Encoders:
         return np.concatenate(rows)
 
     def captions(
-        self, key: str, pictures: Sequence[Callable[[], Image.Image]], per_image: int, say: Say
+        self,
+        name: str,
+        drawn: str,
+        pictures: Sequence[Callable[[], Image.Image]],
+        per_image: int,
+        say: Say,
     ) -> list[list[str]]:
-        """Captions of pictures, kept in steps of 200 so that a stop loses little."""
-        name = _safe(f"captions-{key}-{per_image}-{self.captioner.fingerprint}")
-        path = self.cache / f"{name}.jsonl"
+        """Captions of pictures, kept in steps of 200 so that a stop loses little; `drawn` as in `images`."""
+        kept = _safe(f"captions-{name}-{drawn}-{per_image}-{self.captioner.fingerprint}")
+        path = self.cache / f"{kept}.jsonl"
         self.cache.mkdir(parents=True, exist_ok=True)
-        done = (
-            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            if path.exists()
-            else []
-        )
+        done = _whole_lines(path)
         while len(done) < len(pictures):
             batch = [draw() for draw in pictures[len(done) : len(done) + 200]]
             found = self.captioner.caption(batch, per_image=per_image, seed=0)
             with path.open("a", encoding="utf-8") as file:
                 file.write("".join(json.dumps(row) + "\n" for row in found))
             done += found
-            say(f"captions of {key}: {len(done)} of {len(pictures)}")
+            say(f"captions of {name}: {len(done)} of {len(pictures)}")
         return done
 
     def _kept(
@@ -86,6 +97,18 @@ class Encoders:
             np.save(file, rows)
         os.replace(path.with_suffix(".tmp"), path)
         return rows
+
+
+def _whole_lines(path: Path) -> list[list[str]]:
+    """The rows that were kept; what a stop has left of a line is taken off, for the next would be glued to it."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+    return [json.loads(line) for line in data[:whole].decode("utf-8").splitlines()]
 
 
 def _safe(name: str) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.composers.composer import Composer
-from cir.evaluation.benchmark import PICTURE_PX, Benchmark, held_out_scenes
+from cir.evaluation.benchmark import PICTURE_PX, Benchmark, held_out_scenes, scenes_digest
 from cir.evaluation.encoders import Encoders, Say, unit
 from cir.evaluation.measures import recalls
 from cir.gallery.gallery import Gallery
@@ -52,8 +52,10 @@ def benchmark_gallery(
 ) -> Gallery:
     """The benchmark's scenes as a gallery in memory, encoded and captioned by the models under test."""
     ids = tuple(benchmark.scenes)
-    raw = encoders.images(name, lambda: (benchmark.picture(i) for i in ids))
-    captions = encoders.captions(name, [lambda i=i: benchmark.picture(i) for i in ids], per_image, say)
+    drawn = benchmark.drawn
+    raw = encoders.images(name, drawn, lambda: (benchmark.picture(i) for i in ids))
+    draw = [lambda i=i: benchmark.picture(i) for i in ids]
+    captions = encoders.captions(name, drawn, draw, per_image, say)
     means = mean_captions(captions, encoders.text_encoder)
     return Gallery.from_features(name, ids, raw, caption_features=means, captions=captions)
 
@@ -117,7 +119,9 @@ def text_to_image(encoders: Encoders) -> Report:
         if len(scenes) == SCENES:
             break
     listed = list(scenes.values())
-    images = unit(encoders.images("held-out", lambda: (_draw(s).image for s in listed)))
+    images = unit(
+        encoders.images("held-out", scenes_digest(listed), lambda: (_draw(s).image for s in listed))
+    )
     texts = encoders.text_encoder.encode_texts([caption_scene(s, rng, drop=0.0) for s in listed])
     out = {}
     for name, n in (("1k", 1000), ("5k", SCENES)):
@@ -144,10 +148,11 @@ def noun_accuracy(encoders: Encoders) -> dict[str, float]:
             break
     nouns = list(load_nouns())
     truth = np.array([nouns.index(s.groups[0].noun) for s in singles])
-    crops = unit(encoders.images("crops", lambda: (_crop(_draw(s)) for s in singles)))
+    drawn = scenes_digest(singles)
+    crops = unit(encoders.images("crops", drawn, lambda: (_crop(_draw(s)) for s in singles)))
     names = encoders.text_encoder.encode_texts([f"a photo of {_article(n)} {n}" for n in nouns])
     right = (crops @ names.T).argmax(1) == truth
-    whole = unit(encoders.images("singles", lambda: (_draw(s).image for s in singles)))
+    whole = unit(encoders.images("singles", drawn, lambda: (_draw(s).image for s in singles)))
     in_scene = []
     for row, scene, noun in zip(whole[:300], singles, truth, strict=False):
         said = describe_scene(scene)
@@ -183,7 +188,8 @@ def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
         scenes.append(scene)
         if len(scenes) == CAPTIONED_SCENES:
             break
-    captions = encoders.captions("held-out", [lambda s=s: _draw(s).image for s in scenes], 1, say)
+    draw = [lambda s=s: _draw(s).image for s in scenes]
+    captions = encoders.captions("held-out", scenes_digest(scenes), draw, 1, say)
     texts = [row[0] if row else "" for row in captions]
     found, real = [nouns_in(t) for t in texts], [{g.noun for g in s.groups} for s in scenes]
     right = sum(len(f & r) for f, r in zip(found, real, strict=True))

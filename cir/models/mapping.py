@@ -29,6 +29,8 @@ from cir.errors import CirError, MissingModel, UnsafeFile
 from cir.models.runtime import fingerprint_of
 
 LAYOUT = "recompose-mapping-1"
+MAX_HEADER_BYTES = 1_000_000
+MAPPING_FILE = "mapping.safetensors"  # in the folder of a training
 Activation = Literal["gelu", "relu"]
 _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": torch.relu}
 _FETCH = "Fetch it again, or give another mapping network: python -m cir models list shows the known ones."
@@ -193,6 +195,39 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
         normalise_input=_unit(metadata),
         metadata=metadata,
     )
+
+
+def mapping_file(path: str | Path) -> Path:
+    """The network's file: the path itself, or what a training has left in this folder.
+
+    Raises:
+        MissingModel: there is none.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        if path.is_file():
+            return path
+        raise MissingModel(
+            f"There is no mapping network at {path}.", "Give its file, or the folder of its training."
+        )
+    if not (path / MAPPING_FILE).is_file():
+        raise MissingModel(
+            f"The folder {path} holds no finished mapping network.",
+            "Finish its training with the command that began it: python -m cir train mapping",
+        )
+    return path / MAPPING_FILE
+
+
+def mapping_facts(path: Path) -> dict[str, Any]:
+    """What the maker of a safetensors file wrote down, without its tensors; nothing of another file."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES)))
+        return json.loads(header.get("__metadata__", {}).get("mapping", "{}"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", _FETCH) from error
 
 
 def _unit(metadata: Mapping[str, Any]) -> bool:

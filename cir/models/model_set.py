@@ -45,6 +45,8 @@ class Models:
 
     Args:
         name: of the set.
+        own_phi: a mapping network of one's own, its file or the folder of its training: CVSI's, and that of the
+            method whose recipe it was trained by.
         llm: another language model: a name from `LANGUAGE_MODELS`, or a path to a GGUF file; CIR_LLM by
             default.
         clip: the folder of another CLIP than the set's; mapping networks that were not trained for it do not fit it.
@@ -70,11 +72,13 @@ class Models:
         shipped: Path | None = None,
         folder: Path | None = None,
         deferred: bool = False,
+        own_phi: Path | None = None,
     ) -> None:
         self.name, self.device, self._clip_folder = name, device, clip
         self._shipped, self._folder = shipped or SHIPPED, folder or models_folder()
         self.set = model_set(name)
         self.llm = llm or setting("CIR_LLM") or self.set.language_model
+        self.own_phi = own_phi
         self.missing: dict[str, str] = {}
         self._mapping: dict[str, MappingModel | None] = {}
         self._known = KnownModels(self._folder) if deferred else None
@@ -118,8 +122,41 @@ class Models:
         """See `clip`."""
         return self.clip
 
+    @cached_property
+    def own(self) -> MappingModel | None:
+        """The mapping network of one's own, checked to fit this CLIP; None where none was given.
+
+        Raises:
+            MissingModel: it is not there.
+            UnsafeFile: the file is no mapping network.
+            BadQuery: it belongs to another CLIP.
+        """
+        if self.own_phi is None:
+            return None
+        from cir.models.mapping import load_mapping, mapping_file
+
+        path = mapping_file(self.own_phi)
+        network = load_mapping(path, name="own")
+        wanted, found = (self.clip.dim, self.clip.word_width), (network.input_dim, network.word_width)
+        trained_for = network.metadata.get("trained_for", self.clip.fingerprint)
+        if wanted != found or trained_for != self.clip.fingerprint:
+            why = (
+                f"it takes {found[0]} numbers of a picture and says words of {found[1]}, this one has {wanted[0]} and {wanted[1]}"
+                if wanted != found
+                else f"it was trained for {trained_for}, this one is {self.clip.fingerprint}"
+            )
+            made_for = network.metadata.get("model_set")
+            raise BadQuery(
+                f"The mapping network {path} does not fit the CLIP of the set {self.name}: {why}.",
+                f"Take the set that it was trained for: --models {made_for or 'NAME'}. Or train one for this set: "
+                "python -m cir train mapping --gallery NAME",
+            )
+        return network
+
     def phi(self, recipe: str | None = None) -> MappingModel | None:
-        """The mapping network of a recipe; None takes the set's first that is here, which is CVSI's."""
+        """The mapping network of a recipe; None takes one's own, or the set's first that is here, which is CVSI's."""
+        if self.own is not None and recipe in (None, self.own.metadata.get("recipe")):
+            return self.own
         if recipe is None:
             return next((found for r in self.set.mapping if (found := self.phi(r)) is not None), None)
         if recipe not in self._mapping:
@@ -203,13 +240,17 @@ class Models:
             "language_model": self.language_model,
         }
         found |= {f"mapping_{recipe}": self.phi(recipe) for recipe in self.set.mapping}
+        found |= {"mapping_own": self.own}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 
     @property
     def facts(self) -> tuple[ModelFact, ...]:
         """Every part of the set with its licence and source, for people."""
         rows = [(what, part) for what, part in parts_of(self.name, self.llm) if part is not SENTENCE_ENCODER]
-        return tuple(ModelFact(what, part.name, part.licence, source_of(part)) for what, part in rows)
+        found = [ModelFact(what, part.name, part.licence, source_of(part)) for what, part in rows]
+        if self.own_phi is not None:
+            found.append(ModelFact("phi of your own", self.own_phi.name, "your own", "a file of your own"))
+        return tuple(found)
 
     @property
     def licences(self) -> dict[str, str]:

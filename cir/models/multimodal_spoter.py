@@ -34,7 +34,9 @@ class MultimodalSpoter:
     def __init__(self, model: Any, processor: Any, name: str, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
         self.model, self.processor, self.name = model.to(self.device).eval(), processor, name
-        self.fingerprint = fingerprint_of(name, model.state_dict(), {"tokens": MAX_NEW_TOKENS})
+        self.fingerprint = fingerprint_of(
+            name, model.state_dict(), {"tokens": MAX_NEW_TOKENS, "asked": str(syncir_pictures())}
+        )
         self._lock = threading.Lock()
 
     def spot(self, reference: SpotInput, target: SpotInput) -> str:

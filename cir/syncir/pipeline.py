@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from PIL import Image
 
+from cir.cache_keys import gallery_digest
 from cir.errors import BadImage, CirError, LanguageModelFailed
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
@@ -81,6 +82,7 @@ def synthesize(
     limit: int | None = None,
     resume: bool = True,
     target_ranker: Callable[[Triplet], int] | None = None,
+    ranked_with: str = "",
     stop: Callable[[], bool] | None = None,
     features: tuple[str, Features] | None = None,
 ) -> Iterator[Progress]:
@@ -99,6 +101,7 @@ def synthesize(
         resume: go on with a file that is there; False puts it aside as `OUT.old` and begins anew.
         target_ranker: beyond the paper (its "Future work"): the rank of the target when the engine itself
             searches for (reference, text). Asked only for triplets that are kept so far.
+        ranked_with: what stands for the target ranker in the manifest: its method, weights and models.
         stop: asked before each pair; True ends the run in good order.
         features: (fingerprint, (K, D) unit rows) of another image encoder to mine pairs with.
 
@@ -114,6 +117,8 @@ def synthesize(
         raise CirError(f"{counted(limit, 'pair')} cannot be made.", "Ask for at least one: --limit 1000")
     candidates = find_candidates(gallery, settings, features=features[1] if features else None)
     header = _header(gallery, spoter, encoder, settings, features[0] if features else "")
+    if target_ranker is not None:
+        header["models"]["target_ranker"] = ranked_with
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with _alone(out):
@@ -186,10 +191,11 @@ class _Run:
             finally:
                 self._keep(file)
 
-    def _make(self, pair: Pair) -> Triplet:
+    def _untold(self, pair: Pair) -> Triplet:
+        """A pair as a triplet that has no text yet."""
         ids, rows = self.gallery.image_ids, self.candidates.rows
         reference, target = ids[rows[pair.reference]], ids[rows[pair.target]]
-        triplet = Triplet(
+        return Triplet(
             triplet_id=triplet_id(reference, target),
             reference_id=reference,
             target_id=target,
@@ -200,6 +206,9 @@ class _Run:
             ranks=pair.ranks,
             similarities=tuple(round(value, DIGITS) for value in pair.subgroup.similarities),
         )
+
+    def _make(self, pair: Pair) -> Triplet:
+        triplet = self._untold(pair)
         if not same_captions(triplet.reference_caption, triplet.target_caption):
             triplet = self._score(replace(triplet, text=self._text(triplet)))
         triplet = judge(triplet, self.settings.thresholds)
@@ -264,17 +273,15 @@ class _Run:
         """What is in the file has to be what this run would have written."""
         manifest = read_manifest(self.out)
         for part in ("gallery", "settings", "models") if manifest else ():
-            changed = _changed(manifest.get(part), self.header[part])
+            changed = _changed(manifest.get(part), self.header[part], part)
             if changed:
                 raise CirError(
                     f"{self.out.name} was made with another {changed}.",
                     "Write another file (--out), or begin anew (--no-resume).",
                 )
-        ids, rows = self.gallery.image_ids, self.candidates.rows
         for number, triplet in enumerate(there):
             pair = self.candidates.pairs[number] if number < len(self.candidates.pairs) else None
-            made = (triplet.reference_id, triplet.target_id)
-            if pair is None or made != (ids[rows[pair.reference]], ids[rows[pair.target]]):
+            if pair is None or _made_of(triplet) != _made_of(self._untold(pair)):
                 raise CirError(
                     f"Line {number + 1} of {self.out.name} is not the pair that comes next: the gallery changed.",
                     "Write another file (--out), or begin anew (--no-resume).",
@@ -308,10 +315,19 @@ def _header(
             "images": len(gallery),
             "fingerprints": dict(gallery.fingerprints),
             "mined_with": mined_with or gallery.fingerprints.get("image_encoder", ""),
+            "content": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
         },
         "settings": asdict(settings),
         "models": {"spoter": spoter.fingerprint, "sentence_encoder": encoder.fingerprint},
     }
+
+
+def _made_of(triplet: Triplet) -> tuple[object, ...]:
+    """What a text was written from: the pair, its place in the subgroup, and both captions."""
+    return (
+        *(triplet.reference_id, triplet.target_id, triplet.members, triplet.ranks),
+        *(triplet.reference_caption, triplet.target_caption),
+    )
 
 
 def _changed(before: object, now: Any, name: str = "") -> str:

@@ -6,6 +6,7 @@ Knows a language model by its protocol only. A spoter that looks at the pictures
 
 from __future__ import annotations
 
+from cir.cache_keys import digest_of
 from cir.errors import CirError
 from cir.models.protocols import LanguageModel, Spoter, SpotInput
 from cir.prompts import hycir_query_text, parse_query_text
@@ -37,7 +38,8 @@ class CaptionSpoter:
                 f"There is no template called {template!r}.", f"Choose one of: {', '.join(TEMPLATES)}."
             )
         self.language_model, self.template = language_model, template
-        self.fingerprint = f"captions, {template}: {language_model.fingerprint}"
+        asked = digest_of(str(hycir_query_text("A", "B", template)), MAX_TOKENS)
+        self.fingerprint = f"captions, {template} {asked[:8]}: {language_model.fingerprint}"
 
     def spot(self, reference: SpotInput, target: SpotInput) -> str:
         """The instruction in the model's answer; "" when there is none. The pictures are not opened.

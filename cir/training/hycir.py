@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from cir.cache_keys import code_digest, digest_of
 from cir.errors import CirError
 from cir.models.clip import ClipModel
 from cir.models.mapping import MappingNetwork
@@ -37,6 +38,7 @@ from cir.types import Features
 
 Loss = Literal["hybrid", "zs-cir", "triplet"]
 LOSSES: tuple[Loss, ...] = ("hybrid", "zs-cir", "triplet")
+CODE = ("training", "models/mapping.py", "models/text_tower.py", "prompts.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class HycirSettings:
         images, triplets: of a batch. Paper: 512 and 256.
         rate: of Adam, constant. Paper: 1e-4.
         steps: of the whole training.
+        minutes: of wall time, after which it ends even if there are steps left; None for no such end.
         hidden: widths between input and pseudo-words, as in Pic2Word.
         dropout: in the network, while it is trained.
         seed: of the weights and the batches.
@@ -62,6 +65,7 @@ class HycirSettings:
     triplets: int = 256
     rate: float = 1e-4
     steps: int = 2000
+    minutes: float | None = None
     hidden: tuple[int, ...] = (512, 512)
     dropout: float = 0.1
     seed: int = 0
@@ -73,6 +77,8 @@ class HycirSettings:
         for name, value in whole.items():
             if value < 1:
                 raise CirError(f"{name} is {value}.", "Give a whole number from 1.")
+        if self.minutes is not None and not self.minutes > 0:
+            raise CirError(f"minutes is {self.minutes:g}.", "Give a number above 0.")
         if self.loss not in LOSSES:
             raise CirError(f"There is no loss called {self.loss!r}.", f"Choose one of {', '.join(LOSSES)}.")
 
@@ -94,6 +100,11 @@ class TripletFeatures:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def contents(self) -> tuple[object, ...]:
+        """All that they are, for a key."""
+        return self.references, self.targets, list(self.texts), self.target_ids
 
     def chosen(self, rows: NDArray[np.int64]) -> TripletFeatures:
         """The triplets of these rows."""
@@ -156,6 +167,19 @@ def new_network(clip: ClipModel, settings: HycirSettings, texts: Sequence[str]) 
     )
 
 
+def training_inputs(clip: ClipModel, settings: HycirSettings, *data: object) -> dict[str, Any]:
+    """Everything that a trained network depends on, for the key of its folder.
+
+    Args:
+        clip: whose words it learns.
+        settings: all of them but how often is saved.
+        data: arrays and texts that are learned from.
+    """
+    record = json.loads(json.dumps(asdict(settings)))
+    del record["save_every"]
+    return {**record, "clip": clip.fingerprint, "data": digest_of(*data), "program": code_digest(*CODE)}
+
+
 class HycirTraining:
     """One training: frozen CLIP, the network, its optimiser, and where it stands.
 
@@ -167,7 +191,7 @@ class HycirTraining:
         folder: for checkpoint and log; a training that is there already goes on.
 
     Raises:
-        CirError: too few images or triplets for one batch, or a checkpoint of other settings.
+        CirError: too few images or triplets for one batch, or a checkpoint of other settings or other data.
     """
 
     def __init__(
@@ -191,13 +215,26 @@ class HycirTraining:
         network = new_network(clip, settings, triplets.texts if triplets else ())
         optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
+        self._inputs = training_inputs(clip, settings, *self.data)
+        self.seconds = 0.0
         self.step = self._resume()
 
+    @property
+    def data(self) -> tuple[object, ...]:
+        """What is learned from, for a key."""
+        return self.images, *(self.triplets.contents if self.triplets else ())
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are made, or the time is up."""
+        limit = self.settings.minutes
+        return self.step >= self.settings.steps or (limit is not None and self.seconds >= 60.0 * limit)
+
     def run(self) -> Iterator[dict[str, float]]:
-        """Train to the last step; yields the losses of every step. Stopped between two, it can go on later."""
-        started = time.monotonic()
+        """Train to the last step, or until the time is up; yields the losses of every step. Stopped between two, it can go on later."""
+        started = time.monotonic() - self.seconds
         self.network.train()
-        while self.step < self.settings.steps:
+        while not self.done:
             # Each step draws from its own seed, so that a training that went on is the one that never stopped.
             rng = np.random.default_rng((self.settings.seed, self.accelerator.process_index, self.step))
             torch.manual_seed(int(rng.integers(2**31)))
@@ -208,8 +245,9 @@ class HycirTraining:
             self.optimiser.step()
             self.step += 1
             row = {"step": self.step, "loss": total.item(), **{k: v.item() for k, v in losses.items()}}
-            row["seconds"] = round(time.monotonic() - started, 2)
-            if self.step % self.settings.save_every == 0 or self.step == self.settings.steps:
+            self.seconds = time.monotonic() - started
+            row["seconds"] = round(self.seconds, 2)
+            if self.step % self.settings.save_every == 0 or self.done:
                 self.save(row)
             yield row
 
@@ -246,7 +284,8 @@ class HycirTraining:
             "network": self.trained().state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
-            "settings": self._record(),
+            "seconds": self.seconds,
+            "inputs": self._inputs,
         }
         torch.save(state, path.with_suffix(".tmp"))
         os.replace(path.with_suffix(".tmp"), path)
@@ -256,27 +295,35 @@ class HycirTraining:
     def _tensor(self, rows: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(rows).to(self.clip.device)
 
-    def _record(self) -> dict[str, Any]:
-        """What a checkpoint has to agree in; how long and how often saved may change."""
-        record = json.loads(json.dumps(asdict(self.settings)))
-        return {k: v for k, v in record.items() if k not in ("steps", "save_every")}
-
     def _resume(self) -> int:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return 0
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["settings"] != self._record():
+        before, now = state.get("inputs", {}), self._inputs
+        may_change = {"steps", "minutes"}  # a training may become longer
+        if other := sorted(key for key in {*before, *now} - may_change if before.get(key) != now.get(key)):
             raise CirError(
-                f"{path} was trained with {state['settings']}.",
-                "Use these settings again, or another folder.",
+                f"{path} was trained with other inputs; this differs: {', '.join(other)}.",
+                "Train with these again, or in another folder.",
             )
+        if int(state["step"]) > self.settings.steps:
+            raise CirError(
+                f"{path} has made {state['step']} steps, and {self.settings.steps} were asked for.",
+                "Train in another folder.",
+            )
+        self.seconds = float(state["seconds"])
         self.trained().load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         return int(state["step"])
 
     def _refuse_too_few(self) -> None:
         wanted = self.settings
+        if wanted.loss != "triplet" and wanted.images < 2:
+            raise CirError(
+                "A batch of one picture teaches nothing: each is told from the others of its batch.",
+                "Give a gallery of more pictures, or a larger batch: --batch-images",
+            )
         if wanted.loss != "triplet" and len(self.images) < wanted.images:
             raise CirError(
                 f"{counted(len(self.images), 'image')} cannot fill batches of {wanted.images}.",
@@ -304,11 +351,14 @@ def train_hycir(
 
 def run_to_end(training: HycirTraining, say: Callable[[str], None]) -> MappingNetwork:
     """The network of a training that is run to its last step."""
-    steps = training.settings.steps
+    steps, minutes = training.settings.steps, training.settings.minutes
     for row in training.run():
         if row["step"] % 10 == 0:
             left = (steps - row["step"]) * row["seconds"] / max(1, row["step"])
-            say(f"step {row['step']} of {steps}, loss {row['loss']:.3f}, about {left:.0f} s left")
+            if minutes is not None:
+                left = min(left, 60.0 * minutes - row["seconds"])
+            of = f" of {steps}" if minutes is None else ""
+            say(f"step {row['step']}{of}, loss {row['loss']:.3f}, about {left:.0f} s left")
     return training.trained()
 
 

@@ -186,6 +186,11 @@ class LincirTraining(HycirTraining):
         self._masked: dict[int, list[int]] = {}
         super().__init__(clip, np.zeros((0, clip.dim), np.float32), None, settings, folder)
 
+    @property
+    def data(self) -> tuple[object, ...]:
+        """What is learned from, for a key."""
+        return (self.captions,)
+
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The squared distance of masked captions to whole ones. Source: LinCIR, Eq. 1."""
         chosen = rng.choice(len(self.captions), self.settings.images, replace=False)

@@ -1,28 +1,45 @@
 """From nothing to the shipped weights: which stage needs which, for how long, and what it leaves behind.
 
-Every stage is resumable: started again with the same folder it goes on from its checkpoint. `minutes` are wall time
-on whatever machine there is; the defaults are those of the shipped weights.
+Every stage is resumable: started again on the same inputs it goes on from its checkpoint; on others it begins anew, in
+another folder. `minutes` are wall time on whatever machine there is; the defaults are those of the shipped weights.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cir import places
+from cir.cache_keys import (
+    code_digest,
+    file_digest,
+    folder_digest,
+    folders_of,
+    keyed_folder,
+    what_else_there_is,
+)
 from cir.errors import CirError
+from cir.models.runtime import fingerprint_of
 from cir.training.loop import RunSettings, launch
 
 RUNS = Path("runs")
 ASSETS = places.ASSETS / "models"
 PICTURES = {"pictures": (30_000, 1, False), "held_out": (3_000, 77, True)}  # pairs, seed, held out
 RECIPES = ("pic2word", "lincir", "searle")
+CODE = (
+    "training",
+    "world",
+    "models/text_tower.py",
+    "models/mapping.py",
+    "models/trunk_blip2.py",
+    "models/words.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,8 @@ class Stage:
         recipe: of the mapping network.
         words: pseudo-words for one image.
         composed_share: of the text tower's targets that are described as an edit; None takes that of the shipped one.
-        out: where the CLIP goes; None takes the place of the shipped one.
+        out: where the CLIP, or the mapping network, goes; None takes the place of the shipped one.
+        say: told what a stage goes on with, and what it leaves alone.
     """
 
     runs: Path = RUNS
@@ -50,23 +68,60 @@ class Stage:
     words: int = 1
     composed_share: float | None = None
     out: Path | None = None
+    say: Callable[[str], None] = field(default=lambda _: None)
 
     def settings(self, name: str, minutes: float, **extra: Any) -> RunSettings:
-        """Settings of the run `name`."""
-        return RunSettings(
-            self.runs / name, self.minutes or minutes, self.ranks, self.seed, device="cpu", extra=extra
-        )
+        """Settings of the run `name`, in the folder of all that it depends on."""
+        wanted = self.minutes or minutes
+        inputs = {"minutes": wanted, "ranks": self.ranks, "seed": self.seed, "torch": torch.__version__}
+        made_of = {key: _content(value) for key, value in extra.items() if key != "out"}
+        folder = self.folder(name, {**inputs, **made_of})
+        return RunSettings(folder, wanted, self.ranks, self.seed, device="cpu", extra=extra)
+
+    def folder(self, name: str, inputs: Mapping[str, Any]) -> Path:
+        """Where the stage `name` works on these inputs; what lies beside it is said."""
+        folder = keyed_folder(self.runs, name, {**inputs, "program": code_digest(*CODE)})
+        self.say(f"Works in {folder}. {what_else_there_is(folder, name)}".strip())
+        return folder
 
     def checkpoint(self, name: str) -> Path:
-        """The checkpoint of a run that has to be there.
+        """The checkpoint of the run `name` that was trained last.
 
         Raises:
-            CirError: it is not.
+            CirError: there is none.
         """
-        path = self.runs / name / "checkpoint.pt"
-        if not path.exists():
-            raise CirError(f"There is no {path}.", f"Train that stage first: python -m cir train {name}")
-        return path
+        return self.last(name, "checkpoint.pt") / "checkpoint.pt"
+
+    def last(self, name: str, holds: str) -> Path:
+        """The folder of the stage `name` that was worked in last and holds a file.
+
+        Raises:
+            CirError: there is none.
+        """
+        for folder in folders_of(self.runs, name):
+            if (folder / holds).exists():
+                self.say(f"Goes on with {folder}.")
+                return folder
+        stage = STAGE_OF.get(name, name)
+        raise CirError(
+            f"There is no {holds} of {name} in {self.runs}.",
+            f"Train that stage first: python -m cir train {stage}",
+        )
+
+
+STAGE_OF = {"clip": "world-clip", "held_out": "pictures"}
+
+
+def _content(value: Any) -> Any:
+    """What stands for an input in a key: of files and folders, what they hold."""
+    if not isinstance(value, Path):
+        return value
+    if value.is_dir():
+        return [folder_digest(value, pattern) for pattern in ("pictures.json", "pooled-*.npy")]
+    if value.name != "checkpoint.pt":
+        return file_digest(value)
+    # The weights alone: a finished run that is started again writes its clock anew.
+    return fingerprint_of("weights", torch.load(value, map_location="cpu", weights_only=True)["model"])
 
 
 def train_crops(stage: Stage) -> None:
@@ -91,10 +146,12 @@ def encode(stage: Stage, part: int = 0, parts: int = 1) -> None:
     from cir.training.pictures import encode_pictures
 
     torch.set_num_threads(1)
+    trunk = stage.checkpoint("scenes")
     for name, (pairs, seed, held_out) in PICTURES.items():
+        drawn = {"pairs": pairs, "seed": seed, "held_out": held_out, "trunk": _content(trunk)}
         encode_pictures(
-            stage.runs / name,
-            stage.checkpoint("scenes"),
+            stage.folder(name, drawn),
+            trunk,
             pairs=pairs,
             seed=seed,
             held_out=held_out,
@@ -113,8 +170,10 @@ def train_clip(stage: Stage) -> None:
             f"clip-composed-{stage.composed_share:g}",
             {**extra, "composed_share": stage.composed_share},
         )
-    launch(train_world_clip, stage.settings(run, 26, **extra))
-    export_clip(load_teacher(stage.checkpoint(run)), stage.out or ASSETS / "clip", manifest(stage, run))
+    settings = stage.settings(run, 26, **extra)
+    launch(train_world_clip, settings)
+    teacher = load_teacher(settings.folder / "checkpoint.pt")
+    export_clip(teacher, stage.out or ASSETS / "clip", manifest(settings, run))
 
 
 def train_places(stage: Stage) -> None:
@@ -130,13 +189,14 @@ def train_captioner(stage: Stage) -> None:
     from cir.training.captioner import export_captioner
     from cir.training.captioner import train_captioner as train
 
-    launch(train, stage.settings("captioner", 15, **_pictures(stage)))
+    settings = stage.settings("captioner", 15, **_pictures(stage))
+    launch(train, settings)
     export_captioner(
-        stage.checkpoint("captioner"),
-        stage.checkpoint("scenes"),
+        settings.folder / "checkpoint.pt",
+        settings.extra["trunk"],
         places,
         ASSETS / "blip2",
-        manifest(stage, "captioner"),
+        manifest(settings, "captioner"),
     )
 
 
@@ -147,28 +207,28 @@ def train_mapping(stage: Stage) -> None:
     else:
         from cir.training.mapping import train_mapping as train
 
-    out = ASSETS / "mapping" / f"{stage.recipe}.safetensors"
+    out = stage.out or ASSETS / "mapping" / f"{stage.recipe}.safetensors"
     extra = {
         "recipe": stage.recipe,
         "clip": stage.checkpoint("clip"),
-        "pictures": stage.runs / "pictures",
+        "pictures": stage.last("pictures", "pictures.json"),
         "words": stage.words,
         "out": out,
     }
     launch(train, stage.settings(f"mapping-{stage.recipe}-{stage.words}", 4, **extra))
 
 
-def manifest(stage: Stage, run: str) -> dict[str, Any]:
+def manifest(settings: RunSettings, run: str) -> dict[str, Any]:
     """What made a model: settings, time, samples and the last line of its log."""
     rows = [
-        json.loads(line) for line in (stage.runs / run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        json.loads(line) for line in (settings.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     return {
         "run": run,
         "made": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
-        "seed": stage.seed,
-        "ranks": stage.ranks,
+        "seed": settings.seed,
+        "ranks": settings.ranks,
         "seconds": rows[-1]["seconds"],
         "steps": rows[-1]["steps"],
         "samples": rows[-1]["samples"],
@@ -178,8 +238,8 @@ def manifest(stage: Stage, run: str) -> dict[str, Any]:
 
 def _pictures(stage: Stage) -> Mapping[str, Path]:
     return {
-        "pictures": stage.runs / "pictures",
-        "held_out": stage.runs / "held_out",
+        "pictures": stage.last("pictures", "pictures.json"),
+        "held_out": stage.last("held_out", "pictures.json"),
         "trunk": stage.checkpoint("scenes"),
     }
 

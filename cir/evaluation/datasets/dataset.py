@@ -6,7 +6,7 @@ Image ids are strings, as the benchmark writes them. This module opens no file.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cir.errors import DatasetError
@@ -66,6 +66,11 @@ class Dataset:
     def gallery_name(self) -> str:
         """What the gallery of the split's images is called in the cache."""
         return f"{self.name}-{self.split}".lower().replace(" ", "-")
+
+    @property
+    def asked(self) -> list[object]:
+        """Every query with what is asked and what is wanted, for a key of what was answered."""
+        return [asdict(query) for query in self.queries]
 
     @property
     def has_targets(self) -> bool:

@@ -1,0 +1,142 @@
+"""Options that have no meaning beside others: refused before anything is loaded, for an option that is ignored misleads.
+
+Which options were given is read from the command line itself, since a default looks like an answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from cir.errors import BadQuery
+
+Applies = Callable[[argparse.Namespace, set[str]], bool]
+RUNNING = (
+    "root split method models llm alpha beta gamma captions gallery_captions batch_size limit resume k out order "
+    "searched_images"
+)
+SCORING = "annotations predictions subset_predictions labels"
+GENERAL = "models gallery steps rate batch_images mixed_precision tokens minutes recipe out"
+# What each stage of training listens to, beside --runs and --seed.
+STAGES = {
+    "crops": "minutes ranks trunk_weights",
+    "scenes": "minutes ranks",
+    "pictures": "",
+    "world-clip": "minutes ranks composed_share out",
+    "places": "minutes ranks",
+    "captioner": "minutes ranks",
+    "mapping, pic2word": "minutes ranks recipe tokens out",
+    "mapping, lincir": "minutes ranks recipe tokens out",
+    "mapping, searle": "minutes recipe out",
+    "mapping with --gallery, pic2word": f"{GENERAL} unlabelled",
+    "mapping with --gallery, lincir": GENERAL,
+    "mapping, hycir": f"{GENERAL} unlabelled triplets loss batch_triplets min_similarity",
+}
+ALWAYS = {"command", "action", "dataset", "stage", "run", "runs", "seed", "table", "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Options of a command that have no meaning in a certain case.
+
+    Attributes:
+        command: of which they are.
+        applies: whether it is the case, by the options and the names of those that were given.
+        names: of the options, separated by blanks.
+        why: the case, as the end of a sentence.
+        remedy: what to do instead.
+    """
+
+    command: str
+    applies: Applies
+    names: str
+    why: str
+    remedy: str = "Leave it out."
+
+
+def _has(name: str) -> Applies:
+    return lambda _, given: name in given
+
+
+def _is(name: str, *values: object) -> Applies:
+    return lambda options, _: getattr(options, name) in values
+
+
+def _scores(options: argparse.Namespace, given: set[str]) -> bool:
+    return options.dataset in ("circo", "cirr", "fashioniq") and bool(given & set(SCORING.split()))
+
+
+def _runs(options: argparse.Namespace, given: set[str]) -> bool:
+    return "root" in given
+
+
+ONE = "Do one of the two: score (--annotations, --predictions), or run a method (--root)."
+RULES = (
+    Rule("index", _has("no_captions"), "captions_per_image", "with --no-captions"),
+    Rule("evaluate", lambda o, g: _scores(o, g) and _runs(o, g), SCORING, "when a method is run (--root)", ONE),
+    Rule("evaluate", _scores, RUNNING, "when predictions are scored"),
+    Rule("evaluate", _runs, SCORING, "when a method is run (--root)", ONE),
+    Rule("evaluate", _is("dataset", "jsonl"), "gallery_captions batch_size", "on a gallery that is indexed already"),
+    Rule("evaluate", _has("kept_only"), "fresh", "with --kept-only"),
+    Rule("tables", _has("kept_only"), "ask fresh", "with --kept-only"),
+    Rule("tables", _is("dataset", "cirr", "circo", "fashioniq", "jsonl"), "ask", "on a dataset: there it is always asked"),
+    Rule("tables", _is("dataset", "jsonl"), "gallery_captions batch_size", "on a gallery that is indexed already"),
+    Rule("tables", _is("dataset", "world"), "batch_size", "on the world benchmark"),
+    Rule("tables", _is("table", "methods", "ablation", "language-models", "hyperparameters"), "timed",
+         "for a table without times", "Leave it out, or make the table efficiency."),
+    Rule("synthesize", lambda o, _: o.spoter != "captions", "template", "when a multimodal model writes the texts"),
+    Rule("synthesize", lambda o, _: o.spoter != "captions" and not o.engine_check, "llm",
+         "when a multimodal model writes the texts"),
+    Rule("train", lambda o, _: o.stage == "mapping" and o.recipe == "hycir" and o.loss == "zs-cir",
+         "triplets batch_triplets min_similarity", "for the loss zs-cir, which wants no triplets"),
+    Rule("train", lambda o, _: o.stage == "mapping" and o.recipe == "hycir" and o.loss == "triplet",
+         "unlabelled batch_images", "for the loss triplet, which wants triplets alone"),
+)  # fmt: skip
+
+
+def given_options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> set[str]:
+    """The names of the options that stand on the command line. The parser's defaults are taken away for it."""
+    for one in _with_commands(parser):
+        one.set_defaults(**dict.fromkeys(one._defaults, argparse.SUPPRESS))
+        for option in one._actions:
+            option.default = argparse.SUPPRESS
+    return set(vars(parser.parse_args(arguments)))
+
+
+def refuse_conflicts(options: argparse.Namespace, given: set[str]) -> None:
+    """Refuse an option that would be ignored.
+
+    Raises:
+        BadQuery: one that has no meaning beside the others, by its name.
+    """
+    rules = [rule for rule in RULES if rule.command == options.command and rule.applies(options, given)]
+    if options.command == "train":
+        rules.append(_stage_rule(options))
+    for rule in rules:
+        for name in rule.names.split():
+            if name in given:
+                raise BadQuery(f"--{name.replace('_', '-')} has no meaning {rule.why}.", rule.remedy)
+
+
+def _stage_rule(options: argparse.Namespace) -> Rule:
+    stage = options.stage
+    if stage == "mapping":
+        own = " with --gallery" if options.gallery and options.recipe != "hycir" else ""
+        stage = f"mapping{own}, {options.recipe}"
+    listens = {*ALWAYS, *STAGES.get(stage, GENERAL).split(), "gallery"} if "mapping" in stage else {
+        *ALWAYS, *STAGES[stage].split()
+    }  # fmt: skip
+    others = {name for name in vars(options) if name not in listens and name != "given"}
+    remedy = "Leave it out."
+    if stage.startswith("mapping, ") and options.recipe in ("pic2word", "lincir"):
+        remedy = "Leave it out, or name the pictures to train on: --gallery NAME"
+    return Rule("train", lambda *_: True, " ".join(sorted(others)), f"for {stage}", remedy)
+
+
+def _with_commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _with_commands(one)
