@@ -25,7 +25,7 @@ from cir import __version__
 from cir.application import build_composers, build_models
 from cir.cache_keys import code_digest, digest_of
 from cir.commands.evaluating import PATIENCE_SECONDS
-from cir.composers.composer import Composer, GalleryBound
+from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
@@ -207,7 +207,7 @@ class Bench(ABC):
                 "answers": book.path.stem if isinstance(book, AnswerBook) else "",
                 "captions": self.options.captions,
                 "refiner": getattr(getattr(composer, "refiner", None), "fingerprint", ""),
-                "gallery": self.gallery_content if isinstance(composer, GalleryBound) else "",
+                "gallery": self.gallery_content if hasattr(composer, "for_gallery") else "",
                 "program": code_digest(*METHODS_CODE),
                 **self.asked(),
             },
