@@ -58,7 +58,13 @@ class SlowNetwork:
 
     def close(self) -> None:
         """Carry nothing any more."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+
+        def stop() -> None:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.call_later(0.1, self._loop.stop)
+
+        self._loop.call_soon_threadsafe(stop)
 
 
 @contextmanager

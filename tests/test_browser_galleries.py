@@ -12,7 +12,7 @@ from browsing import IN_A_BROWSER, focused, served_page
 from contrast import faint_texts
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
-from cir.gallery import Indexer, index_folder, open_gallery
+from cir.gallery import Indexer, delete_gallery, index_folder, open_gallery
 from cir.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Weights
@@ -153,6 +153,40 @@ def test_uploads_become_a_gallery_and_it_is_deleted_only_after_a_question(served
     page.click("#galleries-confirm")
     wait_for_text(page, "#galleries-said", "Mine is deleted")
     assert "Mine" not in [entry.name for entry in served.shelf.entries()]
+
+
+def test_fault_88_a_gallery_deleted_under_an_open_page_is_said_and_the_page_turns_to_what_is_there(
+    served, visit
+):
+    clip, cache = ToyClip(), served.shelf.cache_root
+    folder = served.photos / "warm" / "reds"
+    models = {"image_encoder": clip, "text_encoder": clip}
+    list(
+        index_folder(
+            folder,
+            name="fleeting",
+            captioner=ToyCaptioner(),
+            captions_per_image=2,
+            cache_root=cache,
+            **models,
+        )
+    )
+    page = visit(served.url, patience=PATIENCE)
+    page.click("#gallery-choice input")
+    page.locator("#gallery-choice [role=option]", has_text="fleeting").click()
+    page.fill("#edit textarea", "circle")
+    page.keyboard.press("Enter")  # at once: it is of the gallery that was chosen
+    wait_for_text(page, "#stage", f"{len(SHAPES)} pictures in")
+    delete_gallery(cache, "fleeting")
+    page.fill("#edit textarea", "square, as typed")
+    page.keyboard.press("Enter")
+    wait_for_text(page, "#stage .problem", "fleeting is not there any more")
+    wait_for_text(page, ".searched", "At home")
+    assert page.input_value("#edit textarea") == "square, as typed"
+    page.wait_for_function("recompose.idle()")
+    page.focus("#edit textarea")
+    page.keyboard.press("Enter")
+    wait_for_text(page, "#stage", "12 pictures in")
 
 
 def test_the_tab_fits_a_phone_and_is_used_by_keyboard(served, visit):

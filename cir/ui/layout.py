@@ -248,7 +248,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
     """
     with gr.Column(elem_id="answer", min_width=280):
         examples = lay_out_examples(content)
-        html_piece("<p hidden></p>", elem_id="waiting")
+        html_piece('<p role="status" hidden></p>', elem_id="waiting")
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
             crumbs = html_piece("", elem_id="crumbs")
