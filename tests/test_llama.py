@@ -32,10 +32,6 @@ MARKUP = (
 )
 CHATML = CHAT_TEMPLATES[0]
 
-needs_llama = pytest.mark.skipif(
-    find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed (make llm says what it needs)"
-)
-
 
 @pytest.fixture
 def gguf(tmp_path: Path) -> Path:
@@ -293,6 +289,8 @@ def test_a_folder_that_cannot_be_written_costs_only_the_next_start(
 
 def find_model(*keys: str) -> Path:
     """The first of these language models that is here; without any, the test is skipped."""
+    if find_spec("llama_cpp") is None:
+        pytest.skip("llama-cpp-python is not installed: make llm")
     for key in keys:
         spec = LANGUAGE_MODELS[key].fetched
         path = locate(spec) if spec else None
