@@ -329,6 +329,9 @@ def test_a_hidden_split_and_a_command_without_files_are_answered_with_a_way_out(
         assert "--predictions" in err
     status, _, err = run(capsys, "evaluate", "cirr", "--root", tmp_path / "nowhere", "--llm", "none")
     assert status == 2
+    assert "There is no folder" in err
+    status, _, err = run(capsys, "evaluate", "cirr", "--root", tmp_path, "--llm", "none")
+    assert status == 2
     assert "captions of CIRR" in err
 
 
@@ -371,6 +374,75 @@ def test_cirr_runs_whole_and_its_submission_scores_as_its_report(capsys, tmp_pat
     )  # fmt: skip
     scored = json.loads(again[1])
     assert {k: scored[k] for k in scored if "@" in k} == {k: answer[k] for k in scored if "@" in k}
+
+
+def test_a_hidden_split_says_which_files_go_to_its_server(capsys, tmp_path, toys) -> None:
+    root = lay_out("cirr", tmp_path / "CIRR")
+    command = ("evaluate", "cirr", "--root", root, "--split", "test1", "--resume")
+    status, out, err = run(capsys, *command, "--limit", 1)
+    assert status == 0, err
+    assert "It wants an answer to every query: finish the run with --resume" in out
+    assert "Send" not in out
+    status, out, err = run(capsys, *command)
+    assert status == 0, err
+    assert "Only the server of CIRR knows the targets of test1, so there is no number here" in out
+    assert "Send both of these files to the server of CIRR, https://cirr.cecs.anu.edu.au:" in out
+    files = [Path(line.split("  (")[0].strip()) for line in out.splitlines() if line.startswith("  ")]
+    sent = {path.name: path for path in files}
+    assert set(sent) == {"recall.json", "recall_subset.json"}
+    for name, places in (("recall", 11), ("recall_subset", 3)):
+        content = json.loads(sent[f"{name}.json"].read_text(encoding="utf-8"))
+        assert (content["version"], content["metric"]) == ("rc2", name)
+        assert [len(content[pair]) for pair in ("21", "22")] == [places, places]
+    assert "Send" not in run(capsys, "evaluate", "cirr", "--root", root)[1]
+
+
+def test_galleries_of_evaluations_are_not_among_ones_own_and_each_data_set_has_its_own(
+    capsys, tmp_path, toys
+) -> None:
+    def evaluate(root: Path) -> dict[str, list[str]]:
+        status, out, err = run(
+            capsys, "evaluate", "circo", "--root", root, "--method", "image-only", "--json", "--resume",
+            "--out", tmp_path / f"of-{root.name}",
+        )  # fmt: skip
+        assert status == 0, err
+        rows = read_lines(Path(json.loads(out)["folder"]) / "results.jsonl")
+        return {row["query_id"]: row["top"] for row in rows}
+
+    def captioned(root: Path) -> int:
+        before = toys.captioner.calls  # type: ignore[union-attr]
+        evaluate(root)
+        return toys.captioner.calls - before  # type: ignore[union-attr]
+
+    first, other = (lay_out("circo", tmp_path / name) for name in ("A", "B"))
+    pictures = other / "COCO2017_unlabeled" / "unlabeled2017"
+    shown = sorted(pictures.iterdir())
+    contents = [path.read_bytes() for path in shown]
+    for path, content in zip(shown, [*contents[1:], contents[0]], strict=True):
+        path.write_bytes(content)
+    ranked = evaluate(first)
+    assert evaluate(other) != ranked
+    assert captioned(first) == captioned(other) == 0  # neither has taken the other's place
+    assert json.loads(run(capsys, "galleries", "--json")[1]) == []
+    moved = first.rename(tmp_path / "moved")
+    assert evaluate(moved) == ranked
+    assert captioned(moved) == 0
+    kept = list((tmp_path / "cache" / "evaluations" / "galleries").glob("*/manifest.json"))
+    assert len(kept) == 2
+
+
+def test_a_gallery_that_an_earlier_version_kept_among_ones_own_is_named_and_left(
+    capsys, tmp_path, toys
+) -> None:
+    root = lay_out("circo", tmp_path / "CIRCO")
+    index_dataset(
+        circo.open_dataset(root), image_encoder=toys.clip, text_encoder=toys.clip, captioner=toys.captioner,
+        captions_per_image=2, cache_root=tmp_path / "cache", say=lambda _: None,
+    )  # fmt: skip
+    status, _, err = run(capsys, "evaluate", "circo", "--root", root)
+    assert status == 0
+    assert "python -m cir galleries delete circo-val" in err
+    assert (tmp_path / "cache" / "circo-val").is_dir()
 
 
 def test_circo_ranks_the_reference_too_and_its_hidden_split_gives_a_submission(

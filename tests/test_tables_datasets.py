@@ -16,10 +16,11 @@ from cir.composers.composer import unit_row
 from cir.errors import LanguageModelFailed
 from cir.evaluation import hyperparameters, scoring, tables
 from cir.evaluation.composed import compose_kept
+from cir.evaluation.datasets import circo
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery
 from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
-from cir.evaluation.run import rank_subset
+from cir.evaluation.run import index_dataset, rank_subset
 from cir.fusion import GalleryTerms, QueryTerms
 from cir.gallery.gallery import Gallery
 from cir.retriever import Retriever
@@ -329,7 +330,10 @@ def test_fashioniq_has_a_section_for_each_category_and_each_protocol(capsys, tmp
 
 def test_a_file_of_queries_is_measured_on_its_gallery_by_kind(capsys, tmp_path, toys) -> None:
     root = lay_out("circo", tmp_path / "CIRCO")
-    sections(capsys, tmp_path, "methods", "circo", "--root", root, "--gallery-captions", 2)
+    index_dataset(
+        circo.open_dataset(root), image_encoder=toys.clip, text_encoder=toys.clip, captioner=toys.captioner,
+        captions_per_image=2, cache_root=tmp_path / "cache", say=lambda _: None,
+    )  # fmt: skip
     rows = [
         {"query_id": "a", "reference_id": 101, "text": "make it blue", "target_ids": [107], "kind": "colour"},
         {"query_id": "b", "reference_id": 107, "text": "is green", "target_ids": [104], "kind": "colour"},
@@ -365,11 +369,11 @@ def test_a_file_of_queries_is_measured_on_its_gallery_by_kind(capsys, tmp_path, 
         (("cirr",), "--root FOLDER"),
         (("cirr", "--root", "{root}", "--order", "both"), "--order has no meaning on cirr"),
         (("cirr", "--root", "{root}", "--gallery", "VAL"), "--gallery has no meaning on cirr"),
-        (("cirr", "--root", "{root}", "--methods", "no-such"), "no method 'no-such'"),
+        (("cirr", "--root", "{root}", "--methods", "no-such"), "no method called 'no-such'"),
         (("world", "--root", "{root}"), "--root has no meaning on world"),
         (("fashioniq", "--root", "{root}", "--gallery", "holiday"), "FashionIQ has no 'holiday'"),
         (("circo", "--root", "{root}", "--split", "test1"), "CIRCO has no split 'test1'"),
-        (("jsonl", "--gallery", "x"), "--queries FILE"),
+        (("jsonl",), "--queries FILE"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_with_a_way_out(capsys, tmp_path, toys, arguments, said) -> None:

@@ -9,10 +9,12 @@ import argparse
 import copy
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from shlex import quote
 
 from cir.application import gallery_cache, open_for
+from cir.cache_keys import digest_of
 from cir.commands.evaluating import PATIENCE_SECONDS
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, Cvsi
@@ -22,7 +24,8 @@ from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.kept import CaptionBook, read_lines
 from cir.evaluation.run import index_dataset
-from cir.gallery import Gallery
+from cir.gallery import Gallery, list_galleries
+from cir.gallery.sources import count_found
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
 from cir.types import Weights
@@ -70,18 +73,58 @@ def _datasets(options: argparse.Namespace) -> list[Dataset]:
 
 
 def _indexed(options: argparse.Namespace, models: Models, dataset: Dataset) -> Gallery:
+    place = gallery_cache() / "evaluations" / "galleries"  # not among people's own, which the page lists
+    _tell_of_older(dataset)
     found = index_dataset(
         dataset,
         image_encoder=models.clip,
         text_encoder=models.clip,
         captioner=models.captioner,
         captions_per_image=options.gallery_captions,
-        cache_root=gallery_cache(),
+        cache_root=place,
+        name=searched_name(dataset, place),
         batch_size=options.batch_size,
         say=say,
     )
     sys.stderr.write("\n")
     return found
+
+
+def searched_name(dataset: Dataset, place: Path) -> str:
+    """What the gallery of a split's images is called: by their names and paths, with a number for each folder of such.
+
+    Two data sets with the same names in two folders have two galleries. Of a folder that was moved it is the one that
+    it had, since its captions may have taken days.
+
+    Args:
+        dataset: a split.
+        place: the folder of all such galleries.
+    """
+    names = f"{file_name(dataset.gallery_name)}-{digest_of(dict(dataset.images))}"
+    known = [one for one in list_galleries(place) if one.folder.name.startswith(f"{names}-")]
+    fits = [one for one in known if one.root == dataset.folder.resolve()]
+    fits += [
+        one
+        for one in known
+        if one.root and not one.root.exists() and _has_these_pictures(one.folder, dataset.folder)
+    ]
+    free = (f"{names}-{n}" for n in count(1) if not (place / f"{names}-{n}").exists())
+    return fits[0].folder.name if fits else next(free)
+
+
+def _has_these_pictures(folder: Path, root: Path) -> bool:
+    found, looked_for = count_found(folder, root)
+    return 2 * found > looked_for
+
+
+def _tell_of_older(dataset: Dataset) -> None:
+    """Earlier versions kept these galleries among people's own: they may hold days of captions, so nothing is deleted."""
+    for one in list_galleries(gallery_cache()):
+        if one.name == dataset.gallery_name and one.root == dataset.folder.resolve():
+            sys.stderr.write(
+                f"The gallery {one.name}, which an earlier version made for this, is left as it was and not used. "
+                f"To be rid of it: python -m cir galleries delete {quote(one.name)}\n"
+            )
 
 
 def book_folder(dataset: Dataset, root: Path | None = None) -> Path:

@@ -23,6 +23,7 @@ from cir.evaluation.datasets import circo, cirr, fashioniq
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import Run
+from cir.evaluation.submission import how_to_send
 from cir.gallery import Gallery
 from cir.models.model_set import Models
 from cir.retriever import Retriever
@@ -196,5 +197,17 @@ def _print(found: Report) -> None:
         out(f"{name}: R@10 {row['R@10']:.2f}, R@50 {row['R@50']:.2f}\n")
     for note, count in found.get("notes", {}).items():
         out(f"note on {counted(count, 'query', 'queries')}: {note}\n")
+    if found.get("hidden_targets"):
+        out(_for_the_server(found))
     if "folder" in found:
         out(f"Results, report and submission files: {found['folder']}\n")
+
+
+def _for_the_server(found: Report) -> str:
+    """What to do with a run of a split whose targets only its server knows."""
+    split = f"Only the server of {found['dataset']} knows the targets of {found['split']}, so there is no number here. "
+    if "submissions" not in found:
+        return (
+            split + "It wants an answer to every query: finish the run with --resume and without --limit.\n"
+        )
+    return split + how_to_send(found["dataset"], Path(found["folder"]), found["submissions"])

@@ -80,6 +80,8 @@ RULES = (
     Rule("evaluate", _is("dataset", "jsonl"), "gallery_captions batch_size", "on a gallery that is indexed already"),
     Rule("evaluate", _has("kept_only"), "fresh", "with --kept-only"),
     Rule("tables", _has("kept_only"), "ask fresh", "with --kept-only"),
+    *(Rule("tables", _is("dataset", one), "gallery", f"on {one}", "Leave it out, or name another dataset: --dataset jsonl")
+      for one in ("world", "cirr", "circo")),
     Rule("tables", _is("dataset", "cirr", "circo", "fashioniq", "jsonl"), "ask", "on a dataset: there it is always asked"),
     Rule("tables", _is("dataset", "jsonl"), "gallery_captions batch_size", "on a gallery that is indexed already"),
     Rule("tables", _is("dataset", "world"), "batch_size", "on the world benchmark"),
@@ -101,7 +103,8 @@ def given_options(parser: argparse.ArgumentParser, arguments: Sequence[str] | No
         one.set_defaults(**dict.fromkeys(one._defaults, argparse.SUPPRESS))
         for option in one._actions:
             option.default = argparse.SUPPRESS
-    return set(vars(parser.parse_args(arguments)))
+    found = vars(parser.parse_args(arguments))
+    return {name for name, value in found.items() if value is not argparse.SUPPRESS}
 
 
 def refuse_conflicts(options: argparse.Namespace, given: set[str]) -> None:

@@ -47,6 +47,7 @@ def index_dataset(
     captioner: Captioner | None,
     captions_per_image: int,
     cache_root: Path,
+    name: str | None = None,
     batch_size: int = 32,
     say: Say,
 ) -> Gallery:
@@ -60,9 +61,10 @@ def index_dataset(
         GalleryError: see `index_folder`.
     """
     require_files(dataset)
+    name = name or dataset.gallery_name
     for progress in index_folder(
         dataset.folder,
-        name=dataset.gallery_name,
+        name=name,
         image_encoder=image_encoder,
         text_encoder=text_encoder,
         captioner=captioner,
@@ -74,7 +76,7 @@ def index_dataset(
     ):
         say(f"{dataset.name}, {progress.stage}: {progress.done} of {progress.total}")
     opened = open_gallery(
-        dataset.gallery_name,
+        name,
         cache_root=cache_root,
         image_encoder_fingerprint=image_encoder.fingerprint,
         text_encoder_fingerprint=text_encoder.fingerprint,
@@ -280,8 +282,9 @@ def rankings(rows: Sequence[Row]) -> tuple[dict[str, list[str]], dict[str, list[
 def report(dataset: Dataset, queries: Sequence[DatasetQuery], rows: Sequence[Row]) -> Row:
     """The report of these results; of a hidden split, only times and notes."""
     found: Row = {"dataset": dataset.name, "protocol": dataset.protocol, "queries": len(queries)}
+    found["hidden_targets"] = not dataset.has_targets
     if dataset.has_targets:
-        found = _measures(dataset, queries, rows) | {"dataset": dataset.name}
+        found |= _measures(dataset, queries, rows) | {"dataset": dataset.name}
         names = sorted({name for row in rows for name in row["parts"]})
         ranks = {name: [row["parts"].get(name, 0) for row in rows] for name in names}
         found["parts"] = {name: recalls(row, (1, 10, 50)) for name, row in ranks.items()}

@@ -19,6 +19,9 @@ from cir.evaluation.predictions import Rankings, check_ranking
 from cir.text import counted
 
 PLACES, SUBSET_PLACES = 50, 3
+SERVERS = {"CIRR": "https://cirr.cecs.anu.edu.au", "CIRCO": "https://circo.micc.unifi.it"}
+# What each file is for; a server of one measure needs no word about it.
+MEASURED = {"recall.json": "Recall@K", "recall_subset.json": "Recall_subset@K", "submission.json": "mAP@K"}
 MAX_BYTES = 5 * 2**20
 
 
@@ -67,6 +70,13 @@ def write_submissions(
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
+
+
+def how_to_send(dataset: str, folder: Path, names: Sequence[str]) -> str:
+    """Which files of a run go to the dataset's server, and where that is, a line for each file."""
+    files = "".join(f"  {folder / name}  ({MEASURED[name]})\n" for name in names)
+    what = "both of these files" if len(names) > 1 else "this file"
+    return f"Send {what} to the server of {dataset}, {SERVERS[dataset]}:\n{files}"
 
 
 def _lists(dataset: Dataset, rankings: Rankings, places: int, name: str) -> dict[str, list[str]]:
