@@ -14,6 +14,7 @@ from cir.commands.options import (
     CommandParser,
     add_evaluate,
     add_models_option,
+    add_narrowing,
     add_report_option,
     add_tables,
     command,
@@ -55,7 +56,11 @@ def _add_serve(group) -> None:
 def _add_search(group) -> None:
     text = "Search a gallery with a reference image and an edit."
     sub = command(group, "search", commands.search, text, ["methods", "galleries", "mapping networks"])
-    sub.add_argument("--image", type=Path, help="the reference image")
+    image = {"dest": "image", "type": Path, "metavar": "FILE", "help": "the reference image"}
+    sub.add_argument("--reference-image", "--image", **image)
+    sub.add_argument(
+        "--reference-id", metavar="ID", help="a gallery image as the reference, by the image_id of a result"
+    )
     sub.add_argument("--text", default="", help="the edit")
     sub.add_argument(
         "--gallery", help="a gallery's name, or the folder that it was indexed from (default: the sample)"
@@ -79,6 +84,7 @@ def _add_search(group) -> None:
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--explain", action="store_true", help="add every term of every score")
+    add_narrowing(sub)
 
 
 def _add_index(group) -> None:

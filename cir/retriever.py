@@ -204,11 +204,13 @@ class Retriever:
         )
 
     def gram(self, composed: ComposedQuery) -> list[list[float]]:
-        """(3, 3) dot products among the parts, in the order of PARTS; rows of a missing part are zeros."""
-        rows = np.zeros((len(PARTS), len(next(iter(composed.parts.values())))))
-        for i, name in enumerate(PARTS):
-            if name in composed.parts:
-                rows[i] = composed.parts[name]
+        """(N, N) dot products among the query's rows: PARTS in their order, then the signed terms.
+
+        Rows of a missing part are zeros.
+        """
+        there = rows_of(composed)
+        nothing = np.zeros(len(next(iter(there.values()))))
+        rows = np.stack([there.get(name, nothing) for name in (*PARTS, *signed_names(composed))])
         return (rows @ rows.T).tolist()
 
     def _query_terms(self, composed: ComposedQuery) -> QueryTerms:

@@ -37,6 +37,8 @@ ALLOWED = {
     "retriever": {"gallery", "composers", "fusion", "images", "translating"},
     "languages": set(),
     "translating": {"languages", "prompts", "models.protocols"},
+    "answers": {"retriever", "translating"},
+    "wishes": {"gallery", "composers", "models.protocols"},
     "explaining": {"retriever"},
     "relevance": {"retriever", "gallery"},
     "export": {"gallery", "images"},
@@ -57,6 +59,8 @@ ALLOWED = {
     "shelf": {"retriever", "gallery", "composers", "files", "models.protocols"},
     "syncir": {"gallery", "images", "prompts", "models.protocols"},
     "ui": {
+        "answers",
+        "wishes",
         "translating",
         "explaining",
         "relevance",

@@ -12,9 +12,11 @@ from PIL import Image
 
 from cir.__main__ import main
 from cir.application import SAMPLE_GALLERY
+from cir.files import image_id_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = SAMPLE_GALLERY / "images" / "0648.webp"
+REFERENCE = image_id_of(b"0648.webp")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -47,6 +49,46 @@ def test_search_prints_one_json_object_from_which_every_score_can_be_computed_ag
         b = np.array([row["terms"][name]["captions"] for name in order])
         image = np.sqrt((1 - g) ** 2 * row["tv_tv"] + 2 * g * (1 - g) * row["tv_tc"] + g**2 * row["tc_tc"])
         assert row["score"] == pytest.approx(((1 - g) * a + g * b) @ k / (query * image), abs=1e-5)
+
+
+def test_a_gallery_image_is_the_reference_and_what_is_wanted_beside_it_counts_in_every_score(capsys) -> None:
+    status, out, _ = run(
+        capsys, "search", "--reference-id", REFERENCE, "--text", "at night", "--llm", "none", "--json", "--explain",
+        "--method", "cvsi", "--without", "a dog", "--more", image_id_of(b"0010.webp"), "--at-least", 0.1, "--top-k", 5,
+    )  # fmt: skip
+    answer = json.loads(out)
+    assert status == 0
+    assert answer["results"]
+    assert REFERENCE not in {row["image_id"] for row in answer["results"]}
+    names = list(answer["results"][0]["terms"])
+    assert names[3:] == ["without 1", "more 2"]
+    k = np.array([answer["effective_weights"].get(name, 0.0) for name in names])
+    query = np.sqrt(k @ np.array(answer["gram"]) @ k)
+    for row in answer["results"]:
+        g = row["gamma"]
+        dots = np.array([[row["terms"][name]["image"], row["terms"][name]["captions"]] for name in names])
+        image = np.sqrt((1 - g) ** 2 * row["tv_tv"] + 2 * g * (1 - g) * row["tv_tc"] + g**2 * row["tc_tc"])
+        assert row["score"] >= 0.1
+        assert row["score"] == pytest.approx(k @ dots @ [1 - g, g] / (query * image), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "--reference-id", "0648", "--image", PICTURE], "no meaning beside --reference-image"),
+        (["search", "--text", "x", "--keep-reference"], "no meaning without --reference-id"),
+        (["search", "--text", "x", "--since", "one day"], "one day"),
+        (["search", "--text", "x", "--since", "2024", "--until", "2023"], "later than"),
+        (["search", "--text", "x", "--at-least", "7"], "--at-least is 7"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_a_model_is_loaded(
+    capsys, monkeypatch, arguments: list[object], said: str
+) -> None:
+    monkeypatch.setattr("cir.commands.searching.build_models", None)
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
 
 
 @pytest.mark.parametrize(

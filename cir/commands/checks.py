@@ -92,7 +92,7 @@ LISTS: Mapping[str, Callable[[], list[str]]] = {
 
 
 def _command(name: str, options: argparse.Namespace) -> None:
-    if name == "search" and options.image is None:
+    if name == "search" and options.image is None and not options.reference_id:
         from cir.text import clean_text
         from cir.types import Query
 
@@ -209,6 +209,17 @@ def _at_least_one(name: str) -> Callable[[int, argparse.Namespace], None]:
     return check
 
 
+def _day(value: str, options: argparse.Namespace) -> None:
+    from cir.ui.narrowing import read_only_days
+
+    read_only_days(options.since, options.until)
+
+
+def _at_least(value: float, _: argparse.Namespace) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise BadQuery(f"--at-least is {value:g}.", "Give a number from 0 to 1.")
+
+
 _COUNTS = (
     "top_k",
     "captions",
@@ -239,6 +250,9 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     **{name: _at_least_one(name) for name in _COUNTS},
     "name": _name,
     "image": _picture,
+    "since": _day,
+    "until": _day,
+    "at_least": _at_least,
     "folder": _picture_folder,
     "root": _folder,
     "clip": _folder,

@@ -78,7 +78,7 @@ def train_general(options: argparse.Namespace) -> int:
         learned = {"unlabelled_images": len(images), "triplets": len(triplets) if triplets else 0}
     if training.step:
         _say_line(
-            f"{'It was trained before' if training.done else 'Goes on'}: {training.step} steps are made."
+            f"{'It was trained before' if training.done else 'Goes on'}: {counted(training.step, 'step')} made."
         )
     network = run_to_end(training, _say)
     record = {

@@ -75,6 +75,28 @@ def add_models_option(sub: CommandParser) -> None:
     sub.lists += ["model sets", "language models"]
 
 
+def add_narrowing(sub: CommandParser) -> None:
+    """Where to look, and what more and less is wanted: the arguments of the call `/search`, by the same names."""
+    own = sub.add_argument_group("where to look, and what more and less is wanted (as in docs/api.md)")
+    own.add_argument(
+        "--folder",
+        dest="inside",
+        metavar="FOLDER",
+        help="only in this folder, by its path below the gallery's; / for no folder",
+    )
+    own.add_argument("--since", metavar="DAY", help="only from this day on: 2024, 2024-05 or 2024-05-17")
+    own.add_argument("--until", metavar="DAY", help="only up to this day")
+    own.add_argument("--with-undated", action="store_true", help="also pictures of an unknown day")
+    own.add_argument("--without", action="append", metavar="TEXT", help="what should not be there")
+    for name in ("more", "less"):
+        text = f"{name} of what a gallery image looks like, by its image_id"
+        own.add_argument(f"--{name}", action="append", metavar="ID", help=text)
+    own.add_argument("--at-least", type=float, default=0.0, help="the score that results have to reach")
+    own.add_argument(
+        "--keep-reference", action="store_true", help="the image of --reference-id may be a result, too"
+    )
+
+
 def add_report_option(sub: argparse.ArgumentParser) -> None:
     """--out; --results is its older name."""
     text = "the file that the table is written into (default: results.md in gallery_cache/evaluations)"
@@ -182,7 +204,9 @@ def _add_run_options(sub: CommandParser) -> None:
     _add_batch_size(sub)
     sub.add_argument("--limit", type=int, help="only the first queries")
     sub.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    sub.add_argument("--k", type=int, default=50, help="places kept of each ranking, 50 to 100")
+    sub.add_argument(
+        "--top-k", "--k", dest="k", type=int, default=50, help="places kept of each ranking, 50 to 100"
+    )
     sub.add_argument("--out", type=Path, help="where results go (default: gallery_cache/evaluations)")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -5,42 +5,70 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from cir.answers import AnswerRow, answer_row, query_row, reaching, terms_row
 from cir.application import build_composers, build_models, build_translator, open_for
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.images import read_image
 from cir.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
-from cir.retriever import MAX_RESULTS, Explanation, Retriever, part_weights, weight_note
+from cir.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
 from cir.text import clean_text
-from cir.translating import TRANSLATION
-from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, RetrievedImage, Weights
+from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, SignedTerm, Weights
+from cir.ui import narrowing
+from cir.wishes import like_image, without
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cir.gallery.gallery import Gallery
+    from cir.models.protocols import TextEncoder
 
 
 def search(options: argparse.Namespace) -> int:
     """Print results for one query."""
     text, notes = clean_text(options.text)
-    image = read_image(options.image) if options.image else None
-    query = Query(image, text)  # before anything is loaded: an empty query is refused at once
     models = build_models(options.models, llm=options.llm, phi=options.phi)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_composers(models, settings=settings, phi=options.phi)
     retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))
     method = _method(options.method, retriever)
     weights = _weights(options, retriever.composers[method].default_weights)
-    *_, composed = retriever.compose(query, method)
-    results = retriever.rank(composed, weights, top_k=options.top_k, cosine=not options.released_code)
+    only = _only(options, retriever.gallery)
+    among = narrowing.among(retriever.gallery, only)
+    wanted = _wanted(options, retriever.gallery, models.clip)
+    *_, composed = retriever.compose(Query(_reference(options, retriever.gallery), text), method)
+    composed = replace(composed, signed=wanted)
+    rank = partial(
+        retriever.rank,
+        composed,
+        weights,
+        cosine=not options.released_code,
+        among=among,
+        exclude=[options.reference_id] if options.reference_id and not options.keep_reference else (),
+    )
+    results = rank(top_k=options.top_k)
     if options.rerank == LOCAL_CONCEPTS:
-        best = retriever.rank(composed, weights, top_k=MAX_RESULTS, cosine=not options.released_code)
         concepts = local_concepts(composed, text)
+        best = rank(top_k=MAX_RESULTS)
         results = rerank_by_concepts(best, concepts, retriever.gallery, models.clip)[: options.top_k]
-    notes += [*retriever.gallery.notes, *composed.notes, *filter(None, [weight_note(composed, weights)])]
+    results, hidden_note = reaching(results, options.at_least)
+    notes += [
+        *composed.notes,
+        weight_note(composed, weights),
+        hidden_note,
+        narrowing.note(retriever.gallery, only, among),
+    ]
     if options.json:
-        answer = _answer(retriever, composed, weights, results, method, notes, explain=options.explain)
-        answer["models"] = dict(models.fingerprints)
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        answer = answer_row(
+            retriever, composed, weights, results, method=method, models=models.fingerprints, notes=notes
+        )
+        whole = _explained(retriever, composed, weights, results, answer) if options.explain else answer
+        sys.stdout.write(json.dumps(whole, ensure_ascii=False) + "\n")
     else:
         why = {}
         if options.explain:
@@ -48,6 +76,27 @@ def search(options: argparse.Namespace) -> int:
         _print(retriever, composed, results, notes, why)
     models.close()
     return 0
+
+
+def _reference(options: argparse.Namespace, gallery: Gallery) -> Image | None:
+    if options.reference_id:
+        return read_image(gallery.thumbnail_path(options.reference_id))
+    return read_image(options.image) if options.image else None
+
+
+def _only(options: argparse.Namespace, gallery: Gallery) -> narrowing.Only:
+    since, until = narrowing.read_only_days(options.since, options.until)
+    return narrowing.Only(narrowing.folder_at(gallery, options.inside), since, until, options.with_undated)
+
+
+def _wanted(options: argparse.Namespace, gallery: Gallery, encoder: TextEncoder) -> tuple[SignedTerm, ...]:
+    images = [
+        like_image(gallery, kind, image_id, gallery.label(image_id))
+        for kind in ("more", "less")
+        for image_id in getattr(options, kind) or ()
+    ]
+    texts = filter(None, (clean_text(text)[0] for text in options.without or ()))
+    return (*(without(encoder, text) for text in texts), *images)
 
 
 def _method(asked: str, retriever: Retriever) -> str:
@@ -66,63 +115,30 @@ def _weights(options: argparse.Namespace, default: Weights) -> Weights:
     )
 
 
-def _answer(
+def _explained(
     retriever: Retriever,
     composed: ComposedQuery,
     weights: Weights,
-    results: list[RetrievedImage],
-    method: str,
-    notes: list[str],
-    *,
-    explain: bool,
+    results: Sequence[RetrievedImage],
+    answer: AnswerRow,
 ) -> dict[str, Any]:
-    gallery = retriever.gallery
-    rows: list[dict[str, Any]] = []
-    for result in results:
-        row: dict[str, Any] = {
-            "rank": result.rank,
-            "image_id": result.image_id,
-            "score": result.score,
-            "label": gallery.label(result.image_id),
-        }
-        if explain:
-            why = retriever.explain(composed, weights, result.image_id)
-            nothing = {"image": 0.0, "captions": 0.0}
-            row["terms"] = {name: why.terms.get(name, nothing) for name in PARTS}
-            row |= {"tv_tv": why.tv_tv, "tc_tc": why.tc_tc, "tv_tc": why.tv_tc, "gamma": why.gamma}
-        rows.append(row)
-    trace = {
-        name: list(composed.trace.get(name, ()))
-        for name in (TRANSLATION, "captions", MODIFIED_CAPTIONS, "added_objects")
-    }
-    answer: dict[str, Any] = {
-        "method": method,
-        "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
-        "gallery": {"name": gallery.name, "images": len(gallery.image_ids)},
-        "trace": trace,
-        "notes": notes,
-        "timings_ms": {name: round(value, 1) for name, value in composed.timings_ms.items()},
-        "results": rows,
-    }
-    if explain:
-        answer["parts"] = [name for name in PARTS if name in composed.parts]
-        answer["gram"] = retriever.gram(composed)
-        # A part that is missing counts as 0 and the others keep their ratio: these are the weights that counted.
-        answer["effective_weights"] = part_weights(composed, weights)[0]
-    return answer
+    """An answer, each result with every term of its score."""
+    rows = [terms_row(retriever, composed, weights, result) for result in results]
+    parts = [name for name in PARTS if name in composed.parts]
+    return {**answer, "results": rows, "parts": parts, **query_row(retriever, composed, weights)}
 
 
 def _print(
     retriever: Retriever,
     composed: ComposedQuery,
-    results: list[RetrievedImage],
+    results: Sequence[RetrievedImage],
     notes: list[str],
     why: Mapping[str, Explanation],
 ) -> None:
     out = sys.stdout.write
     for name, texts in composed.trace.items():
         out(f"{name.replace('_', ' ')}: {'; '.join(texts) or 'none'}\n")
-    for note in notes:
+    for note in dict.fromkeys(note for note in (*retriever.gallery.notes, *notes) if note):
         out(f"note: {note}\n")
     for result in results:
         out(f"{result.rank:4d}  {result.score:.4f}  {retriever.gallery.label(result.image_id)}\n")

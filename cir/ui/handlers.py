@@ -12,11 +12,12 @@ import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.answers import AnswerRow, answer_row, reaching
 from cir.errors import CirError
 from cir.explaining import hidden_rows, rank_in
 from cir.images import read_image
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from cir.retriever import Retriever
 
 BROWSE_PAGE = 24
-TRACE = ("translation", "captions", "modified_captions", "added_objects")
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     mask = narrowing.among(retriever.gallery, session.only)
     count = min(settings.top_k * session.pages, MAX_SHOWN)
     ranked = retriever.rank(composed, settings.weights, top_k=count, exclude=exclude, among=mask)
-    results = tuple(r for r in ranked if not settings.at_least or r.score >= settings.at_least)
+    results, hidden_note = reaching(ranked, settings.at_least)
     shown, similar = (
         folding.fold(retriever.gallery, results, session.unfolded) if settings.fold else (results, {})
     )
@@ -176,12 +176,8 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     notes = [*session.notes, *composed.notes, weight_note(composed, settings.weights)]
     if not composed.weighted:
         notes.append(f"{session.method} has no weights: the sliders do not change its order.")
-    if len(results) < len(ranked):
-        hidden = len(ranked) - len(results)
-        notes.append(
-            f"Hidden, with scores below {settings.at_least:g}: {hidden} of {counted(len(ranked), 'picture')}."
-        )
     notes += [
+        hidden_note,
         narrowing.note(retriever.gallery, session.only, mask),
         intended_note(retriever, session, composed, ranked),
     ]
@@ -245,28 +241,20 @@ def rerank(
     return answer(retriever, session)
 
 
-def as_json(found: Answer, retriever: Retriever, fingerprints: Mapping[str, str]) -> dict[str, Any]:
-    """An answer for programs, with the keys of `python -m cir search --json`."""
-    weights = found.settings.weights
-    return {
-        "method": found.method,
-        "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
-        "gallery": {"name": retriever.gallery.name, "images": len(retriever.gallery.image_ids)},
-        "models": dict(fingerprints),
-        "trace": {name: list(found.composed.trace.get(name, ())) for name in TRACE},
-        "notes": [*retriever.gallery.notes, *found.notes],
-        "timings_ms": {stage: float(ms) for stage, ms in found.composed.timings_ms.items()},
-        "pending": found.composed.pending,
-        "results": [
-            {
-                "rank": r.rank,
-                "image_id": r.image_id,
-                "score": float(r.score),
-                "label": retriever.gallery.label(r.image_id),
-            }
-            for r in found.results
-        ],
-    }
+def as_json(
+    found: Answer, retriever: Retriever, fingerprints: Mapping[str, str], gallery_name: str = ""
+) -> AnswerRow:
+    """An answer for programs; its gallery under `gallery_name`, where it is listed under another than its own."""
+    return answer_row(
+        retriever,
+        found.composed,
+        found.settings.weights,
+        found.results,
+        method=found.method,
+        models=fingerprints,
+        notes=found.notes,
+        gallery_name=gallery_name,
+    )
 
 
 # --- looking at pictures --------------------------------------------------------------------------------

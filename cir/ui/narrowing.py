@@ -102,10 +102,40 @@ def read_only(
     Raises:
         BadQuery: no such folder, no such day, or the days are in the wrong order.
     """
+    first, last = read_only_days(since, until)
+    return Only(_read_folder(gallery, folder), first, last, with_undated is True)
+
+
+def read_only_days(since: object, until: object) -> tuple[date | None, date | None]:
+    """The first and the last day of a span; None for no bound.
+
+    Raises:
+        BadQuery: no such day, or the days are in the wrong order.
+    """
     first, last = read_day(since), read_day(until, last=True)
     if first and last and first > last:
         raise BadQuery(f"{first} is later than {last}.", "Exchange the two days.")
-    return Only(_read_folder(gallery, folder), first, last, with_undated is True)
+    return first, last
+
+
+def folder_at(gallery: Gallery, value: object) -> bytes:
+    """A folder by its path below the gallery's: "holiday/rome"; "/" for no folder, b"" where nothing is given.
+
+    Raises:
+        BadQuery: there is no such folder.
+    """
+    if value in (None, ""):
+        return b""
+    folders = gallery.folders if can_narrow(gallery) else {}
+    if isinstance(value, str):
+        if value == "/" and folders:
+            return TOP
+        for folder in folders:
+            if display_name(folder) == value.strip("/"):
+                return folder
+    named = ", ".join(display_name(folder) for folder in list(folders)[:5])
+    remedy = f"It has, among others: {named}." if named else "Leave it out: this gallery has no folders."
+    raise BadQuery(f"folder: there is no folder {str(value)[:40]!r} in this gallery.", remedy)
 
 
 def read_day(value: object, *, last: bool = False) -> date | None:

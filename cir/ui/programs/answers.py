@@ -1,14 +1,14 @@
-"""What programs get, as types: the API page shows them. `python -m cir search --json` has the same keys."""
+"""What programs get, as types: the API page shows them. The answer itself is that of `cir.answers`."""
 
 from __future__ import annotations
 
-from typing import TypedDict, cast
+from typing import TypedDict
 
 import gradio as gr
 
+from cir.answers import AnswerRow, QueryRow, TermsRow, WeightsRow, query_row, terms_row
 from cir.errors import BadQuery
-from cir.retriever import Retriever, part_weights
-from cir.types import PARTS
+from cir.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.handlers import Answer
 from cir.ui.layout import PageContent
@@ -35,14 +35,6 @@ class ParameterRow(TypedDict):
     high: float
 
 
-class WeightsRow(TypedDict):
-    """The three weights."""
-
-    alpha: float
-    beta: float
-    gamma: float
-
-
 class MethodRow(TypedDict):
     """A method: `name` is what the argument `method` takes, in capitals or not; `weights` hold where none is given."""
 
@@ -51,71 +43,20 @@ class MethodRow(TypedDict):
     weights: WeightsRow
 
 
-class Searched(TypedDict):
-    """The gallery that was searched."""
-
-    name: str
-    images: int
-
-
-class Trace(TypedDict):
-    """What was thought on the way: the edit in English where it was typed in another language, captions of the reference, captions after the edit, objects likely added."""
-
-    translation: list[str]
-    captions: list[str]
-    modified_captions: list[str]
-    added_objects: list[str]
-
-
-class ResultRow(TypedDict):
-    """One result: rank from 1, id in the gallery, score (a cosine, higher is better), file name."""
-
-    rank: int
-    image_id: str
-    score: float
-    label: str
-
-
-class SearchAnswer(TypedDict):
+class SearchAnswer(AnswerRow):
     """Results, and all that is said about them. `search_id` names the search for `/rank` and `/explain`."""
 
     search_id: str
-    method: str
-    weights: WeightsRow
-    gallery: Searched
-    models: dict[str, str]
-    trace: Trace
-    notes: list[str]
-    timings_ms: dict[str, float]
-    pending: str
-    results: list[ResultRow]
 
 
-class Term(TypedDict):
-    """Dot products of one part of the query with an image: with its pixels, and with its captions."""
-
-    image: float
-    captions: float
-
-
-class ExplainedResult(ResultRow):
+class ExplainedResult(TermsRow, QueryRow):
     """One result with all that its score is made of (CVSI, Eq. 8-10), so that it can be computed again."""
-
-    captions: list[str]
-    terms: dict[str, Term]
-    tv_tv: float
-    tc_tc: float
-    tv_tc: float
-    gamma: float
-    gram: list[list[float]]
-    effective_weights: dict[str, float]
 
 
 def as_answer(content: PageContent, retriever: Retriever, found: Answer, search: KeptSearch) -> SearchAnswer:
     """An answer as a program gets it."""
-    answer = handlers.as_json(found, retriever, content.fingerprints)
-    answer["gallery"]["name"] = search.gallery
-    return cast(SearchAnswer, {"search_id": search.search_id, **answer})
+    answer = handlers.as_json(found, retriever, content.fingerprints, search.gallery)
+    return {**answer, "search_id": search.search_id}
 
 
 def explained(retriever: Retriever, found: Answer, image_id: object) -> ExplainedResult:
@@ -130,23 +71,8 @@ def explained(retriever: Retriever, found: Answer, image_id: object) -> Explaine
             f"image_id: {shown(image_id)} is not among the results of the search.",
             "Ask for one of them, or for more results: top_k.",
         )
-    why = retriever.explain(found.composed, found.settings.weights, result.image_id)
-    nothing = {"image": 0.0, "captions": 0.0}
-    terms = {name: cast(Term, dict(why.terms.get(name, nothing))) for name in PARTS}
-    return {
-        "rank": result.rank,
-        "image_id": result.image_id,
-        "score": float(result.score),
-        "label": retriever.gallery.label(result.image_id),
-        "captions": list(retriever.gallery.captions(result.image_id)),
-        "terms": terms,
-        "tv_tv": why.tv_tv,
-        "tc_tc": why.tc_tc,
-        "tv_tc": why.tv_tc,
-        "gamma": why.gamma,
-        "gram": retriever.gram(found.composed),
-        "effective_weights": part_weights(found.composed, found.settings.weights)[0],
-    }
+    composed, weights = found.composed, found.settings.weights
+    return {**terms_row(retriever, composed, weights, result), **query_row(retriever, composed, weights)}
 
 
 def for_programs(error: Exception) -> gr.Error:

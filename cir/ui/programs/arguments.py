@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from cir.composers.revision import THOUGHTS
 from cir.errors import BadImage, BadQuery
-from cir.files import display_name
-from cir.gallery.gallery import TOP
 from cir.text import clean_text
 from cir.types import Weights
 from cir.ui import narrowing
@@ -271,22 +269,7 @@ def read_only(
     if days[0] and days[1] and days[0] > days[1]:
         raise BadQuery(f"since is {days[0]}, later than until, {days[1]}.", "Exchange the two days.")
     undated = read_flag("with_undated", with_undated, False)
-    return narrowing.Only(_read_folder(gallery, folder), days[0], days[1], undated)
-
-
-def _read_folder(gallery: Gallery, value: object) -> bytes:
-    if value in (None, ""):
-        return b""
-    folders = gallery.folders if narrowing.can_narrow(gallery) else {}
-    if isinstance(value, str):
-        if value == "/" and folders:
-            return TOP
-        for folder in folders:
-            if display_name(folder) == value.strip("/"):
-                return folder
-    named = ", ".join(display_name(folder) for folder in list(folders)[:5])
-    remedy = f"It has, among others: {named}." if named else "Leave it out: this gallery has no folders."
-    raise BadQuery(f"folder: there is no folder {shown(value)} in this gallery.", remedy)
+    return narrowing.Only(narrowing.folder_at(gallery, folder), days[0], days[1], undated)
 
 
 def read_thoughts(value: object) -> dict[str, tuple[str, ...]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cir.answers import weights_row
 from cir.shelf import ShelfEntry
 from cir.ui.layout import PageContent
-from cir.ui.programs.answers import GalleryRow, MethodRow, ParameterRow, WeightsRow, for_programs
+from cir.ui.programs.answers import GalleryRow, MethodRow, ParameterRow, for_programs
 
 
 def entries(content: PageContent) -> list[ShelfEntry]:
@@ -44,13 +45,11 @@ def methods_with(content: PageContent) -> Callable[[], list[MethodRow]]:
         """List the methods, the page's first one first, each with the weights that it has."""
         rows: list[MethodRow] = []
         for name, composer in content.retriever.composers.items():
-            at = composer.default_weights
             known: list[ParameterRow] = [
                 {"name": p.name, "symbol": p.symbol, "label": p.label, "low": p.low, "high": p.high}
                 for p in composer.parameters
             ]
-            weights: WeightsRow = {"alpha": at.alpha, "beta": at.beta, "gamma": at.gamma}
-            rows.append({"name": name, "parameters": known, "weights": weights})
+            rows.append({"name": name, "parameters": known, "weights": weights_row(composer.default_weights)})
         return rows
 
     return methods

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cir.composers.composer import unit_row
 from cir.errors import BadQuery
 from cir.retriever import Retriever
 from cir.types import SignedTerm
 from cir.ui import handlers
 from cir.ui.layout import PageContent
 from cir.ui.programs import arguments
-from cir.ui.search.changing import TERM_WEIGHTS
+from cir.wishes import TERM_WEIGHTS, like_image, without
 
 
 def read_wishes(
@@ -28,10 +27,10 @@ def read_wishes(
             if name == "without":
                 if content.text_encoder is None:
                     raise BadQuery("without is not offered by this server.", "Leave it out.")
-                row, words = unit_row(content.text_encoder.encode_texts([wish.what])), wish.what
+                terms.append(without(content.text_encoder, wish.what, wish.weight))
             else:
                 with arguments.about(name, "Send the image_id of a result in this gallery."):
-                    row = retriever.gallery.image_features[retriever.gallery.find(wish.what)]
+                    retriever.gallery.find(wish.what)
                 words = handlers.in_words(retriever.gallery, wish.what)
-            terms.append(SignedTerm(name, words, row, wish.weight))
+                terms.append(like_image(retriever.gallery, name, wish.what, words, wish.weight))
     return tuple(terms)

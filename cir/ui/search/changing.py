@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cir.composers.composer import unit_row
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, THOUGHTS, revisable, with_thought
 from cir.errors import BadQuery
 from cir.text import clean_text
 from cir.types import ComposedQuery, SignedTerm
 from cir.ui.reading import read_number
 from cir.ui.search import steps
+from cir.wishes import like_image, without
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cir.ui.session import Session
 
 MAX_TERMS = 8
-TERM_WEIGHTS = {"more": 0.3, "less": -0.3, "without": -0.3}
 MAX_THOUGHT = 200
 _NAMES = {CAPTIONS: "caption", MODIFIED: "description", OBJECTS: "object"}
 
@@ -117,8 +116,7 @@ def want_image(retriever: Retriever, session: Session, image_id: str, kind: obje
     """
     if kind not in ("more", "less"):
         raise BadQuery("A picture can be wanted more or less.", "Choose one of the two buttons.")
-    row = retriever.gallery.image_features[retriever.gallery.find(image_id)]
-    _add(session, SignedTerm(str(kind), words, row, TERM_WEIGHTS[str(kind)], image_id))
+    _add(session, like_image(retriever.gallery, kind, image_id, words))
 
 
 def want_without(encoder: TextEncoder | None, session: Session, text: object) -> None:
@@ -130,10 +128,7 @@ def want_without(encoder: TextEncoder | None, session: Session, text: object) ->
     words = clean_text(text)[0][:MAX_THOUGHT]
     if encoder is None or not words:
         raise BadQuery("There is nothing to leave out.", 'Type what should not be there, like "people".')
-    _add(
-        session,
-        SignedTerm("without", words, unit_row(encoder.encode_texts([words])), TERM_WEIGHTS["without"]),
-    )
+    _add(session, without(encoder, words))
 
 
 def weigh_term(session: Session, place: object, weight: object) -> None:

@@ -22,6 +22,7 @@ from cir.ui.narrowing import Only, folder_key, read_only
 from cir.ui.reading import read_method, read_threshold, read_top_k
 from cir.ui.search import changing
 from cir.ui.session import Settings
+from cir.wishes import TERM_WEIGHTS
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
@@ -195,7 +196,7 @@ def _read_terms(retriever: Retriever, sent: Mapping[str, object]) -> tuple[tuple
             continue
         number = _read_number("terms", weight)
         what = clean_text(what)[0][: changing.MAX_THOUGHT] if kind == "without" else what
-        if kind not in changing.TERM_WEIGHTS or not what or not -1.0 <= number <= 1.0:
+        if kind not in TERM_WEIGHTS or not what or not -1.0 <= number <= 1.0:
             raise BadQuery(f"The link asks for {line[:60]!r}, which cannot be.", "Copy the link again.")
         if kind != "without":
             retriever.gallery.find(what)

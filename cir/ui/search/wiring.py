@@ -155,8 +155,8 @@ def _packed(content: PageContent, session: Session, kind: str) -> bytes:
     if kind == "csv":
         return export.to_csv(found.results, retriever.gallery, session.selected)
     if kind == "json":
-        rows = handlers.as_json(found, retriever, content.fingerprints)
-        rows["selected"] = list(session.selected)
+        answer = handlers.as_json(found, retriever, content.fingerprints)
+        rows = {**answer, "selected": list(session.selected)}
         return json.dumps(rows, ensure_ascii=False, indent=1).encode()
     ranks = {result.image_id: result.rank for result in found.results}
     packed, missing = export.to_zip(session.selected or session.result_ids, retriever.gallery, ranks)
