@@ -288,8 +288,16 @@ def _add_synthesize(group) -> None:
 def _add_triplets(group) -> None:
     sub = command(group, "triplets", lambda _: 0, "Write triplets in other layouts, or read those of others.")
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
-    export = command(actions, "export", commands.triplets_export, "Write a triplets file in CIRR's layout.")
+    text = (
+        "Write triplets as a data set in CIRR's layout: OUT becomes its folder, with cirr/captions, cirr/captions_ext, "
+        "cirr/image_splits and copies of the pictures, named by their paths. OUT.json: the annotations alone."
+    )
+    export = command(actions, "export", commands.triplets_export, text, ["galleries"])
     export.add_argument("--everything", action="store_true", help="dropped ones as well")
+    export.add_argument("--gallery", help="that they were made from (default: as their file says)")
+    export.add_argument(
+        "--split", choices=("train", "val"), default="val", help="how the files are called (default: val)"
+    )
     foreign = "Read CIRR's, LaSCo's or Laion-CIR's JSON into a triplets file."
     for action in (export, command(actions, "import", commands.triplets_import, foreign)):
         action.add_argument("file", type=Path, metavar="IN")

@@ -27,8 +27,9 @@ from cir.models.catalog import sentence_encoder_folder
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.syncir.consistency import Thresholds, judge
-from cir.syncir.exchange import read_foreign, to_cirr
+from cir.syncir.exchange import read_foreign, to_cirr, with_places
 from cir.syncir.pairs import PAIR_RANKS, Neighbours, mine_subgroups, pairs_of
+from cir.syncir.picture_names import pictures_of_triplets
 from cir.syncir.pipeline import SynCirSettings, find_candidates, synthesize
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import (
@@ -154,7 +155,8 @@ class TripletLibrary:
         judged = [judge(triplet, limits) for triplet in read_triplets(path)]
         said = apply_judgements(judged, read_judgements(self._judged(key)))
         if schema == "cirr":
-            out.write_text(json.dumps(to_cirr(said), ensure_ascii=False) + "\n", encoding="utf-8")
+            _, places = pictures_of_triplets(path, said)
+            out.write_text(json.dumps(to_cirr(with_places(said, places))) + "\n", encoding="utf-8")
         else:
             write_triplets(out, said)
 

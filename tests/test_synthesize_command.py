@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import ToyLanguageModel, draw, toy_retriever
+from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_retriever
 from PIL import Image
 from syncir_doubles import BagOfWords, made_gallery
 
 import cir.commands.synthesizing as command
 from cir.__main__ import main
+from cir.commands import evaluating_datasets
 from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
+from cir.gallery import index_folder, open_gallery
 from cir.models.protocols import SpotInput
 from cir.syncir.query_text import CaptionSpoter
-from cir.syncir.records import Judgement, append_judgement, read_manifest, read_triplets
+from cir.syncir.records import (
+    Judgement,
+    append_judgement,
+    read_manifest,
+    read_triplets,
+    write_manifest,
+    write_triplets,
+)
 from cir.types import Triplet
+from tests.dataset_doubles import ToyModels, toy_composers
 
 
 class Doubles:
@@ -145,8 +159,14 @@ def test_the_engines_check_ranks_the_target_without_the_reference(monkeypatch, t
         command.build_target_ranker(None, gallery, "magic")  # type: ignore[arg-type]
 
 
-def test_triplets_are_exported_as_people_judged_them(capsys, tmp_path: Path, doubles: Doubles) -> None:
+def test_triplets_are_exported_as_people_judged_them(
+    capsys, tmp_path: Path, doubles: Doubles, monkeypatch
+) -> None:
     path, out = tmp_path / "t.jsonl", tmp_path / "cirr.json"
+    monkeypatch.setattr(
+        "cir.syncir.picture_names.picture_places",
+        lambda *_: (tmp_path, {one: f"{one}.png" for one in made_gallery().image_ids}),
+    )
     doubles.language_model.script = [f"add {count} hats" for count in range(9)]
     run(capsys, "synthesize", "--out", path, "--limit", 9, "--threshold", -1)
     kept = [row for row in read_triplets(path) if row.verdict == "kept"]
@@ -156,9 +176,109 @@ def test_triplets_are_exported_as_people_judged_them(capsys, tmp_path: Path, dou
     rows = json.loads(out.read_text())
     assert status == 0
     assert [row["caption"] for row in rows] == ["paint it", *[row.text for row in kept[2:]]]
+    assert all(row["reference"].endswith(".png") for row in rows)
     assert f"{len(rows)} of 9" in said
     status, _, err = run(capsys, "triplets", "export", path, out)
     assert (status, "there already" in err) == (2, True)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch, doubles: Doubles) -> Path:
+    """Pictures in folders below a folder, indexed by the toys, and triplets of them in t.jsonl."""
+    root, clip, captioner = tmp_path / "my pictures", ToyClip(), ToyCaptioner()
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    for number, (colour, shape) in enumerate(product(COLOURS, SHAPES)):
+        place = root / "süd" / shape / f"{colour} {number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draw(colour, shape).save(place)
+    for _ in index_folder(
+        root,
+        name="mine",
+        image_encoder=clip,
+        text_encoder=clip,
+        captioner=captioner,
+        cache_root=tmp_path / "cache",
+    ):
+        pass
+    gallery = open_gallery("mine", cache_root=tmp_path / "cache", image_encoder_fingerprint=clip.fingerprint)
+    ids = {
+        os.fsdecode(relative): one for one, relative in zip(gallery.image_ids, gallery.relatives, strict=True)
+    }
+    red, blue, *others = (
+        ids[f"süd/square/{name}.png"] for name in ("red 0", "blue 6", "green 3", "yellow 9")
+    )
+    rows = [
+        Triplet("1", red, blue, "make it blue", verdict="kept", members=(red, blue, *others), ranks=(0, 1)),
+        Triplet("2", blue, others[0], "make it green", verdict="kept"),
+        Triplet("3", red, "long-gone", "make it pink", verdict="kept"),
+        Triplet("4", others[0], red, "nonsense", verdict="dropped", reason="inconsistent"),
+    ]
+    write_triplets(tmp_path / "t.jsonl", rows)
+    write_manifest(tmp_path / "t.jsonl", {"gallery": {"name": "mine"}})
+    return root
+
+
+def test_exported_triplets_of_an_own_folder_are_a_data_set_that_evaluate_reads(
+    capsys, tmp_path: Path, own_folder: Path, monkeypatch
+) -> None:
+    out = tmp_path / "as CIRR"
+    status, said, err = run(capsys, "triplets", "export", tmp_path / "t.jsonl", out)
+    assert status == 0, err
+    assert "2 of 4 triplets written" in said
+    assert "no longer in the gallery: 1 triplet" in said
+    told = shlex.split(said.splitlines()[-1].split("python -m cir ")[1])
+    shutil.rmtree(own_folder)  # what was exported is whole without it
+
+    captions = json.loads((out / "cirr" / "captions" / "cap.rc2.val.json").read_text())
+    more = json.loads((out / "cirr" / "captions_ext" / "cap.ext.rc2.val.json").read_text())
+    split = json.loads((out / "cirr" / "image_splits" / "split.rc2.val.json").read_text())
+    assert [(row["reference"], row["target_hard"]) for row in captions] == [
+        ("süd/square/red 0.png", "süd/square/blue 6.png"), ("süd/square/blue 6.png", "süd/square/green 3.png"),
+    ]  # fmt: skip
+    assert [{k: v for k, v in row.items() if k != "caption_extend"} for row in more] == captions
+    assert split == {
+        f"süd/square/{name}.png": f"./süd/square/{name}.png"
+        for name in ("blue 6", "green 3", "red 0", "yellow 9")
+    }
+    assert all(Image.open(out / place).size == (48, 48) for place in split.values())
+
+    monkeypatch.setattr(evaluating_datasets, "build_models", lambda *_, **__: ToyModels())
+    monkeypatch.setattr(evaluating_datasets, "build_composers", toy_composers)
+    capsys.readouterr()
+    status, answer, err = run(capsys, *told, "--json")
+    assert status == 0, err
+    measured = json.loads(answer)
+    assert (measured["queries"], measured["R@1"], measured["searched"]) == (2, 100.0, 4)
+
+    status, _, err = run(capsys, "triplets", "export", tmp_path / "t.jsonl", out)
+    assert (status, "has a split val already" in err) == (2, True)
+
+
+def test_an_export_without_its_gallery_asks_for_it(capsys, tmp_path: Path, own_folder: Path) -> None:
+    write_manifest(tmp_path / "t.jsonl", {"gallery": {"name": "renamed since"}})
+    status, _, err = run(capsys, "triplets", "export", tmp_path / "t.jsonl", tmp_path / "out")
+    assert (status, "--gallery NAME" in err) == (2, True)
+    assert not (tmp_path / "out").exists()
+    command_line = ("triplets", "export", tmp_path / "t.jsonl", tmp_path / "out.json", "--gallery", "mine")
+    assert run(capsys, *command_line)[0] == 0
+    rows = json.loads((tmp_path / "out.json").read_text())
+    assert [row["reference"] for row in rows] == ["süd/square/red 0.png", "süd/square/blue 6.png"]
+    assert not (tmp_path / "süd").exists()
+
+
+def test_an_imported_file_names_pictures_as_it_did_and_none_outside_its_folder(
+    capsys, tmp_path: Path
+) -> None:
+    def exported(name: str, reference: str, out: str) -> tuple[int, str, str]:
+        write_triplets(tmp_path / name, [Triplet("1", reference, "b.png", "make it blue", verdict="kept")])
+        return run(capsys, "triplets", "export", tmp_path / name, tmp_path / out)
+
+    assert exported("t.jsonl", "a.png", "rows.json")[0] == 0
+    assert json.loads((tmp_path / "rows.json").read_text())[0]["reference"] == "a.png"
+    for number, outside in enumerate(("../secret.png", "/etc/hostname")):
+        status, _, err = exported(f"u{number}.jsonl", outside, f"folder{number}/in")
+        assert (status, "leads out of" in err) == (2, True)
+        assert not (tmp_path / f"folder{number}" / "in" / "cirr").exists()
 
 
 def test_foreign_triplets_are_imported(capsys, tmp_path: Path) -> None:
@@ -169,7 +289,7 @@ def test_foreign_triplets_are_imported(capsys, tmp_path: Path) -> None:
     assert said.startswith("1 triplet written")
     assert read_triplets(tmp_path / "t.jsonl")[0].text == "in the snow"
     status, _, err = run(capsys, "triplets", "import", tmp_path / "none.json", tmp_path / "u.jsonl")
-    assert (status, "none.json cannot be read" in err) == (2, True)
+    assert (status, "none.json" in err) == (2, True)
 
 
 # Models behind the protocols, tiny and random

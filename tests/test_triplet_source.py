@@ -125,8 +125,10 @@ def test_judgements_of_a_shipped_file_lie_in_the_own_folder_and_come_back(librar
     assert [file.key for file in library.files()] == [key]
 
 
-def test_an_export_is_judged_by_the_threshold_and_then_by_the_person(library, tmp_path):
-    key = ship(library, make_gallery())
+def test_an_export_is_judged_by_the_threshold_and_then_by_the_person(library, tmp_path, monkeypatch):
+    gallery = make_gallery()
+    key, paths = ship(library, gallery), {one: f"here/{one}.png" for one in gallery.image_ids}
+    monkeypatch.setattr("cir.syncir.picture_names.picture_places", lambda *_: (tmp_path, paths))
     rows = library.read(key).triplets
     dropped, kept = [row for row in rows if row.text and row.consistency < 0.999][:2]
     library.judge(key, dropped.triplet_id, Judgement("accepted", "better"))
@@ -140,6 +142,7 @@ def test_an_export_is_judged_by_the_threshold_and_then_by_the_person(library, tm
     library.export(key, 0.999, "cirr", tmp_path / "out.json")
     cirr = json.loads((tmp_path / "out.json").read_text())
     assert "better" in [row["caption"] for row in cirr]
+    assert all(row["reference"].startswith("here/") for row in cirr)
     assert len(cirr) == sum(row.verdict == "kept" for row in written.values())
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from shlex import quote
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from cir.application import build_composers, build_models, open_for
 from cir.cache_keys import code_digest, digest_of
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
+from cir.files import display_name
 from cir.gallery import Gallery
 from cir.images import read_image
 from cir.models.catalog import sentence_encoder_folder
@@ -24,7 +28,8 @@ from cir.models.protocols import SentenceEncoder, Spoter
 from cir.retriever import Retriever
 from cir.syncir.candidates import unit_rows
 from cir.syncir.consistency import Thresholds
-from cir.syncir.exchange import read_foreign, to_cirr
+from cir.syncir.exchange import pictures_of, read_foreign, to_cirr, with_places, write_cirr
+from cir.syncir.picture_names import pictures_of_triplets
 from cir.syncir.pipeline import Progress, SynCirSettings
 from cir.syncir.pipeline import synthesize as run_syncir
 from cir.syncir.query_text import CaptionSpoter
@@ -76,13 +81,58 @@ def synthesize(options: argparse.Namespace) -> int:
 
 
 def triplets_export(options: argparse.Namespace) -> int:
-    """Write a triplets file, as people judged it, in CIRR's layout."""
-    _refuse_existing(options.out)
+    """Write a triplets file, as people judged it, as a data set in CIRR's layout, or its annotations alone."""
+    alone = options.out.suffix == ".json"
+    if alone:
+        _refuse_existing(options.out)
+    elif (options.out / "cirr" / "captions" / f"cap.rc2.{options.split}.json").exists():
+        raise CirError(
+            f"{options.out} has a split {options.split} already.", "Choose another --split, or folder."
+        )
     judged = apply_judgements(read_triplets(options.file), read_judgements(options.file))
-    rows = to_cirr(judged, everything=options.everything)
-    options.out.write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{len(rows)} of {counted(len(judged), 'triplet')} written to {options.out}\n")
+    root, places = pictures_of_triplets(options.file, judged, options.gallery)
+    named = with_places(judged, places)
+    rows = to_cirr(named, everything=options.everything)
+    said = [f"{len(rows)} of {counted(len(judged), 'triplet')} written to {options.out}"]
+    if len(named) < len(judged):
+        lost = counted(len(judged) - len(named), "triplet")
+        said.append(f"Left out, since their pictures are no longer in the gallery: {lost}")
+    if alone:
+        options.out.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+    else:
+        copied = _copy_pictures(root, options.out, pictures_of(rows))
+        write_cirr(options.out, rows, options.split)
+        said.append(f"{counted(copied, 'picture')} copied from {root}")
+        said.append(
+            f"It is read by: python -m cir evaluate cirr --root {quote(str(options.out))} --split {options.split}"
+        )
+    sys.stdout.write("\n".join(said) + "\n")
     return 0
+
+
+def _copy_pictures(root: Path, out: Path, names: Sequence[str]) -> int:
+    """Copy pictures, under their paths, unless they are there already; gives how many were copied.
+
+    Raises:
+        CirError: one cannot be read, or written, or its name leads out of the folder.
+    """
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise CirError(
+                f"{display_name(os.fsencode(name))} leads out of the folder of pictures.",
+                "Name the gallery that the triplets were made from: --gallery NAME",
+            )
+    missing = [name for name in names if not (out / name).exists()]
+    for name in missing:
+        try:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, out / name)
+        except OSError as error:
+            raise CirError(
+                f"{display_name(os.fsencode(name))} cannot be copied: {(error.strerror or 'unknown').lower()}.",
+                "Bring its gallery up to date (python -m cir index PHOTOS), then remove the folder and export again.",
+            ) from error
+    return len(missing)
 
 
 def triplets_import(options: argparse.Namespace) -> int:

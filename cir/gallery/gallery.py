@@ -341,6 +341,22 @@ def open_gallery(
     )
 
 
+def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, dict[str, str]]:
+    """The folder of a gallery's pictures, and image id -> path inside it; no model is asked, whoever made it.
+
+    Args:
+        name_or_folder: see `open_gallery`.
+        cache_root: where galleries are kept.
+
+    Raises:
+        GalleryError: it is not there, or damaged.
+    """
+    folder = locate_gallery(name_or_folder, cache_root)
+    manifest = read_manifest(folder)
+    rows = read_rows(folder, manifest)
+    return source_root_of(folder, manifest), {row.image_id: os.fsdecode(row.relative) for row in rows}
+
+
 def _day(taken: str | None, relative: bytes) -> date | None:
     """The day of a picture by what is written in it, or else by its name; None where neither says it."""
     try:

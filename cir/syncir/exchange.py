@@ -74,6 +74,53 @@ def to_cirr(triplets: Iterable[Triplet], *, everything: bool = False) -> list[di
     return rows
 
 
+def with_places(triplets: Iterable[Triplet], places: Mapping[str, str]) -> list[Triplet]:
+    """Triplets whose pictures are named by their paths; those of which a picture has no path are left out.
+
+    Args:
+        triplets: of a gallery.
+        places: image id -> path. A subgroup of which a picture is not there is left out, the triplet is not.
+    """
+    return [
+        replace(
+            triplet,
+            reference_id=places[triplet.reference_id],
+            target_id=places[triplet.target_id],
+            members=tuple(places[one] for one in triplet.members)
+            if places.keys() >= {*triplet.members}
+            else (),
+        )
+        for triplet in triplets
+        if triplet.reference_id in places and triplet.target_id in places
+    ]
+
+
+def pictures_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The pictures that rows of `to_cirr` name, in order of their names."""
+    return sorted({name for row in rows for name in row["img_set"]["members"]})
+
+
+def write_cirr(folder: Path, rows: Sequence[Mapping[str, Any]], split: str) -> None:
+    """CIRR's three files of a split, as its release lays them out.
+
+    Nobody has answered CIRR's four questions about each pair, so `caption_extend` is empty.
+
+    Args:
+        folder: which becomes the root of the data set.
+        rows: of `to_cirr`, pictures named by their paths below `folder`.
+        split: "train", "val" or "test1".
+    """
+    files = {
+        f"captions/cap.rc2.{split}.json": list(rows),
+        f"captions_ext/cap.ext.rc2.{split}.json": [{**row, "caption_extend": {}} for row in rows],
+        f"image_splits/split.rc2.{split}.json": {name: f"./{name}" for name in pictures_of(rows)},
+    }
+    for place, content in files.items():
+        path = folder / "cirr" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
 def read_foreign(path: Path) -> list[Triplet]:
     """Triplets of a JSON file in the layout of CIRR, LaSCo or Laion-CIR (a list of rows, or rows by reference).
 
