@@ -161,7 +161,7 @@ def lay_out_ask(content: PageContent) -> Ask:
     """The left column, from the picture to the weights."""
     with gr.Column(elem_id="ask", min_width=280):
         image = gr.Image(
-            label="Reference picture",
+            label="Reference image",
             sources=["upload", "clipboard"],
             type="filepath",
             image_mode=None,

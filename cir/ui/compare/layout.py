@@ -43,7 +43,7 @@ def lay_out_compare(content: PageContent) -> CompareParts:
             picture = gr.Image(
                 interactive=False,
                 show_label=False,
-                label="Reference picture",
+                label="Reference image",
                 height=72,
                 width=72,
                 visible=False,
