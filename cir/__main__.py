@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cir import __version__, commands
 from cir.commands.checks import check_arguments
+from cir.commands.console import any_console
 from cir.commands.exclusions import given_options, refuse_conflicts
 from cir.commands.options import (
     CommandParser,
@@ -318,6 +319,7 @@ def recompose() -> int:
     return run(parser("recompose"), arguments)
 
 
+@any_console()
 def run(top: CommandParser, arguments: Sequence[str] | None) -> int:
     """Run a command, once its arguments are checked. A CirError is one sentence and exit status 2."""
     options = top.parse_args(arguments)

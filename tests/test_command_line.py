@@ -76,7 +76,7 @@ def test_a_gallery_image_is_the_reference_and_what_is_wanted_beside_it_counts_in
     ("arguments", "said"),
     [
         (["search", "--reference-id", "0648", "--image", PICTURE], "no meaning beside --reference-image"),
-        (["search", "--text", "x", "--keep-reference"], "no meaning without --reference-id"),
+        (["search", "--text", "x", "--keep-reference"], "no meaning without a reference"),
         (["search", "--text", "x", "--since", "one day"], "one day"),
         (["search", "--text", "x", "--since", "2024", "--until", "2023"], "later than"),
         (["search", "--text", "x", "--at-least", "7"], "--at-least is 7"),
@@ -124,9 +124,29 @@ def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypat
     assert status == 0
     assert answer["images"] == 4
     assert [row["file"] for row in answer["skipped"]] == ["broken.jpg"]
-    status, out, _ = run(capsys, "search", "--image", PICTURE, "--gallery", photos, "--llm", "none", "--json")
+    search = ("search", "--image", PICTURE, "--gallery", photos, "--llm", "none")
+    status, out, _ = run(capsys, *search, "--json", "--keep-reference")
     assert status == 0
     assert json.loads(out)["results"][0]["label"] == "0648.webp"
+    assert json.loads(out)["left_out"] == []
+
+
+@pytest.mark.parametrize("rerank", [[], ["--rerank", "local-concepts"]])
+def test_the_reference_itself_is_no_result_under_whatever_name_the_gallery_has_it(
+    capsys, tmp_path: Path, rerank: list[str]
+) -> None:
+    (tmp_path / "my dog.webp").write_bytes(PICTURE.read_bytes())
+    (tmp_path / "link.webp").symlink_to(tmp_path / "my dog.webp")
+    search = ("search", "--image", tmp_path / "link.webp", "--text", "at night", "--llm", "none", *rerank)
+    answer = json.loads(run(capsys, *search, "--json")[1])
+    kept = json.loads(run(capsys, *search, "--json", "--keep-reference")[1])
+    labels = [row["label"] for row in answer["results"]]
+    assert [row["label"] for row in answer["left_out"]] == ["0648.webp"]
+    assert "0648.webp" not in labels
+    assert len(labels) == 10
+    assert kept["left_out"] == []
+    assert "0648.webp" in [row["label"] for row in kept["results"]]
+    assert "left out: 0648.webp" in " ".join(answer["notes"])
 
 
 @pytest.mark.parametrize(("side", "is_tiny"), [(1, True), (15, True), (16, False)])

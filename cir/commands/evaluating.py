@@ -10,6 +10,7 @@ from typing import Any
 
 from cir import __version__
 from cir.application import ROOT, build_composers, build_models, gallery_cache, presets
+from cir.commands.console import print_json
 from cir.composers.cvsi import Cvsi, CvsiSettings
 from cir.composers.described_target import DescribedTarget
 from cir.errors import BadQuery, CirError
@@ -67,7 +68,7 @@ def evaluate_world(options: argparse.Namespace) -> int:
         },
     }
     if options.json:
-        sys.stdout.write(json.dumps(report) + "\n")
+        print_json(report)
     else:
         _print(report)
     models.close()

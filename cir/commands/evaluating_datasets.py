@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import Any
 from cir import __version__
 from cir.application import build_composers, build_models
 from cir.cache_keys import code_digest, digest_of, gallery_digest
+from cir.commands.console import print_json
 from cir.commands.datasets import book_folder, file_name, opened, say, starting_weights, with_books
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
@@ -47,7 +47,7 @@ def evaluate_dataset(options: argparse.Namespace) -> int:
     else:
         raise BadQuery("There is nothing to score and nothing to run.", _SCORE_OR_RUN)
     if options.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+        print_json(found)
     else:
         _print(found)
     return 0

@@ -74,7 +74,7 @@ def _runs(options: argparse.Namespace, given: set[str]) -> bool:
 ONE = "Do one of the two: score (--annotations, --predictions), or run a method (--root)."
 RULES = (
     Rule("search", _has("image"), "reference_id", "beside --reference-image", "Leave out one of them."),
-    Rule("search", lambda _, given: "reference_id" not in given, "keep_reference", "without --reference-id"),
+    Rule("search", lambda _, given: not given & {"reference_id", "image"}, "keep_reference", "without a reference"),
     Rule("index", _has("no_captions"), "captions_per_image", "with --no-captions"),
     Rule("evaluate", lambda o, g: _scores(o, g) and _runs(o, g), SCORING, "when a method is run (--root)", ONE),
     Rule("evaluate", _scores, RUNNING, "when predictions are scored"),

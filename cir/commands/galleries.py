@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cir.commands.console import print_json
 from cir.errors import CirError, GalleryError
 from cir.gallery.cache import is_being_written
 from cir.gallery.manifest import GallerySummary, list_galleries
@@ -24,7 +24,7 @@ def galleries_list(options: argparse.Namespace) -> int:
     """Print a row for each gallery of people's own folders."""
     rows = [_described(summary) for summary in list_galleries(gallery_cache())]
     if options.json:
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False) + "\n")
+        print_json(rows)
     elif rows:
         shown = [[r["name"], f"{r['images']:,}", f"{r['captioned']:,}", _size(r["bytes"]), r["state"], r["folder"]]
                  for r in rows]  # fmt: skip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict
 from shlex import quote
 
 from cir.application import build_models, gallery_cache
+from cir.commands.console import print_json
 from cir.exclusions import read_patterns
 from cir.gallery import IndexingProgress, LeftOut, index_folder, name_gallery
 
@@ -54,7 +54,7 @@ def index(options: argparse.Namespace) -> int:
             "skipped": [{"file": file, "reason": reason} for file, reason in progress.skipped],
             "missing": dict(models.missing),
         }
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        print_json(answer)
         return 0
     for row in progress.left_out:
         sys.stdout.write(_left_out(row) + "\n")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+from cir.commands.console import print_json
 from cir.errors import CirError
 
 
@@ -15,7 +15,7 @@ def models_list(options: argparse.Namespace) -> int:
 
     rows = list_models()
     if options.json:
-        sys.stdout.write(json.dumps(rows) + "\n")
+        print_json(rows)
         return 0
     for row in rows:
         here = "here" if row["here"] else "not here"

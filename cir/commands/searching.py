@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from cir.answers import AnswerRow, answer_row, query_row, reaching, terms_row
 from cir.application import build_composers, build_models, build_translator, open_for
+from cir.commands.console import print_json
 from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
+from cir.files import content_hash
 from cir.images import read_image
 from cir.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
 from cir.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
@@ -43,13 +44,14 @@ def search(options: argparse.Namespace) -> int:
     wanted = _wanted(options, retriever.gallery, models.clip)
     *_, composed = retriever.compose(Query(_reference(options, retriever.gallery), text), method)
     composed = replace(composed, signed=wanted)
+    itself = () if options.keep_reference else _copies(options, retriever.gallery)
     rank = partial(
         retriever.rank,
         composed,
         weights,
         cosine=not options.released_code,
         among=among,
-        exclude=[options.reference_id] if options.reference_id and not options.keep_reference else (),
+        exclude=itself,
     )
     results = rank(top_k=options.top_k)
     if options.rerank == LOCAL_CONCEPTS:
@@ -63,12 +65,16 @@ def search(options: argparse.Namespace) -> int:
         hidden_note,
         narrowing.note(retriever.gallery, only, among),
     ]
+    left_out = [{"image_id": i, "label": retriever.gallery.label(i)} for i in itself]
+    if left_out:
+        names = ", ".join(row["label"] for row in left_out)
+        notes.append(f"The reference itself is left out: {names}. To rank it too: --keep-reference")
     if options.json:
         answer = answer_row(
             retriever, composed, weights, results, method=method, models=models.fingerprints, notes=notes
         )
         whole = _explained(retriever, composed, weights, results, answer) if options.explain else answer
-        sys.stdout.write(json.dumps(whole, ensure_ascii=False) + "\n")
+        print_json({**whole, "left_out": left_out})
     else:
         why = {}
         if options.explain:
@@ -76,6 +82,14 @@ def search(options: argparse.Namespace) -> int:
         _print(retriever, composed, results, notes, why)
     models.close()
     return 0
+
+
+def _copies(options: argparse.Namespace, gallery: Gallery) -> tuple[str, ...]:
+    """Ids of the gallery's images that are the reference: the one that was named, or that very file by its content."""
+    if options.reference_id or not options.image:
+        return (options.reference_id,) if options.reference_id else ()
+    content = content_hash(options.image.expanduser().resolve())
+    return tuple(i for i, kept in zip(gallery.image_ids, gallery.contents, strict=False) if kept == content)
 
 
 def _reference(options: argparse.Namespace, gallery: Gallery) -> Image | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from cir import __version__
 from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, is_space, read_address
 from cir.commands.checks import check_arguments
+from cir.commands.console import any_console
 from cir.commands.options import CommandParser, add_models_option
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, MissingModel
@@ -202,6 +203,7 @@ def page_content(
     )
 
 
+@any_console()
 def main(arguments: Sequence[str] | None = None) -> int:
     """`app.py`: serve until interrupted. Returns the exit status."""
     try:

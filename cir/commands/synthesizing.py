@@ -17,6 +17,7 @@ import numpy as np
 
 from cir.application import build_composers, build_models, open_for
 from cir.cache_keys import code_digest, digest_of
+from cir.commands.console import print_json
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
 from cir.files import display_name
@@ -262,7 +263,7 @@ def _duration(seconds: float) -> str:
 def _print(funnel: Funnel, out: Path, *, as_json: bool) -> None:
     if as_json:
         answer = {"file": str(out), "manifest": str(manifest_path(out)), "funnel": asdict(funnel)}
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        print_json(answer)
         return
     rows = [
         ("images", funnel.images, f"{funnel.uncaptioned} without a caption" if funnel.uncaptioned else ""),

@@ -1,0 +1,59 @@
+"""What a command prints: on a console of any encoding, and to a reader that may stop reading.
+
+File names, captions and what people type know every script; a console may know only ASCII.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# What a shell sees of a program that a closed pipe has ended.
+CLOSED_PIPE_STATUS = 128 + getattr(signal, "SIGPIPE", 13)
+
+
+@contextmanager
+def any_console() -> Iterator[None]:
+    """Print what the console cannot show as escapes, and end quietly when nobody reads any more (`| head`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _drop_what_nobody_reads():
+            raise  # another pipe: that of a model's process
+        raise SystemExit(CLOSED_PIPE_STATUS) from None
+
+
+def print_json(value: Any) -> None:
+    """Write one line of JSON; where the console does not know every letter, in JSON's own escapes."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    sys.stdout.write(json.dumps(value, ensure_ascii=not encoding.startswith("utf")) + "\n")
+
+
+def _drop_what_nobody_reads() -> bool:
+    """Let a closed pipe lead nowhere, so that the end of the program finds nothing to complain of."""
+    closed = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_closed(stream.fileno())]
+    for descriptor in closed:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    return bool(closed)
+
+
+def _is_closed(descriptor: int) -> bool:
+    """Whether nobody reads from the other end: asked of the system, since a stream forgets what it could not write."""
+    asked = select.poll()
+    asked.register(descriptor, 0)
+    return bool(asked.poll(0))
