@@ -164,7 +164,7 @@ def patterns_of_folder(folder: bytes, inside: Collection[bytes]) -> Patterns | N
     for name in _IGNORE_FILES:
         if os.fsencode(name) in inside:
             try:
-                with open(Path(os.fsdecode(folder)) / name, encoding="utf-8", errors="replace") as file:
+                with open(Path(os.fsdecode(folder)) / name, encoding="utf-8-sig", errors="replace") as file:
                     lines += file.read(_IGNORE_BYTES).splitlines()
             except OSError:  # then nothing is left out by it
                 continue

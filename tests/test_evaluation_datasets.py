@@ -43,6 +43,37 @@ def written(path: Path, value: object) -> Path:
 # --- readers ---
 
 
+def copied(source: Path, folder: Path, encoding: str) -> Path:
+    path = folder / source.name
+    path.write_text(source.read_text(encoding="utf-8"), encoding=encoding)
+    return path
+
+
+def test_a_byte_order_mark_changes_nothing_of_annotations_and_predictions(capsys, tmp_path: Path) -> None:
+    queries = circo.read_queries(CIRCO_VAL)
+    answers = {q.query_id: [int(i) for i in q.query.target_ids] for q in queries}
+    plain = written(tmp_path / "predictions.json", answers)
+    (tmp_path / "marked").mkdir()
+    marked = copied(plain, tmp_path / "marked", "utf-8-sig")
+    annotations = copied(CIRCO_VAL, tmp_path, "utf-8-sig")
+    expected = run(capsys, "evaluate", "circo", "--annotations", CIRCO_VAL, "--predictions", plain)
+    assert expected[0] == 0, expected[2]
+    assert run(capsys, "evaluate", "circo", "--annotations", annotations, "--predictions", marked) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_annotations_in_another_encoding_are_refused_with_the_way_out(
+    capsys, tmp_path: Path, encoding: str
+) -> None:
+    annotations = copied(CIRCO_VAL, tmp_path, encoding)
+    status, _, err = run(
+        capsys, "evaluate", "circo", "--annotations", annotations, "--predictions", annotations
+    )
+    assert status == 2
+    assert "val.json is text in UTF-16 or UTF-32" in err
+    assert "Save it as UTF-8" in err
+
+
 @official
 def test_cirr_is_read_whole_and_every_query_lies_in_its_split() -> None:
     for split, count, images in (("val", 4181, 2297), ("test1", 4148, 2315)):
@@ -615,6 +646,9 @@ def test_a_file_of_queries_runs_on_an_indexed_gallery(capsys, tmp_path, toys, mo
     assert answer["by_kind"] == {"colour": {"R@1": 100.0, "queries": 2}}
     assert answer["mAP@5"] < 100.0
     assert len(read_lines(Path(answer["folder"]) / "results.jsonl")[0]["top"]) == 11
+    queries.write_text(queries.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    status, out, err = run(capsys, *command)
+    assert (status, json.loads(out)["queries"]) == (0, 2), err
     for bad, said in (
         (line("c", 999, "x", 107), "Query c names the image"),
         (line("d", 101, "x"), "Query d, line 1 of own.jsonl, has no targets"),

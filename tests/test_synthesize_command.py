@@ -288,6 +288,12 @@ def test_foreign_triplets_are_imported(capsys, tmp_path: Path) -> None:
     assert status == 0
     assert said.startswith("1 triplet written")
     assert read_triplets(tmp_path / "t.jsonl")[0].text == "in the snow"
+    (tmp_path / "marked.json").write_text(json.dumps([row]), encoding="utf-8-sig")
+    assert run(capsys, "triplets", "import", tmp_path / "marked.json", tmp_path / "m.jsonl")[0] == 0
+    assert read_triplets(tmp_path / "m.jsonl") == read_triplets(tmp_path / "t.jsonl")
+    lines = (tmp_path / "m.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "m.jsonl").write_text(lines, encoding="utf-8-sig")  # as an editor leaves it
+    assert read_triplets(tmp_path / "m.jsonl") == read_triplets(tmp_path / "t.jsonl")
     status, _, err = run(capsys, "triplets", "import", tmp_path / "none.json", tmp_path / "u.jsonl")
     assert (status, "none.json" in err) == (2, True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from cir.commands.console import print_json
 from cir.errors import CirError
@@ -19,11 +20,20 @@ def models_list(options: argparse.Namespace) -> int:
         return 0
     for row in rows:
         here = "here" if row["here"] else "not here"
-        size = f"{row['size'] / 1e6:.0f} MB" if row["size"] else "?"
         sys.stdout.write(
-            f"{row['set']:<9} {row['part']:<16} {row['name']:<46} {size:>9}  {row['licence']:<14} {here}\n"
+            f"{row['set']:<9} {row['part']:<16} {row['name']:<46} {_size(row):>13}  {row['licence']:<14} {here}\n"
         )
+    if unknown := [f"{row['name']} ({row['size_from']})" for row in rows if not row["size"]]:
+        sys.stdout.write(f"Sizes that are unknown: {'; '.join(unknown)}.\n")
     return 0
+
+
+def _size(row: dict[str, Any]) -> str:
+    """How large a model is; "about" where only the publisher's page says so."""
+    if not row["size"]:
+        return "unknown"
+    about = "about " if row["size_from"].startswith("about") else ""
+    return f"{about}{row['size'] / 1e6:,.0f} MB"
 
 
 def models_pull(options: argparse.Namespace) -> int:

@@ -262,7 +262,7 @@ def load_captioner(
 def _read_beside(folder: Path, stem: str) -> Any:
     """A JSON file beside the weights, or None."""
     path = folder / f"{stem}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else None
 
 
 def _check_loaded(source: str, config: Blip2Config, report: Mapping[str, Any]) -> None:

@@ -126,7 +126,7 @@ def sentence_encoder_folder(folder: Path | None = None) -> Path:
 def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
     """A row for every part of every set, and for every language model.
 
-    Each has "set", "part", "name", "size" (bytes or None), "licence", "noncommercial", "source", "sha256",
+    Each has "set", "part", "name", "size" (bytes or None), "size_from" (how that is known, or why it is not), "licence", "noncommercial", "source", "sha256",
     "here" (whole, with the right hash).
     """
     rows = [(name, what, part) for name in SETS for what, part in parts_of(name)]
@@ -137,14 +137,17 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
             "set": name,
             "part": what,
             "name": part.name,
-            "size": _size(part),
+            "size": size,
+            "size_from": said,
             "licence": part.licence,
             "noncommercial": part.noncommercial,
             "source": source_of(part),
             "sha256": part.fetched.sha256 if isinstance(part.fetched, ModelFile) else None,
-            "here": _is_here(part, folder),
+            "here": here,
         }
         for name, what, part in rows
+        for here in [_is_here(part, folder)]
+        for size, said in [_size(part, (folder or models_folder()) if here else None)]
     ]
 
 
@@ -190,14 +193,24 @@ def has_source(part: Part) -> bool:
     return spec is not None
 
 
-def _size(part: Part) -> int | None:
+def _size(part: Part, folder: Path | None) -> tuple[int | None, str]:
+    """(bytes or None, how that is known or why it is not). `folder`: where it lies, if it is here."""
     if part.shipped:
-        path = SHIPPED / part.shipped
-        files = [path] if path.is_file() else path.rglob("*")
-        return sum(f.stat().st_size for f in files if f.is_file()) or None
-    if isinstance(part.fetched, ModelFile):
-        return part.fetched.size
-    return sum(f.size or 0 for f in part.fetched.files) or None if part.fetched else None
+        return _bytes_in(SHIPPED / part.shipped) or None, "on this disk"
+    spec = part.fetched
+    files = [spec] if isinstance(spec, ModelFile) else spec.files if spec else ()
+    if files and all(file.size for file in files):
+        return sum(file.size or 0 for file in files), "of the published file"
+    if folder is not None and spec is not None:
+        return _bytes_in(folder / spec.name), "on this disk"
+    if part.about_bytes:
+        return part.about_bytes, "about, by the publisher's page"
+    return None, "it is put into the models folder by hand"
+
+
+def _bytes_in(path: Path) -> int:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _fetch_part(part: Part, progress: Progress | None, folder: Path | None) -> None:

@@ -24,6 +24,7 @@ class Part:
         shipped: path below assets/models, for what comes with the program.
         architecture: open_clip's name for what `fetched` holds the weights of.
         noncommercial: fetched only when that is accepted.
+        about_bytes: how large the publisher's page says it is, where the exact size was never seen by us; 0: not known.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Part:
     shipped: str = ""
     architecture: str = ""
     noncommercial: bool = False
+    about_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ LANGUAGE_MODELS: Mapping[str, Part] = {
             "qwen2.5-1.5b-instruct-q4_k_m.gguf",
             hub=HubFile("Qwen/Qwen2.5-1.5B-Instruct-GGUF", "qwen2.5-1.5b-instruct-q4_k_m.gguf"),
         ),
+        about_bytes=1_120_000_000,
     ),
     "qwen2.5-7b": Part(
         "Qwen2.5-7B-Instruct Q4_K_M",
@@ -107,6 +110,7 @@ LANGUAGE_MODELS: Mapping[str, Part] = {
             "qwen2.5-7b-instruct-q4_k_m.gguf",
             hub=HubFile("bartowski/Qwen2.5-7B-Instruct-GGUF", "Qwen2.5-7B-Instruct-Q4_K_M.gguf"),
         ),
+        about_bytes=4_680_000_000,
     ),
 }
 
@@ -154,26 +158,29 @@ TRUNK = Part(
 _PHI_LICENCE = "LinCIR's CC BY-NC 4.0 (where a card says Apache-2.0, the stricter is taken)"
 
 
-def _clip(name: str, architecture: str, repository: str) -> Part:
+def _clip(name: str, architecture: str, repository: str, about_bytes: int) -> Part:
     """Published CLIP weights. OpenAI's were trained with QuickGELU, so their architecture says so."""
     file = HubFile(repository, "open_clip_model.safetensors")
     folder = name.lower().replace(" ", "-")
-    return Part(name, "MIT", ModelFile(f"{folder}/{file.file}", hub=file), architecture=architecture)
+    weights = ModelFile(f"{folder}/{file.file}", hub=file)
+    return Part(name, "MIT", weights, architecture=architecture, about_bytes=about_bytes)
 
 
-def _blip2(repository: str) -> Part:
+def _blip2(repository: str, about_bytes: int) -> Part:
     patterns = ("*.json", "*.safetensors", "merges.txt", "vocab.json")
     return Part(
         repository,
         "MIT; the OPT inside: Meta's licence, non-commercial",
         ModelFolder(repository.split("/")[1], repository=repository, patterns=patterns),
         noncommercial=True,
+        about_bytes=about_bytes,
     )
 
 
-def _zeroshot_cir(file: str, licence: str, *, noncommercial: bool = False) -> Part:
+def _zeroshot_cir(file: str, licence: str, about_bytes: int, *, noncommercial: bool = False) -> Part:
     hub = HubFile("navervision/zeroshot-cir-models", file)
-    return Part(f"navervision {file}", licence, ModelFile(file, hub=hub), noncommercial=noncommercial)
+    weights = ModelFile(file, hub=hub)
+    return Part(f"navervision {file}", licence, weights, noncommercial=noncommercial, about_bytes=about_bytes)
 
 
 def _cvsi_mapping(file: str) -> Part:
@@ -192,24 +199,28 @@ SETS: Mapping[str, ModelSet] = {
         "qwen2.5-coder-1.5b",
     ),
     "base": ModelSet(
-        _clip("ViT-B-32 openai", "ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai"),
+        _clip("ViT-B-32 openai", "ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai", 605_000_000),
         {"lincir": _cvsi_mapping("phi_best_base_openai.pt")},
-        _blip2("Salesforce/blip2-opt-2.7b"),
+        _blip2("Salesforce/blip2-opt-2.7b", 15_000_000_000),
         "qwen2.5-1.5b",
     ),
     "large": ModelSet(
-        _clip("ViT-L-14 openai", "ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai"),
+        _clip(
+            "ViT-L-14 openai", "ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai", 1_710_000_000
+        ),
         {
-            "lincir": _zeroshot_cir("lincir_large.pt", _PHI_LICENCE, noncommercial=True),
-            "pic2word": _zeroshot_cir("pic2word_large.pt", "Apache-2.0"),
+            "lincir": _zeroshot_cir("lincir_large.pt", _PHI_LICENCE, 56_700_000, noncommercial=True),
+            "pic2word": _zeroshot_cir("pic2word_large.pt", "Apache-2.0", 4_200_000),
         },
-        _blip2("Salesforce/blip2-opt-6.7b-coco"),
+        _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
         "qwen2.5-7b",
     ),
     "giga": ModelSet(
-        _clip("ViT-bigG-14 laion2b", "ViT-bigG-14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"),
+        _clip(
+            "ViT-bigG-14 laion2b", "ViT-bigG-14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", 10_200_000_000
+        ),
         {"lincir": _cvsi_mapping("phi_best_giga_openclip.pt")},
-        _blip2("Salesforce/blip2-opt-6.7b-coco"),
+        _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
         "qwen2.5-7b",
     ),
 }

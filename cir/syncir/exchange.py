@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cir.errors import BadQuery, CirError
+from cir.files import read_text
 from cir.syncir.consistency import KEPT
 from cir.syncir.pairs import MEMBERS
 from cir.syncir.pipeline import triplet_id
@@ -130,7 +131,7 @@ def read_foreign(path: Path) -> list[Triplet]:
         CirError: no such file, no JSON, or a row without a reference, a target or a text, named by row and key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise CirError(f"{path.name} cannot be read: {reason}.", "Check the path.") from error

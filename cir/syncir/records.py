@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cir.errors import CirError
+from cir.files import read_text
 from cir.syncir.consistency import DROPPED, KEPT
 from cir.syncir.pairs import PAIR_RANKS, Mined, Pair
 from cir.types import Triplet
@@ -245,7 +246,7 @@ def _judged(triplet: Triplet, action: str, text: str) -> Triplet:
 def _rows(path: Path, what: str) -> Iterable[tuple[int, dict[str, Any]]]:
     """(line number from 1, object) of each whole line; a last one without its end that is no JSON is left out."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise CirError(f"{path.name} cannot be read: {reason}.", f"Check the path of the {what}.") from error

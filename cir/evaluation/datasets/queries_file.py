@@ -14,6 +14,7 @@ from pathlib import Path
 from cir.errors import DatasetError
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, checked_queries
 from cir.evaluation.datasets.reading import Record
+from cir.files import read_text
 from cir.gallery.gallery import Gallery
 from cir.text import clean_text
 from cir.types import CirQuery
@@ -31,7 +32,7 @@ def open_dataset(path: Path, gallery: Gallery, *, keep_reference: bool = False) 
         DatasetError: a line that is no such query, names an image that the gallery lacks, or repeats an id.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise DatasetError(f"{path} cannot be read: {reason}.", "Give a file of JSON lines.") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cir.errors import DatasetError
+from cir.files import read_text
 
 Kind = TypeVar("Kind")
 
@@ -24,10 +25,10 @@ def read_json(path: Path, kind: type[Kind], what: str) -> Kind:
         what: what it should hold, for the error.
 
     Raises:
-        DatasetError: it is not there, not whole, names a key twice, or holds something else.
+        CirError: it is not there, not whole, not in UTF-8, names a key twice, or holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise DatasetError(f"{path} cannot be read: {reason}.", f"Give the file with {what}.") from error
