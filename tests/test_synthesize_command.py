@@ -110,9 +110,9 @@ def test_settings_reach_the_run(capsys, tmp_path: Path, doubles: Doubles) -> Non
         (["--near-duplicate", "-2"], "near duplicate is -2"),
         (["--reading", "cosine"], "no reading called 'cosine'"),
         (["--combine", "product"], "called 'product'"),
-        (["--limit", "0"], "0 pairs cannot be made"),
+        (["--limit", "0"], "--limit is 0"),
         (["--max-target-rank", "5"], "no method to find the rank with"),
-        (["--max-target-rank", "0", "--engine-check", "CVSI"], "highest target rank is 0"),
+        (["--max-target-rank", "0", "--engine-check", "CVSI"], "--max-target-rank is 0"),
         (["--spoter", "/no/such/folder"], "no multimodal model in folder"),
     ],
 )
