@@ -93,7 +93,9 @@ def add_narrowing(sub: CommandParser) -> None:
         own.add_argument(f"--{name}", action="append", metavar="ID", help=text)
     own.add_argument("--at-least", type=float, default=0.0, help="the score that results have to reach")
     own.add_argument(
-        "--keep-reference", action="store_true", help="the reference may be a result, too, where the gallery has that very file (default: it is left out)"
+        "--keep-reference",
+        action="store_true",
+        help="the reference may be a result, too, where the gallery has that very file (default: it is left out)",
     )
 
 
