@@ -49,7 +49,8 @@ class Translator:
         if inside != typed or self._model is None:
             why = "" if inside != typed else f" {self._missing}".rstrip()
             yield from _noted(
-                compose(as_typed), f"{_seems(language)} and is searched for as typed: {_LESS}{why}"
+                compose(as_typed),
+                f"{_seems(language)} and is searched for as typed: {_LESS[0].lower()}{_LESS[1:]}{why}",
             )
             return
         first = next(compose(as_typed))
@@ -76,7 +77,7 @@ class Translator:
 
 
 _LESS = (
-    "these models were taught English, so it counts for less. Write it in English to be understood better."
+    "These models were taught English, so it counts for less. Write it in English to be understood better."
 )
 
 

@@ -217,5 +217,13 @@ def test_a_gallery_is_being_written_while_somebody_holds_it_and_not_after_its_ho
     assert not is_being_written(cache / "rome")
     with locked(cache / "rome", "rome"):
         assert is_being_written(cache / "rome")
-    (cache / "rome" / "lock.pid").write_text("999999999")
-    assert not is_being_written(cache / "rome")
+    for number in (999999999, os.getpid()):  # nobody's; by now another process's
+        (cache / "rome" / "lock.pid").write_text(str(number))
+        assert not is_being_written(cache / "rome")
+
+
+def test_a_gallery_is_not_being_written_after_it_was_renamed(place: Path, cache: Path) -> None:
+    made(place, cache)
+    rename_gallery(cache, "rome", "Roma")
+    assert not is_being_written(cache / "Roma")
+    assert not (cache / "Roma" / "lock.pid").exists()

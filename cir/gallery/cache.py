@@ -279,12 +279,21 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 
 def is_being_written(folder: Path) -> bool:
-    """Whether some process, this one or another, is writing the gallery in `folder` now. It is not waited for."""
-    try:
-        pid = int((folder / LOCK_HOLDER).read_text(encoding="ascii"))
-        os.kill(pid, 0)  # sends nothing: a holder that was killed left its number behind
-    except PermissionError:  # another person's process
-        return True
-    except (OSError, ValueError, OverflowError):
+    """Whether some process, this one or another, is writing the gallery in `folder` now. It is not waited for.
+
+    The holder's number only says where to look: it also stays behind where a holder was killed, and may be another
+    process's by now.
+    """
+    holder = folder / LOCK_HOLDER
+    if not holder.exists():
         return False
-    return True
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            holder.unlink(missing_ok=True)
+    except Timeout:
+        return True
+    except OSError:  # a folder that cannot be written
+        return False
+    return False

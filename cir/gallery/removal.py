@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cir.errors import GalleryError
 from cir.gallery.cache import locked
-from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder, read_manifest, write_manifest
+from cir.gallery.manifest import LOCK_HOLDER, MANIFEST, ROWS, gallery_folder, read_manifest, write_manifest
 from cir.gallery.shards import storage_errors
 
 
@@ -27,6 +27,7 @@ def rename_gallery(cache_root: Path, name: str, new_name: str) -> None:
         if (folder / MANIFEST).exists():
             write_manifest(folder, replace(read_manifest(folder), name=new_name))
         os.rename(folder, target)
+        (target / LOCK_HOLDER).unlink(missing_ok=True)  # it went along, out of reach of the lock's end
 
 
 def delete_gallery(cache_root: Path, name: str) -> None:
