@@ -13,11 +13,13 @@ import pytest
 from cir.__main__ import main
 from cir.commands import evaluating_datasets
 from cir.errors import CirError, DatasetError
-from cir.evaluation.datasets import circo, cirr, fashioniq
+from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
+from cir.evaluation.datasets.query_fields import FIELDS
 from cir.evaluation.kept import CaptionBook, append_line, read_lines
 from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import index_dataset, searched_gallery
 from cir.evaluation.submission import submissions
+from cir.types import CirQuery
 from tests.dataset_doubles import DATA, SHARED, CountingModel, ToyModels, die, lay_out, toy_composers
 from tests.fakes import ToyCaptioner, ToyClip, draw
 from tests.gallery_doubles import exit_code, fork
@@ -650,16 +652,71 @@ def test_a_file_of_queries_runs_on_an_indexed_gallery(capsys, tmp_path, toys, mo
     status, out, err = run(capsys, *command, "--out", tmp_path / "marked")
     assert (status, json.loads(out or "{}").get("queries")) == (0, 2), err
     for bad, said in (
-        (line("c", 999, "x", 107), "Query c names the image"),
-        (line("d", 101, "x"), "Query d, line 1 of own.jsonl, has no targets"),
-        (line("e", 101, "x", 107) * 2, "query e twice"),
-        (line("f", 101, "x", 107)[:40], "Line 1 of own.jsonl is not whole"),
+        (line("c", 999, "x", 107), "line 1: the gallery has no image 'COCO2017_unlabeled"),
+        (line("d", 101, "x"), "line 1: target_ids is '[]', not a list of images"),
+        (line("e", 101, "x", 107) * 2, "line 2: query_id 'e' is that of line 1, too"),
+        (line("f", 101, "x", 107)[:40], "line 1: is not whole JSON"),
         ("", "no queries"),
     ):
         queries.write_text(bad, encoding="utf-8")
         status, _, err = run(capsys, *command, "--resume")
         assert status == 2
         assert said in err
+
+
+def test_all_that_is_wrong_with_a_file_of_queries_is_told_at_once_and_before_anything_is_loaded(
+    capsys, tmp_path, toys, monkeypatch
+) -> None:
+    dataset = circo.open_dataset(lay_out("circo", tmp_path / "CIRCO"))
+    index_dataset(
+        dataset, image_encoder=toys.clip, text_encoder=toys.clip, captioner=toys.captioner, captions_per_image=2,
+        cache_root=tmp_path / "cache", name="mine", say=lambda _: None,
+    )  # fmt: skip
+    queries = tmp_path / "own.jsonl"
+    picture = next(iter(dataset.images.values()))
+    whole = {"query_id": "a", "reference_id": picture, "text": "make it blue", "target_ids": [picture]}
+    lines = [
+        json.dumps(whole), json.dumps({"text": 5, "target_ids": picture}), "", "{", "[]",
+        json.dumps(whole | {"reference_id": "no.png", "target_ids": [picture, "neither.png"], "kind": 3}),
+    ]  # fmt: skip
+    queries.write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(
+        evaluating_datasets, "build_models", lambda *_, **__: pytest.fail("models were loaded")
+    )
+    for command in (("evaluate", "jsonl"), ("tables", "methods", "--dataset", "jsonl")):
+        status, _, err = run(capsys, *command, "--queries", queries, "--gallery", "mine")
+        assert status == 2
+        told = err.splitlines()
+        assert told[:5] == [
+            "own.jsonl cannot be used as it is:",
+            f"line 2: has no query_id; text is '5', not text; has no reference_id; target_ids is {picture[:60]!r}, "
+            "not a list of images",
+            "line 4: is not whole JSON: Expecting property name enclosed in double quotes, column 2",
+            "line 5: is not an object",
+            "line 6: kind is '3', not text; query_id 'a' is that of line 1, too; the gallery has no image 'no.png'; "
+            "the gallery has no image 'neither.png'",
+        ]
+        assert FIELDS.keys() <= json.loads(told[-1].split("for example: ")[1]).keys()
+        assert "published" not in err
+
+
+@pytest.mark.parametrize("where", ["help", "docs"])
+def test_the_fields_of_a_query_are_described_with_an_example_that_can_be_read(
+    capsys, tmp_path, where: str
+) -> None:
+    if where == "help":
+        with pytest.raises(SystemExit):
+            main(["evaluate", "jsonl", "--help"])
+        text = capsys.readouterr().out
+    else:
+        text = (Path(__file__).parents[1] / "docs" / "queries.md").read_text(encoding="utf-8")
+    for name, meaning in FIELDS.items():
+        assert f"{name} " in text
+        assert meaning in text
+    (example,) = (line[line.index("{") :] for line in text.splitlines() if '{"query_id"' in line)
+    images = {"1": "2019/red car.jpg", "2": "2019/winter/car.jpg"}
+    (query,) = queries_file.read_queries(written(tmp_path / "q.jsonl", json.loads(example)), images)
+    assert query.query == CirQuery("1", "1", "in the snow", ("2",), "weather")
 
 
 # --- submissions and books ---

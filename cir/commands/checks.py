@@ -196,6 +196,16 @@ def _file(path: Path, _: argparse.Namespace) -> None:
         raise BadQuery(f"There is no file {path}.", "Check the path.")
 
 
+def _queries(path: Path, options: argparse.Namespace) -> None:
+    from cir.evaluation.datasets.queries_file import read_queries
+    from cir.gallery.gallery import picture_places
+    from cir.places import SAMPLE_GALLERY, gallery_cache
+
+    _file(path, options)
+    if options.dataset == "jsonl":  # elsewhere the option is refused
+        read_queries(path, picture_places(options.gallery or SAMPLE_GALLERY, gallery_cache())[1])
+
+
 def _folder(path: Path, _: argparse.Namespace) -> None:
     if not path.expanduser().is_dir():
         raise BadQuery(f"There is no folder {path}.", "Check the path.")
@@ -259,7 +269,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "annotations": _file,
     "predictions": _file,
     "subset_predictions": _file,
-    "queries": _file,
+    "queries": _queries,
     "triplets": _triplets,
     "unlabelled": _present,
     "trunk_weights": _file,

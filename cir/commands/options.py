@@ -11,6 +11,7 @@ from cir import commands
 from cir.commands import checks
 from cir.environment import setting
 from cir.errors import BadQuery
+from cir.evaluation.datasets.query_fields import described
 
 DATASETS = ("world", "cirr", "circo", "fashioniq", "jsonl")
 SPLITS = {"circo": ("val", "test"), "cirr": ("train", "val", "test1"), "fashioniq": ("train", "val")}
@@ -159,6 +160,7 @@ def _add_evaluate_datasets(group) -> None:
         default="original",
         help="search the original split, or its references and targets alone (default: original)",
     )
+    own.description = f"{text} {described()}"
     _add_own_queries(own, required=True)
     own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
     for sub in (circo, cirr, fashioniq, own):
@@ -181,7 +183,12 @@ def _add_captions_of_fashioniq(sub: argparse._ActionsContainer) -> None:
 
 
 def _add_own_queries(sub: argparse._ActionsContainer, *, required: bool) -> None:
-    sub.add_argument("--queries", type=Path, required=required, help="JSON lines of queries")
+    sub.add_argument(
+        "--queries",
+        type=Path,
+        required=required,
+        help="JSON lines of queries; their fields: evaluate jsonl --help",
+    )
     sub.add_argument("--keep-reference", action="store_true", help="rank the reference, too")
 
 

@@ -55,7 +55,7 @@ def _query(row: object, index: int, source: str) -> DatasetQuery:
         if intended not in found:
             raise DatasetError(
                 f"Query {query_id} of {source}: its target is not among its ground truth.",
-                "Take the file as it was published.",
+                "Take the file as it was published, or correct it there.",
             )
         targets = tuple(dict.fromkeys(str(one) for one in (intended, *found)))
     text = clean_text(record.text("relative_caption"))[0]
@@ -77,7 +77,8 @@ def read_images(path: Path, folder: str) -> dict[str, str]:
         name = record.text("file_name")
         if "/" in name or "\\" in name or name.startswith("."):
             raise DatasetError(
-                f"{path.name}: an image is called {name[:60]!r}.", "Take the file as it was published."
+                f"{path.name}: an image is called {name[:60]!r}.",
+                "Take the file as it was published, or correct it there.",
             )
         found[str(record.number("id"))] = f"{folder}/{name}"
     return found

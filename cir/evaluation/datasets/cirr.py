@@ -49,7 +49,7 @@ def _query(row: object, index: int, source: str) -> DatasetQuery:
     if reference not in members or any(target not in members for target in targets):
         raise DatasetError(
             f"Query {pair} of {source}: its image set lacks the reference or the target.",
-            "Take the file as it was published.",
+            "Take the file as it was published, or correct it there.",
         )
     # One caption of test1 is blank: it is asked as it is, since the server wants an answer to every query.
     text = clean_text(record.text("caption", blank=True))[0] or " "
@@ -71,7 +71,7 @@ def read_split(path: Path) -> dict[str, str]:
         if inside.is_absolute() or ".." in inside.parts:
             raise DatasetError(
                 f"{path.name}: the path of {name} is {str(place)[:60]!r}.",
-                "Take the file as it was published.",
+                "Take the file as it was published, or correct it there.",
             )
         found[name] = str(inside)  # "./dev/x.png" -> "dev/x.png"
     return found

@@ -91,7 +91,7 @@ def checked_queries(queries: Sequence[DatasetQuery], source: str) -> tuple[Datas
         if query.query_id in seen:
             raise DatasetError(
                 f"{source} has the query {query.query_id} twice.",
-                "Take the annotation file as it was published.",
+                "Take the annotation file as it was published, or correct it there.",
             )
         seen.add(query.query_id)
     return tuple(queries)

@@ -1,23 +1,25 @@
-"""Any composed queries as JSON lines over a gallery that was indexed before.
+"""Any composed queries as JSON lines over a gallery that was indexed before; `query_fields` says what a line has.
 
-One object a line: query_id, reference_id, modification_text (or text), target_ids, and optionally kind.
-Images are named by their path inside the gallery's folder or by their id in the gallery.
+Everything that is wrong with a file is told at once, line by line.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cir.errors import DatasetError
-from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, checked_queries
-from cir.evaluation.datasets.reading import Record
+from cir.evaluation.datasets.dataset import Dataset, DatasetQuery
+from cir.evaluation.datasets.query_fields import EXAMPLE, IMAGES
 from cir.files import read_text
 from cir.gallery.gallery import Gallery
-from cir.text import clean_text
+from cir.text import clean_text, counted
 from cir.types import CirQuery
+
+MOST_LINES = 20  # with something wrong, that are told in full
 
 
 def open_dataset(path: Path, gallery: Gallery, *, keep_reference: bool = False) -> Dataset:
@@ -31,11 +33,6 @@ def open_dataset(path: Path, gallery: Gallery, *, keep_reference: bool = False) 
     Raises:
         DatasetError: a line that is no such query, names an image that the gallery lacks, or repeats an id.
     """
-    try:
-        lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise DatasetError(f"{path} cannot be read: {reason}.", "Give a file of JSON lines.") from error
     if gallery.root is None or not gallery.relatives:
         raise DatasetError(
             f"The images of {gallery.name} are not kept as files.", "Use a gallery made from a folder."
@@ -43,11 +40,7 @@ def open_dataset(path: Path, gallery: Gallery, *, keep_reference: bool = False) 
     images = {
         i: os.fsdecode(relative) for i, relative in zip(gallery.image_ids, gallery.relatives, strict=True)
     }
-    ids = {place: image_id for image_id, place in images.items()} | {
-        image_id: image_id for image_id in images
-    }
-    rows = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    queries = checked_queries([_query(line, f"line {n} of {path.name}", ids) for n, line in rows], path.name)
+    queries = read_queries(path, images)
     said = (
         "The reference is not left out. "
         if keep_reference
@@ -59,28 +52,101 @@ def open_dataset(path: Path, gallery: Gallery, *, keep_reference: bool = False) 
     )
 
 
-def _query(line: str, place: str, ids: Mapping[str, str]) -> DatasetQuery:
+def read_queries(path: Path, images: Mapping[str, str]) -> tuple[DatasetQuery, ...]:
+    """The queries of a file, in its order; images by their id in the gallery.
+
+    Args:
+        path: JSON lines.
+        images: image id -> path inside the gallery's folder.
+
+    Raises:
+        DatasetError: it cannot be read, has no queries, or lines that are none: all that is wrong, line by line.
+    """
+    ids = {place: image_id for image_id, place in images.items()} | {
+        image_id: image_id for image_id in images
+    }
+    queries: list[DatasetQuery] = []
+    wrong: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in _lines(path):
+        row, problems = _row(line)
+        problems += _problems(row, ids, seen) if row is not None else []
+        if isinstance(row, dict) and isinstance(row.get("query_id"), str):
+            seen.setdefault(row["query_id"], number)
+        if problems:
+            wrong.append(f"line {number}: {'; '.join(problems)}")
+        elif row is not None:
+            queries.append(_query(row, ids))
+    if wrong:
+        more = [f"and {counted(len(wrong) - MOST_LINES, 'more line')}"] if len(wrong) > MOST_LINES else []
+        told = "\n".join([f"{path.name} cannot be used as it is:", *wrong[:MOST_LINES], *more])
+        raise DatasetError(told, f"{IMAGES} A line is, for example: {EXAMPLE}")
+    if not queries:
+        raise DatasetError(f"{path.name} has no queries.", f"Write one in each line, for example: {EXAMPLE}")
+    return tuple(queries)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers from 1."""
     try:
-        value = json.loads(line)
+        lines = read_text(path).split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise DatasetError(f"{path} cannot be read: {reason}.", "Give a file of JSON lines.") from error
+    return ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _row(line: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """What a line holds, or why it is nothing."""
+    try:
+        row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{place[0].upper()}{place[1:]} is not whole: {error.msg}.", "Correct that line."
-        ) from error
-    query_id = Record(value, place).text("query_id")
-    record = Record(value, f"query {query_id}, {place}")
-    text = clean_text(record.text("modification_text" if record.has("modification_text") else "text"))[0]
-    targets = record.items("target_ids", str)
-    if not targets:
-        raise DatasetError(f"Query {query_id}, {place}, has no targets.", "Name at least one in target_ids.")
-    reference, *found = (_id(name, query_id, ids) for name in (record.text("reference_id"), *targets))
-    kind = record.text("kind") if record.has("kind") and record.value["kind"] else ""
-    return DatasetQuery(CirQuery(query_id, reference, text, tuple(dict.fromkeys(found)), kind), (text,))
+        return None, [f"is not whole JSON: {error.msg}, column {error.colno}"]
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists in lists
+        return None, ["is no JSON that can be read"]
+    return (row, []) if isinstance(row, dict) else (None, ["is not an object"])
 
 
-def _id(name: str, query_id: str, ids: Mapping[str, str]) -> str:
-    if name not in ids:
-        raise DatasetError(
-            f"Query {query_id} names the image {name[:60]!r}, which the gallery does not have.",
-            "Name images by their path inside the gallery's folder.",
-        )
-    return ids[name]
+def _problems(row: Mapping[str, Any], ids: Mapping[str, str], seen: Mapping[str, int]) -> list[str]:
+    """Everything that is wrong with an object, field by field."""
+    found = [
+        _text_problem(row, "query_id"),
+        _text_problem(row, _text_field(row)),
+        _text_problem(row, "reference_id"),
+    ]
+    if row.get("kind"):
+        found.append(_text_problem(row, "kind"))
+    if isinstance(row.get("query_id"), str) and row["query_id"] in seen:
+        found.append(f"query_id {row['query_id'][:60]!r} is that of line {seen[row['query_id']]}, too")
+    targets = row.get("target_ids")
+    if "target_ids" not in row:
+        found.append("has no target_ids")
+    elif not isinstance(targets, list) or not targets or not all(isinstance(one, str) for one in targets):
+        found.append(f"target_ids is {str(targets)[:60]!r}, not a list of images")
+        targets = None
+    named = [row.get("reference_id"), *(targets or [])]
+    unknown = [
+        one
+        for one in dict.fromkeys(one for one in named if isinstance(one, str) and one.strip())
+        if one not in ids
+    ]
+    found += [f"the gallery has no image {one[:60]!r}" for one in unknown]
+    return [problem for problem in found if problem]
+
+
+def _text_field(row: Mapping[str, Any]) -> str:
+    return "text" if "text" in row and "modification_text" not in row else "modification_text"
+
+
+def _text_problem(row: Mapping[str, Any], name: str) -> str:
+    if name not in row:
+        return f"has no {name}"
+    value = row[name]
+    return "" if isinstance(value, str) and value.strip() else f"{name} is {str(value)[:60]!r}, not text"
+
+
+def _query(row: Mapping[str, Any], ids: Mapping[str, str]) -> DatasetQuery:
+    text = clean_text(row[_text_field(row)])[0]
+    reference, *targets = (ids[one] for one in (row["reference_id"], *row["target_ids"]))
+    query = CirQuery(row["query_id"], reference, text, tuple(dict.fromkeys(targets)), row.get("kind") or "")
+    return DatasetQuery(query, (text,))
