@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from cir import __version__
@@ -13,16 +15,19 @@ from cir.application import ROOT, build_composers, build_models, gallery_cache, 
 from cir.commands.console import print_json
 from cir.composers.cvsi import Cvsi, CvsiSettings
 from cir.composers.described_target import DescribedTarget
-from cir.errors import BadQuery, CirError
+from cir.errors import BadQuery, CirError, LanguageModelFailed
 from cir.evaluation import hyperparameters, world
-from cir.evaluation.answers import AnswerBook, answer_book_path
-from cir.evaluation.benchmark import read_benchmark
+from cir.evaluation.answers import AnswerBook, MissingAnswers, answer_book_path
+from cir.evaluation.benchmark import Benchmark, read_benchmark
 from cir.evaluation.encoders import Encoders
+from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
+from cir.models.protocols import LanguageModel
 from cir.retriever import Retriever
 from cir.text import counted
-from cir.types import Weights
+from cir.types import CirQuery, Weights
 
+TRIED_QUERIES = 16  # of the benchmark, to find out how many answers are not kept
 PATIENCE_SECONDS = 120.0  # what is measured is the answer, not how busy the machine is
 
 
@@ -39,9 +44,22 @@ def evaluate_world(options: argparse.Namespace) -> int:
     gallery = world.benchmark_gallery(
         "world", benchmark, encoders, per_image=options.gallery_captions, say=_say
     )
-    retriever = Retriever(gallery, _composers(options, models, "world"))
-    methods = world.method_reports(benchmark, retriever, {"CVSI": weights}, _say, limit=options.limit)
+    book = AnswerBook(
+        answer_book_path("world", models.language_model), models.language_model, fresh=options.fresh
+    )
     queries = benchmark.queries[: options.limit]
+    missing = MissingAnswers(book, "a photo")
+    would_ask = _would_ask(
+        benchmark, queries, Retriever(gallery, _composers(options, models, missing)), missing
+    )
+    if would_ask and not options.kept_only and models.language_model is not None:
+        asked = len(missing.keys) * len(queries) / len(_some(queries))
+        _announce(would_ask, len(queries), asked, _seconds_of_an_answer(missing, book))
+    if options.kept_only:
+        methods = _kept_reports(benchmark, gallery, options, models, weights, MissingAnswers(book), would_ask)
+    else:
+        retriever = Retriever(gallery, _composers(options, models, book))
+        methods = world.method_reports(benchmark, retriever, {"CVSI": weights}, _say, limit=options.limit)
     methods["Oracle caption"] = world.by_kind(
         queries, world.oracle_caption_ranks(benchmark, queries, gallery, clip)
     )
@@ -80,13 +98,82 @@ def _say(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def _composers(options: argparse.Namespace, models: Models, name: str) -> dict[str, Any]:
+def _would_ask(
+    benchmark: Benchmark, queries: Sequence[CirQuery], retriever: Retriever, missing: MissingAnswers
+) -> dict[str, float]:
+    """Method -> about how many answers it lacks for each query, by some queries from all parts of the benchmark."""
+    tried = _some(queries)
+    found = {}
+    for name, composer in retriever.composers.items():
+        before = missing.count
+        for query in tried:
+            with suppress(LanguageModelFailed):  # a method that is nothing without it
+                world.compose_all(benchmark, [query], composer, _say)
+        if missing.count > before:
+            found[name] = (missing.count - before) / len(tried)
+    return found
+
+
+def _kept_reports(
+    benchmark: Benchmark,
+    gallery: Gallery,
+    options: argparse.Namespace,
+    models: Models,
+    weights: Weights,
+    missing: MissingAnswers,
+    would_ask: Mapping[str, float],
+) -> dict[str, Any]:
+    """The reports of the methods all of whose answers are kept; which are left out is said."""
+    found: dict[str, Any] = {}
+    left_out = list(would_ask)
+    for name, composer in _composers(options, models, missing).items():
+        if name in would_ask:
+            continue
+        before, report = missing.count, {}
+        with suppress(LanguageModelFailed):  # a method that is nothing without it
+            alone = Retriever(gallery, {name: composer})
+            report = world.method_reports(benchmark, alone, {"CVSI": weights}, _say, limit=options.limit)
+        if missing.count == before:
+            found |= report
+        else:
+            left_out.append(name)
+    if left_out:
+        sys.stderr.write(f"\nLeft out, for not all of their answers are kept: {', '.join(left_out)}.\n")
+    return found
+
+
+def _some(queries: Sequence[CirQuery]) -> Sequence[CirQuery]:
+    return queries[:: max(1, len(queries) // TRIED_QUERIES)]
+
+
+def _seconds_of_an_answer(missing: MissingAnswers, book: AnswerBook) -> float:
+    """How long the language model takes, by the first answer that is missing. It is kept, as all are."""
+    if missing.first is None:
+        return 0.0
+    started = time.monotonic()
+    with suppress(LanguageModelFailed):
+        book.complete(**missing.first)
+    return time.monotonic() - started
+
+
+def _announce(would_ask: Mapping[str, float], queries: int, asked: float, seconds: float) -> None:
+    each = ", ".join(f"{name} {_asked_by(name, would_ask, queries)}" for name in would_ask)
+    minutes = max(1, round(asked * seconds / 60))
+    sys.stderr.write(
+        f"\nNot all answers of the language model are kept. It is asked for those that are missing: {each}. "
+        f"An answer takes {seconds:.1f} s here, so all take about {counted(minutes, 'minute')}. "
+        "Each is kept, so that a run that is stopped goes on. To use only what is kept: --kept-only\n"
+    )
+
+
+def _asked_by(name: str, would_ask: Mapping[str, float], queries: int) -> str:
+    return f"about {counted(max(1, round(would_ask[name] * queries)), 'answer')}"
+
+
+def _composers(options: argparse.Namespace, models: Models, book: LanguageModel) -> dict[str, Any]:
     composers = build_composers(models, settings=CvsiSettings(captions=options.captions))
     if models.language_model is not None:
         models.language_model.deadline_seconds = PATIENCE_SECONDS
-    book = AnswerBook(
-        answer_book_path(name, models.language_model), models.language_model, fresh=options.fresh
-    )
     for composer in composers.values():
         if isinstance(composer, Cvsi | DescribedTarget):
             composer.language_model = book
@@ -104,7 +191,8 @@ def _tuned(options: argparse.Namespace, models: Models, encoders: Encoders) -> W
         "world-validation", validation, encoders, per_image=options.gallery_captions, say=_say
     )
     alone = argparse.Namespace(**{**vars(options), "methods": "CVSI"})  # whatever is measured afterwards
-    composers = _composers(alone, models, "world-validation")
+    path = answer_book_path("world-validation", models.language_model)
+    composers = _composers(alone, models, AnswerBook(path, models.language_model, fresh=options.fresh))
     composed = world.compose_all(validation, validation.queries, composers["CVSI"], _say)
     by_query = {q.query_id: c for q, c in zip(validation.queries, composed, strict=True)}
     weights = hyperparameters.surface(gallery, validation.queries, by_query).settled

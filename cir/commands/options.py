@@ -125,6 +125,11 @@ def add_evaluate(group) -> None:
     world.add_argument("--methods", help="measure only these, by name, separated by commas")
     world.add_argument("--limit", type=int, help="only the first queries")
     world.add_argument(
+        "--kept-only",
+        action="store_true",
+        help="do not ask the language model: leave out the methods whose answers are not all kept",
+    )
+    world.add_argument(
         "--fresh", action="store_true", help="ask the language model again instead of reading its answers"
     )
     world.add_argument(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cir.errors import LanguageModelFailed
 from cir.evaluation.benchmark import FOLDER
@@ -49,6 +51,39 @@ class AnswerBook:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"prompt": key, "answer": answer}) + "\n")
         return self.answers[key]
+
+
+class MissingAnswers:
+    """A language model that answers from a book alone, and counts the answers that it would have to ask for.
+
+    Args:
+        book: what is kept.
+        instead: what is answered where nothing is kept, so that all that a method asks is counted; None: an error.
+    """
+
+    def __init__(self, book: AnswerBook, instead: str | None = None) -> None:
+        self.book, self.instead, self.count = book, instead, 0
+        self.keys: set[str] = set()  # of the answers that are missing: methods share some
+        self.fingerprint = book.fingerprint
+        self.first: Mapping[str, Any] | None = None  # arguments of the first call that nobody has answered
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """The answer in the book; one that is not there is counted.
+
+        Raises:
+            LanguageModelFailed: it is not there, and nothing is answered instead.
+        """
+        asked = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        key = answer_key(prompt, **asked)
+        found = self.book.answers.get(key)
+        if found is not None:
+            return found
+        self.count += 1
+        self.keys.add(key)
+        self.first = self.first or {"prompt": prompt, **asked}
+        if self.instead is not None:
+            return self.instead
+        raise LanguageModelFailed("An answer is not kept.", "Let the language model be asked.")
 
 
 def answer_book_path(name: str, model: LanguageModel | None) -> Path:

@@ -1,0 +1,69 @@
+"""`evaluate world` says what of the language model's answers is kept, and what it would have to ask for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cir.__main__ import main
+from cir.commands import evaluating
+from cir.evaluation.benchmark import draw_benchmark
+from tests.dataset_doubles import CountingModel, ToyModels, toy_composers
+
+COMMAND = ["evaluate", "world", "--methods", "CVSI,Sum", "--json"]
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CountingModel:
+    """The language model of a small world and of toy models; nothing of it is kept yet."""
+    made = CountingModel()
+    world = draw_benchmark(queries=4, gallery=9, seed=1)
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(evaluating, "build_models", lambda *_, **__: ToyModels(made))
+    monkeypatch.setattr(evaluating, "build_composers", toy_composers)
+    monkeypatch.setattr(evaluating, "read_benchmark", lambda _: world)
+    monkeypatch.setattr(evaluating, "answer_book_path", lambda *_: tmp_path / "answers.jsonl")
+    return made
+
+
+def test_what_has_to_be_asked_is_said_before_it_is_asked_and_then_is_kept(
+    capsys, model: CountingModel
+) -> None:
+    said: list[str] = []
+    model.at_call = lambda _: said.append(capsys.readouterr().err)
+    assert main(COMMAND) == 0
+    methods = json.loads(capsys.readouterr().out)["methods"]
+    assert {"CVSI", "Sum"} <= set(methods)
+    announced = said[0] + said[1]  # the first answer tells how long one takes
+    assert len(said) > 2
+    assert f"CVSI about {len(said)} answers" in announced
+    assert "about 1 minute" in announced
+    assert "To use only what is kept: --kept-only" in announced
+    asked = len(model.prompts)
+    assert main(COMMAND) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["methods"] == methods
+    assert len(model.prompts) == asked
+    assert "asked" not in err
+
+
+def test_with_kept_only_no_model_is_asked_and_what_is_not_kept_is_left_out_by_name(
+    capsys, model: CountingModel, tmp_path: Path
+) -> None:
+    assert main([*COMMAND, "--kept-only"]) == 0
+    out, err = capsys.readouterr()
+    assert set(json.loads(out)["methods"]) == {"Sum", "Oracle caption"}
+    assert "Left out, for not all of their answers are kept: CVSI." in err
+    assert model.prompts == []
+    assert main(COMMAND) == 0
+    whole = json.loads(capsys.readouterr().out)["methods"]
+    asked = len(model.prompts)
+    assert main([*COMMAND, "--kept-only"]) == 0
+    assert json.loads(capsys.readouterr().out)["methods"] == whole
+    assert len(model.prompts) == asked
+    lines = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "answers.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
+    assert main([*COMMAND, "--kept-only"]) == 0
+    assert "CVSI" not in json.loads(capsys.readouterr().out)["methods"]
