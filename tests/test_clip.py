@@ -259,7 +259,7 @@ def test_pseudo_words_of_another_width_are_refused(clip: ClipModel) -> None:
 
 
 def test_more_pseudo_words_than_the_tower_reads_are_refused(clip: ClipModel) -> None:
-    with pytest.raises(CirError, match="15 pseudo-words do not fit"):
+    with pytest.raises(CirError, match="15 pseudo-words cannot fit"):
         clip.encode_spliced("a", np.zeros((1, 15, 8), np.float32), "dog")
 
 

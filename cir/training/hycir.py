@@ -309,7 +309,7 @@ class HycirTraining:
             )
         if int(state["step"]) > self.settings.steps:
             raise CirError(
-                f"{path} has made {state['step']} steps, and {self.settings.steps} were asked for.",
+                f"{path} has made {counted(state['step'], 'step')}, and {self.settings.steps} were asked for.",
                 "Train in another folder.",
             )
         self.seconds = float(state["seconds"])
