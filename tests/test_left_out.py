@@ -256,7 +256,7 @@ def test_leaving_out_most_of_a_gallery_is_no_loss_that_has_to_be_confirmed(
     index(photos, tmp_path / "cache")
     progress = index(photos, tmp_path / "cache", exclude=("[12].png",))
     assert labels(tmp_path / "cache") == ["0.png"]
-    assert "2 images are left out now" in progress[-1].notes[0]
+    assert "Left out now, though in the gallery before: 2 images" in progress[-1].notes[0]
 
 
 def test_patterns_of_a_run_that_was_cut_off_before_its_manifest_are_kept(
