@@ -11,6 +11,7 @@ from contrast import faint_texts
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
 from cir.composers.baselines import ImageOnly, Sum
+from cir.composers.slerp import Slerp
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import Section
 from cir.gallery.gallery import Gallery
@@ -178,3 +179,21 @@ def test_a_method_that_takes_text_as_it_is_says_so_and_its_presets_rest(address,
     page.wait_for_selector("#inspector .why")
     assert page.locator("#inspector tbody th").all_inner_texts() == ["Edit", "Reference look"]
     assert page.input_value("#alpha input[type=number]") == before
+
+
+def test_the_bar_of_shares_names_the_parts_of_the_method_that_is_chosen(visit, tmp_path):
+    from cir.ui.layout import PageContent
+
+    clip = ToyClip()
+    methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Slerp(clip, clip)]
+    content = PageContent(
+        Retriever(pictured_gallery(tmp_path), {m.name: m for m in methods}),
+        presets={"Default": Weights(0.5, 0.4, 0.2)},
+    )
+    with served_page(content) as url:
+        page = visit(url)
+        for method, name in (("Slerp", "Edit 80%"), ("CVSI", "Image word + edit 40%")):
+            page.click("#method input")
+            page.locator("#method [role=option]", has_text=method).click()
+            page.wait_for_selector(f".shares[aria-label*=', {name}']")
+            assert page.locator(".share-keys .fine_grained").inner_text() == name.rpartition(" ")[0]

@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from ui_doubles import ToyGallery, ToyRetriever
 
+from cir.composers.slerp import Slerp
 from cir.errors import BadImage, BadQuery, CirError
 from cir.text import counted
 from cir.types import Weights
@@ -434,6 +435,12 @@ def test_the_bar_of_shares_says_its_three_shares_to_those_who_do_not_see_it():
     assert 'aria-label="Described edit 60%, Image word + edit 30%, Reference look 10%"' in render.share_bar(
         Weights(0.6, 0.3, 0.0)
     )
+
+
+def test_the_bar_of_shares_names_the_parts_as_the_method_does():
+    bar = render.share_bar(Weights(0.0, 0.8, 0.0), Slerp.parameters)
+    assert 'aria-label="Described edit 0%, Edit 80%, Reference look 20%"' in bar
+    assert "Image word" not in bar
 
 
 def test_missing_models_are_named_with_the_command_that_gets_them():

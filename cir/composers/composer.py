@@ -25,6 +25,7 @@ class Parameter:
         symbol: as in the method's paper.
         label: what it does, in a few words.
         low, high: its range. Where it starts is in the method's `default_weights`.
+        part: what it weighs, in a word, where that is not what CVSI weighs by it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Parameter:
     label: str
     low: float = 0.0
     high: float = 1.0
+    part: str = ""
 
 
 class Composer(Protocol):

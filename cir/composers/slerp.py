@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from cir.composers.baselines import PLAIN_TEXT, both_sides
 from cir.composers.composer import Parameter
 from cir.models.protocols import ImageEncoder, TextEncoder
-from cir.types import ComposedQuery, Query, Weights
+from cir.types import FINE_GRAINED, ComposedQuery, Query, Weights
 
-T = Parameter("beta", "t", "from the image, 0, to the edit, 1")
+T = Parameter("beta", "t", "from the image, 0, to the edit, 1", part=PLAIN_TEXT[FINE_GRAINED])
 ONE_SIDE = "Slerp lies between an image and an edit; with one of them it is that one."
 
 

@@ -114,6 +114,7 @@ class Ask:
     top_k: gr.Slider
     leave_out: gr.Checkbox
     weights_fold: gr.Accordion
+    shares: gr.HTML
 
     @property
     def settings(self) -> list[gr.components.Component]:
@@ -207,7 +208,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
     start = next(iter(content.presets.values()))
     methods = list(content.retriever.methods)
     with gr.Accordion("Weights", open=False, elem_id="weights") as fold:
-        html_piece(render.share_bar(start), elem_id="share-bar")
+        shares = html_piece(render.share_bar(start), elem_id="share-bar")
         alpha, beta, gamma = (_weight(SLIDERS[name], getattr(start, name), name) for name in SLIDERS)
         html_piece(controls.presets(content.presets), elem_id="presets")
         with gr.Row(elem_id="more"):
@@ -225,7 +226,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
         leave_out = gr.Checkbox(True, label="Leave out the reference", visible=False, elem_id="leave-out")
         html_piece(render.meanings(), elem_id="meanings")
     names = {"alpha": alpha, "beta": beta, "gamma": gamma}
-    return fold, {**names, "method": method, "top_k": top_k, "leave_out": leave_out}
+    return fold, {**names, "method": method, "top_k": top_k, "leave_out": leave_out, "shares": shares}
 
 
 def html_piece(value: str, **options: Any) -> gr.HTML:

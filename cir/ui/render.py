@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cir.composers.composer import Parameter
 from cir.text import counted
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, Weights
 from cir.ui.handlers import Answer, Problem
@@ -112,23 +113,33 @@ def _with_code(sentence: str) -> str:
     return "".join(shown)
 
 
-def share_bar(weights: Weights) -> str:
-    """One bar of three shares. The page's script keeps it in step with the sliders."""
+def share_bar(weights: Weights, parameters: Sequence[Parameter] = ()) -> str:
+    """One bar of three shares, named as the method that has these parameters names them.
+
+    The page's script keeps it in step with the sliders.
+    """
+    words = {**PART_WORDS, **_own_words(parameters)}
     segments = []
-    for (part, words), share in zip(PART_WORDS.items(), weights.parts, strict=True):
+    for (part, own), share in zip(words.items(), weights.parts, strict=True):
         segments.append(
-            f'<div class="share {part}" style="flex-grow:{share:.3f}" title="{escape(words.meaning)}">'
+            f'<div class="share {part}" style="flex-grow:{share:.3f}" title="{escape(own.meaning)}">'
             f'<span class="percent">{share:.0%}</span></div>'
         )
     keys = "".join(
-        f'<li class="{part}" title="{escape(words.meaning)}"><i></i>{escape(words.name)}</li>'
-        for part, words in PART_WORDS.items()
+        f'<li class="{part}" title="{escape(own.meaning)}"><i></i>{escape(own.name)}</li>'
+        for part, own in words.items()
     )
-    spoken = ", ".join(f"{w.name} {s:.0%}" for w, s in zip(PART_WORDS.values(), weights.parts, strict=True))
+    spoken = ", ".join(f"{w.name} {s:.0%}" for w, s in zip(words.values(), weights.parts, strict=True))
     return (
         f'<div class="shares" role="img" aria-label="{escape(spoken)}">{"".join(segments)}</div>'
         f'<ul class="share-keys" aria-hidden="true">{keys}</ul>'
     )
+
+
+def _own_words(parameters: Sequence[Parameter]) -> dict[str, PartWords]:
+    """part -> its words, of the parts that a method calls otherwise."""
+    weighed = {"alpha": MODIFIED_CAPTIONS, "beta": FINE_GRAINED}
+    return {weighed[p.name]: PartWords(p.part, p.symbol, f"{p.part}, as text.") for p in parameters if p.part}
 
 
 def meanings() -> str:

@@ -43,6 +43,7 @@ from cir.ui.search.screens import (
     known,
     rerank_outputs,
     rerank_screen,
+    share_bar,
     sliders,
     then_answered,
     unique,
@@ -107,7 +108,7 @@ def build_page(content: PageContent) -> gr.Blocks:
             opened = opens(
                 open_page_with(content, parts),
                 [session, shown.snapshot],
-                unique(outputs_of_problem(parts), query_fields(ask, shown)),
+                unique(outputs_of_problem(parts), query_fields(ask, shown), [ask.shares]),
                 js="async (state, shown) => [state, await recompose.before(shown)]",
                 **AT_ONCE,
             )
@@ -214,11 +215,12 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
         try:
             known(content, state, snapshot)
             retriever = content.retriever_for(state)
-            return sliders(retriever, read_method(retriever.methods, method))
+            name = read_method(retriever.methods, method)
+            return [*sliders(retriever, name), share_bar(retriever, name)]
         except CirError:  # the search that follows says it in words
-            return [gr.skip() for _ in range(3)]
+            return [gr.skip() for _ in moved]
 
-    moved = [ask.alpha, ask.beta, ask.gamma]
+    moved = [ask.alpha, ask.beta, ask.gamma, ask.shares]
     chosen = ask.method.input(
         choose,
         [session, shown.snapshot, ask.method],

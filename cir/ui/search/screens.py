@@ -112,6 +112,14 @@ def sliders(retriever: Retriever, method: str, weights: Weights | None = None) -
     return made
 
 
+def share_bar(retriever: Retriever, method: str, weights: Weights | None = None) -> Any:
+    """The bar of shares beside `sliders`, with the same arguments."""
+    composer = retriever.composers[method]
+    if weights is None and not composer.parameters:
+        return gr.skip()
+    return render.share_bar(weights or composer.default_weights, composer.parameters)
+
+
 def unique(*outputs: Sequence[Any]) -> list[Any]:
     """Components, each once, as a handler's outputs that are answered for by name."""
     return list(dict.fromkeys(part for parts in outputs for part in parts))

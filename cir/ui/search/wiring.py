@@ -26,6 +26,7 @@ from cir.ui.search.screens import (
     known,
     reference_shown,
     restored,
+    share_bar,
     sliders,
     unique,
 )
@@ -69,7 +70,9 @@ def wire_acts(content: PageContent, parts: PageParts) -> None:
     ask, shown = parts.ask, parts.shown
     # A gallery that is gone changes more than an act does.
     fields = query_fields(ask, shown)
-    outputs = unique(answer_outputs(shown), fields, [shown.grid, shown.parcel], outputs_of_problem(parts))
+    outputs = unique(
+        answer_outputs(shown), fields, [ask.shares, shown.grid, shown.parcel], outputs_of_problem(parts)
+    )
 
     def act(state: Session, snapshot: object, event: gr.EventData) -> dict[Any, Any]:
         sent = event._data if isinstance(event._data, dict) else {}
@@ -120,6 +123,7 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
         picture, note = acts.picture_of(session)
         drawn[shown.notes] += render.notes_list([note]) if note else ""
         drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
+        drawn[ask.shares] = share_bar(retriever, session.method, session.settings.weights)
         drawn[shown.snapshot] = snapshots.take(session, **referred(retriever, session))
     return drawn
 
@@ -231,5 +235,6 @@ def _opened(content: PageContent, parts: PageParts, session: Session, note: str)
     if session.text or session.image_path:
         picture, lost = acts.picture_of(session)
         drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
+        drawn[ask.shares] = share_bar(retriever, session.method, session.settings.weights)
         note = " ".join(part for part in (note, lost) if part)
     return {**drawn, shown.stage: render.notes_list([note])} if note else drawn
