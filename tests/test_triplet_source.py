@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,17 @@ def test_other_thresholds_begin_another_file(library):
     assert len(library.read(other).triplets) == 2
     titles = [file.title for file in library.files()]
     assert "Made here from toys: 2 pairs, 0.7 / 0.9 / 0.002" in titles
+
+
+def test_a_file_that_is_begun_can_be_read_before_its_first_triplet(library):
+    gallery = make_gallery()
+    steps = library.generate("shipped/none.jsonl", gallery, 2, Thresholds(), lambda: False)
+    with closing(steps):
+        begun = next(steps)
+        assert begun.new == ()
+        assert len(library.read(begun.key).triplets) == 0
+        next(steps)
+        assert len(library.read(begun.key).triplets) == 1
 
 
 def test_stopping_keeps_what_was_made(library):

@@ -174,8 +174,8 @@ class _Run:
         """Append a line for each pair that is not there yet."""
         pairs = self.candidates.pairs[:limit]
         began, before = time.monotonic(), self.done
-        yield self._progress(len(pairs), None, None)
         with self.out.open("a", encoding="utf-8") as file:
+            yield self._progress(len(pairs), None, None)  # the file is there to be read
             try:
                 for pair in pairs[self.done :]:
                     if stop():
