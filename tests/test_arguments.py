@@ -79,6 +79,51 @@ def test_wrong_arguments_are_refused_in_a_sentence_before_any_library_is_loaded(
         assert loaded == [], line
 
 
+# An option that would be ignored -> the option that is named in the refusal.
+EXCLUDED = {
+    "search --text x --method sum --alpha 0.5": "alpha",
+    "search --text x --method SEARLE-OTI --gamma 0.5": "gamma",
+    "search --text x --method cirevl --phi pic2word": "phi",
+    "models pull qwen2.5-coder-0.5b --llm gemma-3-270m": "llm",
+    "index . --no-captions --captions-per-image 3": "captions-per-image",
+    "evaluate cirr --root . --predictions y.json": "predictions",
+    "evaluate cirr --root . --subset-predictions y.json": "subset-predictions",
+    "evaluate circo --root . --annotations y.json": "annotations",
+    "evaluate fashioniq --predictions y.json --annotations z.json --method cvsi": "method",
+    "evaluate cirr --annotations z.json --alpha 0.3": "alpha",
+    "evaluate jsonl --queries q.jsonl --gallery-captions 3": "gallery-captions",
+    "tables methods --kept-only --fresh": "fresh",
+    "tables methods --kept-only --ask": "ask",
+    "tables methods --timed 3": "timed",
+    "tables methods --dataset cirr --root . --gallery VAL": "gallery",
+    "synthesize --out x --spoter . --template figure3": "template",
+    "train crops --gallery A": "gallery",
+    "train scenes --recipe lincir": "recipe",
+    "train mapping --recipe lincir --steps 4": "steps",
+    "train mapping --recipe searle --tokens 2": "tokens",
+    "train mapping --recipe lincir --gallery A --loss triplet": "loss",
+    "train mapping --recipe hycir --loss zs-cir --batch-triplets 3": "batch-triplets",
+    "train mapping --recipe hycir --loss triplet --batch-images 3": "batch-images",
+    "train mapping --recipe hycir --composed-share 0.2": "composed-share",
+}
+
+
+def test_an_option_that_would_be_ignored_is_refused_by_name_before_any_library_is_loaded(tmp_path):
+    answers = run_all(list(EXCLUDED), tmp_path)
+    for line, option in EXCLUDED.items():
+        status, said, loaded = answers[line]
+        assert (status, f"--{option} has no meaning " in said) == (2, True), f"{line}: {said}"
+        assert loaded == [], line
+
+
+def test_weights_and_networks_are_taken_by_the_methods_that_have_them(tmp_path):
+    lines = ["search --text x --method cvsi --alpha 7", "search --text x --method slerp --alpha 7"]
+    lines += ["search --text x --method CVSI --phi picword"]
+    for status, said, _ in run_all(lines, tmp_path).values():
+        assert status == 2
+        assert "has no meaning" not in said
+
+
 def test_help_names_methods_galleries_sets_and_networks_without_loading_them(tmp_path):
     gallery = tmp_path / "cache" / "Ferien Süd"
     gallery.mkdir(parents=True)
