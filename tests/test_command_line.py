@@ -114,10 +114,10 @@ def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypat
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     photos = tmp_path / "photos"
     photos.mkdir()
+    (photos / "rome").mkdir()
     for number in (1, 2, 3, 648):
-        (photos / f"{number:04d}.webp").write_bytes(
-            (SAMPLE_GALLERY / "images" / f"{number:04d}.webp").read_bytes()
-        )
+        kept = (SAMPLE_GALLERY / "images" / f"{number:04d}.webp").read_bytes()
+        (photos / ("rome" if number == 1 else "") / f"{number:04d}.webp").write_bytes(kept)
     (photos / "broken.jpg").write_bytes(b"not a picture")
     status, out, _ = run(capsys, "index", photos, "--captions-per-image", 1, "--json")
     answer = json.loads(out)
@@ -128,6 +128,22 @@ def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypat
     status, out, _ = run(capsys, *search, "--json", "--keep-reference")
     assert status == 0
     assert json.loads(out)["results"][0]["label"] == "0648.webp"
+    status, out, _ = run(
+        capsys,
+        "search",
+        "--text",
+        "a dog",
+        "--gallery",
+        photos,
+        "--folder",
+        "rome",
+        "--llm",
+        "none",
+        "--json",
+    )
+    answer = json.loads(out)
+    assert [row["label"] for row in answer["results"]] == ["rome/0001.webp"]
+    assert any("Searched only in rome: 1 of 4 pictures" in note for note in answer["notes"])
     assert json.loads(out)["left_out"] == []
 
 
