@@ -105,6 +105,15 @@ def test_our_network_survives_a_round_trip_with_what_was_written_beside_it(
     assert not list(tmp_path.glob("*.tmp"))
 
 
+@pytest.mark.parametrize("name", ["net", "my.network", "phi.pt"])
+def test_a_network_is_read_back_whatever_its_file_is_called(tmp_path: Path, name: str) -> None:
+    network = MappingNetwork(6, [10], 2, 8)
+    save_mapping(network, tmp_path / name, {"recipe": "LinCIR"})
+    phi = load_mapping(tmp_path / name)
+    np.testing.assert_allclose(phi.map_features(features()), of(network, features()), atol=1e-6)
+    assert phi.metadata["recipe"] == "LinCIR"
+
+
 def test_a_network_saved_in_half_precision_is_read_in_full(tmp_path: Path) -> None:
     network = MappingNetwork(6, [10], 2, 8, word_length=1.0)
     expected = of(network, features())

@@ -152,7 +152,7 @@ def save_mapping(network: MappingNetwork, path: str | Path, metadata: Mapping[st
 
     Args:
         network: what to write.
-        path: a file that ends in .safetensors.
+        path: where; the name is free, but .safetensors is what others know it by.
         metadata: JSON; "normalise_input" (false by default) is obeyed when it is loaded, the rest ("recipe",
             "trained_for", figures) is kept for people.
     """
@@ -187,7 +187,7 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256.lower():
             raise UnsafeFile(f"{path} has the SHA-256 {found}, not {sha256}.", f"Do not use it. {_FETCH}")
-    state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    state, metadata = _read_safetensors(path) if _is_safetensors(path) else _read_checkpoint(path)
     network = _network_for(state, metadata, path)
     return MappingModel(
         network,
@@ -220,7 +220,7 @@ def mapping_file(path: str | Path) -> Path:
 
 def mapping_facts(path: Path) -> dict[str, Any]:
     """What the maker of a safetensors file wrote down, without its tensors; nothing of another file."""
-    if path.suffix != ".safetensors":
+    if not _is_safetensors(path):
         return {}
     try:
         with path.open("rb") as file:
@@ -232,6 +232,17 @@ def mapping_facts(path: Path) -> dict[str, Any]:
 
 def _unit(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("normalise_input", False))
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether the file begins as one: a length of eight bytes, then a JSON object. A person may have named it freely."""
+    if path.suffix == ".safetensors":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError:  # told when it is read
+        return False
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
