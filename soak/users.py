@@ -153,8 +153,10 @@ async def _look(question: Question, page: Visitor, there: list[int], outcome: Ou
         outcome.wrong.append(f"page {question.number}: {type(error).__name__} {error}")
         return
     told = [int(n) for said in page.told for n in _BEFORE.findall(said)]
-    best = [re.findall(r"1 · [\d.]+\n([^<\"]*)", shown)[:1] for shown in (first[0], page.value("results"))]
-    labels = [f"{words[0].split()[-2]}-{words[0].split()[-1]}.jpg" if words else "nothing" for words in best]
+    files = [
+        re.findall(r'class="file" title="([^"]+)"', shown) for shown in (first[0], page.value("results"))
+    ]
+    labels = [found[0] if found else "nothing" for found in files]
     _count(outcome, question, "page", first, labels, str(page.value("trace")), told)
 
 
