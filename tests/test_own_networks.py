@@ -69,7 +69,9 @@ def test_a_trained_network_is_searched_with_by_folder_and_file_under_phi_and_mod
         (7, {}, "it takes 7 numbers of a picture"),
     ],
 )
-def test_a_network_of_another_clip_is_refused_in_words(capsys, tmp_path, trained, clip, dim, facts, said) -> None:
+def test_a_network_of_another_clip_is_refused_in_words(
+    capsys, tmp_path, trained, clip, dim, facts, said
+) -> None:
     folder = trained(dim or clip.dim, **facts)
     for option in ("--phi", "--models"):
         status, out, err = run(capsys, "search", "--text", "snow", "--llm", "none", option, folder)
@@ -79,7 +81,10 @@ def test_a_network_of_another_clip_is_refused_in_words(capsys, tmp_path, trained
 
 
 def test_a_folder_without_a_network_and_a_path_that_is_not_there_are_refused(capsys, tmp_path: Path) -> None:
-    for place, said in ((tmp_path, "holds no finished mapping network"), (tmp_path / "no.safetensors", "no.safetensors")):
+    for place, said in (
+        (tmp_path, "holds no finished mapping network"),
+        (tmp_path / "no.safetensors", "no.safetensors"),
+    ):
         for option in ("--phi", "--models"):
             status, _, err = run(capsys, "search", "--text", "snow", "--llm", "none", option, place)
             assert status == 2

@@ -383,6 +383,9 @@ def test_a_file_that_is_not_there_or_no_text_is_one_sentence(tmp_path: Path) -> 
     with pytest.raises(CirError, match=r"none\.jsonl cannot be read: no such file"):
         read_triplets(tmp_path / "none.jsonl")
     (tmp_path / "t.jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CirError, match="UTF-16 or UTF-32, not in UTF-8"):
+        read_triplets(tmp_path / "t.jsonl")
+    (tmp_path / "t.jsonl").write_bytes(b"\xff\xd8\xff\xe0 a picture")
     with pytest.raises(CirError, match="no text file"):
         read_triplets(tmp_path / "t.jsonl")
 

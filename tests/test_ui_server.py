@@ -15,6 +15,7 @@ from ui_doubles import ToyGallery, ToyRetriever
 import app
 from cir.errors import BadQuery
 from cir.types import Weights
+from cir.ui.guards import MAX_FILE_BYTES
 from cir.ui.pictures import address_of
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
@@ -198,7 +199,7 @@ def test_a_foreign_host_name_is_refused_so_that_rebinding_fails(served):
 def test_fault_33_an_upload_above_the_limit_is_refused(served):
     answer = httpx.post(
         f"{served.url}gradio_api/upload",
-        files={"files": ("big.png", b"\0" * (21 * 2**20), "image/png")},
+        files={"files": ("big.png", b"\0" * (MAX_FILE_BYTES + 2**20), "image/png")},
         timeout=60,
     )
     assert answer.status_code == 413
