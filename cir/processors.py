@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def processors() -> int:
 
 
 def _granted() -> int:
-    if hasattr(os, "process_cpu_count"):  # Python 3.13: affinity, and what PYTHON_CPU_COUNT says
+    if sys.version_info >= (3, 13):  # affinity, and what PYTHON_CPU_COUNT says
         return os.process_cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
