@@ -277,6 +277,7 @@ def test_on_a_phone_nothing_overflows_and_pictures_stand_two_by_two(served, visi
 
 def test_in_one_column_the_empty_reference_takes_no_click_above_or_below_its_box(served, visit):
     page = visit(served.url, width=390)
+    page.wait_for_selector("#reference button")
     taken = """above => { const box = document.querySelector('#reference').getBoundingClientRect();
       const hit = document.elementFromPoint(box.x + box.width / 2, above ? box.top - 12 : box.bottom + 4);
       return hit.closest('#reference') !== null; }"""

@@ -43,7 +43,8 @@
     const to = at + by;
     if (Math.abs(by) < 2 || (to >= 0 && to < items.length)) return items[Math.min(Math.max(to, 0), items.length - 1)];
     if (key.startsWith("Arrow")) return to < 0 ? item : items[items.length - 1];
-    return to < 0 ? items[at % columns] : items[items.length - 1];
+    const column = at % columns;
+    return to < 0 ? items[column] : items[column + columns * Math.floor((items.length - 1 - column) / columns)];
   }
 
   document.addEventListener("keydown", (event) => {
