@@ -23,6 +23,7 @@ from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
 from cir.fusion import GalleryTerms, QueryTerms
 from cir.gallery.gallery import Gallery
+from cir.places import DOCS
 from cir.retriever import Retriever
 from cir.sweep import ranks
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
@@ -385,3 +386,15 @@ def test_what_cannot_be_measured_is_refused_with_a_way_out(capsys, tmp_path, toy
     assert said in err
     assert not results.exists()
     assert toys.language_model.prompts == []
+
+
+def test_tables_without_a_file_lie_beside_the_evaluations_and_leave_the_documentation_as_it_was(
+    capsys, tmp_path, toys
+) -> None:
+    documented = (DOCS / "results.md").read_bytes()
+    root = lay_out("cirr", tmp_path / "CIRR")
+    status, _, err = run(capsys, "tables", "methods", "--dataset", "cirr", "--root", root)
+    assert status == 0, err
+    kept = tmp_path / "cache" / "evaluations" / "results.md"
+    assert [section.name for section in read_sections(kept)] == ["methods-cirr-val"]
+    assert (DOCS / "results.md").read_bytes() == documented
