@@ -359,6 +359,8 @@ def test_a_fault_is_one_sentence_with_an_id_and_the_next_search_works(served, vi
 def test_fault_83_a_reload_in_the_middle_of_a_search_leaves_a_working_page(served, visit, monkeypatch):
     monkeypatch.setattr(served.retriever, "delay_seconds", 2)
     page = visit(served.url)
+    slow = page.context.new_cdp_session(page)
+    slow.send("Emulation.setCPUThrottlingRate", {"rate": 4})  # what is typed comes before the page is whole
     page.click("text=make it blue")
     page.wait_for_selector("#results img")
     page.reload()

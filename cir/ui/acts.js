@@ -14,8 +14,10 @@ Object.assign(window.recompose, (() => {
   let turn = 0;
   let underway = 0;
   let filling = 0; // of those, how many are going to fill the fields in
+  let firstFill = 0; // and when the first of them began
   function enter(fills = false, since = clock) {
     underway += 1;
+    if (fills && !filling) firstFill = since;
     filling += fills;
     let leave;
     const over = new Promise((resolve) => (leave = resolve));
@@ -41,9 +43,13 @@ Object.assign(window.recompose, (() => {
   function note(name, value, at = ++clock) {
     if (!(byHand[name]?.at > at)) byHand[name] = { value, at };
   }
-  function putBack(since) {
+  function setAfter(since) {
     const later = Object.entries(byHand).filter(([, set]) => set.at > since);
-    if (later.length) fill(Object.fromEntries(later.map(([name, set]) => [name, set.value])));
+    return Object.fromEntries(later.map(([name, set]) => [name, set.value]));
+  }
+  function putBack(since) {
+    const later = setAfter(since);
+    if (Object.keys(later).length) fill(later);
   }
   document.addEventListener("input", (event) => {
     const name = event.target.closest?.("#edit") ? "text" : event.target.closest?.("#alpha, #beta, #gamma")?.id;
@@ -122,10 +128,11 @@ Object.assign(window.recompose, (() => {
   };
 
   // Searching: the text and the picture are those that were shown when it was asked for.
-  let asking = null;
+  // While fields are being filled in, it is what was set by hand meanwhile, and for the rest what they will show.
+  let asking = {};
   let searching = 0;
   async function ready(text, image) {
-    const shows = filling ? null : { text, image };
+    const shows = filling ? setAfter(firstFill) : { text, image };
     if (underway) wait(upload ? "Waiting for the picture …" : "Waiting for what was done before …");
     await enter();
     wait("");
@@ -135,7 +142,8 @@ Object.assign(window.recompose, (() => {
   }
   const numbered = () => JSON.stringify({ ...shown, turn });
   function asked([state, , image, text, ...rest]) {
-    return [state, numbered(), asking ? asking.image : image, asking ? asking.text : text, ...rest];
+    const { image: shownImage = image, text: shownText = text } = asking;
+    return [state, numbered(), shownImage, shownText, ...rest];
   }
   function again([state, , ...rest]) {
     searching = turn;
@@ -221,7 +229,7 @@ Object.assign(window.recompose, (() => {
     sessionStorage.setItem(KEY, JSON.stringify({ shown, text, image: reference }));
   });
   async function before(given) {
-    await enter(true);
+    await enter(true, shown.token ? clock : 0); // what was typed before a page was whole counts
     const loaded = performance.getEntriesByType("navigation")[0]?.type;
     if (!wanted && !shown.token && ["reload", "back_forward"].includes(loaded)) {
       draft = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
