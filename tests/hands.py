@@ -6,6 +6,7 @@ Whatever the network is like, the page has to show the same in the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,7 @@ def do(page, act: Act) -> None:
     """Do it on the page as a person does: what is not in view yet is waited for."""
     what = act.what
     if act.name == "pick":
-        if not page.locator("#browse-grid .picture").first.is_visible():
-            page.click("#pick")
-        page.click(f"#browse-grid [data-id='{what}']")
+        pick(page, f"#browse-grid [data-id='{what}']")
     elif act.name == "type":
         page.fill("#edit textarea", what)
     elif act.name == "enter":
@@ -63,6 +62,18 @@ def do(page, act: Act) -> None:
         page.click("#crumbs [data-do=undo]")
     else:
         raise AssertionError(act)
+
+
+def pick(page, tile: str) -> None:
+    """Click a picture of the gallery, going back to them whenever an answer has come in between."""
+    from playwright.sync_api import TimeoutError
+
+    for _ in range(10):
+        if not page.locator("#browse-grid .picture").first.is_visible():
+            page.click("#pick")
+        with suppress(TimeoutError):
+            return page.click(tile, timeout=3000)
+    return page.click(tile)
 
 
 def settle(page) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def source_root_of(folder: Path, manifest: Manifest) -> Path:
 def remember_source(folder: Path, root: Path) -> None:
     """Note where the images are while there is no manifest, so that a run that was cut off can go on."""
     if not (folder / MANIFEST).exists():
-        (folder / SOURCE).write_bytes(os.fsencode(as_source_root(folder, root)))
+        write_atomically(folder / SOURCE, os.fsencode(as_source_root(folder, root)))
 
 
 def refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: str | None) -> None:
@@ -240,9 +240,10 @@ def _summary(folder: Path) -> GallerySummary:
 def noted_source(folder: Path) -> Path | None:
     """The folder of the images of a gallery that has no manifest yet, where that was noted."""
     try:
-        return folder / os.fsdecode((folder / SOURCE).read_bytes())
+        noted = os.fsdecode((folder / SOURCE).read_bytes())
     except OSError:  # begun by an earlier version, or not by indexing: then nobody knows
         return None
+    return folder / noted if noted else None  # earlier versions may have been killed while they wrote it
 
 
 def _key(*parts: str | int) -> str:
