@@ -70,7 +70,7 @@ class LlamaEngine:
     def __init__(
         self, path: str, *, context_tokens: int = 2048, threads: int = 2, store: PrefixStore | None = None
     ) -> None:
-        import llama_cpp as library
+        import llama_cpp as library  # pyright: ignore[reportMissingImports] - it may not be there
 
         llama_cpp: Any = library  # its pointers are optional in its types; they are checked here, once
         self._api = llama_cpp
