@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict, cast
 
-from cir.retriever import Retriever, row_weights, signed_names
+from cir.ranking.retriever import Retriever, row_weights, signed_names
 from cir.text import counted
 from cir.translating import TRANSLATION
 from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, RetrievedImage, Weights

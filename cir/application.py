@@ -23,7 +23,7 @@ from cir.models.protocols import WordRefiner
 from cir.places import ASSETS, SAMPLE_GALLERY, gallery_cache
 from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.translating import Translator
 from cir.types import Weights

@@ -23,7 +23,7 @@ from cir.gallery.manifest import (
     read_manifest,
     refuse_other_models,
 )
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 
 Stamp = tuple[int, int, int]  # of a manifest's file: another one means that the gallery has changed
 SHIPPED = ":"  # begins the name of a shipped gallery: no gallery of one's own can be called so

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.cvsi import Cvsi, CvsiSettings
 from cir.gallery.gallery import Gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 80, 230), "yellow": (240, 220, 40)}
 SHAPES = ("square", "circle", "triangle")

@@ -16,7 +16,7 @@ from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw
 from PIL import Image
 
 from cir.gallery import Gallery, index_folder, open_gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import Weights
 
 SECRET = "taken at 48.2082 N 16.3738 E"  # in the metadata of every original

@@ -11,7 +11,7 @@ from gallery_doubles import ToyCaptioner, ToyEncoder, index, opened, paint_folde
 
 from cir.composers.baselines import ImageOnly
 from cir.gallery import Indexer, IndexingJob
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.handlers import Desk, Making, Report

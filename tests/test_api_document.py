@@ -13,7 +13,7 @@ from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
 from served import Served, picture_bytes, serve_toys
 
 from cir.__main__ import parser
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.layout import PageContent
 from cir.ui.search.wiring import _packed

@@ -15,7 +15,7 @@ from cir.composers.slerp import Slerp
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import Section
 from cir.gallery.gallery import Gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import Weights
 from cir.ui.results.pieces import Results
 

@@ -13,7 +13,7 @@ from contrast import faint_texts
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
 from cir.gallery import Indexer, delete_gallery, index_folder, open_gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Weights
 from cir.ui.pictures import address_of

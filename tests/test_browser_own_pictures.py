@@ -11,7 +11,7 @@ from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 from PIL import Image
 
 from cir.gallery import index_folder, open_gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 
 pytestmark = IN_A_BROWSER
 

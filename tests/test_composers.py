@@ -20,8 +20,8 @@ from cir.composers.registry import METHODS, Ingredients, build_methods
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.fusion import arc_shares
 from cir.prompts import captioning_text, concept_in, hycir_template, searle_template
-from cir.rerank import local_concepts, rerank_by_concepts
-from cir.retriever import Retriever, part_weights, weight_note
+from cir.ranking.rerank import local_concepts, rerank_by_concepts
+from cir.ranking.retriever import Retriever, part_weights, weight_note
 from cir.types import (
     FINE_GRAINED,
     MODIFIED_CAPTIONS,

@@ -9,7 +9,7 @@ from cir.composers.baselines import ImageOnly, Sum, TextOnly
 from cir.composers.lincir import lincir
 from cir.composers.pic2word import pic2word
 from cir.errors import BadQuery, LanguageModelFailed
-from cir.retriever import Retriever, part_weights, weight_note
+from cir.ranking.retriever import Retriever, part_weights, weight_note
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
 from tests.fakes import (
     ToyCaptioner,

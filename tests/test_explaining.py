@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cir.explaining import best_move, hidden_rows, why
-from cir.retriever import Retriever
+from cir.ranking.explaining import best_move, hidden_rows, why
+from cir.ranking.retriever import Retriever
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, PARTS, ComposedQuery, Query, SignedTerm, Weights
 
 GALLERY = toy_gallery()

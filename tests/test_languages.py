@@ -11,7 +11,7 @@ from fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 from cir.errors import LanguageModelFailed
 from cir.languages import foreign_language
 from cir.prompts import parse_translation
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query, Weights
 

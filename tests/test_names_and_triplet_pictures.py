@@ -11,9 +11,9 @@ import pytest
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
 from served import make_gallery, picture_bytes
 
-from cir import export
 from cir.gallery import index_folder, open_gallery
-from cir.retriever import Retriever
+from cir.ranking import export
+from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.ui.session import Session
 

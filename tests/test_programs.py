@@ -147,7 +147,7 @@ def test_explaining_needs_a_search_and_one_of_its_results(served):
 def content_with_tool(folder: Path) -> object:
     from fakes import ToyCaptioner, ToyLanguageModel, toy_cvsi
 
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.ui.layout import PageContent
 
     composers = {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())}

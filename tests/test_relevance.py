@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cir.gallery.gallery import Gallery
-from cir.relevance import chance_score, relevance_note
-from cir.retriever import Retriever
+from cir.ranking.relevance import chance_score, relevance_note
+from cir.ranking.retriever import Retriever
 from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, SignedTerm, Weights
 
 DIM, IMAGES = 64, 400

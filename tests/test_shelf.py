@@ -37,7 +37,7 @@ from cir.gallery import (
 from cir.gallery.background import FAILED, FINISHED, STOPPED
 from cir.gallery.gallery import TOP
 from cir.images import read_dated_image
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Query, Weights
 

@@ -12,8 +12,8 @@ from cir.application import SAMPLE_GALLERY, build_composers, build_models, open_
 from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.world import compose_whole
 from cir.images import read_image
-from cir.relevance import relevance_note
-from cir.retriever import Retriever
+from cir.ranking.relevance import relevance_note
+from cir.ranking.retriever import Retriever
 from cir.types import Query, Weights
 from cir.world.reading import nouns_in
 

@@ -20,8 +20,8 @@ from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, read
 from cir.evaluation.efficiency import Cost, WatchedCaptioner, cost_of, cost_table
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import read_sections, write_section
-from cir.retriever import Retriever
-from cir.sweep import GAMMAS, fit, rows_for, shares, simplex, sweep
+from cir.ranking.retriever import Retriever
+from cir.ranking.sweep import GAMMAS, fit, rows_for, shares, simplex, sweep
 from cir.types import (
     FINE_GRAINED,
     MODIFIED_CAPTIONS,

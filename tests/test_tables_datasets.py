@@ -24,8 +24,8 @@ from cir.evaluation.run import index_dataset, rank_subset
 from cir.fusion import GalleryTerms, QueryTerms
 from cir.gallery.gallery import Gallery
 from cir.places import DOCS
-from cir.retriever import Retriever
-from cir.sweep import ranks
+from cir.ranking.retriever import Retriever
+from cir.ranking.sweep import ranks
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
 from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_composers
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi

@@ -11,7 +11,7 @@ from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_g
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
 from cir.errors import BadQuery, MissingModel
 from cir.evaluation.results_file import Section
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison

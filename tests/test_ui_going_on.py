@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
 
-from cir import export
 from cir.errors import BadQuery
+from cir.ranking import export
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm, Weights
 from cir.ui import grids, handlers
 from cir.ui.handlers import Session, Settings, read_settings

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from cir.composers.composer import Parameter
 from cir.composers.revision import TextMemory, revise
 from cir.errors import BadQuery, GalleryError
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import (
     FINE_GRAINED,
     MODIFIED_CAPTIONS,

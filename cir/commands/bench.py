@@ -36,7 +36,7 @@ from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
 from cir.processors import processors
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Weights
 

@@ -23,7 +23,7 @@ from cir.evaluation.encoders import Encoders
 from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, Weights
 

@@ -26,7 +26,7 @@ from cir.evaluation.run import Run
 from cir.evaluation.submission import how_to_send
 from cir.gallery import Gallery
 from cir.models.model_set import Models
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import Weights
 
@@ -164,7 +164,7 @@ def _manifest(
         "queries": len(dataset.queries),
         "asked": digest_of(dataset.asked),
         "images": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
-        "program": code_digest(*METHODS_CODE, "fusion.py", "retriever.py", "evaluation"),
+        "program": code_digest(*METHODS_CODE, "fusion.py", "ranking", "evaluation"),
         "protocol": dataset.protocol,
         "searched": len(gallery),
         "method": method,

@@ -16,12 +16,12 @@ from cir.composers.cvsi import CvsiSettings
 from cir.errors import BadQuery
 from cir.files import content_hash
 from cir.images import read_image
-from cir.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
-from cir.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
+from cir.ranking.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
+from cir.ranking.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
+from cir.ranking.wishes import like_image, without
 from cir.text import clean_text
 from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, SignedTerm, Weights
 from cir.ui import narrowing
-from cir.wishes import like_image, without
 
 if TYPE_CHECKING:
     from PIL.Image import Image

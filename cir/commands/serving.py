@@ -27,7 +27,7 @@ from cir.errors import BadQuery, CirError, MissingModel
 
 if TYPE_CHECKING:
     from cir.models.model_set import Models
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.ui.layout import PageContent
 
 FIRST_VISIT_SECONDS = 3.0

@@ -26,7 +26,7 @@ from cir.images import read_image
 from cir.models.catalog import sentence_encoder_folder
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.syncir.candidates import unit_rows
 from cir.syncir.consistency import Thresholds
 from cir.syncir.exchange import pictures_of, read_foreign, to_cirr, with_places, write_cirr
@@ -230,7 +230,7 @@ def ranked_with(models: Models, method: str | None) -> str:
     """What the ranks of targets depend on, beside the gallery: the method, the program and the models."""
     if not method:
         return ""
-    return f"{method.lower()} {digest_of(models.fingerprints, code_digest(*METHODS_CODE, 'fusion.py', 'retriever.py'))}"
+    return f"{method.lower()} {digest_of(models.fingerprints, code_digest(*METHODS_CODE, 'fusion.py', 'ranking'))}"
 
 
 def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features] | None:

@@ -24,7 +24,7 @@ from cir.evaluation.rank_measures import Ranked
 from cir.evaluation.results_file import write_section
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import Weights
 

@@ -15,7 +15,7 @@ from PIL import Image
 from cir.evaluation.composed import Texts, Witness, compose_texts, one_text
 from cir.evaluation.rank_measures import RECALLS
 from cir.models.protocols import Captioner
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import CirQuery
 
 TOP_K = 50

@@ -16,7 +16,7 @@ from cir.evaluation.rank_measures import RECALLS, Measure, share
 from cir.evaluation.tables import target_ranks
 from cir.fusion import Floats
 from cir.gallery.gallery import Gallery
-from cir.sweep import GAMMAS, rows_for, shares, simplex
+from cir.ranking.sweep import GAMMAS, rows_for, shares, simplex
 from cir.types import CirQuery, ComposedQuery, Weights
 
 POINTS = simplex(0.1)

@@ -30,7 +30,7 @@ from cir.fusion import fuse_scores, gallery_terms, query_terms, top_indices
 from cir.gallery import Gallery, index_folder, open_gallery
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
-from cir.retriever import MAX_RESULTS, Retriever, part_weights
+from cir.ranking.retriever import MAX_RESULTS, Retriever, part_weights
 from cir.text import counted
 from cir.types import ComposedQuery, Weights
 

@@ -14,8 +14,8 @@ from cir.evaluation.bootstrap import interval
 from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
 from cir.fusion import Floats, GalleryTerms, QueryTerms, gallery_terms
 from cir.gallery.gallery import Gallery
-from cir.retriever import part_weights
-from cir.sweep import Ranks, ranks, rows_for, terms_of
+from cir.ranking.retriever import part_weights
+from cir.ranking.sweep import Ranks, ranks, rows_for, terms_of
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
 
 Rows = Callable[[ComposedQuery], tuple[Floats, Sequence[float]]]

@@ -19,7 +19,7 @@ from cir.evaluation.encoders import Encoders, Say, unit
 from cir.evaluation.measures import recalls
 from cir.gallery.gallery import Gallery
 from cir.models.protocols import TextEncoder
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query, Weights
 from cir.world.captions import caption_scene, describe_scene

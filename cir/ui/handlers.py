@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from cir.answers import AnswerRow, answer_row, reaching
 from cir.errors import CirError
-from cir.explaining import hidden_rows, rank_in
 from cir.images import read_image
-from cir.relevance import relevance_note
-from cir.retriever import MAX_RESULTS as MAX_SHOWN
-from cir.retriever import weight_note
+from cir.ranking.explaining import hidden_rows, rank_in
+from cir.ranking.relevance import relevance_note
+from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
+from cir.ranking.retriever import weight_note
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage, Weights
 from cir.ui import narrowing
@@ -33,7 +33,7 @@ from cir.ui.session import Answer, Example, Problem, Session, Settings
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
 
 BROWSE_PAGE = 24
 

@@ -22,7 +22,7 @@ from cir.ui.waiting import Lines
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.shelf import Shelf
     from cir.ui.galleries.handlers import Making
     from cir.ui.galleries.switcher import Switcher

@@ -14,14 +14,14 @@ import numpy as np
 
 from cir.errors import BadQuery
 from cir.images import read_image
-from cir.sweep import GAMMAS, Fit, Ranks, fit, shares, simplex, sweep
+from cir.ranking.sweep import GAMMAS, Fit, Ranks, fit, shares, simplex, sweep
 from cir.text import clean_text, counted
 from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
 from cir.ui.handlers import Problem, Session, describe_problem, read_reference
 from cir.ui.reading import read_method
 
 if TYPE_CHECKING:
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
 
 LEAST, MOST = 2, 4
 SHOWN = 12  # results of each method

@@ -8,7 +8,7 @@ import gradio as gr
 
 from cir.answers import AnswerRow, QueryRow, TermsRow, WeightsRow, query_row, terms_row
 from cir.errors import BadQuery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.handlers import Answer
 from cir.ui.layout import PageContent

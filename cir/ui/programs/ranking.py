@@ -9,7 +9,7 @@ import gradio as gr
 
 from cir.composers.revision import revisable
 from cir.errors import BadQuery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import SignedTerm
 from cir.ui import handlers
 from cir.ui.handlers import Session

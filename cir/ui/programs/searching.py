@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.handlers import Answer, Session, Settings
 from cir.ui.layout import PageContent

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cir.errors import BadQuery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
+from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.types import SignedTerm
 from cir.ui import handlers
 from cir.ui.layout import PageContent
 from cir.ui.programs import arguments
-from cir.wishes import TERM_WEIGHTS, like_image, without
 
 
 def read_wishes(

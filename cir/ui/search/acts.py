@@ -19,7 +19,7 @@ from cir.ui.search import changing, steps
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.ui.session import Session
 
 FILLS = frozenset({"undo", "step", "show"})

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, THOUGHTS, revisable, with_thought
 from cir.errors import BadQuery
+from cir.ranking.wishes import like_image, without
 from cir.text import clean_text
 from cir.types import ComposedQuery, SignedTerm
 from cir.ui.reading import read_number
 from cir.ui.search import steps
-from cir.wishes import like_image, without
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.ui.session import Session
 
 MAX_TERMS = 8

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from cir.composers.composer import unit_row
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
+from cir.ranking.wishes import TERM_WEIGHTS
 from cir.text import clean_text, counted
 from cir.types import SignedTerm, Weights
 from cir.ui import handlers
@@ -22,11 +23,10 @@ from cir.ui.narrowing import Only, folder_key, read_only
 from cir.ui.reading import read_method, read_threshold, read_top_k
 from cir.ui.search import changing
 from cir.ui.session import Settings
-from cir.wishes import TERM_WEIGHTS
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.ui.session import Session
 
 _THOUGHTS = {CAPTIONS: "captions", MODIFIED: "descriptions", OBJECTS: "objects"}

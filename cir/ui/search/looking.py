@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
-from cir.explaining import Why, why
+from cir.ranking.explaining import Why, why
 from cir.ui import handlers
 
 if TYPE_CHECKING:
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
     from cir.ui.session import Answer, Session
 
 

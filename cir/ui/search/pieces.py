@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
-from cir.retriever import MAX_RESULTS as MAX_SHOWN
+from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
 from cir.translating import TRANSLATION, TYPED
 from cir.types import SignedTerm

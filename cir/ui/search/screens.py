@@ -10,7 +10,7 @@ import gradio as gr
 from gradio import processing_utils, utils
 
 from cir.gallery.gallery import Gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import Weights
 from cir.ui import handlers, render
 from cir.ui.grids import grid, tile

@@ -20,7 +20,7 @@ from cir.ui.session import Session, Sessions
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
-    from cir.retriever import Retriever
+    from cir.ranking.retriever import Retriever
 
 LONGEST = 40_000  # characters of a snapshot that are read
 FORGOTTEN = "The server had forgotten this page: its earlier steps are gone."

@@ -10,9 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from cir import export
 from cir.errors import BadQuery, CirError
-from cir.retriever import Retriever
+from cir.ranking import export
+from cir.ranking.retriever import Retriever
 from cir.ui import handlers, render
 from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
 from cir.ui.layout import Ask, PageContent, PageParts, Shown

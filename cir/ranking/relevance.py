@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.gallery.gallery import Gallery
-from cir.retriever import Retriever, row_weights
+from cir.ranking.retriever import Retriever, row_weights
 from cir.types import REFERENCE_IMAGE, ComposedQuery, RetrievedImage, Weights
 
 PAIRS = 4096

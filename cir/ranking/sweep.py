@@ -35,7 +35,7 @@ def shares(points: Iterable[tuple[float, float]]) -> Floats:
 def rows_for(composed: ComposedQuery, weights: Floats) -> Floats:
     """(W, 3) weights of PARTS -> (W, P) weights of the parts that this query has, in its order.
 
-    A missing part counts as 0; where nothing is left, the others count equally, as in `cir.retriever.part_weights`.
+    A missing part counts as 0; where nothing is left, the others count equally, as in `cir.ranking.retriever.part_weights`.
     """
     there = [PARTS.index(name) for name in composed.parts]
     rows = np.asarray(weights, dtype=np.float64)[:, there]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import ComposedQuery, Weights
 
 STEPS = 20  # a slider is tried at 0, 0.05, ..., 1
