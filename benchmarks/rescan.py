@@ -18,7 +18,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cir.gallery import index_folder
+from cir.gallery.indexing import index_folder
 
 
 class Corners:

@@ -29,7 +29,22 @@ COMMANDS = (
     "search --text x --method WRONG",
     "search --text x --gallery WRONG",
     "search --text x --models WRONG",
+    "search --text x --alpha 2",
+    "search --image app.py --text x",
+    "search --text x --only-days 31.31.2020",
     "serve --port 99999",
+    "serve --host 999.1.1.1",
+    "serve --gallery WRONG",
+    "index . --exclude",
+    "galleries delete WRONG",
+    "models pull WRONG",
+    "evaluate WRONG",
+    "evaluate world --methods WRONG",
+    "tables --methods WRONG",
+    "train WRONG",
+    "synthesize --gallery WRONG",
+    "triplets import none",
+    "ablate WRONG",
 )
 
 

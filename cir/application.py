@@ -15,7 +15,8 @@ from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
-from cir.gallery import Gallery, Indexer, open_gallery
+from cir.gallery.background import Indexer
+from cir.gallery.gallery import Gallery, open_gallery
 from cir.models.catalog import SETS
 from cir.models.deferred import Deferred
 from cir.models.model_set import Models

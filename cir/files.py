@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cir.errors import BadImage, CirError
+from cir.errors import BadImage, CirError, GalleryError
 
 MAX_FILE_BYTES = 512 * 2**20  # room for 50 megapixels in 16 bits a channel, uncompressed
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -160,3 +160,20 @@ def unreadable(name: str, error: OSError) -> BadImage:
     if error.errno == errno.ENOENT:
         return BadImage(f"{name} is not there.", "Check the path.")
     return BadImage(f"{name} cannot be read: {why(error)}.", "Check the file and its permissions.")
+
+
+def real_folder(root: Path) -> Path:
+    """The folder without links in its path.
+
+    Raises:
+        GalleryError: it is missing, no folder, or cannot be read.
+    """
+    top = Path(os.path.realpath(root))
+    remedy = "Check the path, or connect the disk. An index made before is untouched."
+    if not top.exists():
+        raise GalleryError(f"{root} is not there.", remedy)
+    if not top.is_dir():
+        raise GalleryError(f"{root} is not a folder.", "Give the folder that holds the images.")
+    if not os.access(top, os.R_OK | os.X_OK):
+        raise GalleryError(f"{root} cannot be read: permission denied.", remedy)
+    return top

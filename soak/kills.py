@@ -25,7 +25,7 @@ from gallery_doubles import (
 )
 
 from cir.errors import GalleryError
-from cir.gallery import index_folder
+from cir.gallery.indexing import index_folder
 from soak import ROOT
 
 PICTURES, BATCH = 60, 4

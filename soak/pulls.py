@@ -21,7 +21,8 @@ from unittest import mock
 from gallery_doubles import ToyCaptioner, ToyEncoder, contents, opened, paint_folder
 
 from cir.errors import GalleryError
-from cir.gallery import index_folder, reading
+from cir.gallery import reading
+from cir.gallery.indexing import index_folder
 
 PICTURES, ADDED, BATCH = 24, 12, 3
 PAUSE = 0.004  # after each batch, so that a pull can fall between two

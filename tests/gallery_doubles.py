@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.gallery import Gallery, IndexingProgress, index_folder, open_gallery
+from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.indexing import IndexingProgress, index_folder
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "black", "white", "brown", "pink")
 

@@ -15,7 +15,8 @@ from typing import Any
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi
 from PIL import Image
 
-from cir.gallery import Gallery, index_folder, open_gallery
+from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.indexing import index_folder
 from cir.ranking.retriever import Retriever
 from cir.types import Weights
 

@@ -10,7 +10,7 @@ from threading import Event
 from gallery_doubles import ToyCaptioner, ToyEncoder, index, opened, paint_folder
 
 from cir.composers.baselines import ImageOnly
-from cir.gallery import Indexer, IndexingJob
+from cir.gallery.background import Indexer, IndexingJob
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.ui.galleries import handlers, render

@@ -12,7 +12,10 @@ from browsing import IN_A_BROWSER, focused, served_page
 from contrast import faint_texts
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
-from cir.gallery import Indexer, delete_gallery, index_folder, open_gallery
+from cir.gallery.background import Indexer
+from cir.gallery.gallery import open_gallery
+from cir.gallery.indexing import index_folder
+from cir.gallery.removal import delete_gallery
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Weights
@@ -217,7 +220,7 @@ def test_all_text_of_the_galleries_can_be_told_from_its_ground(served, visit, sc
 def test_what_comes_of_a_click_is_in_view_and_has_the_focus_however_many_galleries_there_are(
     width, height, served, visit
 ):
-    from cir.gallery import delete_gallery
+    from cir.gallery.removal import delete_gallery
 
     cache = served.shelf.cache_root
     others = [f"other {number}" for number in range(12)]

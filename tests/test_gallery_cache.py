@@ -41,10 +41,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cir.errors import GalleryError, UnsafeFile
-from cir.gallery import index_folder, list_galleries, shards
 from cir.gallery import manifest as manifest_module
 from cir.gallery import rows as rows_module
-from cir.gallery.manifest import LOCK_HOLDER, read_manifest, write_manifest
+from cir.gallery import shards
+from cir.gallery.indexing import index_folder
+from cir.gallery.manifest import LOCK_HOLDER, list_galleries, read_manifest, write_manifest
 from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.gallery.shards import read_shard, shard_path, write_atomically, write_shard
 

@@ -11,8 +11,10 @@ import pytest
 from gallery_doubles import ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
 
 from cir.errors import GalleryError
-from cir.gallery import Naming, list_galleries, move_gallery, name_gallery, rename_gallery
 from cir.gallery.cache import is_being_written, locked
+from cir.gallery.manifest import list_galleries
+from cir.gallery.removal import rename_gallery
+from cir.gallery.sources import Naming, move_gallery, name_gallery
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from gallery_doubles import ToyEncoder, folder_in_memory, paint_folder
 from shelf_doubles import Bench
 from triplet_doubles import ToySource
 
-from cir.gallery import delete_gallery
+from cir.gallery.removal import delete_gallery
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed")
 

@@ -34,9 +34,11 @@ from PIL import Image
 
 from cir.errors import BadQuery, GalleryError
 from cir.files import WalkedFile
-from cir.gallery import gallery_name, index_folder, list_galleries, pack_gallery
 from cir.gallery import reading as reading_module
 from cir.gallery.cache import open_cache
+from cir.gallery.indexing import index_folder
+from cir.gallery.manifest import gallery_name, list_galleries
+from cir.gallery.upkeep import pack_gallery
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from cir import formats
 from cir.__main__ import main
 from cir.errors import BadQuery, GalleryError
 from cir.exclusions import read_patterns
-from cir.gallery import LeftOut
-from cir.gallery.left_out import NAMES_KEPT, LeftOutList, read_left_out
+from cir.gallery.left_out import NAMES_KEPT, LeftOut, LeftOutList, read_left_out
 
 
 @pytest.fixture
@@ -264,7 +263,7 @@ def test_patterns_of_a_run_that_was_cut_off_before_its_manifest_are_kept(
 ) -> None:
     from gallery_doubles import ToyEncoder
 
-    from cir.gallery import index_folder
+    from cir.gallery.indexing import index_folder
 
     steps = index_folder(
         photos,

@@ -280,7 +280,7 @@ def test_what_can_be_named_is_listed(served):
 
 
 def test_another_gallery_and_its_folders_are_searched_by_their_names(tmp_path, served):
-    from cir.gallery import index_folder
+    from cir.gallery.indexing import index_folder
     from cir.shelf import Shelf
 
     first = Retriever(served.gallery, {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())})

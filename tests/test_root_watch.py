@@ -21,7 +21,7 @@ from gallery_doubles import (
 
 import cir.gallery.reading as reading_module
 from cir.errors import GalleryError
-from cir.gallery import index_folder
+from cir.gallery.indexing import index_folder
 from cir.gallery.root_watch import ManyUnreadable, RootGone
 from soak.pulls import campaign
 

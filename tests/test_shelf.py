@@ -23,19 +23,12 @@ from PIL import Image
 
 from cir.composers.baselines import ImageOnly
 from cir.errors import BadQuery, GalleryError
-from cir.gallery import (
-    Indexer,
-    IntakeLimits,
-    ManyVanished,
-    OfferedFolder,
-    delete_gallery,
-    offered_folders,
-    rename_gallery,
-    take_in,
-    uploaded_bytes,
-)
-from cir.gallery.background import FAILED, FINISHED, STOPPED
+from cir.gallery.background import FAILED, FINISHED, STOPPED, Indexer
+from cir.gallery.folders import OfferedFolder, offered_folders
 from cir.gallery.gallery import TOP
+from cir.gallery.indexing import ManyVanished
+from cir.gallery.intake import IntakeLimits, take_in, uploaded_bytes
+from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.images import read_dated_image
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
@@ -395,7 +388,8 @@ def test_fault_60_vanished_files_are_kept_until_that_is_confirmed(place: Path) -
 
 
 def test_fault_63_a_gallery_cut_off_in_its_first_run_still_knows_its_folder(place: Path) -> None:
-    from cir.gallery import index_folder, list_galleries
+    from cir.gallery.indexing import index_folder
+    from cir.gallery.manifest import list_galleries
 
     paint_folder(place / "photos", 3)
     steps = index_folder(

@@ -17,9 +17,12 @@ from gallery_doubles import folder_in_memory, paint, paint_folder
 from shelf_doubles import Bench, Gate
 
 from cir.errors import BadQuery, CirError, GalleryError
-from cir.gallery import Gallery, IndexingJob, IndexingProgress, IntakeLimits, LeftOut
-from cir.gallery.background import FAILED, FINISHED, RUNNING
+from cir.gallery.background import FAILED, FINISHED, RUNNING, IndexingJob
 from cir.gallery.cache import locked
+from cir.gallery.gallery import Gallery
+from cir.gallery.indexing import IndexingProgress
+from cir.gallery.intake import IntakeLimits
+from cir.gallery.left_out import LeftOut
 from cir.images import read_image
 from cir.shelf import ShelfEntry
 from cir.types import Query

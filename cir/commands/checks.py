@@ -53,7 +53,7 @@ def method_names() -> list[str]:
 
 def gallery_names() -> list[str]:
     """The galleries of people's own folders, by name."""
-    from cir.gallery import list_galleries
+    from cir.gallery.manifest import list_galleries
     from cir.places import gallery_cache
 
     return [summary.name for summary in list_galleries(gallery_cache())]
@@ -163,7 +163,7 @@ def _picture(path: Path, _: argparse.Namespace) -> None:
 
 
 def _picture_folder(path: Path, _: argparse.Namespace) -> None:
-    from cir.gallery.preparation import real_folder
+    from cir.files import real_folder
 
     real_folder(path)
 

@@ -19,7 +19,7 @@ from cir.evaluation.answers import AnswerBook
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import measure_of
-from cir.gallery import Gallery
+from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner

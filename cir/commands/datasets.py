@@ -24,7 +24,8 @@ from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.kept import CaptionBook, read_lines
 from cir.evaluation.run import index_dataset
-from cir.gallery import Gallery, list_galleries
+from cir.gallery.gallery import Gallery
+from cir.gallery.manifest import list_galleries
 from cir.gallery.sources import count_found
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel

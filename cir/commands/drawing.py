@@ -9,7 +9,8 @@ from pathlib import Path
 from cir.application import ROOT, SAMPLE_GALLERY, build_models
 from cir.evaluation.benchmark import draw_benchmark, write_benchmark
 from cir.evaluation.sample import draw_sample
-from cir.gallery import index_folder, pack_gallery
+from cir.gallery.indexing import index_folder
+from cir.gallery.upkeep import pack_gallery
 from cir.text import counted
 
 # Queries, gallery, seed. Both have the same make-up, so that weights found on one suit the other.

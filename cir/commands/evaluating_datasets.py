@@ -24,7 +24,7 @@ from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import Run
 from cir.evaluation.submission import how_to_send
-from cir.gallery import Gallery
+from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
 from cir.ranking.retriever import Retriever
 from cir.text import counted

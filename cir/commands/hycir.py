@@ -28,7 +28,7 @@ from cir.cache_keys import (
     what_else_there_is,
 )
 from cir.errors import CirError
-from cir.gallery import Gallery
+from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models
 from cir.text import counted
 from cir.types import Triplet

@@ -11,7 +11,9 @@ from shlex import quote
 from cir.application import build_models, gallery_cache
 from cir.commands.console import print_json
 from cir.exclusions import read_patterns
-from cir.gallery import IndexingProgress, LeftOut, index_folder, name_gallery
+from cir.gallery.indexing import IndexingProgress, index_folder
+from cir.gallery.left_out import LeftOut
+from cir.gallery.sources import name_gallery
 
 NAMES_SHOWN = 5  # of each reason
 

@@ -21,7 +21,7 @@ from cir.commands.console import print_json
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
 from cir.files import display_name
-from cir.gallery import Gallery
+from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.models.catalog import sentence_encoder_folder
 from cir.models.model_set import Models

@@ -27,7 +27,8 @@ from cir.evaluation.kept import append_line, read_lines
 from cir.evaluation.measures import recalls
 from cir.evaluation.submission import PLACES, write_submissions
 from cir.fusion import fuse_scores, gallery_terms, query_terms, top_indices
-from cir.gallery import Gallery, index_folder, open_gallery
+from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.indexing import index_folder
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, part_weights

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cir.errors import GalleryError
 from cir.exclusions import Patterns
-from cir.files import WalkedFile, display_name
+from cir.files import WalkedFile, display_name, real_folder
 from cir.gallery.cache import GalleryCache, open_cache, thumbnail_file, write_thumbnail
 from cir.gallery.captioning import checked_features, mean_features, write_captions
 from cir.gallery.gallery import GONE_TILE
@@ -42,7 +42,6 @@ from cir.gallery.preparation import (
     earlier_manifest,
     models_of_run,
     no_images,
-    real_folder,
     refuse_without_images,
 )
 from cir.gallery.reading import Loaded, batches, load_ahead

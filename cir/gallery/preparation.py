@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,23 +14,6 @@ from cir.gallery.manifest import MANIFEST, Manifest, Models, read_manifest
 from cir.gallery.sources import refuse_other_pictures
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.walking import walk_images
-
-
-def real_folder(root: Path) -> Path:
-    """The folder without links in its path.
-
-    Raises:
-        GalleryError: it is missing, no folder, or cannot be read.
-    """
-    top = Path(os.path.realpath(root))
-    remedy = "Check the path, or connect the disk. An index made before is untouched."
-    if not top.exists():
-        raise GalleryError(f"{root} is not there.", remedy)
-    if not top.is_dir():
-        raise GalleryError(f"{root} is not a folder.", "Give the folder that holds the images.")
-    if not os.access(top, os.R_OK | os.X_OK):
-        raise GalleryError(f"{root} cannot be read: permission denied.", remedy)
-    return top
 
 
 def no_images(root: Path, left_out: Sequence[LeftOut] = ()) -> GalleryError:

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from cir.errors import MissingModel, UnsafeFile
 from cir.models.model_files import (
     LOCK_FILE,
@@ -89,6 +87,8 @@ def fetch(
         MissingModel: no source gave it, or there is no room for it. Says what each source said.
         UnsafeFile: what came has another size or hash. It was removed.
     """
+    from filelock import FileLock, Timeout  # here, as the table of models is read for every refusal
+
     root = folder or models_folder()
     root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / f".{spec.name.replace('/', '-')}.lock")

@@ -16,32 +16,20 @@ from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery, CirError, GalleryError
 from cir.exclusions import read_patterns
-from cir.gallery import (
-    IndexingJob,
-    IntakeLimits,
-    LeftOut,
-    ManyVanished,
-    OfferedFolder,
-    delete_gallery,
-    move_gallery,
-    name_gallery,
-    offered_folders,
-    rename_gallery,
-    take_in,
-    uploaded_bytes,
-)
-from cir.gallery.background import STOPPED
-from cir.gallery.folders import MOST_FOLDERS
-from cir.gallery.intake import UPLOADS
-from cir.gallery.left_out import read_left_out
+from cir.gallery.background import STOPPED, IndexingJob
+from cir.gallery.folders import MOST_FOLDERS, OfferedFolder, offered_folders
+from cir.gallery.indexing import ManyVanished
+from cir.gallery.intake import UPLOADS, IntakeLimits, take_in, uploaded_bytes
+from cir.gallery.left_out import LeftOut, read_left_out
 from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
-from cir.gallery.sources import galleries_of
+from cir.gallery.removal import delete_gallery, rename_gallery
+from cir.gallery.sources import galleries_of, move_gallery, name_gallery
 from cir.shelf import Shelf, ShelfEntry
 from cir.text import counted
 from cir.ui.session import Problem
 
 if TYPE_CHECKING:
-    from cir.gallery import Indexer
+    from cir.gallery.background import Indexer
 
 MOST_UPLOADS = 500
 

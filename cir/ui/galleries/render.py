@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cir.gallery import IndexingJob, LeftOut
-from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING
+from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING, IndexingJob
+from cir.gallery.left_out import LeftOut
 from cir.shelf import ShelfEntry
 from cir.text import counted
 from cir.ui.galleries.handlers import Report, Screen

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cir.gallery import IndexingJob
-from cir.gallery.background import IDLE, STOPPED, STOPPING
+from cir.gallery.background import IDLE, STOPPED, STOPPING, IndexingJob
 from cir.gallery.sources import same_folder
 from cir.shelf import ShelfEntry
 

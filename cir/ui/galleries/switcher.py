@@ -18,7 +18,7 @@ from cir.ui.search.controls import browse_bar
 from cir.ui.search.screens import grid_pictures, known, then_answered
 
 if TYPE_CHECKING:
-    from cir.gallery import IndexingJob
+    from cir.gallery.background import IndexingJob
     from cir.ui.handlers import Session
     from cir.ui.layout import PageContent, PageParts
 

@@ -11,7 +11,8 @@ from cir.ui.galleries.standing import job_words
 from cir.ui.narrowing import Only
 
 if TYPE_CHECKING:
-    from cir.gallery import Gallery, IndexingJob
+    from cir.gallery.background import IndexingJob
+    from cir.gallery.gallery import Gallery
     from cir.ui.handlers import Session
 
 
