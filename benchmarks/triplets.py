@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from cir.gallery.gallery import Gallery
+from cir.ranking.engines.neighbours import find_neighbours
 from cir.syncir.consistency import Thresholds, judge
-from cir.syncir.pairs import find_neighbours, mine_subgroups, pairs_of
+from cir.syncir.pairs import mine_subgroups, pairs_of
 from cir.types import Triplet
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import Page, TripletSession

@@ -97,8 +97,7 @@ class Shelf:
     def entries(self) -> list[ShelfEntry]:
         """Every gallery, the first one first; also those that cannot be searched, with the reason."""
         first = self._open[""].gallery
-        captioned = int(first.captioned.sum())
-        home = ShelfEntry("", self._title, len(first), captioned, root=first.root, own=False)
+        home = ShelfEntry("", self._title, len(first), first.captioned_images, root=first.root, own=False)
         shipped = [self._shipped_entry(name, folder) for name, folder in self._shipped.items()]
         others = [s for s in list_galleries(self.cache_root) if not self._is_home(s.folder)]
         return [home, *shipped, *map(self._own_entry, others)]
@@ -218,7 +217,7 @@ class Shelf:
                 problem, remedy = error.message, error.remedy
         if name in self._open and self._is_current(name):  # captions may have come in since
             gallery = self._open[name].gallery
-            images, captioned = len(gallery), int(gallery.captioned.sum())
+            images, captioned = len(gallery), gallery.captioned_images
         inside = summary.root is not None and summary.root.is_relative_to(summary.folder)
         busy = is_being_written(summary.folder)
         return ShelfEntry(name, name, images, captioned, problem, summary.root, True, inside, remedy, busy)

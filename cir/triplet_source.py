@@ -26,9 +26,10 @@ from cir.gallery.gallery import Gallery
 from cir.models.catalog import sentence_encoder_folder
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
+from cir.ranking.engines.neighbours import Neighbours
 from cir.syncir.consistency import Thresholds, judge
 from cir.syncir.exchange import read_foreign, to_cirr, with_places
-from cir.syncir.pairs import PAIR_RANKS, Neighbours, mine_subgroups, pairs_of
+from cir.syncir.pairs import PAIR_RANKS, mine_subgroups, pairs_of
 from cir.syncir.picture_names import pictures_of_triplets
 from cir.syncir.pipeline import SynCirSettings, find_candidates, synthesize
 from cir.syncir.query_text import CaptionSpoter

@@ -33,7 +33,7 @@ ALLOWED = {
     "world": set(),
     "models": {"prompts", "files", "pixels", "images"},
     "gallery": {"dates", "files", "formats", "exclusions", "walking", "pixels", "images", "models.protocols"},
-    "composers": {"prompts", "models.protocols"},
+    "composers": {"prompts", "models.protocols", "ranking.engines.protocol"},
     "languages": set(),
     "translating": {"languages", "prompts", "models.protocols"},
     "answers": {"ranking", "translating"},
@@ -51,7 +51,7 @@ ALLOWED = {
         "images",
     },
     "shelf": {"ranking", "gallery", "composers", "files", "models.protocols"},
-    "syncir": {"gallery", "files", "images", "prompts", "models.protocols"},
+    "syncir": {"gallery", "ranking.engines", "files", "images", "prompts", "models.protocols"},
     "ui": {
         "answers",
         "ranking",
@@ -105,6 +105,50 @@ def test_nobody_imports_from_below_itself(path: Path) -> None:
             continue
         below = name.removeprefix("cir.")
         assert any(below == a or below.startswith(a + ".") for a in allowed), f"{path.name} imports {name}"
+
+
+ARRAYS = {"image_features", "caption_features"}
+ENGINES_OWN = {"gallery", "ranking/engines"}  # where features are stored and made, and who answers for them
+NOT_YET = {
+    "fusion.py",
+    "evaluation/run.py",
+    "evaluation/tables.py",
+    "ranking/retriever.py",
+    "ranking/scoring.py",
+    "ranking/sweep.py",
+}
+
+
+def arrays_read(source: str) -> list[str]:
+    """Where a source reads the arrays of a gallery: `anything.image_features`, or `gallery.captioned`, `gallery.norms`."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and (
+            node.attr in ARRAYS
+            or (node.attr in {"captioned", "norms"} and ast.unparse(node.value).endswith("gallery"))
+        )
+    ] + [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and node.value in ARRAYS  # getattr(gallery, "image_features")
+    ]
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nobody_but_an_engine_reads_the_arrays_of_a_gallery(path: Path) -> None:
+    place = path.relative_to(ROOT / "cir")
+    if place.parent.as_posix() not in ENGINES_OWN and place.as_posix() not in NOT_YET:
+        assert arrays_read(path.read_text(encoding="utf-8")) == []
+
+
+def test_reading_the_arrays_of_a_gallery_is_seen_in_every_form() -> None:
+    assert arrays_read("retriever.gallery.image_features[3]") == ["retriever.gallery.image_features"]
+    assert arrays_read("g.caption_features") == ["g.caption_features"]
+    assert arrays_read("self.gallery.captioned.sum()") == ["self.gallery.captioned"]
+    assert arrays_read("getattr(gallery, 'image_features')") == ["'image_features'"]
+    assert arrays_read("entry.captioned") == []
 
 
 def test_importing_cir_loads_no_heavy_library() -> None:

@@ -411,19 +411,21 @@ class TestLdreWeights:
             sums.append(sum(losses[:5]))
         raised = [np.exp(s / max(sums) / 0.04) for s in sums]
         np.testing.assert_allclose(
-            ensemble_weights(before, after, images), np.array(raised) / sum(raised), rtol=1e-3
+            ensemble_weights(images @ (before - after).T), np.array(raised) / sum(raised), rtol=1e-3
         )
 
     def test_an_edit_that_was_not_carried_out_counts_for_nothing(self) -> None:
         clip = ToyClip()
         before = clip.encode_texts(["a red square", "one red square"])
         after = clip.encode_texts(["a blue square", "one red square"])
-        weights = ensemble_weights(before, after, toy_gallery().image_features)
+        weights = ensemble_weights(toy_gallery().image_features @ (before - after).T)
         assert weights[0] > 0.999
 
     def test_when_no_edit_changed_anything_all_count_alike(self) -> None:
         rows = ToyClip().encode_texts(["a red square", "a blue circle"])
-        np.testing.assert_allclose(ensemble_weights(rows, rows, toy_gallery().image_features), [0.5, 0.5])
+        np.testing.assert_allclose(
+            ensemble_weights(toy_gallery().image_features @ (rows - rows).T), [0.5, 0.5]
+        )
 
     def test_without_a_gallery_it_says_that_all_count_alike(self) -> None:
         composed = last(method("LDRE").compose(EDIT))
@@ -433,7 +435,11 @@ class TestLdreWeights:
     def test_binding_leaves_the_method_itself_free_for_another_gallery(self) -> None:
         free = method("LDRE")
         Retriever(toy_gallery(), {"LDRE": free})
-        assert free.image_features is None  # type: ignore[attr-defined]
+        assert free.engine is None  # type: ignore[attr-defined]
+
+
+def over(**changes: bool) -> Retriever:
+    return Retriever(toy_gallery(**changes), {})
 
 
 class TestSecondLook:
@@ -446,7 +452,7 @@ class TestSecondLook:
     )
 
     def test_images_that_show_the_concept_come_first_with_their_own_scores(self) -> None:
-        found = rerank_by_concepts(self.results, ["a blue thing"], toy_gallery(), ToyClip())
+        found = rerank_by_concepts(self.results, ["a blue thing"], over(), ToyClip())
         assert found[0] == RetrievedImage(1, "blue-square", 0.48)
         assert {r.image_id for r in found} == {r.image_id for r in self.results}
         assert [r.rank for r in found] == [1, 2, 3, 4]
@@ -456,18 +462,16 @@ class TestSecondLook:
             def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
                 return unit(np.ones((len(texts), self.dim), np.float32))
 
-        with_captions = rerank_by_concepts(
-            self.results, ["a blue square"], toy_gallery(), Blind(), weight=1.0
-        )
+        with_captions = rerank_by_concepts(self.results, ["a blue square"], over(), Blind(), weight=1.0)
         assert with_captions[0].image_id == "blue-square"
 
     @pytest.mark.parametrize("concepts", [[], ["", "the"]])
     def test_without_a_concept_the_order_stays(self, concepts: list[str]) -> None:
-        found = rerank_by_concepts(self.results, concepts, toy_gallery(captions=False), ToyClip(), weight=0.1)
+        found = rerank_by_concepts(self.results, concepts, over(captions=False), ToyClip(), weight=0.1)
         assert [r.image_id for r in found] == [r.image_id for r in self.results]
 
     def test_no_results_stay_no_results(self) -> None:
-        assert rerank_by_concepts([], ["blue"], toy_gallery(), ToyClip()) == []
+        assert rerank_by_concepts([], ["blue"], over(), ToyClip()) == []
 
     def test_concepts_are_the_added_objects_or_else_the_edit(self) -> None:
         parts = last(method("Text-only").compose(EDIT)).parts

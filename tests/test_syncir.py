@@ -22,11 +22,12 @@ from syncir_doubles import BagOfWords, FakeSpoter, made_gallery, random_features
 from cir.errors import BadImage, CirError, GalleryError, LanguageModelFailed
 from cir.models.protocols import SpotInput
 from cir.prompts import hycir_query_text, parse_query_text
-from cir.syncir import pairs as pairs_module
+from cir.ranking.engines import neighbours
+from cir.ranking.engines.neighbours import find_neighbours
 from cir.syncir.candidates import SynCirSettings, find_candidates, unit_rows
 from cir.syncir.consistency import Thresholds, consistency_scores, judge
 from cir.syncir.exchange import read_foreign, to_cirr
-from cir.syncir.pairs import PAIR_RANKS, Subgroup, find_neighbours, mine_subgroups, pairs_of, shuffled
+from cir.syncir.pairs import PAIR_RANKS, Subgroup, mine_subgroups, pairs_of, shuffled
 from cir.syncir.pipeline import synthesize
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import (
@@ -88,7 +89,7 @@ def test_mining_finds_what_a_brute_force_reading_finds(reading: str, near: float
 
 def test_neighbours_are_those_of_a_full_sort_whatever_the_block(monkeypatch) -> None:
     features = random_features(90, seed=3)
-    monkeypatch.setattr(pairs_module, "_BLOCK", 32)
+    monkeypatch.setattr(neighbours, "_BLOCK", 32)
     found = find_neighbours(features, top=7)
     similarity = features @ features.T
     np.fill_diagonal(similarity, -np.inf)

@@ -19,7 +19,9 @@ from PIL import Image
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
 
 from cir.errors import BadQuery
+from cir.gallery.gallery import Gallery
 from cir.ranking import export
+from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm, Weights
 from cir.ui import grids, handlers
 from cir.ui.handlers import Session, Settings, read_settings
@@ -362,14 +364,8 @@ def test_the_breadcrumb_shows_pictures_and_words_as_text(retriever, session):
 # --- what is shown --------------------------------------------------------------------------------------
 
 
-class Rows:
-    """Images by their features alone."""
-
-    def __init__(self, rows: np.ndarray) -> None:
-        self.image_features = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    def find(self, image_id: str) -> int:
-        return int(image_id)
+def over(rows: np.ndarray) -> Retriever:
+    return Retriever(Gallery.from_features("made", [str(i) for i in range(len(rows))], rows), {})
 
 
 def results(count: int) -> list[RetrievedImage]:
@@ -377,11 +373,11 @@ def results(count: int) -> list[RetrievedImage]:
 
 
 def test_near_identical_results_stand_behind_the_best_of_them_until_they_are_unfolded():
-    gallery = Rows(np.array([[1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 0, 1], [0, 1, 0.1]], np.float32))
-    shown, similar = folding.fold(gallery, results(5))  # type: ignore[arg-type]
+    retriever = over(np.array([[1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 0, 1], [0, 1, 0.1]], np.float32))
+    shown, similar = folding.fold(retriever, results(5))
     assert [r.image_id for r in shown] == ["0", "1", "3"]
     assert similar == {"0": ("2",), "1": ("4",)}
-    shown, _ = folding.fold(gallery, results(5), {"1"})  # type: ignore[arg-type]
+    shown, _ = folding.fold(retriever, results(5), {"1"})
     assert [r.image_id for r in shown] == ["0", "1", "4", "3"]
 
 
@@ -390,14 +386,14 @@ def test_near_identical_results_stand_behind_the_best_of_them_until_they_are_unf
 def test_folding_loses_no_result_and_shows_none_twice(seed, count):
     rng = np.random.default_rng(seed)
     base = rng.normal(size=(3, 4))
-    gallery = Rows(base[rng.integers(0, 3, count)] + rng.normal(scale=0.1, size=(count, 4)))
-    shown, similar = folding.fold(gallery, results(count))  # type: ignore[arg-type]
+    retriever = over(base[rng.integers(0, 3, count)] + rng.normal(scale=0.1, size=(count, 4)))
+    shown, similar = folding.fold(retriever, results(count))
     everything = [r.image_id for r in shown] + [i for behind in similar.values() for i in behind]
     assert sorted(everything, key=int) == [str(i) for i in range(count)]
     for leader, behind in similar.items():
         for image_id in behind:
-            cosine = gallery.image_features[int(leader)] @ gallery.image_features[int(image_id)]
-            assert cosine >= folding.NEAR_IDENTICAL
+            one, other = retriever.engine.features([int(leader), int(image_id)]).image
+            assert one @ other >= folding.NEAR_IDENTICAL
 
 
 def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retriever, session):

@@ -77,7 +77,7 @@ class ToyGallery:
         self.image_ids = tuple("-".join(words) for words in product(COLOURS, SHAPES, SIZES))
         self.features = np.stack([unit(image_id.split("-")) for image_id in self.image_ids])
         self.image_features, self.caption_features = self.features, np.zeros_like(self.features)
-        self.captioned = np.zeros(len(self.image_ids), dtype=bool)
+        self.captioned, self.captioned_images = np.zeros(len(self.image_ids), dtype=bool), 0
         folder.mkdir(parents=True, exist_ok=True)
         for image_id in self.image_ids:
             draw(*image_id.split("-")).save(self.thumbnail_path(image_id), quality=80)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from PIL import Image
 
 from cir import __version__
 from cir.application import build_composers, build_models
-from cir.cache_keys import code_digest, digest_of
+from cir.cache_keys import code_digest
 from cir.commands.evaluating import PATIENCE_SECONDS
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
@@ -230,7 +230,7 @@ class Bench(ABC):
     @cached_property
     def gallery_content(self) -> str:
         """What some methods look at while they compose."""
-        return digest_of(list(self.gallery.image_ids), self.gallery.image_features)
+        return self.gallery.image_content
 
     def is_wanted(self, method: str) -> bool:
         """Whether --methods names it, or nothing."""

@@ -41,7 +41,7 @@ def search(options: argparse.Namespace) -> int:
     weights = _weights(options, retriever.composers[method].default_weights)
     only = _only(options, retriever.gallery)
     among = narrowing.among(retriever.gallery, only)
-    wanted = _wanted(options, retriever.gallery, models.clip)
+    wanted = _wanted(options, retriever, models.clip)
     *_, composed = retriever.compose(Query(_reference(options, retriever.gallery), text), method)
     composed = replace(composed, signed=wanted)
     itself = () if options.keep_reference else _copies(options, retriever.gallery)
@@ -57,7 +57,7 @@ def search(options: argparse.Namespace) -> int:
     if options.rerank == LOCAL_CONCEPTS:
         concepts = local_concepts(composed, text)
         best = rank(top_k=MAX_RESULTS)
-        results = rerank_by_concepts(best, concepts, retriever.gallery, models.clip)[: options.top_k]
+        results = rerank_by_concepts(best, concepts, retriever, models.clip)[: options.top_k]
     results, hidden_note = reaching(results, options.at_least)
     notes += [
         *composed.notes,
@@ -103,9 +103,11 @@ def _only(options: argparse.Namespace, gallery: Gallery) -> narrowing.Only:
     return narrowing.Only(narrowing.folder_at(gallery, options.inside), since, until, options.with_undated)
 
 
-def _wanted(options: argparse.Namespace, gallery: Gallery, encoder: TextEncoder) -> tuple[SignedTerm, ...]:
+def _wanted(
+    options: argparse.Namespace, retriever: Retriever, encoder: TextEncoder
+) -> tuple[SignedTerm, ...]:
     images = [
-        like_image(gallery, kind, image_id, gallery.label(image_id))
+        like_image(retriever, kind, image_id, retriever.gallery.label(image_id))
         for kind in ("more", "less")
         for image_id in getattr(options, kind) or ()
     ]

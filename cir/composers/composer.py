@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.errors import BadQuery, MissingModel
-from cir.types import ComposedQuery, Features, Query, Weights
+from cir.ranking.engines.protocol import Engine
+from cir.types import ComposedQuery, Query, Weights
 
 Model = TypeVar("Model")
 
@@ -57,15 +58,15 @@ class Composer(Protocol):
 class GalleryBound(Protocol):
     """A method that looks at the gallery while it composes."""
 
-    def for_gallery(self, image_features: Features) -> Composer:
-        """The same method, for one gallery: (K, D) unit rows."""
+    def for_gallery(self, engine: Engine) -> Composer:
+        """The same method, for the gallery that an engine holds."""
         ...
 
 
-def bind_to_gallery(composer: Composer, image_features: Features) -> Composer:
-    """The method for one gallery, (K, D) unit rows, where it looks at the gallery; itself where it does not."""
+def bind_to_gallery(composer: Composer, engine: Engine) -> Composer:
+    """The method for the gallery that an engine holds, where it looks at the gallery; itself where it does not."""
     if callable(getattr(composer, "for_gallery", None)):
-        return cast(GalleryBound, composer).for_gallery(image_features)
+        return cast(GalleryBound, composer).for_gallery(engine)
     return composer
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cir.composers.composer import unit_row
 from cir.composers.described_target import DescribedTarget
+from cir.ranking.engines.protocol import Engine
 from cir.types import Features
 
 TOP, TEMPERATURE = 5, 0.04
@@ -30,32 +31,31 @@ class Ldre(DescribedTarget):
     """q = sum over i of w_i f_t(LLM(p_m(C_i, T))). Equal weights until it is bound to a gallery."""
 
     name = "LDRE"
-    image_features: Features | None = None
+    engine: Engine | None = None
 
-    def for_gallery(self, image_features: Features) -> Ldre:
-        """The same method, weighing by one gallery: (K, D) unit rows."""
+    def for_gallery(self, engine: Engine) -> Ldre:
+        """The same method, weighing by the gallery that an engine holds."""
         bound = copy(self)
-        bound.image_features = image_features
+        bound.engine = engine
         return bound
 
     def join(self, before: Features, after: Features) -> tuple[Features, tuple[str, ...]]:
         """The weighted sum, at length 1."""
-        if len(after) == 1 or self.image_features is None:
+        if len(after) == 1 or self.engine is None:
             return unit_row(after.mean(axis=0)), (ALIKE,) if len(after) > 1 else ()
-        return unit_row(ensemble_weights(before, after, self.image_features) @ after), ()
+        return unit_row(ensemble_weights(self.engine.dots(before - after).image) @ after), ()
 
 
-def ensemble_weights(before: Features, after: Features, image_features: Features) -> NDArray[np.float32]:
+def ensemble_weights(change: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N,) weights that sum to 1, of N captions.
 
     For each caption, how much likeness the edit takes from every image; the five largest losses are summed; these sums,
     over the largest of them, go through a softmax with temperature 0.04.
 
     Args:
-        before, after: (N, D) unit rows of the captions and of their edited descriptions.
-        image_features: (K, D) unit rows of the gallery.
+        change: (K, N) dot products of the gallery's images with the captions, less those with their edited descriptions.
     """
-    lost = np.maximum(0.0, image_features @ (before - after).T)
+    lost = np.maximum(0.0, change)
     top = np.sort(lost, axis=0)[-TOP:].sum(axis=0)
     scaled = top / max(float(top.max(initial=0.0)), 1e-12) / TEMPERATURE
     weights = np.exp(scaled - scaled.max())

@@ -128,12 +128,8 @@ def with_captions(gallery: Gallery, features: Sequence[NDArray[np.float32]], cou
         features: for each image (n, D) unit features of its captions.
         count: of captions; 0 for none.
     """
-    means = np.zeros_like(gallery.image_features)
-    for i, rows in enumerate(features):
-        if count and len(rows):
-            means[i] = rows[:count].mean(axis=0)
-    return Gallery.from_features(
-        gallery.name, gallery.image_ids, np.array(gallery.image_features), caption_features=means
+    return gallery.with_captions(
+        [rows[:count].mean(axis=0) if count and len(rows) else None for rows in features]
     )
 
 

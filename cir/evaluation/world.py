@@ -19,6 +19,7 @@ from cir.evaluation.encoders import Encoders, Say, unit
 from cir.evaluation.measures import recalls
 from cir.gallery.gallery import Gallery
 from cir.models.protocols import TextEncoder
+from cir.ranking.engines import open_engine
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query, Weights
@@ -102,7 +103,7 @@ def oracle_caption_ranks(
 ) -> list[int]:
     """Ranks by the target's true caption as a text query, pixels alone."""
     texts = text_encoder.encode_texts([describe_scene(benchmark.scenes[q.target_ids[0]]) for q in queries])
-    scores = texts @ gallery.image_features.T
+    scores = open_engine(gallery).dots(texts).image.T
     ranks = []
     for row, query in zip(scores, queries, strict=True):
         row[gallery.find(query.reference_id)] = -np.inf

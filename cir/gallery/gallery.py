@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.cache_keys import digest_of
 from cir.dates import day_of_name
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
@@ -139,6 +140,23 @@ class Gallery:
             fingerprints=fingerprints or {},
             texts=texts,
         )
+
+    def with_captions(self, means: Sequence[NDArray[np.float32] | None]) -> Gallery:
+        """The same images, without files, with other captions: each one's (D,) mean caption features, or None."""
+        rows = np.stack([np.zeros_like(self.image_features[0]) if mean is None else mean for mean in means])
+        return Gallery.from_features(
+            self.name, self.image_ids, np.array(self.image_features), caption_features=rows
+        )
+
+    @cached_property
+    def captioned_images(self) -> int:
+        """How many images have captions that count."""
+        return int(self.captioned.sum())
+
+    @property
+    def image_content(self) -> str:
+        """A digest of the ids and the image features: of what methods that look at the gallery can see of it."""
+        return digest_of(list(self.image_ids), self.image_features)
 
     def find(self, image_id: str) -> int:
         """The row of an image.
@@ -275,7 +293,7 @@ class Gallery:
     @property
     def caption_note(self) -> str:
         """A sentence while not all images have captions that count; "" when all have."""
-        captioned = int(self.captioned.sum())
+        captioned = self.captioned_images
         if captioned == len(self):
             return ""
         if not captioned:

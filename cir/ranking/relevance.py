@@ -28,13 +28,14 @@ class _Sample:
     Attributes:
         image, captions: (P, 2) dot products of t_v and t_c of j with the unit captions and the pixels of i.
         across: (P,) of the two rows of i with each other.
-        rows: the rows j.
+        tv_tc, tc_tc: (P,) t_v . t_c and |t_c|^2 of j.
     """
 
-    image: NDArray[np.float32]
-    captions: NDArray[np.float32]
-    across: NDArray[np.float32]
-    rows: NDArray[np.int64]
+    image: NDArray[np.floating]
+    captions: NDArray[np.floating]
+    across: NDArray[np.floating]
+    tv_tc: NDArray[np.floating]
+    tc_tc: NDArray[np.floating]
 
 
 _SAMPLES: WeakKeyDictionary[Gallery, _Sample | None] = WeakKeyDictionary()
@@ -59,14 +60,14 @@ def chance_score(retriever: Retriever, composed: ComposedQuery, weights: Weights
     """
     gallery = retriever.gallery
     if gallery not in _SAMPLES:
-        _SAMPLES[gallery] = _draw(gallery)
+        _SAMPLES[gallery] = _draw(retriever)
     sample = _SAMPLES[gallery]
     if sample is None or composed.signed:
         return None
     numbers, gamma = row_weights(composed, weights)
     image = numbers.get(REFERENCE_IMAGE, 0.0)
     text = sum(number for name, number in numbers.items() if name != REFERENCE_IMAGE)
-    return float(np.quantile(_scores(gallery, sample, text, image, gamma), TAIL))
+    return float(np.quantile(_scores(sample, text, image, gamma), TAIL))
 
 
 def relevance_note(
@@ -82,30 +83,33 @@ def relevance_note(
     )
 
 
-def _draw(gallery: Gallery) -> _Sample | None:
-    known = np.flatnonzero(gallery.captioned)
+def _draw(retriever: Retriever) -> _Sample | None:
+    known = np.flatnonzero(retriever.engine.captioned)
     if len(known) < LEAST_IMAGES:
         return None
     drawn = np.random.default_rng(0).integers(0, len(known), (2, PAIRS))
     i, j = known[drawn[:, drawn[0] != drawn[1]]]
-    pixels, means = gallery.image_features, gallery.caption_features
-    texts = means[i] / np.linalg.norm(means[i], axis=1, keepdims=True)
-    across = np.einsum("pd,pd->p", texts, pixels[i])
-    image = np.stack([np.einsum("pd,pd->p", row, pixels[j]) for row in (texts, pixels[i])], axis=1)
+    asked, answer = retriever.engine.features(i), retriever.engine.features(j)
+    texts = asked.captions / np.linalg.norm(asked.captions, axis=1, keepdims=True)
+    across = _dots(texts, asked.image)
+    image = np.stack([_dots(row, answer.image) for row in (texts, asked.image)], axis=1)
     if np.median(across) <= np.quantile(image[:, 0], TAIL):  # captions do not tell their images from others
         return None
-    captions = np.stack([np.einsum("pd,pd->p", row, means[j]) for row in (texts, pixels[i])], axis=1)
-    return _Sample(image, captions, across, j)
+    captions = np.stack([_dots(row, answer.captions) for row in (texts, asked.image)], axis=1)
+    tv_tc, tc_tc = _dots(answer.image, answer.captions), _dots(answer.captions, answer.captions)
+    return _Sample(image, captions, across, tv_tc, tc_tc)
 
 
-def _scores(
-    gallery: Gallery, sample: _Sample, text: float, image: float, gamma: float
-) -> NDArray[np.floating]:
+def _dots(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(P, D) twice -> (P,) dot products, row by row."""
+    return np.einsum("pd,pd->p", one, other)
+
+
+def _scores(sample: _Sample, text: float, image: float, gamma: float) -> NDArray[np.floating]:
     """(P,) Eq. 10 of every pair."""
-    rows, k = sample.rows, np.array([text, image])
-    tv, tc = gallery.image_features[rows], gallery.caption_features[rows]
-    tv_tc, tc_tc = np.einsum("pd,pd->p", tv, tc), np.einsum("pd,pd->p", tc, tc)
+    k = np.array([text, image])
     dots = (1.0 - gamma) * (sample.image @ k) + gamma * (sample.captions @ k)
+    tv_tc, tc_tc = sample.tv_tc, sample.tc_tc
     squared = (1.0 - gamma) ** 2 + 2.0 * gamma * (1.0 - gamma) * tv_tc + gamma**2 * tc_tc
     query = text**2 + 2.0 * text * image * sample.across + image**2
     return dots / np.sqrt(np.maximum(squared * query, 1e-12))

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.gallery.gallery import Gallery
 from cir.models.protocols import TextEncoder
+from cir.ranking.retriever import Retriever
 from cir.types import ComposedQuery, RetrievedImage
 
 LOCAL_CONCEPTS = "local-concepts"
@@ -53,7 +53,7 @@ def local_concepts(composed: ComposedQuery, text: str) -> list[str]:
 def rerank_by_concepts(
     results: Sequence[RetrievedImage],
     concepts: Sequence[str],
-    gallery: Gallery,
+    retriever: Retriever,
     text_encoder: TextEncoder,
     *,
     weight: float = WEIGHT,
@@ -65,15 +65,19 @@ def rerank_by_concepts(
     Args:
         results: the best of any method.
         concepts: from `local_concepts`; none leaves the order as it is.
-        gallery: where the images are.
+        retriever: over the gallery that the images are in.
         text_encoder: of the gallery's CLIP.
         weight: of the concepts beside the first score, in [0, 1].
     """
     if not results or not concepts:
         return list(results)
     first = stretched(np.array([result.score for result in results]))
+    gallery = retriever.gallery
     rows = [gallery.find(result.image_id) for result in results]
-    seen = gallery.image_features[rows] @ text_encoder.encode_texts([f"a photo of {c}" for c in concepts]).T
+    seen = (
+        retriever.engine.features(rows).image
+        @ text_encoder.encode_texts([f"a photo of {c}" for c in concepts]).T
+    )
     shown = np.mean([stretched(column) for column in seen.T], axis=0)
     said = np.array([_said(concepts, gallery.captions(result.image_id)) for result in results])
     there = (shown + said) / 2.0 if said.any() else shown

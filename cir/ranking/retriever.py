@@ -25,6 +25,7 @@ from cir.fusion import (
 )
 from cir.gallery.gallery import Gallery
 from cir.images import size_note
+from cir.ranking.engines import open_engine
 from cir.translating import Translator
 from cir.types import (
     FINE_GRAINED,
@@ -84,8 +85,9 @@ class Retriever:
     ) -> None:
         self.gallery = gallery
         self.translator = translator or Translator()
+        self.engine = open_engine(gallery)
         self.composers: dict[str, Composer] = {
-            name: bind_to_gallery(c, gallery.image_features) for name, c in composers.items()
+            name: bind_to_gallery(c, self.engine) for name, c in composers.items()
         }
         self._gallery_terms: GalleryTerms = gallery_terms(
             gallery.image_features, gallery.caption_features, gallery.captioned

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from cir.composers.composer import unit_row
-from cir.gallery.gallery import Gallery
 from cir.models.protocols import TextEncoder
+from cir.ranking.retriever import Retriever
 from cir.types import SignedTerm
 
 TERM_WEIGHTS = {"more": 0.3, "less": -0.3, "without": -0.3}
 
 
 def like_image(
-    gallery: Gallery, kind: str, image_id: str, words: str, weight: float | None = None
+    retriever: Retriever, kind: str, image_id: str, words: str, weight: float | None = None
 ) -> SignedTerm:
     """More, or less, of what an image of the gallery looks like.
 
     Args:
-        gallery: which holds it.
+        retriever: over the gallery that holds it.
         kind: "more" or "less".
         image_id: which image.
         words: what it is, for the person.
@@ -25,7 +25,7 @@ def like_image(
     Raises:
         BadQuery: the gallery has no such image.
     """
-    row = gallery.image_features[gallery.find(image_id)]
+    row = retriever.engine.features(retriever.gallery.find(image_id)).image
     return SignedTerm(kind, words, row, TERM_WEIGHTS[kind] if weight is None else weight, image_id)
 
 

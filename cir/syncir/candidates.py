@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from cir.errors import CirError, GalleryError
 from cir.gallery.gallery import Gallery
+from cir.ranking.engines import open_engine
+from cir.ranking.engines.neighbours import TOP, Neighbours, find_neighbours
 from cir.syncir.consistency import Combine, Thresholds, check_combination
 from cir.syncir.pairs import (
     MEMBERS,
-    TOP,
     Mined,
-    Neighbours,
     Pair,
     Reading,
     check_reading,
-    find_neighbours,
     mine_subgroups,
     pairs_of,
     shuffled,
@@ -86,10 +85,9 @@ def find_candidates(
     Raises:
         GalleryError: fewer than six images, no captions at all, or no subgroup of six.
     """
-    everything = gallery.image_features if features is None else features
-    if len(everything) != len(gallery):
+    if features is not None and len(features) != len(gallery):
         raise GalleryError(
-            f"{counted(len(everything), 'row')} of features cannot be those of {counted(len(gallery), 'image')}.",
+            f"{counted(len(features), 'row')} of features cannot be those of {counted(len(gallery), 'image')}.",
             "Encode them again.",
         )
     _refuse_too_few(gallery.name, len(gallery))
@@ -100,7 +98,10 @@ def find_candidates(
             "Index the folder again with a captioner: python -m cir index PHOTOS",
         )
     _refuse_too_few(gallery.name, len(rows), "captioned ")
-    neighbours = find_neighbours(everything[list(rows)], top=settings.top)
+    if features is None:
+        neighbours = open_engine(gallery).neighbours(rows, top=settings.top)
+    else:
+        neighbours = find_neighbours(features[list(rows)], top=settings.top)
     limits = settings.thresholds
     mined = mine_subgroups(
         neighbours, near_duplicate=limits.near_duplicate, gap=limits.gap, reading=settings.reading

@@ -1,7 +1,7 @@
 """Images -> subgroups of six alike, but not too alike -> nine ordered pairs of each.
 
-Knows features, not images: everything here is an index into the rows that it was given. What is costly (the
-neighbours) is computed once; mining with other thresholds takes milliseconds.
+Knows no images: everything here is an index into the rows whose neighbours it was given. What is costly (the
+neighbours) is computed once, by an engine; mining with other thresholds takes milliseconds.
 
 Source: HyCIR, "Image pair extraction", which follows CIRR (Liu et al., ICCV 2021, section 3).
 """
@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cir.errors import CirError
-from cir.types import Features
+from cir.ranking.engines.neighbours import Neighbours
 
 Reading = Literal["similarity", "distance"]
 READINGS: tuple[str, ...] = get_args(Reading)
 MEMBERS = 6
-TOP = 20  # ranked neighbours that a subgroup is chosen from, as in CIRR
 # (rank of the reference, rank of the target) in the subgroup, the seed being rank 0: a directed ring of six,
 # and the seed to each but the last. Counted in CIRR's annotations; HyCIR says only that there are nine.
 PAIR_RANKS: tuple[tuple[int, int], ...] = (
@@ -36,20 +34,6 @@ PAIR_RANKS: tuple[tuple[int, int], ...] = (
     (0, 3),
     (0, 4),
 )
-_BLOCK = 1024  # rows whose similarities to all others are in memory at a time
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Neighbours:
-    """The images most alike to each image, the best first.
-
-    Attributes:
-        ids: (N, T) rows of the features.
-        similarities: (N, T) their cosine with the image.
-    """
-
-    ids: NDArray[np.int64]
-    similarities: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +67,6 @@ class Pair:
     subgroup: Subgroup
 
 
-def find_neighbours(features: Features, *, top: int = TOP) -> Neighbours:
-    """The `top` images most alike to each image, itself left out; equal ones in the order of the rows.
-
-    Blocks of the similarity matrix are computed and thrown away: memory grows with N, not with its square.
-
-    Args:
-        features: (N, D) unit rows.
-        top: how many; N - 1 where there are not so many.
-    """
-    count = len(features)
-    width = max(0, min(top, count - 1))
-    ids = np.zeros((count, width), np.int64)
-    similarities = np.zeros((count, width), np.float32)
-    columns = np.ascontiguousarray(features.T, dtype=np.float32)
-    for start in range(0, count if width else 0, _BLOCK):
-        rows = np.asarray(features[start : start + _BLOCK], dtype=np.float32) @ columns
-        rows[np.arange(len(rows)), np.arange(start, start + len(rows))] = -np.inf
-        best = np.argpartition(-rows, width - 1, axis=1)[:, :width]
-        found = np.take_along_axis(rows, best, axis=1)
-        order = np.lexsort((best, -found), axis=1)
-        ids[start : start + len(rows)] = np.take_along_axis(best, order, axis=1)
-        similarities[start : start + len(rows)] = np.take_along_axis(found, order, axis=1)
-    return Neighbours(ids, similarities)
-
-
 def mine_subgroups(
     neighbours: Neighbours,
     *,
@@ -121,7 +80,7 @@ def mine_subgroups(
     `gap` below that of the last one taken (first: the seed's own, 1), until there are five.
 
     Args:
-        neighbours: from `find_neighbours`.
+        neighbours: from `Engine.neighbours`.
         near_duplicate: the reading "similarity" leaves out images with this cosine or more, as CIRR does;
             "distance" takes HyCIR at its word and leaves out those whose distance (1 - cosine) is not below
             it: that keeps near duplicates and drops only what has nothing to do with the seed.

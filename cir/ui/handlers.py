@@ -168,9 +168,7 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     count = min(settings.top_k * session.pages, MAX_SHOWN)
     ranked = retriever.rank(composed, settings.weights, top_k=count, exclude=exclude, among=mask)
     results, hidden_note = reaching(ranked, settings.at_least)
-    shown, similar = (
-        folding.fold(retriever.gallery, results, session.unfolded) if settings.fold else (results, {})
-    )
+    shown, similar = folding.fold(retriever, results, session.unfolded) if settings.fold else (results, {})
     session.result_ids = tuple(result.image_id for result in shown)
     session.version += 1
     notes = [*session.notes, *composed.notes, weight_note(composed, settings.weights)]

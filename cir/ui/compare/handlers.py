@@ -280,8 +280,7 @@ def _by_part(
 ) -> dict[tuple[str, str], tuple[int, ...]]:
     there = [part for part in PARTS if part in composed.parts]
     alone = np.array([[float(part == other) for other in PARTS] for part in there])
-    captioned = bool(retriever.gallery.captioned.any())
-    sides = ("pixels", "captions") if captioned else ("pixels",)
+    sides = ("pixels", "captions") if retriever.gallery.captioned_images else ("pixels",)
     grids = sweep(retriever.gallery, composed, ids, alone, [0.0, 1.0], exclude=state.left_out)
     return {
         (part, side): tuple(int(grid[g, w]) for grid in grids)

@@ -17,7 +17,7 @@ def entries(content: PageContent) -> list[ShelfEntry]:
     gallery = content.retriever.gallery
     return [
         ShelfEntry(
-            "", content.gallery_title or gallery.name, len(gallery.image_ids), int(gallery.captioned.sum())
+            "", content.gallery_title or gallery.name, len(gallery.image_ids), gallery.captioned_images
         )
     ]
 

@@ -32,5 +32,5 @@ def read_wishes(
                 with arguments.about(name, "Send the image_id of a result in this gallery."):
                     retriever.gallery.find(wish.what)
                 words = handlers.in_words(retriever.gallery, wish.what)
-                terms.append(like_image(retriever.gallery, name, wish.what, words, wish.weight))
+                terms.append(like_image(retriever, name, wish.what, words, wish.weight))
     return tuple(terms)

@@ -116,7 +116,7 @@ def want_image(retriever: Retriever, session: Session, image_id: str, kind: obje
     """
     if kind not in ("more", "less"):
         raise BadQuery("A picture can be wanted more or less.", "Choose one of the two buttons.")
-    _add(session, like_image(retriever.gallery, kind, image_id, words))
+    _add(session, like_image(retriever, kind, image_id, words))
 
 
 def want_without(encoder: TextEncoder | None, session: Session, text: object) -> None:

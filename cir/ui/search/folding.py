@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 from cir.types import RetrievedImage
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.ranking.retriever import Retriever
 
 NEAR_IDENTICAL = 0.97  # cosine of two images' features
 
 
 def fold(
-    gallery: Gallery, results: Sequence[RetrievedImage], unfolded: Collection[str] = ()
+    retriever: Retriever, results: Sequence[RetrievedImage], unfolded: Collection[str] = ()
 ) -> tuple[tuple[RetrievedImage, ...], dict[str, tuple[str, ...]]]:
     """Put near-identical images behind the best ranked one of them.
 
     Args:
-        gallery: whose image features are compared.
+        retriever: over the gallery whose images are compared.
         results: ranked, best first.
         unfolded: ids whose near-identical images are shown after them all the same.
 
     Returns:
         What is shown, in order; and id -> the ids that stand, or stood, behind it.
     """
-    rows = gallery.image_features[[gallery.find(result.image_id) for result in results]]
+    rows = retriever.engine.features([retriever.gallery.find(result.image_id) for result in results]).image
     cosines = rows @ rows.T
     leaders: list[int] = []
     behind: dict[int, list[int]] = {}

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from cir.composers.composer import unit_row
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
-from cir.ranking.wishes import TERM_WEIGHTS
+from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.text import clean_text, counted
 from cir.types import SignedTerm, Weights
 from cir.ui import handlers
@@ -181,10 +180,8 @@ def _term(
     retriever: Retriever, encoder: TextEncoder | None, kind: str, weight: float, what: str
 ) -> SignedTerm | None:
     if kind == "without":
-        return SignedTerm(kind, what, unit_row(encoder.encode_texts([what])), weight) if encoder else None
-    gallery = retriever.gallery
-    row = gallery.image_features[gallery.find(what)]
-    return SignedTerm(kind, handlers.in_words(gallery, what), row, weight, what)
+        return without(encoder, what, weight) if encoder else None
+    return like_image(retriever, kind, what, handlers.in_words(retriever.gallery, what), weight)
 
 
 def _read_terms(retriever: Retriever, sent: Mapping[str, object]) -> tuple[tuple[str, float, str], ...]:

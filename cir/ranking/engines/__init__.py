@@ -1,0 +1,27 @@
+"""What answers for a gallery's features. Everything that ranks, compares or mines images asks one of these engines.
+
+Another engine is a file beside `exact.py` and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cir.errors import BadQuery
+from cir.gallery.gallery import Gallery
+from cir.ranking.engines.exact import ExactEngine
+from cir.ranking.engines.protocol import Engine
+
+ENGINES: dict[str, Callable[[Gallery], Engine]] = {"exact": ExactEngine}
+DEFAULT = "exact"
+
+
+def open_engine(gallery: Gallery, name: str = DEFAULT) -> Engine:
+    """The engine of that name over a gallery. Nothing is computed before it is asked for.
+
+    Raises:
+        BadQuery: there is no such engine.
+    """
+    if name not in ENGINES:
+        raise BadQuery(f"There is no engine called {name!r}.", f"Choose one of: {', '.join(ENGINES)}.")
+    return ENGINES[name](gallery)
