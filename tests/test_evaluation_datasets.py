@@ -419,7 +419,10 @@ def test_a_hidden_split_says_which_files_go_to_its_server(capsys, tmp_path, toys
     status, out, err = run(capsys, *command)
     assert status == 0, err
     assert "Only the server of CIRR knows the targets of test1, so there is no number here" in out
-    assert "Send both of these files to the server of CIRR, https://cirr.cecs.anu.edu.au:" in out
+    assert (
+        "Send both of these files to the server of CIRR, https://cirr.cecs.anu.edu.au (while it is away: https://cirr.junjie.au):"
+        in out
+    )
     files = [Path(line.split("  (")[0].strip()) for line in out.splitlines() if line.startswith("  ")]
     sent = {path.name: path for path in files}
     assert set(sent) == {"recall.json", "recall_subset.json"}

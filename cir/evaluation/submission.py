@@ -1,7 +1,7 @@
 """What the servers of CIRR and CIRCO take: made from rankings, checked, and only then written.
 
 Source: CIRR's Test-split_server.md (two files, metric "recall" with 50 names and "recall_subset" with 3, at
-most 5 MB) and CIRCO's submission examples (50 whole numbers for each query id).
+most 5 MB; a server and a second one) and CIRCO's README and submission examples (50 whole numbers for each query id).
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from cir.evaluation.predictions import Rankings, check_ranking
 from cir.text import counted
 
 PLACES, SUBSET_PLACES = 50, 3
-SERVERS = {"CIRR": "https://cirr.cecs.anu.edu.au", "CIRCO": "https://circo.micc.unifi.it"}
+SERVERS = {
+    "CIRR": "https://cirr.cecs.anu.edu.au (while it is away: https://cirr.junjie.au)",
+    "CIRCO": "https://circo.micc.unifi.it",
+}
 # What each file is for; a server of one measure needs no word about it.
 MEASURED = {"recall.json": "Recall@K", "recall_subset.json": "Recall_subset@K", "submission.json": "mAP@K"}
 MAX_BYTES = 5 * 2**20
