@@ -84,6 +84,17 @@ EXCLUDED = {
     "search --text x --method sum --alpha 0.5": "alpha",
     "search --text x --method SEARLE-OTI --gamma 0.5": "gamma",
     "search --text x --method cirevl --phi pic2word": "phi",
+    "search --text x --method ldre --beta 0.5": "beta",
+    "search --text x --method slerp --gamma 0.5": "gamma",
+    "search --text x --method slerp --captions 3": "captions",
+    "search --text x --method pic2word --released-code": "released-code",
+    "search --text x --method sum --phi .": "phi",
+    "evaluate circo --root . --method cirevl --alpha 0.5": "alpha",
+    "evaluate circo --root . --method lincir --captions 4": "captions",
+    "evaluate jsonl --queries q.jsonl --method sum --gamma 0.1": "gamma",
+    "evaluate world --methods Sum,Slerp --captions 3": "captions",
+    "evaluate world --methods Sum,Pic2Word --gallery-captions 3": "gallery-captions",
+    "evaluate world --methods Sum --fresh": "fresh",
     "models pull qwen2.5-coder-0.5b --llm gemma-3-270m": "llm",
     "index . --no-captions --captions-per-image 3": "captions-per-image",
     "evaluate cirr --root . --predictions y.json": "predictions",
@@ -117,8 +128,13 @@ def test_an_option_that_would_be_ignored_is_refused_by_name_before_any_library_i
 
 
 def test_weights_and_networks_are_taken_by_the_methods_that_have_them(tmp_path):
-    lines = ["search --text x --method cvsi --alpha 7", "search --text x --method slerp --alpha 7"]
+    lines = ["search --text x --method cvsi --alpha 7", "search --text x --method slerp --beta 7"]
     lines += ["search --text x --method CVSI --phi picword"]
+    lines += ["search --text x --method slerp --beta 0.5 --top-k 0"]
+    lines += ["search --text x --method cirevl --captions 3 --top-k 0"]
+    lines += ["search --text x --method CVSI+HyCIR --released-code --gamma 0.1 --top-k 0"]
+    lines += ["evaluate world --methods Sum,CVSI --captions 3 --gallery-captions 2 --fresh --limit 0"]
+    lines += ["evaluate world --methods Sum --tune --captions 3 --limit 0"]
     for status, said, _ in run_all(lines, tmp_path).values():
         assert status == 2
         assert "has no meaning" not in said

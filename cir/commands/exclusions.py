@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from cir.commands.method_options import refuse_for_methods
 from cir.errors import BadQuery
 
 Applies = Callable[[argparse.Namespace, set[str]], bool]
@@ -34,19 +34,6 @@ STAGES = {
     "mapping with --gallery, lincir": GENERAL,
     "mapping, hycir": f"{GENERAL} unlabelled triplets loss batch_triplets min_similarity",
 }
-# Methods of one part, which are ranked by pixels alone.
-UNWEIGHTED = (
-    "sum",
-    "image-only",
-    "text-only",
-    "captioning",
-    "cirevl",
-    "pic2word",
-    "searle",
-    "searle-oti",
-    "lincir",
-    "hycir",
-)
 ALWAYS = {"command", "action", "dataset", "stage", "run", "runs", "seed", "table", "json"}
 
 
@@ -77,17 +64,6 @@ def _is(name: str, *values: object) -> Applies:
     return lambda options, _: getattr(options, name) in values
 
 
-def _by(*methods: str) -> Applies:
-    return lambda options, _: options.method.lower() in methods
-
-
-def _phi_of_another(options: argparse.Namespace, _: set[str]) -> bool:
-    """A recipe's name is CVSI's network; one of one's own may be another method's, by whose recipe it was trained."""
-    return (
-        bool(options.phi) and options.method.lower() != "cvsi" and not Path(options.phi).expanduser().exists()
-    )
-
-
 def _pulls_a_language_model(options: argparse.Namespace, _: set[str]) -> bool:
     from cir.models.published import LANGUAGE_MODELS
 
@@ -106,10 +82,6 @@ ONE = "Do one of the two: score (--annotations, --predictions), or run a method 
 RULES = (
     Rule("search", _has("image"), "reference_id", "beside --reference-image", "Leave out one of them."),
     Rule("search", lambda _, given: not given & {"reference_id", "image"}, "keep_reference", "without a reference"),
-    Rule("search", _by(*UNWEIGHTED), "alpha beta gamma", "for this method, which has no weights",
-         "Leave it out, or search with CVSI."),
-    Rule("search", _phi_of_another, "phi", "for this method: it names the network of CVSI",
-         "Leave it out, or search with CVSI."),
     Rule("models", _pulls_a_language_model, "llm", "when a language model is fetched by its name"),
     Rule("index", _has("no_captions"), "captions_per_image", "with --no-captions"),
     Rule("evaluate", lambda o, g: _scores(o, g) and _runs(o, g), SCORING, "when a method is run (--root)", ONE),
@@ -158,6 +130,7 @@ def refuse_conflicts(options: argparse.Namespace, given: set[str]) -> None:
         for name in rule.names.split():
             if name in given:
                 raise BadQuery(f"--{name.replace('_', '-')} has no meaning {rule.why}.", rule.remedy)
+    refuse_for_methods(options, given)
 
 
 def _stage_rule(options: argparse.Namespace) -> Rule:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
 from cir.composers.captioning import Captioning
 from cir.composers.cirevl import Cirevl
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, Parameter
 from cir.composers.cvsi import PAPER_PRESETS, Cvsi, CvsiSettings
 from cir.composers.hycir import hycir
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
@@ -77,6 +77,7 @@ class MethodCard:
         defaults: its weights in words.
         licence: of the published code and weights. Ours are written from the papers.
         build: makes it, or None where its mapping network is missing.
+        parameters: what of it can be moved, as its class says; none for a method that is ranked as it is.
     """
 
     name: str
@@ -87,6 +88,7 @@ class MethodCard:
     defaults: str
     licence: str
     build: Callable[[Ingredients], Composer | None]
+    parameters: tuple[Parameter, ...] = ()
 
 
 def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Composer | None]:
@@ -174,6 +176,7 @@ METHODS: tuple[MethodCard, ...] = (
         "α 0.6, β 0.4, γ 0.2",
         "MIT, with a part under LinCIR's CC BY-NC 4.0",
         _cvsi("CVSI"),
+        Cvsi.parameters,
     ),
     MethodCard(
         "CVSI+HyCIR",
@@ -184,6 +187,7 @@ METHODS: tuple[MethodCard, ...] = (
         "α 0.6, β 0.4, γ 0.2",
         "as of the two",
         _cvsi("CVSI+HyCIR", "hycir"),
+        Cvsi.parameters,
     ),
     MethodCard(
         "HyCIR",
@@ -264,6 +268,7 @@ METHODS: tuple[MethodCard, ...] = (
         "t 0.8",
         "no licence given",
         lambda given: Slerp(given.image_encoder, given.text_encoder),
+        Slerp.parameters,
     ),
     MethodCard(
         "Captioning",
