@@ -5,7 +5,6 @@ Command line, page and evaluation all build through here, so that they cannot di
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import cast
@@ -21,15 +20,16 @@ from cir.models.catalog import SETS
 from cir.models.deferred import Deferred
 from cir.models.model_set import Models
 from cir.models.protocols import WordRefiner
-from cir.places import ASSETS, SAMPLE_GALLERY, gallery_cache
 from cir.places import ROOT as ROOT
+from cir.places import SAMPLE_GALLERY, gallery_cache
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.translating import Translator
+from cir.tuned_weights import tuned_weights
 from cir.types import Weights
 
-TUNED = "tuned for this model set"
+TUNED = "tuned for these models"
 
 
 def report_path(out: Path | None) -> Path:
@@ -90,14 +90,21 @@ def set_of(place: str) -> str:
     return found
 
 
-def presets(models: Models) -> dict[str, Weights]:
-    """Named weights: the paper's two, and those found on a validation split of the world benchmark."""
-    path = ASSETS / "models" / f"weights-{models.name}.json"
-    found = dict(PAPER_PRESETS)
-    if path.exists():
-        row = json.loads(path.read_text(encoding="utf-8"))["weights"]
-        found = {TUNED: Weights(row["alpha"], row["beta"], row["gamma"]), **found}
-    return found
+def decisive(models: Models, phi: str | None = None) -> dict[str, str]:
+    """What CVSI's weights depend on: part -> fingerprint, of the parts that are here; `phi` as of `build_composers`."""
+    parts = {
+        "clip": models.clip,
+        "captioner": models.captioner,
+        "language_model": models.language_model,
+        "phi": models.phi(None if is_place(phi) else phi),
+    }
+    return {name: part.fingerprint for name, part in parts.items() if part is not None}
+
+
+def presets(models: Models, phi: str | None = None) -> dict[str, Weights]:
+    """Named weights: those found on a validation split of the world benchmark for these models, and the paper's two."""
+    tuned = tuned_weights(models.name, decisive(models, phi))
+    return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS}
 
 
 def build_composers(
@@ -130,7 +137,7 @@ def build_composers(
             models.language_model,
             cast(WordRefiner, Deferred({}, lambda: _refiner(models))),
             settings or CvsiSettings(),
-            next(iter(presets(models).values())),
+            next(iter(presets(models, phi).values())),
             phi,
             models.missing,
         )

@@ -68,6 +68,9 @@ class ToyModels:
         self.set = SimpleNamespace(mapping={})
         self.closed = False
 
+    def phi(self, recipe: str | None = None) -> None:
+        return None
+
     @property
     def fingerprints(self) -> dict[str, str]:
         return {"clip": self.clip.fingerprint, "language_model": self.language_model.fingerprint}

@@ -93,6 +93,9 @@ def test_facts_hold_while_files_and_libraries_stay_as_they_are(
     monkeypatch.setattr(deferred, "version", lambda _: "99")
     assert found.facts(weights) is None
     monkeypatch.undo()
+    monkeypatch.setattr(deferred, "code_digest", lambda _: "our wrappers work otherwise")
+    assert found.facts(weights) is None
+    monkeypatch.undo()
     (weights / "more.json").write_text("{}")
     assert found.facts(weights) is None
     found.record(weights, Loaded())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cir import tuned_weights
 from cir.__main__ import main
 from cir.commands import evaluating
 from cir.evaluation.benchmark import draw_benchmark
@@ -67,3 +68,21 @@ def test_with_kept_only_no_model_is_asked_and_what_is_not_kept_is_left_out_by_na
     (tmp_path / "answers.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
     assert main([*COMMAND, "--kept-only"]) == 0
     assert "CVSI" not in json.loads(capsys.readouterr().out)["methods"]
+
+
+def test_weights_are_not_looked_for_with_answers_that_are_not_kept(
+    capsys, model: CountingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuned_weights, "FOLDER", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    tune = [*COMMAND, "--tune"]
+    assert main([*tune, "--kept-only"]) == 2
+    err = capsys.readouterr().err
+    assert "answers to validation queries are not kept, so no weights are found" in err
+    assert model.prompts == []
+    assert list((tmp_path / "weights").iterdir()) == []
+    assert main(tune) == 0
+    assert len(list((tmp_path / "weights").iterdir())) == 1
+    asked = len(model.prompts)
+    assert main([*tune, "--kept-only"]) == 0
+    assert len(model.prompts) == asked

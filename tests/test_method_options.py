@@ -13,7 +13,7 @@ from cir.commands.method_options import options_of
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.registry import METHODS, MethodCard, build_methods
 from cir.gallery.gallery import Gallery
-from cir.retriever import Retriever
+from cir.ranking.retriever import Retriever
 from cir.types import Query, Weights
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_gallery
 from tests.test_composers import ingredients

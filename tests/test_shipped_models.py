@@ -117,6 +117,15 @@ def test_a_typed_dollar_sign_is_not_the_image(models) -> None:
     assert float((one * other).sum()) > 0.8
 
 
+def test_the_shipped_captions_are_those_that_this_program_makes(retriever: Retriever, models) -> None:
+    """Fails when the captioner says something else: its CAPTIONS_VERSION is to be raised then, and these made anew."""
+    gallery = retriever.gallery
+    assert models.captioner.fingerprint == gallery.fingerprints["captioner"]
+    chosen = gallery.image_ids[::450]
+    pictures = [read_image(gallery.image_path(image_id)) for image_id in chosen]
+    assert models.captioner.caption(pictures, per_image=5, seed=0) == [gallery.captions(i) for i in chosen]
+
+
 def test_the_benchmark_has_one_answer_for_each_query_and_nothing_that_training_drew() -> None:
     benchmark = read_benchmark("world")
     assert len(benchmark.queries) == 1000

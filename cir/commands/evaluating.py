@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from cir import __version__
-from cir.application import ROOT, build_composers, build_models, gallery_cache, presets
+from cir.application import build_composers, build_models, decisive, gallery_cache, presets
 from cir.commands.console import print_json
 from cir.composers.cvsi import Cvsi, CvsiSettings
 from cir.composers.described_target import DescribedTarget
@@ -25,6 +24,7 @@ from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
 from cir.ranking.retriever import Retriever
 from cir.text import counted
+from cir.tuned_weights import keep_weights
 from cir.types import CirQuery, Weights
 
 TRIED_QUERIES = 16  # of the benchmark, to find out how many answers are not kept
@@ -192,18 +192,20 @@ def _tuned(options: argparse.Namespace, models: Models, encoders: Encoders) -> W
     )
     alone = argparse.Namespace(**{**vars(options), "methods": "CVSI"})  # whatever is measured afterwards
     path = answer_book_path("world-validation", models.language_model)
-    composers = _composers(alone, models, AnswerBook(path, models.language_model, fresh=options.fresh))
-    composed = world.compose_all(validation, validation.queries, composers["CVSI"], _say)
+    book = AnswerBook(path, models.language_model, fresh=options.fresh)
+    missing = MissingAnswers(book)
+    cvsi = _composers(alone, models, missing if options.kept_only else book)["CVSI"]
+    composed = world.compose_all(validation, validation.queries, cvsi, _say)
+    if missing.count:
+        raise BadQuery(
+            f"{counted(missing.count, 'answer')} to validation queries are not kept, so no weights are found.",
+            "Let the language model be asked: leave --kept-only out.",
+        )
     by_query = {q.query_id: c for q, c in zip(validation.queries, composed, strict=True)}
     weights = hyperparameters.surface(gallery, validation.queries, by_query).settled
-    row = {
-        "weights": {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma},
-        "found_on": f"{counted(len(validation.queries), 'validation query', 'validation queries')}, R@1 + R@5 / 2 on a grid, the middle of the broadest top",
-        "models": dict(models.fingerprints),
-        "command": "python -m cir evaluate world --tune",
-    }
-    path = ROOT / "assets" / "models" / f"weights-{models.name}.json"
-    path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+    queries = counted(len(validation.queries), "validation query", "validation queries")
+    found_on = f"{queries}, R@1 + R@5 / 2 on a grid, the middle of the broadest top"
+    keep_weights(models.name, decisive(models), weights, found_on)
     return weights
 
 

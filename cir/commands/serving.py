@@ -187,7 +187,7 @@ def page_content(
 
     return PageContent(
         retriever,
-        presets=application.presets(models),
+        presets=application.presets(models, options.phi),
         missing=models.missing,
         facts=models.facts,
         fingerprints=models.fingerprints,

@@ -14,8 +14,10 @@ from cir.models.protocols import LanguageModel
 
 
 def answer_key(prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
-    """Under what an answer is written down: all that was asked, word for word."""
+    """Under what an answer is written down: all that was asked, word for word, and where the answer ends."""
     text = f"{prompt}\x00{max_tokens}\x00{temperature}\x00{seed}"
+    if (stop := getattr(prompt, "stop", "\n")) != "\n":  # one line is the rule
+        text += f"\x00{stop}"
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 

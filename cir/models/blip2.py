@@ -53,6 +53,9 @@ __all__ = [
 
 MAX_NEW_TOKENS = 40
 RETRIES = 2  # for captions that come out empty
+# Raise it when the same picture, seed and weights would get other captions: what samples them here and in `nucleus`,
+# what writes them in `words`. The first one adds nothing to a fingerprint, so that captions from before it are kept.
+CAPTIONS_VERSION = 1
 
 
 class Blip2Captioner:
@@ -243,18 +246,21 @@ def load_captioner(
     label = name or (folder.name if folder.is_dir() else source)
     commit = getattr(config, "_commit_hash", None)
     settings = {"top_p": TOP_P, "max_new_tokens": MAX_NEW_TOKENS, "commit": commit}
-    if (places := _read_beside(folder, "places")) is not None:
-        settings["places"] = places
+    beside = {stem: _read_beside(folder, stem) for stem in ("places", "plurals", "processor_config")}
+    if ours:  # the hub's come whole, as one revision
+        settings |= beside
     # A hub revision names its weights: no need to hash fifteen gigabytes.
     fingerprint = fingerprint_of(label, {} if commit else model.state_dict(), settings)
+    if CAPTIONS_VERSION > 1:
+        fingerprint += f".{CAPTIONS_VERSION}"
     return Blip2Captioner(
         model,
         processor,
         label,
         fingerprint,
         where,
-        plurals=_read_beside(folder, "plurals"),
-        places=places,
+        plurals=beside["plurals"],
+        places=beside["places"],
         image_batch=16 if ours else 4,
     )
 

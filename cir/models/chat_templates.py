@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cir.cache_keys import digest_of
+
 Part = tuple[str, bool]  # text, and whether it is markup of the template (parsed for special tokens)
 
 
@@ -81,3 +83,9 @@ def render(template: ChatTemplate, prompt: Mapping[str, Any]) -> list[Part]:
 def recognise(jinja: str) -> ChatTemplate:
     """The family of a model's own template; `PLAIN_TEMPLATE` when it has none, or one that is not known."""
     return next((t for t in CHAT_TEMPLATES if t.recognised_by in jinja), PLAIN_TEMPLATE)
+
+
+def layout_digest() -> str:
+    """What stands for the layouts of all families in a key: another markup makes another prompt of the same texts."""
+    probe = {"instruction": "1", "examples": [["2", "3"]], "question": "4"}
+    return digest_of([[t.recognised_by, render(t, probe)] for t in (*CHAT_TEMPLATES, PLAIN_TEMPLATE)])

@@ -2,7 +2,7 @@
 
 Importing torch, open_clip and transformers takes most of a start. What is asked of a model while everything is joined
 is little: its fingerprint and a few numbers. They are written down when it is loaded for the first time and hold for
-as long as its files and the libraries stay as they are. Does not know which models there are.
+as long as its files, the libraries and our own wrappers stay as they are. Does not know which models there are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from cir.cache_keys import code_digest
 from cir.errors import UnsafeFile
 from cir.models.model_files import LockFile
 
@@ -89,11 +90,12 @@ class KnownModels:
 
 
 def state_of(path: Path) -> dict[str, Any]:
-    """What a model's facts depend on: names, sizes and times of its files, and the libraries' versions."""
+    """What a model's facts depend on: names, sizes and times of its files, the libraries' versions, our own source text."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     stats = [(str(p.relative_to(path)), p.stat()) for p in files]
     return {
         "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
+        "program": code_digest("models"),
         "libraries": {"python": sys.version.split()[0], **{name: _version(name) for name in LIBRARIES}},
     }
 

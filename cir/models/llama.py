@@ -20,7 +20,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cir.cache_keys import digest_of
 from cir.errors import LanguageModelFailed, MissingModel, UnsafeFile
+from cir.models.chat_templates import layout_digest
+from cir.models.llama_engine import ANSWERS_VERSION
 from cir.models.worker_process import WorkerProcess
 from cir.processors import processors
 from cir.prompts import Prompt
@@ -72,6 +75,11 @@ def file_fingerprint(path: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def _asked_how() -> str:
+    """8 hexadecimal digits of what decides an answer beside the file: how a prompt is laid out, sampled and ended."""
+    return digest_of(layout_digest(), ANSWERS_VERSION)[:8]
+
+
 class LlamaWorker:
     """A GGUF model in a worker process, as a `LanguageModel`. Safe to be called by several threads.
 
@@ -108,7 +116,7 @@ class LlamaWorker:
         self.path = Path(path)
         check_gguf(self.path)
         self.name = name or self.path.stem
-        self.fingerprint = f"{self.name}@{fingerprint or file_fingerprint(self.path)}"
+        self.fingerprint = f"{self.name}@{fingerprint or file_fingerprint(self.path)}.{_asked_how()}"
         self.context_tokens = context_tokens
         self.deadline_seconds, self.start_seconds = deadline_seconds, start_seconds
         self.last_timings: dict[str, float] = {}

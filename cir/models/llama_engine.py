@@ -21,6 +21,9 @@ from cir.models.chat_templates import recognise, render
 from cir.models.prefix_store import PrefixStore
 from cir.text import counted
 
+ANSWERS_VERSION = (
+    1  # raise it when a model would answer the same prompt otherwise: sampling, where an answer ends
+)
 MAX_SLOTS = 4  # kinds of prompts whose evaluated prefixes are kept side by side
 BATCH_TOKENS = 512
 

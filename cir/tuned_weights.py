@@ -1,0 +1,44 @@
+"""CVSI's weights that were found on validation queries, kept by the models that they were found for.
+
+Other models make other numbers of the same parts, so they get weights of their own, or the paper's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from cir.cache_keys import digest_of
+from cir.places import ASSETS
+from cir.types import Weights
+
+FOLDER = ASSETS / "models"
+
+
+def tuned_weights(model_set: str, models: Mapping[str, str]) -> Weights | None:
+    """The weights that were found for these models; None where none were.
+
+    Args:
+        model_set: its name.
+        models: part -> fingerprint, of those that are here: one that is missing takes no part, and changes nothing.
+    """
+    for path in sorted(FOLDER.glob(f"weights-{model_set}-*.json")):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if models.items() <= row["models"].items():
+            return Weights(**row["weights"])
+    return None
+
+
+def keep_weights(model_set: str, models: Mapping[str, str], weights: Weights, found_on: str) -> Path:
+    """Write weights down beside the models, with what they were found for and how."""
+    path = FOLDER / f"weights-{model_set}-{digest_of(dict(models))[:8]}.json"
+    row = {
+        "weights": asdict(weights),
+        "found_on": found_on,
+        "models": dict(models),
+        "command": "python -m cir evaluate world --tune",
+    }
+    path.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+    return path
