@@ -7,11 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cir.errors import CirError
+    from cir.images import read_image
+    from cir.scripting import index_gallery, open_gallery, open_models, open_retriever
     from cir.types import ComposedQuery, Query, RetrievedImage, Weights
 
 __version__ = "0.1.0"
-__all__ = ["CirError", "ComposedQuery", "Query", "RetrievedImage", "Weights", "__version__"]
-_MODULES = {"CirError": "cir.errors"}
+__all__ = [
+    "CirError",
+    "ComposedQuery",
+    "Query",
+    "RetrievedImage",
+    "Weights",
+    "__version__",
+    "index_gallery",
+    "open_gallery",
+    "open_models",
+    "open_retriever",
+    "read_image",
+]
+_MODULES = {
+    "CirError": "cir.errors",
+    "index_gallery": "cir.scripting",
+    "open_gallery": "cir.scripting",
+    "open_models": "cir.scripting",
+    "open_retriever": "cir.scripting",
+    "read_image": "cir.images",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -19,3 +40,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'cir' has no attribute {name!r}")
     return getattr(import_module(_MODULES.get(name, "cir.types")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -104,6 +104,7 @@ def test_nobody_imports_from_below_itself(path: Path) -> None:
             "commands",
             "measuring",
             "application",
+            "scripting",
             "triplet_source",
             *BASE,
         }

@@ -1,0 +1,115 @@
+"""The script of docs/api.md, run as it is written, in a process of its own; and what `cir` promises beside it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cir
+from cir.places import SAMPLE_GALLERY
+
+ROOT = Path(__file__).resolve().parents[1]
+SECTION = (
+    (ROOT / "docs" / "api.md").read_text(encoding="utf-8").split("\n## From Python\n")[1].split("\n## ")[0]
+)
+PICTURES = 8
+# Runs the script, then says which of these modules it brought along.
+RUN = """
+import json, runpy, sys
+runpy.run_path("script.py")
+print(json.dumps([name for name in ("gradio", "cir.ui") if name in sys.modules]))
+"""
+
+
+def script() -> str:
+    found = re.search(r"<!-- script:start -->\n```python\n(.*?)```\n<!-- script:end -->", SECTION, re.S)
+    assert found is not None
+    return found[1]
+
+
+def run(folder: Path, code: str) -> list[str]:
+    """The lines that a program prints in a folder, with a cache of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CIR_CACHE": str(folder / "cache")},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "photos").mkdir()
+    pictures = sorted((SAMPLE_GALLERY / "images").iterdir())[: PICTURES + 1]
+    for picture in pictures[1:]:
+        shutil.copy(picture, folder / "photos")
+    shutil.copy(pictures[0], folder / "photo.jpg")
+    (folder / "script.py").write_text(script(), encoding="utf-8")
+    return run(folder, RUN)
+
+
+def test_the_script_indexes_searches_and_ranks_from_the_best_score_down(printed: list[str]) -> None:
+    rows = [line.split() for line in printed[:5]]
+    assert [int(row[0]) for row in rows] == [1, 2, 3, 4, 5]
+    scores = [float(row[1]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert len({row[2] for row in rows}) == 5
+    assert all(row[2].endswith(".webp") for row in rows)
+
+
+def test_the_shares_that_the_script_prints_are_the_best_score(printed: list[str]) -> None:
+    shares = ast.literal_eval(printed[5])
+    whole = sum(value for share in shares.values() for value in share.values())
+    assert whole == pytest.approx(float(printed[0].split()[1]), abs=1e-4)
+
+
+def test_the_script_brings_neither_gradio_nor_the_page(printed: list[str]) -> None:
+    assert json.loads(printed[6]) == []
+
+
+def test_an_indexed_gallery_is_opened_again_by_its_folder_or_its_name(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for picture in sorted((SAMPLE_GALLERY / "images").iterdir())[:2]:
+        shutil.copy(picture, tmp_path / "photos")
+    lines = run(
+        tmp_path,
+        "import cir\n"
+        "models = cir.open_models(llm='none')\n"
+        "told = []\n"
+        "made = cir.index_gallery('photos', models, name='mine', captions=False, progress=told.append)\n"
+        "print(made.name, len(made), made.captioned_images, told[-1].images)\n"
+        "for name in ('mine', 'photos'):\n"
+        "    print(cir.open_gallery(name, models).image_ids == made.image_ids)\n"
+        "try:\n"
+        "    cir.open_gallery('other', models)\n"
+        "except cir.CirError as error:\n"
+        "    print(error.remedy != '')\n",
+    )
+    assert lines == ["mine 2 0 2", "True", "True", "True"]
+
+
+def test_every_name_of_the_package_is_there_and_described_and_no_other() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", SECTION, flags=re.M))
+    assert described == set(cir.__all__)
+    assert all(getattr(cir, name) for name in cir.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Retriever'"):
+        cir.Retriever  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_importing_the_package_imports_none_of_what_it_offers() -> None:
+    code = "import sys, cir; print([m for m in ('numpy', 'PIL', 'cir.application', 'cir.types') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
