@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from cir.fusion import exact_top, gallery_terms, query_terms
+from cir.ranking.scoring import Linear, exact_top, gallery_terms, query_terms
 from cir.types import PARTS
 
 
@@ -39,6 +39,7 @@ def measure(images: int, dim: int, repeats: int) -> dict[str, float]:
     gallery = gallery_terms(image, captions, np.ones(images, bool))
     terms = query_terms(parts, image, captions)
     weights, gamma = np.array([0.5, 0.3, 0.2]), 0.3
+    scoring = Linear(dict(zip(PARTS, weights.tolist(), strict=True)), gamma)
 
     def published() -> None:
         query = sum(w * parts[name] for w, name in zip(weights, PARTS, strict=True))
@@ -46,10 +47,10 @@ def measure(images: int, dim: int, repeats: int) -> dict[str, float]:
         np.argsort(-(fused @ (query / np.linalg.norm(query))))
 
     def slider() -> None:
-        exact_top(parts, terms, gallery, (image, captions), weights, gamma, 50)
+        exact_top(parts, terms, gallery, (image, captions), scoring, 50)
 
     def query() -> None:
-        exact_top(parts, query_terms(parts, image, captions), gallery, (image, captions), weights, gamma, 50)
+        exact_top(parts, query_terms(parts, image, captions), gallery, (image, captions), scoring, 50)
 
     ways: dict[str, Callable[[], None]] = {"published": published, "slider_move": slider, "new_query": query}
     times: dict[str, list[float]] = {name: [] for name in ways}

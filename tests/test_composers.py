@@ -17,8 +17,8 @@ from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
 from cir.composers.ldre import ensemble_weights
 from cir.composers.registry import METHODS, Ingredients, build_methods
+from cir.composers.slerp import arc_shares
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
-from cir.fusion import arc_shares
 from cir.prompts import captioning_text, concept_in, hycir_template, searle_template
 from cir.ranking.rerank import local_concepts, rerank_by_concepts
 from cir.ranking.retriever import Retriever, part_weights, weight_note

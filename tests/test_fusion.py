@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cir.errors import BadQuery
-from cir.fusion import exact_top, fuse_scores, gallery_terms, query_terms, top_indices
+from cir.ranking.scoring import Linear, exact_top, gallery_terms, query_terms, rank_of, top_indices
 from cir.types import PARTS, Weights
 
 
@@ -55,8 +55,9 @@ def test_the_top_50_is_that_of_equation_10_in_float64(
     rng = np.random.default_rng(seed)
     parts = {name: unit(rng.normal(size=32) + 0.3).astype(np.float32) for name in PARTS}
     weights = np.array(Weights(shares[0], shares[1], gamma).parts)
+    scoring = Linear(dict(zip(PARTS, weights, strict=True)), gamma)
     terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
-    found, scores = exact_top(parts, terms, gallery, (image, captions), weights, gamma, 50)
+    found, scores = exact_top(parts, terms, gallery, (image, captions), scoring, 50)
     truth = brute_force(parts, weights, gamma, image, captions, captioned)
     order = np.lexsort((np.arange(len(truth)), -truth))[:50]
     assert found.tolist() == order.tolist()
@@ -76,7 +77,8 @@ def test_faiss_over_fused_rows_finds_the_same_images() -> None:
     query = unit(sum(w * parts[n] for w, n in zip(weights, PARTS, strict=True))).astype(np.float32)
     _, faiss_found = index.search(query[None], 10)
     terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
-    found, _ = exact_top(parts, terms, gallery, (image, captions), weights, gamma, 10)
+    scoring = Linear(dict(zip(PARTS, weights, strict=True)), gamma)
+    found, _ = exact_top(parts, terms, gallery, (image, captions), scoring, 10)
     assert found.tolist() == faiss_found[0].tolist()
 
 
@@ -84,21 +86,28 @@ def test_without_cosine_the_score_is_the_dot_product_of_the_released_code() -> N
     image, captions, captioned = a_gallery(5)
     rng = np.random.default_rng(2)
     parts = {name: unit(rng.normal(size=32)).astype(np.float32) for name in PARTS}
-    weights = np.array([0.6, 0.4, 0.0])
-    scores = fuse_scores(
-        query_terms(parts, image, captions),
-        gallery_terms(image, captions, captioned),
-        weights,
-        0.2,
-        cosine=False,
-    )
+    weights = dict(zip(PARTS, (0.6, 0.4, 0.0), strict=True))
+    terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
+    scores = Linear(weights, 0.2, cosine=False).scores(terms, gallery)
     q = 0.6 * parts[PARTS[0]] + 0.4 * parts[PARTS[1]]
     g = np.where(captioned, 0.2, 0.0)[:, None]
     np.testing.assert_allclose(scores, (g * captions + (1 - g) * image) @ q, atol=1e-6)
-    cosine = fuse_scores(
-        query_terms(parts, image, captions), gallery_terms(image, captions, captioned), weights, 0.2
-    )
+    cosine = Linear(weights, 0.2).scores(terms, gallery)
     assert np.argsort(-scores)[:20].tolist() != np.argsort(-cosine)[:20].tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=12),
+    hidden=st.sets(st.integers(0, 11)),
+)
+def test_the_rank_of_an_image_is_its_place_in_the_whole_order(values: list[float], hidden: set[int]) -> None:
+    scores = np.array(values)
+    mask = np.array([i in hidden for i in range(len(values))])
+    places = [i for i in top_indices(scores, len(scores)).tolist() if not mask[i]]
+    for index in range(len(values)):
+        if not mask[index]:
+            assert rank_of(scores, index, mask) == 1 + places.index(index)
 
 
 def test_fault_45_equal_scores_keep_the_order_of_the_gallery() -> None:
@@ -127,6 +136,7 @@ def test_a_common_factor_of_the_weights_changes_no_score(factor: float) -> None:
     image, captions, captioned = a_gallery(1)
     parts = {name: unit(np.random.default_rng(4).normal(size=32)).astype(np.float32) for name in PARTS}
     terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
-    weights = np.array([0.5, 0.25, 0.25])
-    one, other = (fuse_scores(terms, gallery, w, 0.3) for w in (weights, factor * weights))
+    weights = dict(zip(PARTS, (0.5, 0.25, 0.25), strict=True))
+    more = {name: factor * weight for name, weight in weights.items()}
+    one, other = (Linear(w, 0.3).scores(terms, gallery) for w in (weights, more))
     np.testing.assert_allclose(one, other, atol=1e-9)

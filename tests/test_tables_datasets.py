@@ -21,10 +21,10 @@ from cir.evaluation.datasets.dataset import Dataset, DatasetQuery
 from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
-from cir.fusion import GalleryTerms, QueryTerms
 from cir.gallery.gallery import Gallery
 from cir.places import DOCS
 from cir.ranking.retriever import Retriever
+from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms
 from cir.ranking.sweep import ranks
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
 from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_composers
@@ -137,14 +137,12 @@ def test_the_surface_and_the_ablation_at_given_weights_are_the_row_of_the_table(
     )
 
 
-def test_of_equal_scores_the_earlier_row_comes_first_only_where_the_order_counts() -> None:
+def test_of_equal_scores_the_earlier_row_comes_first() -> None:
     ones = np.ones(3)
     same = np.array([[0.5], [0.7], [0.7]])
     terms = QueryTerms(("a",), same, same, np.ones((1, 1)))
     norms = GalleryTerms(ones, ones, ones, np.zeros(3, bool))
-    weights = np.ones((1, 1))
-    assert ranks(terms, norms, [1, 2, 0], weights, [0.0])[:, 0, 0].tolist() == [1, 1, 3]
-    assert ranks(terms, norms, [1, 2, 0], weights, [0.0], in_order=True)[:, 0, 0].tolist() == [1, 2, 3]
+    assert ranks(terms, norms, [1, 2, 0], [Linear({"a": 1.0})])[:, 0].tolist() == [1, 2, 3]
 
 
 def test_of_several_texts_the_mean_of_the_features_is_kept(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def _manifest(
         "queries": len(dataset.queries),
         "asked": digest_of(dataset.asked),
         "images": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
-        "program": code_digest(*METHODS_CODE, "fusion.py", "ranking", "evaluation"),
+        "program": code_digest(*METHODS_CODE, "ranking", "evaluation"),
         "protocol": dataset.protocol,
         "searched": len(gallery),
         "method": method,

@@ -230,7 +230,7 @@ def ranked_with(models: Models, method: str | None) -> str:
     """What the ranks of targets depend on, beside the gallery: the method, the program and the models."""
     if not method:
         return ""
-    return f"{method.lower()} {digest_of(models.fingerprints, code_digest(*METHODS_CODE, 'fusion.py', 'ranking'))}"
+    return f"{method.lower()} {digest_of(models.fingerprints, code_digest(*METHODS_CODE, 'ranking'))}"
 
 
 def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features] | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from cir.composers.baselines import PLAIN_TEXT, both_sides
 from cir.composers.composer import Parameter
 from cir.models.protocols import ImageEncoder, TextEncoder
@@ -34,3 +36,17 @@ class Slerp:
         both = len(parts) == 2
         notes = () if both else (ONE_SIDE,)
         yield ComposedQuery(parts, notes=notes, weighted=both, spherical=both, called=PLAIN_TEXT)
+
+
+def arc_shares(cosine: float, t: float) -> tuple[float, float]:
+    """What two unit rows count for at `t` of the way along the great arc from the first to the second; sums to 1.
+
+    slerp(u, v, t) = [sin((1 - t) a) u + sin(t a) v] / sin a, with a the angle between them; a cosine score asks for
+    its direction alone. Rows that are equal or opposite have no arc of their own: there it is the straight line.
+    Source: Slerp (ECCV 2024), section 3.1.
+    """
+    angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    if np.sin(angle) < 1e-6:
+        return 1.0 - t, t
+    first, second = float(np.sin((1.0 - t) * angle)), float(np.sin(t * angle))
+    return first / (first + second), second / (first + second)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cir.charts import Cell, heat_map, line_chart
 from cir.evaluation.rank_measures import RECALLS, Measure, share
 from cir.evaluation.tables import target_ranks
-from cir.fusion import Floats
 from cir.gallery.gallery import Gallery
+from cir.ranking.scoring import Floats
 from cir.ranking.sweep import GAMMAS, rows_for, shares, simplex
 from cir.types import CirQuery, ComposedQuery, Weights
 

@@ -29,7 +29,6 @@ class Measure:
         brief: the two columns of a narrow table.
         by_kind: the column by kind of edit.
         leaves_out_reference: whether the reference is taken out of each ranking.
-        in_order: whether equal scores are ranked in the gallery's order, as in a submitted ranking.
         members: query id -> the set that R_subset ranks.
     """
 
@@ -37,7 +36,6 @@ class Measure:
     brief: tuple[str, str]
     by_kind: str
     leaves_out_reference: bool = True
-    in_order: bool = True
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
@@ -81,7 +79,7 @@ def _at(name: str, ks: Iterable[int]) -> tuple[str, ...]:
     return tuple(f"{name}@{k}" for k in ks)
 
 
-RECALLS = Measure((*_at("R", PLAIN_KS), MEAN), ("R@1", "R@10"), "R@1", in_order=False)
+RECALLS = Measure((*_at("R", PLAIN_KS), MEAN), ("R@1", "R@10"), "R@1")
 
 
 def measure_of(dataset: Dataset, benchmark: str) -> Measure:

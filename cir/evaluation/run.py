@@ -26,12 +26,12 @@ from cir.evaluation.datasets.reading import read_json
 from cir.evaluation.kept import append_line, read_lines
 from cir.evaluation.measures import recalls
 from cir.evaluation.submission import PLACES, write_submissions
-from cir.fusion import fuse_scores, gallery_terms, query_terms, top_indices
 from cir.gallery.gallery import Gallery, open_gallery
 from cir.gallery.indexing import index_folder
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
-from cir.ranking.retriever import MAX_RESULTS, Retriever, part_weights
+from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of
+from cir.ranking.scoring import exact_scores, rank_of, top_indices
 from cir.text import counted
 from cir.types import ComposedQuery, Weights
 
@@ -250,10 +250,7 @@ def ranks_of(
     scores = run.retriever.scores(composed, run.weights)
     scores[[gallery.find(image_id) for image_id in exclude]] = -np.inf
     rows = {target: gallery.find(target) for target in targets}
-    return {
-        target: 1 + int((scores > scores[row]).sum()) + int((scores[:row] == scores[row]).sum())
-        for target, row in rows.items()
-    }
+    return {target: rank_of(scores, row) for target, row in rows.items()}
 
 
 def rank_subset(
@@ -262,14 +259,12 @@ def rank_subset(
     """Some images of the gallery by the score of Eq. 10 in float64, best first; equal ones in the order given."""
     gallery = retriever.gallery
     rows = [gallery.find(image_id) for image_id in image_ids]
-    image = gallery.image_features[rows].astype(np.float64)
-    captions = gallery.caption_features[rows].astype(np.float64)
-    numbers, gamma = part_weights(composed, weights)
-    scores = fuse_scores(
-        query_terms(composed.parts, image, captions),
-        gallery_terms(image, captions, gallery.captioned[rows]),
-        np.array([numbers[name] for name in composed.parts]),
-        gamma,
+    scores = exact_scores(
+        rows_of(composed),
+        (gallery.image_features, gallery.caption_features),
+        gallery.captioned,
+        scoring_of(composed, weights),
+        rows,
     )
     return [image_ids[int(i)] for i in top_indices(scores, len(image_ids))]
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from cir.evaluation.bootstrap import interval
 from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
-from cir.fusion import Floats, GalleryTerms, QueryTerms, gallery_terms
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import part_weights
-from cir.ranking.sweep import Ranks, ranks, rows_for, terms_of
+from cir.ranking.scoring import Floats, gallery_terms
+from cir.ranking.sweep import Ranks, grid, ranks, rows_for, terms_of
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
 
 Rows = Callable[[ComposedQuery], tuple[Floats, Sequence[float]]]
@@ -47,25 +47,17 @@ def target_ranks(
         weights, gammas = rows(composed[query.query_id])
         targets = [gallery.find(image_id) for image_id in query.target_ids]
         left_out = [gallery.find(query.reference_id)] if measure.leaves_out_reference else []
-        grid = ranks(terms, norms, targets, weights, gammas, excluded=left_out, in_order=measure.in_order)
-        grid[np.isin(targets, left_out)] = NOT_RANKED
+        scorings = grid(terms.names, weights, gammas)
+        placed = ranks(terms, norms, targets, scorings, excluded=left_out)
+        placed[np.isin(targets, left_out)] = NOT_RANKED
         if query.query_id in measure.members:
             others = [m for m in measure.members[query.query_id] if m != query.reference_id]
-            small, few = _among(terms, norms, [gallery.find(image_id) for image_id in others])
+            rows_of_set = [gallery.find(image_id) for image_id in others]
             target = others.index(query.target_ids[0])
-            inside = ranks(small, few, [target], weights, gammas, in_order=measure.in_order)
-            grid = np.concatenate([grid, inside])
-        found[query.query_id] = grid
+            inside = ranks(terms.among(rows_of_set), norms.among(rows_of_set), [target], scorings)
+            placed = np.concatenate([placed, inside])
+        found[query.query_id] = placed.reshape(len(placed), len(gammas), len(weights))
     return found
-
-
-def _among(terms: QueryTerms, norms: GalleryTerms, rows: Sequence[int]) -> tuple[QueryTerms, GalleryTerms]:
-    """The same, of some images of the gallery alone."""
-    chosen = list(rows)
-    return (
-        QueryTerms(terms.names, terms.image[chosen], terms.captions[chosen], terms.gram),
-        GalleryTerms(norms.tv_tv[chosen], norms.tc_tc[chosen], norms.tv_tc[chosen], norms.captioned[chosen]),
-    )
 
 
 def method_ranks(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.ranking.retriever import Retriever
+from cir.ranking.scoring import rank_of
 from cir.types import ComposedQuery, Weights
 
 STEPS = 20  # a slider is tried at 0, 0.05, ..., 1
@@ -70,7 +71,7 @@ def why(
     explanation = retriever.explain(composed, weights, image_id)
     weighted = composed.weighted and not composed.spherical
     alone = {
-        name: rank_in(retriever.scores(ComposedQuery({name: row}, weighted=weighted), weights), index, hidden)
+        name: rank_of(retriever.scores(ComposedQuery({name: row}, weighted=weighted), weights), index, hidden)
         for name, row in composed.parts.items()
     }
     return Why(
@@ -97,10 +98,10 @@ def best_move(
     if not composed.weighted:
         return None
     index = retriever.gallery.find(image_id)
-    now = rank_in(retriever.scores(composed, weights), index, hidden)
+    now = rank_of(retriever.scores(composed, weights), index, hidden)
     found = []
     for name, after, moved in _moves(weights):
-        rank = rank_in(retriever.scores(composed, moved), index, hidden)
+        rank = rank_of(retriever.scores(composed, moved), index, hidden)
         if rank < now:
             found.append(Move(name, getattr(weights, name), after, rank))
     return min(found, key=lambda move: (move.rank, abs(move.after - move.before)), default=None)
@@ -115,14 +116,6 @@ def _moves(weights: Weights) -> Iterator[tuple[str, float, Weights]]:
             if other is not None:
                 changed[other] = min(changed[other], 1.0 - value)
             yield name, value, Weights(**changed)
-
-
-def rank_in(scores: NDArray[np.floating], index: int, hidden: NDArray[np.bool_] | None = None) -> int:
-    """Rank from 1 of one row of (K,) scores among those that are not hidden."""
-    better = scores > scores[index]
-    if hidden is not None:
-        better &= ~hidden
-    return 1 + int(better.sum())
 
 
 def hidden_rows(

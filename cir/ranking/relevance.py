@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever, row_weights
+from cir.ranking.scoring import fused_lengths, over_lengths
 from cir.types import REFERENCE_IMAGE, ComposedQuery, RetrievedImage, Weights
 
 PAIRS = 4096
@@ -109,7 +110,6 @@ def _scores(sample: _Sample, text: float, image: float, gamma: float) -> NDArray
     """(P,) Eq. 10 of every pair."""
     k = np.array([text, image])
     dots = (1.0 - gamma) * (sample.image @ k) + gamma * (sample.captions @ k)
-    tv_tc, tc_tc = sample.tv_tc, sample.tc_tc
-    squared = (1.0 - gamma) ** 2 + 2.0 * gamma * (1.0 - gamma) * tv_tc + gamma**2 * tc_tc
-    query = text**2 + 2.0 * text * image * sample.across + image**2
-    return dots / np.sqrt(np.maximum(squared * query, 1e-12))
+    lengths = fused_lengths(gamma, np.ones_like(sample.tv_tc), sample.tv_tc, sample.tc_tc)
+    query = np.sqrt(np.maximum(text**2 + 2.0 * text * image * sample.across + image**2, 0.0))
+    return over_lengths(dots, lengths * query)

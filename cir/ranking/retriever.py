@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,19 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.composer import Composer, bind_to_gallery
+from cir.composers.slerp import arc_shares
 from cir.errors import BadQuery
-from cir.fusion import (
-    GalleryTerms,
-    QueryTerms,
-    arc_shares,
-    exact_top,
-    fuse_scores,
-    gallery_terms,
-    query_terms,
-)
 from cir.gallery.gallery import Gallery
 from cir.images import size_note
 from cir.ranking.engines import open_engine
+from cir.ranking.scoring import (
+    GalleryTerms,
+    Linear,
+    QueryTerms,
+    exact_top,
+    fused_lengths,
+    gallery_terms,
+    query_length,
+    query_terms,
+    rank_of,
+)
 from cir.translating import Translator
 from cir.types import (
     FINE_GRAINED,
@@ -65,8 +67,7 @@ class Explanation:
     def shares(self) -> dict[str, dict[str, float]]:
         """What each term adds to the score: part -> {"image": ..., "captions": ...}; all sum to the score (Eq. 10)."""
         g = self.gamma
-        squared = (1 - g) ** 2 * self.tv_tv + 2 * g * (1 - g) * self.tv_tc + g**2 * self.tc_tc
-        norm = self.query_norm * math.sqrt(max(squared, 0.0))
+        norm = self.query_norm * float(fused_lengths(g, self.tv_tv, self.tv_tc, self.tc_tc))
         scale = 1.0 / norm if norm > 1e-12 else 0.0
         return {
             name: {
@@ -148,7 +149,6 @@ class Retriever:
                 f"The gallery {self.gallery.name} has no pictures.",
                 "Index a folder: python -m cir index PHOTOS",
             )
-        numbers, gamma = row_weights(composed, weights)
         excluded = np.array([self.gallery.find(image_id) for image_id in exclude], dtype=np.int64)
         if among is not None:
             excluded = np.concatenate([excluded, np.flatnonzero(~among)])
@@ -157,11 +157,9 @@ class Retriever:
             self._query_terms(composed),
             self._gallery_terms,
             (self.gallery.image_features, self.gallery.caption_features),
-            np.array(list(numbers.values())),
-            gamma,
+            replace(scoring_of(composed, weights), cosine=cosine),
             top_k,
             excluded=excluded,
-            cosine=cosine,
         )
         ids = self.gallery.image_ids
         return [
@@ -171,20 +169,15 @@ class Retriever:
 
     def scores(self, composed: ComposedQuery, weights: Weights) -> NDArray[np.floating]:
         """(K,) scores of all images (Eq. 10), in the gallery's order. No model is called."""
-        numbers, gamma = row_weights(composed, weights)
-        return fuse_scores(
-            self._query_terms(composed), self._gallery_terms, np.array(list(numbers.values())), gamma
-        )
+        return scoring_of(composed, weights).scores(self._query_terms(composed), self._gallery_terms)
 
     def rank_of(
         self, composed: ComposedQuery, weights: Weights, image_id: str, *, exclude: Iterable[str] = ()
     ) -> int:
         """Rank of one image, from 1, among all that are not left out. For measuring."""
-        scores = self.scores(composed, weights)
-        target = self.gallery.find(image_id)
-        better = scores > scores[target]
-        better[[self.gallery.find(other) for other in exclude]] = False
-        return 1 + int(better.sum())
+        hidden = np.zeros(len(self.gallery), dtype=bool)
+        hidden[[self.gallery.find(other) for other in exclude]] = True
+        return rank_of(self.scores(composed, weights), self.gallery.find(image_id), hidden)
 
     def explain(self, composed: ComposedQuery, weights: Weights, image_id: str) -> Explanation:
         """The dot products and norms behind one image's score."""
@@ -202,7 +195,7 @@ class Retriever:
             float(gallery.tv_tv[index]),
             float(gallery.tc_tc[index]),
             float(gallery.tv_tc[index]),
-            math.sqrt(max(float(k @ terms.gram.astype(np.float64) @ k), 0.0)),
+            query_length(terms, k),
         )
 
     def gram(self, composed: ComposedQuery) -> list[list[float]]:
@@ -245,6 +238,12 @@ def rows_of(composed: ComposedQuery) -> dict[str, NDArray[np.float32]]:
 def signed_names(composed: ComposedQuery) -> list[str]:
     """How the signed terms are called among the rows, in their order."""
     return [f"{term.kind} {number}" for number, term in enumerate(composed.signed, start=1)]
+
+
+def scoring_of(composed: ComposedQuery, weights: Weights) -> Linear:
+    """How the scores of a query follow from its dot products."""
+    numbers, gamma = row_weights(composed, weights)
+    return Linear(numbers, gamma)
 
 
 def row_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, float], float]:

@@ -12,8 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.fusion import Floats, GalleryTerms, QueryTerms, gallery_terms, query_terms
 from cir.gallery.gallery import Gallery
+from cir.ranking.scoring import (
+    Floats,
+    GalleryTerms,
+    Linear,
+    QueryTerms,
+    Scoring,
+    gallery_terms,
+    query_terms,
+    rank_of,
+)
 from cir.types import PARTS, ComposedQuery, Weights
 
 Ranks = NDArray[np.int64]
@@ -48,45 +57,37 @@ def ranks(
     terms: QueryTerms,
     gallery: GalleryTerms,
     targets: Sequence[int],
-    weights: Floats,
-    gammas: Sequence[float],
+    scorings: Sequence[Scoring],
     *,
     excluded: Sequence[int] = (),
-    in_order: bool = False,
 ) -> Ranks:
-    """Ranks of some images, from 1, under every pair of weights and gamma, by Eq. 10.
+    """Ranks of some images, from 1, under each of many scorings of one query.
 
     Args:
         terms, gallery: dot products and norms.
         targets: rows of the T images.
-        weights: (W, P) in the order of `terms.names`.
-        gammas: G values in [0, 1].
+        scorings: S of them.
         excluded: rows that are left out.
-        in_order: of equal scores the earlier row comes first, as in a ranking; otherwise only higher ones count.
 
     Returns:
-        (T, G, W)
+        (T, S)
     """
-    # Summed part by part: equal images then get equal scores, to the last bit.
-    image = sum(terms.image[:, p, None] * w for p, w in enumerate(weights.T))
-    captions = sum(terms.captions[:, p, None] * w for p, w in enumerate(weights.T))
-    lengths = np.sqrt(
-        np.maximum(np.einsum("wp,pq,wq->w", weights, terms.gram.astype(np.float64), weights), 0)
-    )
-    out = np.empty((len(targets), len(gammas), len(weights)), dtype=np.int64)
-    for i, gamma in enumerate(gammas):
-        g = np.where(gallery.captioned, float(gamma), 0.0)
-        squared = (1 - g) ** 2 * gallery.tv_tv + 2 * g * (1 - g) * gallery.tv_tc + g**2 * gallery.tc_tc
-        norms = np.sqrt(np.maximum(squared, 0.0))[:, None] * lengths
-        dots = (1 - g)[:, None] * image + g[:, None] * captions
-        scores = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 1e-12)
-        for t, target in enumerate(targets):
-            better = scores > scores[target]
-            if in_order:
-                better[:target] |= scores[:target] == scores[target]
-            better[list(excluded)] = False
-            out[t, i] = 1 + better.sum(axis=0)
+    hidden = np.zeros(len(terms.image), dtype=bool)
+    hidden[list(excluded)] = True
+    out = np.empty((len(targets), len(scorings)), dtype=np.int64)
+    for s, scoring in enumerate(scorings):
+        scores = scoring.scores(terms, gallery)
+        out[:, s] = [rank_of(scores, target, hidden) for target in targets]
     return out
+
+
+def grid(names: Sequence[str], weights: Floats, gammas: Sequence[float]) -> list[Linear]:
+    """The scorings of (W, P) weights of the rows `names` at each gamma: gamma by gamma, each with all weights."""
+    return [
+        Linear(dict(zip(names, row, strict=True)), float(gamma))
+        for gamma in gammas
+        for row in weights.tolist()
+    ]
 
 
 def sweep(
@@ -113,7 +114,9 @@ def sweep(
     norms = gallery_terms(gallery.image_features, gallery.caption_features, gallery.captioned)
     counted = gammas if composed.weighted else [0.0] * len(gammas)
     left_out = [gallery.find(image_id) for image_id in exclude]
-    return list(ranks(terms, norms, [gallery.find(i) for i in image_ids], rows, counted, excluded=left_out))
+    scorings = grid(terms.names, rows, counted)
+    found = ranks(terms, norms, [gallery.find(i) for i in image_ids], scorings, excluded=left_out)
+    return list(found.reshape(len(image_ids), len(counted), len(rows)))
 
 
 def terms_of(

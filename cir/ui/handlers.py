@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from cir.answers import AnswerRow, answer_row, reaching
 from cir.errors import CirError
 from cir.images import read_image
-from cir.ranking.explaining import hidden_rows, rank_in
+from cir.ranking.explaining import hidden_rows
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.ranking.retriever import weight_note
+from cir.ranking.scoring import rank_of
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage, Weights
 from cir.ui import narrowing
@@ -215,7 +216,7 @@ def intended_note(
     if out[index]:
         return "The intended picture is left out of this search."
     rank = next((r.rank for r in ranked if r.image_id == wanted), 0)
-    rank = rank or rank_in(retriever.scores(composed, session.settings.weights), index, out)
+    rank = rank or rank_of(retriever.scores(composed, session.settings.weights), index, out)
     return f"The intended picture is at rank {rank} of {int((~out).sum())}."
 
 

@@ -1,0 +1,258 @@
+"""Named features -> scores, for any weights, exactly and without touching a model.
+
+Per query the dot products of every gallery image with every row of the query are taken once (`QueryTerms`); after that
+a move of a slider is arithmetic on a few numbers per image. A scoring is that arithmetic. Knows nothing of models,
+texts, images or methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Rows = NDArray[np.int64] | list[int]  # places of images in the gallery
+# What float32 dot products of unit rows may be off by, generously: candidates this near are scored again in float64.
+ROUNDING = 2e-5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryTerms:
+    """What the denominator needs of each of K gallery images.
+
+    Attributes:
+        tv_tv, tc_tc, tv_tc: (K,) |t_v|^2, |t_c|^2, t_v . t_c.
+        captioned: (K,) bool; where False, captions count as 0.
+    """
+
+    tv_tv: Floats
+    tc_tc: Floats
+    tv_tc: Floats
+    captioned: NDArray[np.bool_]
+
+    def captions_count(self, captions: float) -> Floats:
+        """(K,) gamma: what captions count for, 0 where an image has none."""
+        return np.where(self.captioned, captions, 0.0)
+
+    def lengths(self, captions: float) -> Floats:
+        """(K,) |(1 - g) t_v + g t_c|. Source: CVSI, section III-D, Eq. 9 and the norm in Eq. 10."""
+        return fused_lengths(self.captions_count(captions), self.tv_tv, self.tv_tc, self.tc_tc)
+
+    def among(self, rows: Rows) -> GalleryTerms:
+        """The same, of some images alone."""
+        return GalleryTerms(self.tv_tv[rows], self.tc_tc[rows], self.tv_tc[rows], self.captioned[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryTerms:
+    """The dot products of one query.
+
+    Attributes:
+        names: of the P rows, in order.
+        image: (K, P) A = Tv Q'.
+        captions: (K, P) B = Tc Q'.
+        gram: (P, P) G = Q Q'.
+    """
+
+    names: tuple[str, ...]
+    image: Floats
+    captions: Floats
+    gram: Floats
+
+    def among(self, rows: Rows) -> QueryTerms:
+        """The same, of some images alone."""
+        return QueryTerms(self.names, self.image[rows], self.captions[rows], self.gram)
+
+
+class Scoring(Protocol):
+    """How dot products become scores. A frozen value: the same terms give the same scores.
+
+    Attributes:
+        rounding: what float32 terms may shift a score by.
+    """
+
+    @property
+    def rounding(self) -> float:
+        """What float32 terms may shift a score by."""
+        ...
+
+    def scores(self, terms: QueryTerms, gallery: GalleryTerms) -> Floats:
+        """(K,) float64, higher is better."""
+        ...
+
+    def plus(self, weights: Mapping[str, float]) -> Scoring:
+        """The same with further rows of the query, by name: each counts with its weight, negative for less of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The cosine of a weighted sum of the query's rows with a weighted sum of an image's two.
+
+        score = [(1-g) A k + g B k] / ( sqrt(k' G k) * sqrt((1-g)^2 |tv|^2 + 2 g (1-g) tv.tc + g^2 |tc|^2) )
+
+    with A = Tv Q', B = Tc Q', G = Q Q', k the weights and g what captions count for. Source: CVSI, section III-D,
+    Eq. 8-10, expanded.
+
+    Attributes:
+        weights: row of the query -> k; not all zero. A row that is not named counts as 0.
+        captions: g in [0, 1]; counts where an image has captions.
+        cosine: Eq. 10. False leaves out both norms, as CVSI's released code does for CIRR and CIRCO.
+    """
+
+    weights: Mapping[str, float]
+    captions: float = 0.0
+    cosine: bool = True
+
+    @property
+    def rounding(self) -> float:
+        """What float32 terms may shift a score by."""
+        return ROUNDING
+
+    def scores(self, terms: QueryTerms, gallery: GalleryTerms) -> Floats:
+        """(K,) float64, higher is better."""
+        k = np.array([self.weights.get(name, 0.0) for name in terms.names], dtype=np.float64)
+        g = gallery.captions_count(self.captions)
+        dots = (1.0 - g) * weighted_sum(terms.image, k) + g * weighted_sum(terms.captions, k)
+        if not self.cosine:
+            return dots
+        return over_lengths(dots, gallery.lengths(self.captions) * query_length(terms, k))
+
+    def plus(self, weights: Mapping[str, float]) -> Linear:
+        """The same with further rows in the sum: Rocchio's feedback, one term each."""
+        return replace(self, weights={**self.weights, **weights})
+
+
+def weighted_sum(dots: Floats, weights: Floats) -> Floats:
+    """(K, P) and (P,) -> (K,) float64. Column by column, so that equal rows have equal sums to the last bit."""
+    found = np.zeros(len(dots))
+    for column, weight in zip(dots.T, weights, strict=True):
+        if weight:
+            found += column * weight
+    return found
+
+
+def fused_lengths(
+    g: Floats | float, tv_tv: Floats | float, tv_tc: Floats | float, tc_tc: Floats | float
+) -> Floats:
+    """|(1 - g) t_v + g t_c| from the dot products of the two rows."""
+    squared = (1.0 - g) ** 2 * tv_tv + 2.0 * g * (1.0 - g) * tv_tc + g**2 * tc_tc
+    return np.sqrt(np.maximum(squared, 0.0))
+
+
+def query_length(terms: QueryTerms, weights: Floats) -> float:
+    """sqrt(k' G k), the length of the weighted sum of a query's rows."""
+    k = np.asarray(weights, dtype=np.float64)
+    return float(np.sqrt(max(float(k @ terms.gram.astype(np.float64) @ k), 0.0)))
+
+
+def over_lengths(dots: Floats, lengths: Floats) -> Floats:
+    """Dot products over lengths. Two opposite rows can cancel to a zero vector: that is like nothing, and scores 0."""
+    return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 1e-12)
+
+
+def gallery_terms(
+    image_features: Floats, caption_features: Floats, captioned: NDArray[np.bool_]
+) -> GalleryTerms:
+    """Norms and cross terms of a gallery: (K, D) t_v, (K, D) t_c, (K,) which have captions."""
+    return GalleryTerms(
+        np.einsum("kd,kd->k", image_features, image_features),
+        np.einsum("kd,kd->k", caption_features, caption_features),
+        np.einsum("kd,kd->k", image_features, caption_features),
+        captioned,
+    )
+
+
+def query_terms(rows: Mapping[str, Floats], image_features: Floats, caption_features: Floats) -> QueryTerms:
+    """Dot products of each row (D,) of a query with every row of the gallery: two matrix products."""
+    names = tuple(rows)
+    stacked = np.stack([rows[name] for name in names]).astype(image_features.dtype)
+    return QueryTerms(names, image_features @ stacked.T, caption_features @ stacked.T, stacked @ stacked.T)
+
+
+def rank_of(scores: Floats, index: int, hidden: NDArray[np.bool_] | None = None) -> int:
+    """Rank from 1 of one of K images among those that are not hidden; equal scores in the order of the gallery."""
+    better = scores > scores[index]
+    better[:index] |= scores[:index] == scores[index]
+    if hidden is not None:
+        better &= ~hidden
+    return 1 + int(better.sum())
+
+
+def top_indices(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Indices of the `count` highest scores, best first; equal scores in the order of the gallery."""
+    count = min(count, len(scores))
+    if count <= 0:
+        return np.zeros(0, dtype=np.int64)
+    if count < len(scores):
+        edge = np.partition(scores, -count)[-count]
+        candidates = np.flatnonzero(scores >= edge)
+    else:
+        candidates = np.arange(len(scores))
+    order = np.lexsort((candidates, -scores[candidates]))
+    return candidates[order[:count]]
+
+
+def exact_top(
+    rows: Mapping[str, Floats],
+    terms: QueryTerms,
+    gallery: GalleryTerms,
+    features: tuple[Floats, Floats],
+    scoring: Scoring,
+    count: int,
+    *,
+    excluded: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], Floats]:
+    """The `count` best images in exactly the order of the scoring in float64.
+
+    float32 terms score everything; those within rounding of the last place are scored again from their rows.
+
+    Args:
+        rows: the query's rows.
+        terms, gallery: their dot products.
+        features: (K, D) t_v and t_c.
+        scoring: of the query.
+        count: how many.
+        excluded: indices to leave out.
+
+    Returns:
+        Indices and scores, best first.
+    """
+    approximate = scoring.scores(terms, gallery)
+    if excluded is not None and len(excluded):
+        approximate[excluded] = -np.inf
+        count = min(count, len(approximate) - len(np.unique(excluded)))
+    first = top_indices(approximate, count)
+    if not len(first):
+        return first, np.zeros(0)
+    near = np.flatnonzero(approximate >= approximate[first[-1]] - 2 * scoring.rounding)
+    exact = exact_scores(rows, features, gallery.captioned, scoring, near)
+    best = top_indices(exact, count)
+    return near[best], exact[best]
+
+
+def exact_scores(
+    rows: Mapping[str, Floats],
+    features: tuple[Floats, Floats],
+    captioned: NDArray[np.bool_],
+    scoring: Scoring,
+    indices: Rows,
+) -> Floats:
+    """(N,) scores of some images in float64, from their rows.
+
+    Args:
+        rows: the query's.
+        features: (K, D) t_v and t_c.
+        captioned: (K,) which have captions.
+        scoring: of the query.
+        indices: N of the K images.
+    """
+    image, captions = (one[indices].astype(np.float64) for one in features)
+    exact_rows = {name: np.asarray(row, dtype=np.float64) for name, row in rows.items()}
+    return scoring.scores(
+        query_terms(exact_rows, image, captions), gallery_terms(image, captions, captioned[indices])
+    )
