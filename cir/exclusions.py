@@ -23,58 +23,77 @@ BY_PATTERN = "left out by the pattern"
 BY_MARK = "the folder holds a file"
 MOST_PATTERNS, PATTERN_CHARACTERS = 100, 200
 
+_THUMBNAILS = "small pictures that a program made"
+_DISK_THUMBNAILS = "small pictures that a network disk made"
+_BIN = "a waste bin"
+_SYSTEM = "a folder of the system"
+_PROGRAMS = "what belongs to a program"
+_CACHE = "a cache"
+_MACOS = "what macOS keeps beside a file"
+_BEFORE_EDIT = "originals that a picture editor put aside before an edit"
+_CAPTURE_ONE = "previews and settings of Capture One"
 _FOLDERS = {
-    "small pictures that a network disk made": "@eadir .@__thumb @__thumb @synoeadir @sharebin",
-    "a waste bin": "#recycle @recycle @recycler $recycle.bin recycler recycled .trash .trashes .dtrash"
-    " @recently-deleted #deleted",
-    "snapshots of a disk": "#snapshot @snapshot @recently-snapshot .snapshot .snapshots .zfs .stversions ~snapshot",
-    "a folder of the system": "@tmp @synoresource @synologydrive @appstore @database @docker @eaddir lost+found"
-    " .stfolder .sync"
-    " __macosx .appledouble .appledb .appledesktop .fseventsd .spotlight-v100 .temporaryitems .documentrevisions-v100"
-    " .mobilebackups .pkinstallsandboxmanager",
-    "small pictures that a program made": ".thumbnails .thumbs .thumb .picasaoriginals .comments thmbnl"
-    " .xvpics .gallery_thumbs",
-    "a folder of programs": "node_modules bower_components jspm_packages .git .svn .hg .bzr .tox .nox .venv .virtualenv"
-    " site-packages dist-packages __pycache__ .cache appdata .npm .yarn .gradle .idea .vscode",
+    _DISK_THUMBNAILS: "@eadir .@__thumb @__thumb @synoeadir",
+    _BIN: "#recycle @recycle @recycler $recycle.bin recycler recycled .trash .trashes .dtrash @recently-deleted"
+    " #deleted @sharebin",
+    "snapshots of a disk": "#snapshot @snapshot @recently-snapshot .snapshot .snapshots .zfs ~snapshot .mobilebackups",
+    "earlier versions that a program keeps of files": ".stversions",
+    _SYSTEM: "@tmp @synoresource @synologydrive @appstore @database @docker lost+found .fseventsd .spotlight-v100"
+    " .temporaryitems .documentrevisions-v100 .pkinstallsandboxmanager",
+    _MACOS: "__macosx .appledouble .appledb .appledesktop",
+    _THUMBNAILS: ".thumbnails .thumbs .thumb .xvpics .gallery_thumbs",
+    "small pictures that a camera made of videos": "thmbnl",
+    _BEFORE_EDIT: ".picasaoriginals [originals]",
+    _PROGRAMS: "node_modules bower_components jspm_packages .git .svn .hg .bzr .tox .nox .venv .virtualenv"
+    " site-packages dist-packages __pycache__ appdata .npm .yarn .gradle .idea .vscode .stfolder .sync .comments",
+    _CACHE: ".cache .dropbox.cache",
 }
 _EXACT = {name: reason for reason, names in _FOLDERS.items() for name in names.split()}
 _EXACT |= {
-    "system volume information": _EXACT["lost+found"],
-    "network trash folder": _EXACT["#recycle"],
-    "temporary items": _EXACT["lost+found"],
-    "themicrosoftphotoscache": _EXACT[".thumbnails"],
-    "ipod photo cache": _EXACT[".thumbnails"],
-    "windowsimagebackup": _EXACT["lost+found"],
+    "system volume information": _SYSTEM,
+    "network trash folder": _BIN,
+    "temporary items": _SYSTEM,
+    "themicrosoftphotoscache": _THUMBNAILS,
+    "ipod photo cache": _THUMBNAILS,
+    "windowsimagebackup": "a backup of the system",
+    "corel auto-preserve": _BEFORE_EDIT,
 }
 _ENDINGS = {
     ".lrdata": "previews of Lightroom",
-    ".lrcat-data": "previews of Lightroom",
+    ".lrcat-data": "what belongs to a catalog of Lightroom",
     ".lrlibrary": "a library of Lightroom",
-    ".cocatalogdb": "previews of Capture One",
-    ".app": "a folder of programs",
-    ".egg-info": "a folder of programs",
-    ".dist-info": "a folder of programs",
+    ".cocatalogdb": _CAPTURE_ONE,
+    ".app": _PROGRAMS,
+    ".egg-info": _PROGRAMS,
+    ".dist-info": _PROGRAMS,
 }
-_BEGINNINGS = {".trash": "a waste bin", "appdata_": "small pictures that a network disk made"}
+_BEGINNINGS = {".trash": _BIN, "appdata_": "previews and other files that Nextcloud made"}
 # Of a library of Apple's the originals count; all else is derived from them.
 _LIBRARIES = (".photoslibrary", ".photolibrary", ".migratedphotolibrary", ".aplibrary", ".migratedaplibrary")
 _ORIGINALS = ("originals", "masters")
-_CAPTURE_ONE = ("captureone", ("cache", "settings"))
+# Folders of programs' own files, by the name of the folder which holds them.
+_INSIDE = {
+    "captureone": (("cache", "settings"), _CAPTURE_ONE),
+    "library": (("caches",), _CACHE),
+    "android": (("data", "obb"), _PROGRAMS),
+}
 # Files that say something about the folder which holds them.
 _MARKS = {
     ".nomedia": f"{BY_MARK} .nomedia",
-    "pyvenv.cfg": "a folder of programs",
-    "conda-meta": "a folder of programs",
-    "cachedir.tag": "a cache",
-    ".ppstorage": "small pictures that a program made",
+    "pyvenv.cfg": _PROGRAMS,
+    "conda-meta": _PROGRAMS,
+    "cachedir.tag": _CACHE,
+    ".ppstorage": "what PhotoPrism made of pictures",
     "rows.sqlite": "a gallery that was indexed",
 }
 _IMMICH = ("thumbs", "encoded-video", "profile", "backups")
 _IGNORE_FILES = (".ppignore", ".pixignore")
 _IGNORE_BYTES = 65_536
 _JUNK_FILES = re.compile(
-    r"(?i)thumbs\.db|ehthumbs.*\.db|desktop\.ini|\.ds_store|zbthumbnail\.info|picasa\.ini|icon\r"
+    r"(?i)thumbs\.db|ehthumbs.*\.db|desktop\.ini|\.ds_store|zbthumbnail\.info|\.?picasa\.ini|icon\r"
 )
+# Android renames what was deleted, and what is still being written.
+_PHONE_FILES = {".trashed-": _BIN, ".pending-": "pictures that a phone has not yet written whole"}
 
 
 class Patterns:
@@ -123,11 +142,10 @@ def junk_folder(name: bytes, parent: bytes) -> str:
     if plain in _EXACT:
         return _EXACT[plain]
     if holder.endswith(_LIBRARIES) and plain not in _ORIGINALS:
-        return "derived pictures of a photo library"
-    if holder == _CAPTURE_ONE[0] and plain in _CAPTURE_ONE[1]:
-        return "previews of Capture One"
-    if holder == "library" and plain == "caches":
-        return "a cache"
+        return "what a photo library of Apple's keeps beside its originals"
+    inside, reason_inside = _INSIDE.get(holder, ((), ""))
+    if plain in inside:
+        return reason_inside
     for ending, reason in _ENDINGS.items():
         if plain.endswith(ending):
             return reason
@@ -141,9 +159,12 @@ def junk_file(name: bytes) -> str:
     """Why a file is left out by its name; "" when it is not."""
     plain = os.fsdecode(name)
     if plain.startswith("._"):
-        return "what macOS keeps beside a file"
+        return _MACOS
     if _JUNK_FILES.fullmatch(plain):
-        return "files of the system"
+        return "what systems and programs note about a folder"
+    for beginning, reason in _PHONE_FILES.items():
+        if plain.startswith(beginning):
+            return reason
     return HIDDEN if plain.startswith(".") else ""
 
 
@@ -154,7 +175,7 @@ def marked_folder(name: bytes, inside: Collection[bytes]) -> str:
         if mark in names:
             return reason
     if ".immich" in names and os.fsdecode(name).lower() in _IMMICH:
-        return "small pictures that a program made"
+        return "what Immich made of pictures"
     return ""
 
 

@@ -83,6 +83,48 @@ def test_a_folder_that_no_person_put_pictures_into_is_left_out_and_counted(
     assert place.startswith(row.names[0])
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        (".picasaoriginals/a.jpg", "originals that a picture editor put aside before an edit"),
+        ("[Originals]/a.jpg", "originals that a picture editor put aside before an edit"),
+        ("Corel Auto-Preserve/a.jpg", "originals that a picture editor put aside before an edit"),
+        ("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "small pictures that a network disk made"),
+        ("@sharebin/a.jpg", "a waste bin"),
+        (".MobileBackups/a.jpg", "snapshots of a disk"),
+        (".stversions/a.jpg", "earlier versions that a program keeps of files"),
+        ("__MACOSX/a.jpg", "what macOS keeps beside a file"),
+        (".AppleDouble/a.jpg", "what macOS keeps beside a file"),
+        ("WindowsImageBackup/a.jpg", "a backup of the system"),
+        ("M4ROOT/THMBNL/a.jpg", "small pictures that a camera made of videos"),
+        ("app/node_modules/a.jpg", "what belongs to a program"),
+        ("Android/data/com.game/a.jpg", "what belongs to a program"),
+        (".cache/a.jpg", "a cache"),
+        ("appdata_oc1/a.jpg", "previews and other files that Nextcloud made"),
+        ("X.lrcat-data/a.jpg", "what belongs to a catalog of Lightroom"),
+        ("X Previews.lrdata/a.jpg", "previews of Lightroom"),
+        ("P.photoslibrary/scopes/a.jpg", "what a photo library of Apple's keeps beside its originals"),
+        ("CaptureOne/Settings/a.jpg", "previews and settings of Capture One"),
+        (".trashed-1700000000-a.jpg", "a waste bin"),
+        (".pending-1700000000-a.jpg", "pictures that a phone has not yet written whole"),
+        ("._a.jpg", "what macOS keeps beside a file"),
+        ("Picasa.ini", "what systems and programs note about a folder"),
+        (".picasa.ini", "what systems and programs note about a folder"),
+    ],
+)
+def test_the_reason_that_is_told_is_the_true_one(
+    photos: Path, tmp_path: Path, place: str, reason: str
+) -> None:
+    painted(photos, place, 7)
+    assert list(left_out(photos, tmp_path / "cache")) == [reason]
+
+
+@pytest.mark.parametrize("name", ["Originals", "Android", "data", "Corel", "picasaoriginals"])
+def test_a_folder_of_originals_that_a_person_made_is_indexed(photos: Path, tmp_path: Path, name: str) -> None:
+    painted(photos, f"{name}/a.png", 7)
+    assert left_out(photos, tmp_path / "cache") == {}
+
+
 @pytest.mark.parametrize("mark", [".nomedia", "pyvenv.cfg", "CACHEDIR.TAG", ".ppstorage", "rows.sqlite"])
 def test_a_folder_that_says_it_holds_no_pictures_is_left_out_below_the_root_only(
     photos: Path, tmp_path: Path, mark: str
