@@ -16,6 +16,7 @@ from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery.background import Indexer
 from cir.gallery.gallery import Gallery, open_gallery
+from cir.languages import language_identifier
 from cir.models.catalog import SETS
 from cir.models.deferred import Deferred
 from cir.models.model_set import Models
@@ -217,10 +218,11 @@ def about_photographs(models: Models) -> str:
 
 
 def warm_up(models: Models) -> None:
-    """Load what was put off; then start the language model's process and let it read the constant part of every prompt.
+    """Load what was put off, also what guesses languages; then start the language model's process and let it read the constant part of every prompt.
 
     A failure here is not the end: the first query asks again, and says what is wrong.
     """
+    language_identifier()
     while not models.ready:
         try:
             models.load_all()

@@ -49,14 +49,15 @@ def _without_accents(text: str) -> str:
 
 def _likely(text: str) -> tuple[str, float]:
     """(the likeliest language but English, the probability of English)."""
-    ranked = {str(code): float(value) for code, value in _identifier().rank(text.lower())}
+    ranked = {str(code): float(value) for code, value in language_identifier().rank(text.lower())}
     best = max((code for code in ranked if code != "en"), key=lambda code: ranked[code])
     return LANGUAGES.get(best, UNKNOWN), ranked["en"]
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # it takes a moment
+def language_identifier() -> Any:
+    """What guesses. It is loaded once, which takes some seconds on a busy computer."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     known = {str(label) for label in identifier.labels}

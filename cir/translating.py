@@ -6,6 +6,7 @@ person wants to keep. Knows no page; a translation is data, which is shown and c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -47,22 +48,26 @@ class Translator:
             return
         as_typed = replace(query, modification_text=inside)
         if inside != typed or self._model is None:
-            why = "" if inside != typed else f" {self._missing}".rstrip()
-            yield from _noted(
-                compose(as_typed),
-                f"{_seems(language)} and is searched for as typed: {_LESS[0].lower()}{_LESS[1:]}{why}",
-            )
+            note = f"{_seems(language)} and is searched for as typed: {_LESS[0].lower()}{_LESS[1:]}"
+            missing = self._missing if inside == typed else ""
+            for one in compose(as_typed):
+                yield _noted(one, f"{note} {missing}" if missing and missing not in one.notes else note)
             return
         first = next(compose(as_typed))
         yield replace(first, pending=f"translating the edit from {language}")
+        since = time.perf_counter()
         english, problem = self._translate(typed)
+        timings = {TRANSLATION: 1000.0 * (time.perf_counter() - since)}
         if problem:
-            yield from _noted(compose(as_typed), f"{_seems(language)}. {problem} {_LESS}")
-            return
-        trace = {TRANSLATION: (english,), TYPED: (typed,)}
-        note = f"{_seems(language)}; it is searched for in English: “{english}”."
-        for one in _noted(compose(replace(query, modification_text=english)), note):
-            yield replace(one, trace={**trace, **one.trace})
+            stages, trace = compose(as_typed), {}
+            note = f"{_seems(language)}. {problem} {_LESS}"
+        else:
+            stages = compose(replace(query, modification_text=english))
+            trace = {TRANSLATION: (english,), TYPED: (typed,)}
+            note = f"{_seems(language)}; it is searched for in English: “{english}”."
+        for one in stages:
+            whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})
+            yield _noted(whole, note)
 
     def _translate(self, text: str) -> tuple[str, str]:
         """(the edit in English, ""), or ("", why there is none)."""
@@ -93,6 +98,5 @@ def _seems(language: str) -> str:
     return f"The edit seems to be in {language}"
 
 
-def _noted(stages: Iterator[ComposedQuery], note: str) -> Iterator[ComposedQuery]:
-    for one in stages:
-        yield replace(one, notes=(note, *one.notes))
+def _noted(composed: ComposedQuery, note: str) -> ComposedQuery:
+    return replace(composed, notes=(note, *composed.notes))

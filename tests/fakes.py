@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,12 +153,16 @@ def toy_gallery(*, captions: bool = True) -> Gallery:
 
 
 def toy_cvsi(
-    model: ToyLanguageModel | None = None, captioner: ToyCaptioner | None = None, **settings: object
+    model: ToyLanguageModel | None = None,
+    captioner: ToyCaptioner | None = None,
+    missing: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> Cvsi:
     """CVSI on toys; without a captioner or a language model where None is given on purpose."""
     clip = ToyClip()
     memory = CaptionMemory(captioner) if captioner is not None else None
-    return Cvsi(clip, clip, clip, ToyPhi(), memory, model, settings=CvsiSettings(**settings))  # type: ignore[arg-type]
+    known = CvsiSettings(**settings)  # type: ignore[arg-type]
+    return Cvsi(clip, clip, clip, ToyPhi(), memory, model, settings=known, missing=missing)
 
 
 def toy_retriever(**settings: object) -> Retriever:

@@ -47,6 +47,13 @@ def test_the_first_stage_needs_neither_captioner_nor_language_model() -> None:
     assert (captioner.calls, model.prompts) == (0, [])
 
 
+def test_what_is_pending_reads_on_after_still() -> None:
+    stages = toy_cvsi(ToyLanguageModel(), ToyCaptioner(), captions=3, joint_call=False).compose(EDIT)
+    asking = [stage.pending for stage in stages if "description" in stage.pending]
+    assert asking[0] == "asking the language model for the edited description"
+    assert asking[-1] == "asking the language model for 1 more edited description"
+
+
 def test_the_last_stage_has_all_parts_as_unit_rows_and_nothing_pending() -> None:
     composed = last(toy_cvsi(ToyLanguageModel(), ToyCaptioner()).compose(EDIT))
     assert set(composed.parts) == {REFERENCE_IMAGE, FINE_GRAINED, MODIFIED_CAPTIONS}
@@ -155,6 +162,7 @@ def test_fault_78_a_model_that_does_not_answer_leaves_the_other_parts() -> None:
     assert set(composed.parts) == {REFERENCE_IMAGE, FINE_GRAINED}
     assert any("did not answer" in note for note in composed.notes)
     assert composed.pending == ""
+    assert composed.timings_ms["language model"] > 0, "the wait for it was a wait"
 
 
 def test_fault_11_a_description_that_shares_no_word_is_flagged() -> None:

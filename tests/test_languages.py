@@ -90,6 +90,7 @@ def test_an_edit_in_another_language_is_searched_for_in_english_which_is_shown()
     assert "“make the square blue”" in last.notes[0]
     assert best(last) == "blue-square"
     assert GERMAN in model.prompts[0]
+    assert last.timings_ms["translation"] > 0
 
 
 def test_what_stands_in_quotation_marks_is_searched_for_as_typed() -> None:
@@ -114,6 +115,25 @@ def test_without_a_language_model_the_note_names_the_language_and_a_way_out() ->
     assert last.modification_text == "在雪地里"
 
 
+def test_what_is_missing_is_said_once() -> None:
+    missing = "The language model is switched off."
+    composer = toy_cvsi(None, ToyCaptioner(), missing={"language model": missing})
+    retriever = Retriever(toy_gallery(), {"CVSI": composer}, Translator(None, missing))
+    for one in retriever.compose(Query(draw("red", "square"), GERMAN), "CVSI"):
+        assert " ".join(one.notes).count("switched off") == 1
+
+
+def test_the_language_is_guessed_without_a_wait_once_the_program_is_warm() -> None:
+    from types import SimpleNamespace
+
+    from cir.application import warm_up
+    from cir.languages import language_identifier
+
+    language_identifier.cache_clear()
+    warm_up(SimpleNamespace(ready=True, language_model=None))  # type: ignore[arg-type]
+    assert language_identifier.cache_info().currsize == 1
+
+
 @pytest.mark.parametrize(
     "answer",
     ["", "I cannot do that", "<script>", GERMAN, "auch auf Deutsch und nicht auf Englisch", "http://x.y/z"],
@@ -129,6 +149,7 @@ def test_a_language_model_that_does_not_answer_is_told() -> None:
     last = composed(GERMAN, ToyLanguageModel([LanguageModelFailed("No answer in time.", "")]))[-1]
     assert "could not be translated: No answer in time." in last.notes[0]
     assert ". These models were taught English" in last.notes[0]  # a sentence of its own
+    assert last.timings_ms["translation"] > 0, "what was waited for in vain was waited for"
     assert last.modification_text == GERMAN
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -93,6 +94,19 @@ class _Draft:
 
     def took(self, stage: str, since: float) -> None:
         self.timings[stage] = self.timings.get(stage, 0.0) + 1000.0 * (time.perf_counter() - since)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of what is done inside; also of what fails, for that is waited for as well."""
+        since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.took(stage, since)
+
+
+_ASKING = "asking the language model for the edited description"
+_ASKING_FOR_MORE = "asking the language model for {} more edited description{}"
 
 
 class Cvsi:
@@ -216,31 +230,28 @@ class Cvsi:
             draft.trace["added_objects"] = objects
             if objects:
                 self._fine_grained(draft, words, objects)
-            yield draft.seen("asking the language model for the edited description")
+            yield draft.seen(_ASKING)
             calls = [captions] if self.settings.joint_call else [[c] for c in dict.fromkeys(captions)]
             draft.trace["modified_captions"] = []
             for i, group in enumerate(calls):
                 draft.trace["modified_captions"].append(self._modified_caption(draft, group, model))
                 self._mean_modified(draft)
                 left = len(calls) - i - 1
-                yield draft.seen(f"{left} more edited description{'s' if left > 1 else ''}" if left else "")
+                yield draft.seen(_ASKING_FOR_MORE.format(left, "s" if left > 1 else "") if left else "")
         except LanguageModelFailed as error:
             draft.note(f"The language model did not answer, so its part is missing here: {error}")
             yield draft.seen()
 
     def _added_objects(self, draft: _Draft, caption: str, model: LanguageModel) -> list[str]:
         """F_add. Source: Eq. 6 and Figure 3."""
-        since = time.perf_counter()
-        answer = model.complete(prompts.cvsi_added_objects(caption, draft.text), max_tokens=OBJECT_TOKENS)
-        draft.took("language model", since)
+        with draft.timed("language model"):
+            answer = model.complete(prompts.cvsi_added_objects(caption, draft.text), max_tokens=OBJECT_TOKENS)
         return prompts.parse_added_objects(answer)
 
     def _modified_caption(self, draft: _Draft, captions: list[str], model: LanguageModel) -> str:
         """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""
-        since = time.perf_counter()
-        found = edited_caption(model, captions, draft.text, draft.note)
-        draft.took("language model", since)
-        return found
+        with draft.timed("language model"):
+            return edited_caption(model, captions, draft.text, draft.note)
 
     def _mean_modified(self, draft: _Draft) -> None:
         since = time.perf_counter()
