@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from cir.boxes import colour_code, is_boxed
 from cir.dates import taken_at
 from cir.errors import BadImage
 from cir.files import (
@@ -30,6 +31,7 @@ from cir.files import (
     unreadable,
 )
 from cir.formats import is_heif, is_raw_name, unreadable_by_content
+from cir.lost_ends import is_cut_short
 from cir.memory import available_bytes
 from cir.pixels import (
     MOST_PIXELS,
@@ -39,16 +41,21 @@ from cir.pixels import (
     upright_rgb,
     without_metadata,
 )
-from cir.profiles import MAX_PROFILE_BYTES
-from cir.raw import developed, embedded_preview
+from cir.profiles import ADOBE_RGB, MAX_PROFILE_BYTES, profile_of_code, says_adobe_rgb
+from cir.raw import Preview, developed, embedded_preview
 from cir.salvage import (
+    PngParts,
+    grey_pairs_as_rgba,
     has_first_passes,
     is_jpeg,
     is_png,
     is_progressive,
+    is_webp,
     png_parts,
+    whole_webp_chunks,
     without_jpeg_metadata,
 )
+from cir.tiff_tags import FLOATS, SAMPLE_FORMAT, first_tags, is_tiff
 from cir.walking import walk_images
 
 __all__ = [
@@ -172,24 +179,26 @@ def _read(data: bytes, name: str, dates: list[str] | None = None, *, is_mended: 
     content = data if parts is None else parts.data
     try:
         with Image.open(io.BytesIO(content), formats=formats) as image:
-            picture = _decode(image, name, content, None if parts is None else parts.profile)
+            picture = _decode(image, name, content, parts)
             if dates is not None:
                 dates.append(taken_at(image, parts.xmp, parts.time) if parts else taken_at(image))
             return picture
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise _unsupported(name, data) from error
+        raise _unsupported(name, data, error) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(f"{name} has more than {MAX_MEGAPIXELS} megapixels.", _SMALLER) from error
     except Exception as error:  # decoders raise what they like: RuntimeError, KeyError, SyntaxError...
-        mended = None if is_mended or not is_jpeg(data) else _mended_jpeg(data, error)
+        mended = None if is_mended else _mended(data, error)
         if mended is None:
-            raise _damaged(name) from error
+            raise _damaged(name, data, error) from error
         return _read(mended, name, dates, is_mended=True)
 
 
-def _decode(image: Image.Image, name: str, content: bytes = b"", profile: bytes | None = None) -> Image.Image:
+def _decode(
+    image: Image.Image, name: str, content: bytes = b"", parts: PngParts | None = None
+) -> Image.Image:
     """Pixels of an image whose header is read, once that header promises a bearable number of them."""
     width, height = image.size
     if width < 1 or height < 1:
@@ -201,7 +210,18 @@ def _decode(image: Image.Image, name: str, content: bytes = b"", profile: bytes 
         image.load()
         if low_mode and is_dark(image):
             image = from_two_bytes(image, _low_bytes(content, low_mode))
-        return upright_rgb(image, profile)
+        return upright_rgb(image, _profile(image, content, parts))
+
+
+def _profile(image: Image.Image, content: bytes, parts: PngParts | None) -> bytes:
+    """The colour profile that a picture brings, or that of the colours which it only names."""
+    own = parts.profile if parts else image.info.get("icc_profile")
+    if isinstance(own, bytes) and own:
+        return own
+    code = parts.colour_code if parts else colour_code(content) if is_boxed(content) else None
+    if code:
+        return profile_of_code(*code)
+    return ADOBE_RGB if says_adobe_rgb(image) else b""
 
 
 def _refuse_too_large(image: Image.Image, name: str) -> None:
@@ -239,6 +259,9 @@ def _draft(image: Image.Image) -> None:
 
 def _low_bytes(content: bytes, raw_mode: str) -> Image.Image:
     """The low bytes of 16-bit colours, of which Pillow keeps the high ones."""
+    if raw_mode == "LA":
+        pairs = Image.open(io.BytesIO(grey_pairs_as_rgba(content)), formats=("PNG",))
+        return Image.merge("RGBA", [pairs.getchannel(band) for band in "GGGA"])
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     tile = image.tile[0]
     arguments = (raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode
@@ -247,62 +270,89 @@ def _low_bytes(content: bytes, raw_mode: str) -> Image.Image:
     return image
 
 
+def _mended(data: bytes, error: Exception) -> bytes | None:
+    """A file that could not be read, without what hindered it; None when rows of the picture are missing."""
+    if is_webp(data):
+        return whole_webp_chunks(data)
+    if is_jpeg(data):
+        return _mended_jpeg(data, error)
+    is_judged_by_its_end = data.startswith((b"GIF8", b"BM")) and "truncated" in str(error)
+    return _with_end(data, b"") if is_judged_by_its_end else None
+
+
 def _mended_jpeg(data: bytes, error: Exception) -> bytes | None:
-    """A JPEG that could not be read, without what hindered it; None when rows of it are missing."""
     if "truncated" not in str(error):
         return without_jpeg_metadata(data)
-    ended = data.rstrip(b"\xff") + _END
-    if is_progressive(data):
-        try:
-            return ended if has_first_passes(data) else None
-        except IndexError:  # a segment that is shorter than its kind
-            return None
-    noise = random.Random(0).randbytes(_NOISE_BYTES).replace(b"\xff", b"")
+    data = data.rstrip(b"\xff")
+    if not is_progressive(data):
+        return _with_end(data, _END)
     try:
-        # Where rows are missing, whatever follows is decoded in their place.
-        with_end, with_noise = (_drafted(one) for one in (ended, data.rstrip(b"\xff") + noise + _END))
+        return data + _END if has_first_passes(data) else None
+    except IndexError:  # a segment that is shorter than its kind
+        return None
+
+
+def _with_end(data: bytes, end: bytes) -> bytes | None:
+    """The file with its end; None where rows are missing: then whatever follows is decoded in their place."""
+    noise = random.Random(0).randbytes(_NOISE_BYTES).replace(b"\xff", b"")
+    endings = (bytes(_NOISE_BYTES) if not end else b"", noise)
+    try:
+        first, second = (_drafted(data + ending + end) for ending in endings)
     except Exception:  # not only its end is missing
         return None
-    return ended if with_end.tobytes() == with_noise.tobytes() else None
+    return data + endings[0] + end if first.tobytes() == second.tobytes() else None
 
 
-def _drafted(jpeg: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
+def _drafted(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data), formats=("JPEG", "GIF", "BMP"))
+    _refuse_too_large(image, "")
     _draft(image)
     image.load()
     return image
 
 
 def _read_raw(data: bytes, name: str, dates: list[str]) -> Image.Image:
-    """The preview in a raw camera file; where it is a mere icon, the developed picture."""
+    """The preview in a raw camera file; the developed picture where there is none, or a mere icon."""
     try:
         with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:  # most raw files are of its kind
             dates.append(taken_at(image))
     except Exception:  # of another kind: then the preview may know when it was taken
         dates.append("")
-    preview, turn = embedded_preview(data, name)
-    if isinstance(preview, bytes):
-        said: list[str] = []
-        image = _read(preview, name, said)
-        dates[:] = [dates[0] or said[0]]
-        turn = None if _says_how_to_turn(preview) else turn
-    elif preview is not None:
-        image = _decode(preview, name)
-    else:
-        return _decode(developed(data, name), name)
-    image = image if turn is None else image.transpose(turn)
-    if max(image.size) >= SMALLEST_PREVIEW:
+    preview = embedded_preview(data, name)
+    image = None if preview is None else _read_preview(preview, name, dates)
+    if image is not None and max(image.size) >= SMALLEST_PREVIEW:
         return image
     try:
         larger = _decode(developed(data, name), name)
-    except BadImage:  # then the icon is all that there is
-        return image
-    return larger if larger.width > image.width else image
+    except BadImage:
+        if image is None:
+            raise
+        return image  # the icon is all that there is
+    return image if image is not None and image.width >= larger.width else larger
+
+
+def _read_preview(preview: Preview, name: str, dates: list[str]) -> Image.Image | None:
+    """The preview of a raw file, upright; None when it is damaged."""
+    said: list[str] = []
+    try:
+        if isinstance(preview.picture, Image.Image):
+            image, is_turned = _decode(preview.picture, name), False
+        else:
+            image, is_turned = _read(preview.picture, name, said), _says_how_to_turn(preview.picture)
+    except BadImage:
+        return None
+    dates[:] = [dates[0] or "".join(said)]
+    turn = None if is_turned else preview.turn_of(image)
+    return image if turn is None else image.transpose(turn)
 
 
 def _says_how_to_turn(jpeg: bytes) -> bool:
-    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
-        return 0x0112 in image.getexif()
+    """Whether the EXIF of a preview turned it. What says "upright" gives way to the raw file, which people turn."""
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+            return image.getexif().get(0x0112) in range(2, 9)
+    except Exception:  # damaged metadata
+        return False
 
 
 def _formats_for(head: bytes) -> tuple[str, ...]:
@@ -318,14 +368,29 @@ def _formats_for(head: bytes) -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _unsupported(name: str, data: bytes) -> BadImage:
+def _unsupported(name: str, data: bytes, error: Exception) -> BadImage:
     kind = unreadable_by_content(data[:64])
     if kind:
         return BadImage(
             f"{name} is not a supported image but one of the {kind.partition(':')[0]}.", _SUPPORTED
         )
+    if is_cut_short(data, error):
+        return _damaged(name, data, error)
+    if is_tiff(data):
+        return _unsupported_tiff(name, data)
     return BadImage(f"{name} is not a supported image, or it begins damaged.", _SUPPORTED)
 
 
-def _damaged(name: str) -> BadImage:
+def _unsupported_tiff(name: str, data: bytes) -> BadImage:
+    if FLOATS in first_tags(data).get(SAMPLE_FORMAT, ()):
+        message = f"{name} is a TIFF image whose colours are floating-point numbers, which is not read."
+    else:
+        message = f"{name} is a TIFF image of a kind that is not read."
+    return BadImage(message, "Save it as TIFF or PNG with 8 or 16 bits for each colour.")
+
+
+def _damaged(name: str, data: bytes = b"", error: Exception | None = None) -> BadImage:
+    if error is not None and is_cut_short(data, error):
+        message = f"{name} is damaged: it is cut short, its end is missing."
+        return BadImage(message, "Fetch it anew.")
     return BadImage(f"{name} is damaged: it cannot be decoded to its end.", "Fetch it anew.")

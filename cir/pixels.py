@@ -25,6 +25,7 @@ _SCALES = (
 )  # 8, 10, 12, 14 and 16 bits: no header says how many are used
 _DARK = _SCALES[3] / 256  # high bytes of 14 bits at most
 _LOW_BYTES = {
+    "LA;16B": "LA",
     "RGB;16B": "RGB;16L",
     "RGB;16L": "RGB;16B",
     "RGBA;16B": "RGBA;16L",
@@ -64,7 +65,10 @@ def upright_rgb(image: Image.Image, profile: bytes | None = None) -> Image.Image
 
 
 def low_bytes_mode(image: Image.Image) -> str:
-    """For an opened image of 16-bit colours: the raw mode that reads the low bytes, which Pillow drops; else ""."""
+    """For an opened image of 16-bit colours: the raw mode that reads the low bytes, which Pillow drops; else "".
+
+    "LA" stands for grey with transparency, which Pillow opens as RGBA and has no such mode for.
+    """
     tiles = getattr(image, "tile", ())
     arguments = tiles[0].args if len(tiles) == 1 else ""
     raw_mode = arguments[0] if isinstance(arguments, tuple) else arguments
@@ -73,17 +77,22 @@ def low_bytes_mode(image: Image.Image) -> str:
 
 def is_dark(high: Image.Image) -> bool:
     """Whether the high bytes of 16-bit colours say that 14 bits or fewer are used."""
-    return max(top for _, top in high.getextrema()[:3]) < _DARK  # type: ignore[index]
+    return max(top for _, top in high.getextrema()[: _colours(high)]) < _DARK  # type: ignore[index]
 
 
 def from_two_bytes(high: Image.Image, low: Image.Image) -> Image.Image:
     """16-bit RGB or RGBA, in two images of its bytes -> 8 bits, scaled by the range that the values have."""
     values = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
-    scaled = [_eight_bits(values[:, :, :3])]
-    scaled += [_eight_bits(values[:, :, 3:])] if values.shape[2] == 4 else []
+    colours = _colours(high)
+    scaled = [_eight_bits(values[:, :, :colours])]
+    scaled += [_eight_bits(values[:, :, colours:])] if values.shape[2] > colours else []
     made = Image.fromarray(np.concatenate(scaled, axis=2))
     made.info.update(high.info)
     return made
+
+
+def _colours(image: Image.Image) -> int:
+    return len(image.getbands()) - image.mode.endswith("A")
 
 
 def without_metadata(image: Image.Image) -> Image.Image:

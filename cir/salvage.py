@@ -1,4 +1,4 @@
-"""The structure of PNG and JPEG files: what a decoder needs of them without the metadata, and where a pass ends.
+"""The structure of PNG, JPEG and WebP files: what a decoder needs of them without the metadata, and where a pass ends.
 
 It unpacks metadata within bounds and decodes no pixel.
 """
@@ -25,17 +25,24 @@ class PngParts:
         profile: its colour profile; b"" for none, or one that is too large.
         xmp: its XMP; "" for none.
         time: "2024:05:17 18:30:00" of its chunk tIME; "" for none.
+        colour_code: the primaries and the transfer function of its chunk cICP, as numbers of H.273.
     """
 
     data: bytes
     profile: bytes = b""
     xmp: str = ""
     time: str = ""
+    colour_code: tuple[int, int] | None = None
 
 
 def is_png(head: bytes) -> bool:
     """Whether these are the first bytes of a PNG file."""
     return head.startswith(_PNG_HEAD)
+
+
+def is_webp(head: bytes) -> bool:
+    """Whether these are the first bytes of a WebP file."""
+    return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
 
 
 def is_jpeg(head: bytes) -> bool:
@@ -50,22 +57,33 @@ def png_parts(data: bytes, most_profile: int) -> PngParts:
         data: the file.
         most_profile: bytes of the largest colour profile that is taken.
     """
-    kept, profile, xmp, time = [_PNG_HEAD], b"", "", ""
-    for kind, start, end, size in _png_chunks(data):
-        body = data[start + 8 : start + 8 + size] if kind in (b"iCCP", b"iTXt", b"tIME") else b""
+    kept, profile, xmp, time, code = [_PNG_HEAD], b"", "", "", None
+    for kind, start, end, size in png_chunks(data):
+        body = data[start + 8 : start + 8 + size] if kind in (b"iCCP", b"iTXt", b"tIME", b"cICP") else b""
         if kind == b"iCCP":
             profile = _unpacked(body.partition(b"\0")[2][1:], most_profile)
         elif kind == b"iTXt" and body.startswith(b"XML:com.adobe.xmp\0"):
             xmp = _text_of(body)
         elif kind == b"tIME" and len(body) == 7:
             time = "{:04}:{:02}:{:02} {:02}:{:02}:{:02}".format(*struct.unpack(">H5B", body))
+        elif kind == b"cICP" and len(body) == 4:
+            code = (body[0], body[1])
         is_critical = kind[:1].isupper()
         if (kind in _PNG_KEPT or is_critical) and (is_critical or size <= _MOST_EXIF):
             kept.append(data[start:end])
-    return PngParts(b"".join(kept), profile, xmp, time)
+    return PngParts(b"".join(kept), profile, xmp, time, code)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+def grey_pairs_as_rgba(png: bytes) -> bytes:
+    """A PNG file of 16-bit grey with transparency, read as RGBA of 8 bits, which lies in the file in the same way.
+
+    The two bytes of grey become red and green, those of transparency blue and alpha.
+    """
+    header = b"IHDR" + png[16:24] + bytes((8, 6)) + png[26:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int, int]]:
     """(kind, start, end, size of the body) of each chunk; the last one may reach beyond the file."""
     at = len(_PNG_HEAD)
     while at + 8 <= len(data):
@@ -91,6 +109,21 @@ def _unpacked(packed: bytes, most: int) -> bytes:
     except zlib.error:
         return b""
     return unpacked if len(unpacked) <= most else b""
+
+
+def whole_webp_chunks(data: bytes) -> bytes | None:
+    """A WebP file that lost its end, without what is cut in it; None where that is the picture itself."""
+    kept, at = [], 12
+    while at + 8 <= len(data):
+        (size,) = struct.unpack_from("<I", data, at + 4)
+        if at + 8 + size > len(data):
+            break
+        kept.append(data[at : at + 8 + size] + b"\0" * (size % 2))
+        at += 8 + size + size % 2
+    if not any(chunk[:4] in (b"VP8 ", b"VP8L", b"ANMF") for chunk in kept):
+        return None
+    content = b"WEBP" + b"".join(kept)
+    return b"RIFF" + struct.pack("<I", len(content)) + content
 
 
 def without_jpeg_metadata(data: bytes) -> bytes:
