@@ -60,6 +60,7 @@ from cir.walking import walk_images
 
 __all__ = [
     "WalkedFile",
+    "check_image",
     "content_hash",
     "display_name",
     "image_id_of",
@@ -139,6 +140,36 @@ def read_dated_image(data: bytes, name: str = "") -> tuple[Image.Image, str]:
     if is_raw(name):
         return _read_raw(data, "The image", dates), "".join(dates[:1])
     return _read(data, "The image", dates), "".join(dates)
+
+
+def check_image(data: bytes, name: str = "") -> None:
+    """Refuse what is no picture that can be read. What looks whole is not decoded, so damage inside it stays unseen.
+
+    Args:
+        data: the content of a file.
+        name: what the file is called, as for `read_dated_image`.
+
+    Raises:
+        BadImage: as `read_image`; its message begins with "It".
+    """
+    if is_raw(name):
+        _read_raw(data, "It", [])
+    elif not data or is_cut_short(data):
+        _read(data, "It")
+    else:
+        _open_only(data)
+
+
+def _open_only(data: bytes) -> None:
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats_for(data[:64])) as image:
+            _refuse_too_large(image, "It")
+    except BadImage:
+        raise
+    except UnidentifiedImageError as error:
+        raise _unsupported("It", data, error) from error
+    except Exception:  # a closer look tells what it is, or that it can be read all the same
+        _read(data, "It")
 
 
 def is_raw(name: str) -> bool:

@@ -1,28 +1,32 @@
 """Whether a file is shorter than it says that it is: cut short by a copy, a download or a full disk.
 
-It is asked after a decoder has given up, for the reason; it decodes no pixel.
+It is asked before a decoder, to look closer where that is so, or after it has given up, for the reason. It decodes no
+pixel.
 """
 
 from __future__ import annotations
 
 from cir.boxes import boxes, is_boxed
-from cir.salvage import is_png, is_webp, png_chunks
+from cir.salvage import is_jpeg, is_png, is_webp, png_chunks
 from cir.tiff_tags import STRIP_BYTES, STRIPS, TILE_BYTES, TILES, first_tags, is_tiff
 
+_JPEG_END, _MOST_AFTER_JPEG = b"\xff\xd9", 1 << 20  # phones put films and depths behind a picture
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
-def is_cut_short(data: bytes, error: Exception) -> bool:
+def is_cut_short(data: bytes, error: Exception | None = None) -> bool:
     """Whether the end of a picture's file is missing.
 
     Args:
         data: the file.
-        error: what its decoder raised.
+        error: what its decoder raised, if it was asked.
     """
     if data.startswith(b"BM"):  # so may a text, and the decoder calls every file of this kind truncated
         return int.from_bytes(data[14:18], "little") in _BMP_HEADERS and _bmp_length(data) > len(data)
-    if "truncated" in str(error).lower():
+    if error is not None and "truncated" in str(error).lower():
         return True
+    if is_jpeg(data):
+        return error is None and _JPEG_END not in data[-_MOST_AFTER_JPEG:]
     if is_png(data):
         chunks = list(png_chunks(data))
         return not chunks or chunks[-1][0] != b"IEND" or chunks[-1][2] > len(data)

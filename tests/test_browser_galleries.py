@@ -142,12 +142,18 @@ def test_uploads_become_a_gallery_and_it_is_deleted_only_after_a_question(served
     paths = [str(upload / f"{shape}.png") for shape in SHAPES]
     for picture, path in zip(pictures, paths, strict=True):
         picture.save(path)
+    (upload / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom" + b"\0" * 100)
+    (upload / "text.jpg").write_bytes(b"hello")
+    paths += [str(upload / "film.mp4"), str(upload / "text.jpg")]
     page.set_input_files("#galleries-files input[type=file]", paths)
     page.wait_for_function(
-        "document.querySelectorAll('#galleries-files .file, #galleries-files tr').length >= 3"
+        "document.querySelectorAll('#galleries-files .file, #galleries-files tr').length >= 5"
     )
     page.fill("#galleries-files-name input, #galleries-files-name textarea", "Mine")
     page.click("#galleries-make-uploads")
+    wait_for_text(page, "#galleries-said", "3 pictures kept")
+    for words in ("2 files refused", "film.mp4", "one of the videos", "text.jpg", "not a supported image"):
+        wait_for_text(page, "#galleries-said", words)
     wait_for_text(page, "#galleries-job", "Mine: ready, 3 pictures")
     assert len(served.shelf.retriever("Mine").gallery) == 3
     page.click("#galleries-delete")

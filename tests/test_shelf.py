@@ -483,6 +483,43 @@ def test_pictures_and_a_zip_become_files_of_the_gallery_and_the_rest_is_refused_
     assert (place / "gallery" / "images" / "rome" / "a.png").read_bytes() == picture(1)
 
 
+def jpeg() -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("film.mp4", b"\0\0\0\x20ftypisom" + b"\0" * 100, "it is one of the videos, which are not read"),
+        ("film", b"\0\0\0\x20ftypisom" + b"\0" * 100, "it is one of the videos, which are not read"),
+        ("a.jxl", b"\xff\x0a1", "it is one of the JPEG XL pictures: save them as JPEG or PNG"),
+        ("a.psd", b"8BPS\0\1", "it is one of the Photoshop files: save them as JPEG or PNG"),
+        ("a.7z", b"7z\xbc\xaf'\x1c", "it is an archive: only zips are unpacked, and none inside another"),
+        ("text.jpg", b"hello", "it is not a supported image, or it begins damaged"),
+        ("empty.jpg", b"", "it is empty"),
+        ("cut.jpg", jpeg()[:-900], "it is damaged: it is cut short, its end is missing"),
+        ("cut.png", picture()[:45], "it is damaged: it is cut short, its end is missing"),
+    ],
+)
+def test_an_upload_that_is_no_picture_or_cannot_be_read_is_named_with_its_reason(
+    place: Path, name: str, data: bytes, reason: str
+) -> None:
+    taken = take_in([upload(place, "b.png", picture()), upload(place, name, data)], place / "gallery")
+    assert (taken.kept, taken.refused) == (1, ((name, reason),))
+    assert kept(place / "gallery") == ["b.png"]
+    zip_of_it = zipped({name: data, "b.png": picture()})
+    taken = take_in([upload(place, "all.zip", zip_of_it)], place / "zipped")
+    assert [why.partition(" is ")[0] for _, why in taken.refused] == ["it"]
+
+
+def test_an_upload_that_lost_only_its_end_is_kept(place: Path) -> None:
+    uploads = [upload(place, "a.jpg", jpeg()[:-2]), upload(place, "b.png", picture()[:-12])]
+    assert take_in(uploads, place / "gallery").kept == 2
+
+
 @pytest.mark.parametrize(
     "name", ["../evil.png", "/etc/evil.png", "a/../../evil.png", "C:\\evil.png", "..\\evil.png", "\\evil.png"]
 )
@@ -542,7 +579,7 @@ def test_fault_32_encrypted_nested_linked_and_oddly_packed_members_are_refused_b
     assert kept(place / "gallery") == ["good.png"]
     assert dict(taken.refused) == {
         "all.zip / inner.zip": "it is an archive inside the archive",
-        "all.zip / disguised.png": "it is no picture",
+        "all.zip / disguised.png": "it is an archive: only zips are unpacked, and none inside another",
         "all.zip / packed.png": "its kind of compression is not supported",
         "all.zip / link.png": "it is a link",
         "all.zip / secret.png": "it is encrypted",

@@ -1,4 +1,4 @@
-"""Uploaded pictures and zip archives -> files in a gallery's own folder, within bounds; nothing is decoded.
+"""Uploaded pictures and zip archives -> files in a gallery's own folder, within bounds; what looks whole is not decoded.
 
 An archive is never unpacked by its own word: every member is read up to the limit, named harmlessly, and
 refused by name when it is encrypted, leads out of the archive, is an archive itself or is no picture.
@@ -19,8 +19,17 @@ from typing import BinaryIO
 
 from cir.errors import BadImage, GalleryError
 from cir.files import display_name, open_regular
-from cir.formats import IMAGE_SUFFIXES, begins_like_image, is_raw_name, raw_is_readable
+from cir.formats import (
+    IMAGE_SUFFIXES,
+    RAW_WITHOUT_PACKAGE,
+    begins_like_image,
+    is_raw_name,
+    raw_is_readable,
+    unreadable_by_content,
+    unreadable_by_name,
+)
 from cir.gallery.shards import storage_errors, write_atomically
+from cir.images import check_image
 from cir.text import counted
 
 UPLOADS = "images"  # inside the gallery's folder
@@ -173,8 +182,7 @@ class _Keeper:
         """
         if len(data) > self.limits.file_bytes:
             raise _Refused(self._too_large())
-        if not _may_be_picture(parts[-1], data):
-            raise _Refused("it is no picture")
+        _refuse_no_picture(parts[-1], data)
         path = self.images.joinpath(*map(_harmless, parts))
         path, is_new = _free_place(path, data)
         if not is_new:
@@ -235,13 +243,28 @@ def _harmless(part: str) -> str:
     return stem.encode()[: _NAME_BYTES - len(suffix)].decode("utf-8", "ignore") + suffix
 
 
-def _may_be_picture(name: str, data: bytes) -> bool:
-    """By name or by first bytes; archives are none whatever they are called. Decoding decides later."""
-    if data.startswith(_ARCHIVE_HEADS):
-        return False
+def _refuse_no_picture(name: str, data: bytes) -> None:
+    """Refuse what cannot be read as a picture. Archives are none whatever they are called.
+
+    Raises:
+        _Refused: with what it is, where that is known.
+    """
     suffix = os.fsencode(os.path.splitext(name)[1].lower())
-    named_like_image = suffix in IMAGE_SUFFIXES or (is_raw_name(suffix) and raw_is_readable())
-    return bool(data) and (named_like_image or begins_like_image(data[:64]))
+    if data.startswith(_ARCHIVE_HEADS):
+        raise _Refused("it is an archive: only zips are unpacked, and none inside another")
+    kind = unreadable_by_name(suffix) or (
+        "" if suffix in IMAGE_SUFFIXES else unreadable_by_content(data[:64])
+    )
+    if is_raw_name(suffix):
+        kind = "" if raw_is_readable() else RAW_WITHOUT_PACKAGE
+    elif not kind and suffix not in IMAGE_SUFFIXES and not begins_like_image(data[:64]):
+        raise _Refused("it is no picture")
+    if kind:
+        raise _Refused(f"it is one of the {kind}" + ("" if ":" in kind else ", which are not read"))
+    try:
+        check_image(data, name)
+    except BadImage as error:
+        raise _Refused(error.message[:1].lower() + error.message[1:].rstrip(".")) from error
 
 
 def _free_place(path: Path, data: bytes) -> tuple[Path, bool]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from cir.errors import CirError, GalleryError
-from cir.formats import IMAGE_SUFFIXES, RAW_SUFFIXES, raw_is_readable
 from cir.shelf import Shelf
 from cir.ui import handlers as search_handlers
 from cir.ui.galleries import handlers, render, switching
@@ -178,10 +177,10 @@ def _lay_out_uploads(making: Making) -> tuple[gr.File, gr.Textbox, gr.Button]:
     limits = making.limits
     with gr.Column(min_width=260):
         _html("<h3>Of pictures that you upload</h3>")
+        # No `file_types`: the field would drop other files without a word. What is not kept is named with its reason.
         files = gr.File(
             label="Pictures, or a zip of pictures",
             file_count="multiple",
-            file_types=["image", *_suffixes(), ".zip"],
             height=150,
             elem_id="galleries-files",
         )
@@ -193,12 +192,6 @@ def _lay_out_uploads(making: Making) -> tuple[gr.File, gr.Textbox, gr.Button]:
             "name of a gallery of uploads, they are added to it.</p>"
         )
     return files, name, upload
-
-
-def _suffixes() -> list[str]:
-    """Of pictures that browsers do not take for such: the file chooser has to be told of them."""
-    readable = IMAGE_SUFFIXES | (RAW_SUFFIXES if raw_is_readable() else frozenset())
-    return sorted(suffix.decode() for suffix in readable)
 
 
 def _html(value: str, **options: Any) -> gr.HTML:
