@@ -1,8 +1,8 @@
 """The language of a typed text, guessed without a network: so that a person can be told what these models make of it.
 
 Edits are short, so the guess is made in favour of English: a text is taken for another language only where English is
-improbable. Measured on 20 thousand English edits of CIRR, CIRCO, FashionIQ and the world benchmark and on edits in
-eighteen languages of Latin script; tests/test_languages.py holds what can be held without those data sets.
+improbable. The limits were chosen on 20 thousand English edits of CIRR, CIRCO, FashionIQ and the world benchmark and
+on edits in eighteen languages of Latin script; docs/languages.md has what they are worth on others.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,16 @@ def test_languages_of_other_scripts_are_called_by_their_names() -> None:
         called = {foreign_language(edit) for edit in FOREIGN[name]}
         # Of two or three words in Cyrillic letters it is hard to say more than that they are Slavic.
         assert called <= ({"Russian", "Ukrainian", "Bulgarian"} if name in CYRILLIC else {name}), name
+
+
+def test_the_documented_shares_of_recognised_edits_are_those_that_are_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measure = runpy.run_path(str(ROOT / "benchmarks" / "languages.py"))["main"]
+    measure()
+    measured = re.findall(r"(\d+) of +(\d+) ", capsys.readouterr().out)[:4]
+    table = (ROOT / "docs" / "languages.md").read_text(encoding="utf-8")
+    assert re.findall(r"\| (\d+) of (\d+) \|", table) == measured
 
 
 GERMAN = "das Quadrat soll jetzt blau werden"
