@@ -163,6 +163,10 @@ class Shelf:
         for retriever in list(self._open.values()):
             opened(retriever.gallery)
 
+    def title(self, name: str) -> str:
+        """How people call a gallery; "" names the first one."""
+        return name.removeprefix(SHIPPED) if name else self._title
+
     def _is_current(self, name: str) -> bool:
         """Whether what is open is what is on disk. A gallery without files of its own cannot change."""
         folder = self._folder(name)
@@ -173,8 +177,9 @@ class Shelf:
         assert folder is not None, "a gallery without files is open from the beginning"
         stamp = _stamp(folder)  # before it is read: what is replaced meanwhile is noticed the next time
         if stamp is None and name in self._open:
-            title = self._title if not name else name.removeprefix(SHIPPED)
-            raise GalleryError(f"The gallery {title} is not there any more.", "Choose another gallery.")
+            raise GalleryError(
+                f"The gallery {self.title(name)} is not there any more.", "Choose another gallery."
+            )
         self._open[name] = self._opened(folder)
         self._stamps[name] = stamp
 

@@ -24,6 +24,7 @@ from cir.errors import CirError
 from cir.files import content_hash
 from cir.gallery.gallery import Gallery
 from cir.models.catalog import sentence_encoder_folder
+from cir.models.llama import PatientModel
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.ranking.engines.neighbours import Neighbours
@@ -50,14 +51,20 @@ from cir.ui.triplets import source as tab
 
 SHIPPED = ROOT / "assets" / "triplets"
 SIDECAR = ".judged.jsonl"
+PATIENCE_SECONDS = 50.0  # for one text: below what a search waits for its turn at the language model
 
 
-def open_triplets(models: Models) -> TripletLibrary:
-    """The shipped triplets and the visitor's own, with these models to make more; nothing is loaded yet."""
+def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> TripletLibrary:
+    """The shipped triplets and the visitor's own, with these models to make more; nothing is loaded yet.
+
+    Args:
+        models: which make more.
+        titles: a gallery's name -> how people call it, where that is another.
+    """
 
     def spoter() -> Spoter:
         assert models.language_model is not None, "whoever asks has asked `cannot_make` before"
-        return CaptionSpoter(models.language_model)
+        return CaptionSpoter(PatientModel(models.language_model, PATIENCE_SECONDS))
 
     def sentence_encoder() -> SentenceEncoder:
         from cir.models.sentence_encoder import load_sentence_encoder  # it brings torch
@@ -76,7 +83,12 @@ def open_triplets(models: Models) -> TripletLibrary:
 
     own = gallery_cache() / "triplets"
     return TripletLibrary(
-        SHIPPED, own, spoter=spoter, sentence_encoder=sentence_encoder, cannot_make=cannot_make
+        SHIPPED,
+        own,
+        spoter=spoter,
+        sentence_encoder=sentence_encoder,
+        cannot_make=cannot_make,
+        titles=titles or {},
     )
 
 
@@ -88,6 +100,7 @@ class TripletLibrary:
         own: the folder for everything that is written; it need not be there.
         spoter, sentence_encoder: build the models for making more, when they are needed for the first time.
         cannot_make: why they cannot be built, with the way out; "" when they can.
+        titles: a gallery's name -> how people call it, where that is another.
     """
 
     def __init__(
@@ -98,14 +111,15 @@ class TripletLibrary:
         spoter: Callable[[], Spoter],
         sentence_encoder: Callable[[], SentenceEncoder],
         cannot_make: Callable[[], str] = lambda: "",
+        titles: Mapping[str, str] | None = None,
     ) -> None:
-        self.shipped, self.own = shipped, own
+        self.shipped, self.own, self.titles = shipped, own, dict(titles or {})
         self._build_spoter, self._build_encoder, self._cannot_make = spoter, sentence_encoder, cannot_make
         self._neighbours: WeakKeyDictionary[Gallery, Neighbours] = WeakKeyDictionary()
 
     def files(self) -> Sequence[tab.TripletFile]:
         """The shipped files, then the own ones, by name."""
-        return [tab.TripletFile(key, _title(key, path)) for key, path in self._paths().items()]
+        return [tab.TripletFile(key, self._title(key, path)) for key, path in self._paths().items()]
 
     def read(self, key: str) -> tab.TripletSet:
         """One file with what people said about it.
@@ -199,7 +213,7 @@ class TripletLibrary:
             for step in run:
                 if step.total <= there:
                     raise CirError(
-                        f"Every pair of {gallery.name} has been asked about.",
+                        f"Every pair of {self.titles.get(gallery.name, gallery.name)} has been asked about.",
                         "Move the two sliders of the groups to find other pairs.",
                     )
                 new = () if step.triplet is None else (step.triplet,)
@@ -259,6 +273,28 @@ class TripletLibrary:
         limits = Thresholds(thresholds.consistency, thresholds.near_duplicate, thresholds.gap)
         return replace(_settings_of(manifest), thresholds=limits)
 
+    def _title(self, key: str, path: Path) -> str:
+        """A file's name for people, from its manifest where it has one."""
+        try:
+            manifest = read_manifest(path)
+        except CirError:  # it is told when the file is opened
+            return path.stem
+        done, gallery = funnel_from(manifest).done, _part(manifest, "gallery").get("name", "")
+        if not gallery:
+            return path.stem.removeprefix("imported-").rpartition("-")[0] or path.stem
+        limits, usual = _settings_of(manifest).thresholds, Thresholds()
+        differs = (
+            ""
+            if limits == usual
+            else f", {limits.consistency:g} / {limits.near_duplicate:g} / {limits.gap:g}"
+        )
+        whence = (
+            "Sample triplets"
+            if key.startswith("shipped")
+            else f"Made here from {self.titles.get(gallery, gallery)}"
+        )
+        return f"{whence}: {counted(done, 'pair')}{differs}"
+
     @cached_property
     def _spoter(self) -> Spoter:
         return self._build_spoter()
@@ -266,23 +302,6 @@ class TripletLibrary:
     @cached_property
     def _encoder(self) -> SentenceEncoder:
         return self._build_encoder()
-
-
-def _title(key: str, path: Path) -> str:
-    """A file's name for people, from its manifest where it has one."""
-    try:
-        manifest = read_manifest(path)
-    except CirError:  # it is told when the file is opened
-        return path.stem
-    done, gallery = funnel_from(manifest).done, _part(manifest, "gallery").get("name", "")
-    if not gallery:
-        return path.stem.removeprefix("imported-").rpartition("-")[0] or path.stem
-    limits, usual = _settings_of(manifest).thresholds, Thresholds()
-    differs = (
-        "" if limits == usual else f", {limits.consistency:g} / {limits.near_duplicate:g} / {limits.gap:g}"
-    )
-    whence = "Sample triplets" if key.startswith("shipped") else f"Made here from {gallery}"
-    return f"{whence}: {counted(done, 'pair')}{differs}"
 
 
 def _settings_of(manifest: Mapping[str, Any]) -> SynCirSettings:

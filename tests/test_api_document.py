@@ -87,10 +87,12 @@ def test_every_argument_and_option_of_the_vocabulary_is_one_and_old_names_go_on_
 
 def test_what_the_page_saves_has_the_fields_of_an_answer(served) -> None:
     composers = {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())}
-    content, session = PageContent(Retriever(served.gallery, composers)), Session()
+    content = PageContent(Retriever(served.gallery, composers), gallery_title="Sample gallery")
+    session = Session()
     for _ in handlers.search(
         content.retriever, session, image=None, text="a red boat", method="cvsi", settings=Settings()
     ):
         pass
     saved = json.loads(_packed(content, session, "json"))
     assert set(saved) == (fields("An answer") - {"search_id"}) | {"selected"}
+    assert saved["gallery"]["name"] == "Sample gallery"  # as the page and /galleries call it

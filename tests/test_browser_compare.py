@@ -20,6 +20,13 @@ from cir.types import Weights
 from cir.ui.results.pieces import Results
 
 pytestmark = IN_A_BROWSER
+HOLD_UPLOADS = """(() => {
+  const plain = window.fetch;
+  window.fetch = async (resource, ...rest) => {
+    if (/[/]upload([?]|$)/.test(String(resource.url ?? resource))) await new Promise((go) => (window.letGo = () => go()));
+    return plain(resource, ...rest);
+  };
+})()"""
 MEASURED = "## All methods\n\n| method | R@1 |\n|---|---|\n| CVSI | 84.6 |\n\n![a map](figures/map.svg)"
 
 
@@ -110,6 +117,29 @@ def test_on_a_dark_phone_both_tabs_fit_and_results_tell_measured_from_printed(ad
     assert "As printed, other images" in page.inner_text("#results-tab .printed")
     assert "75.04" in page.inner_text("#results-tab .printed")
     assert overflow(page) == 0
+
+
+def test_comparing_waits_for_a_picture_that_is_on_its_way_and_tells_what_was_cut_from_the_text(
+    address, visit, tmp_path
+):
+    path = tmp_path / "red-square.png"
+    draw("red", "square", 96).save(path)
+    page = visit(address, prepare=lambda page: page.add_init_script(HOLD_UPLOADS))
+    page.wait_for_selector("#browse-grid img")
+    page.wait_for_function("recompose.bridge && recompose.idle()")
+    page.fill("#edit textarea", "make it\u202e blue")
+    page.set_input_files("#reference input[type=file]", path)
+    page.wait_for_function("Boolean(window.letGo)")
+    page.click("button[role=tab]:has-text('Compare')")
+    page.click("#compare-start")
+    page.wait_for_selector("#compare-waiting p:visible")
+    assert page.inner_text("#compare-waiting p") == "Waiting for the picture …"
+    page.evaluate("letGo()")
+    page.wait_for_selector("#compare-stage .notes")
+    assert "this picture, “make it blue”" in page.inner_text("#compared-query")
+    assert page.locator("#compare-waiting p:visible").count() == 0
+    assert page.locator("#compare-columns h3").count() == 3
+    assert "was taken out" in page.inner_text("#compare-stage")
 
 
 def test_fault_16_comparing_nothing_is_said_in_a_sentence(address, visit):

@@ -165,6 +165,89 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, source, tmp
     assert page.locator("#triplets .card .text").inner_text() == "“is <i>red</i>”"
 
 
+def test_the_cards_are_one_stop_of_tab_and_the_arrows_go_about_in_them_as_in_every_grid(address, visit):
+    page = visit(address)
+    open_tab(page)
+    place = "document.activeElement.dataset.place"
+    page.locator("#triplets .card button").first.focus()
+    columns = page.evaluate(
+        "(all => all.filter(e => e.getBoundingClientRect().top === all[0].getBoundingClientRect().top).length)"
+        "([...document.querySelectorAll('#triplets .card')])"
+    )
+    went = []
+    for key in ("ArrowRight", "ArrowDown", "Home", "End", "ArrowLeft"):
+        page.keyboard.press(key)
+        went.append(page.evaluate(place))
+    assert went == ["1", str(min(1 + columns, 6)), "0", "6", "5"]
+    assert shown(page) == "Triplet 1"  # going about chooses nothing
+    page.keyboard.press("Enter")
+    wait_for_title(page, "Triplet 6")
+    page.keyboard.press("k")
+    wait_for_title(page, "Triplet 5")
+    page.wait_for_function(f"{place} === '4'")  # the focus goes with what is looked at
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.card')") is None
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.closest('#triplets-words') !== null")
+    page.keyboard.type("jar")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement === document.body")
+
+
+def test_who_makes_triplets_while_another_does_is_told_the_place_and_can_leave_the_line(
+    address, visit, source
+):
+    page, other = visit(address), visit(address)
+    open_tab(page)
+    open_tab(other)
+    source.waits_for_stop = True
+    page.click("#triplets-generate")
+    wait_for_title(page, "Triplet 8")
+    said = "words => document.querySelector('#triplets-stage').textContent.includes(words)"
+    for _ in range(2):
+        other.click("#triplets-generate")
+        other.wait_for_function(said, arg="1 before you")
+        other.click("#triplets-stop")
+        other.wait_for_function(said, arg="Stopped. No triplet was made.")
+    other.click("#triplets-generate")
+    other.wait_for_function(said, arg="1 before you")
+    page.click("#triplets-stop")
+    page.wait_for_function(said, arg="Stopped. 1 new triplet.")
+    wait_for_title(other, "Triplet 8")
+    other.click("#triplets-stop")
+
+
+def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_restarted(
+    source, retriever, visit
+):
+    from gradio import utils
+
+    from cir.ui.layout import PageContent
+    from cir.ui.serving import launch
+    from cir.ui.view import build_page
+
+    content = PageContent(retriever, presets={"Even": Weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
+    blocks = build_page(content)
+    before = {path for path in Path(utils.get_upload_folder()).rglob("*") if path.is_file()}
+    with launch(blocks, port=0) as server:
+        page = visit(server.url)
+        open_tab(page)
+        page.click("#triplet-search")
+        page.wait_for_selector("#stage .timings span")
+        found = page.locator("#results .picture").evaluate_all("all => all.map(e => e.dataset.id)")
+        blocks.state_holder.session_data.clear()
+        content.sessions._kept.clear()
+        for path in set(Path(utils.get_upload_folder()).rglob("*")) - before:
+            if path.is_file():
+                path.unlink()
+        retriever.model_calls.clear()
+        page.click("#search")
+        page.wait_for_function("document.querySelector('#notes')?.textContent.includes('had forgotten')")
+        assert page.locator("#results .picture").evaluate_all("all => all.map(e => e.dataset.id)") == found
+        assert page.locator("#stage .problem").count() == 0
+        assert page.evaluate("document.querySelector('#reference img').naturalWidth") > 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_of_the_triplets_can_be_told_from_its_ground(address, visit, scheme):
     page = visit(address, color_scheme=scheme)

@@ -16,7 +16,7 @@ from llama_doubles import command, starts, write_gguf
 from cir.errors import LanguageModelFailed, MissingModel, UnsafeFile
 from cir.models.chat_templates import CHAT_TEMPLATES, PLAIN_TEMPLATE, recognise, render
 from cir.models.downloads import locate
-from cir.models.llama import LlamaWorker, check_gguf
+from cir.models.llama import LlamaWorker, PatientModel, check_gguf
 from cir.models.prefix_store import PrefixStore
 from cir.models.published import LANGUAGE_MODELS
 from cir.prompts import Prompt, cvsi_added_objects, cvsi_modified_caption
@@ -134,6 +134,14 @@ def test_fault_78_a_process_that_hangs_is_killed_at_the_deadline_and_started_aga
         model.deadline_seconds = 20.0
         assert model.complete("a cat", max_tokens=8) == "about a cat (8, 0)"
         assert starts(counter) == 2
+
+
+def test_work_that_nobody_waits_for_has_a_deadline_of_its_own(gguf: Path, tmp_path: Path) -> None:
+    with worker(gguf, "sleeps", tmp_path / "starts", deadline_seconds=0.2) as model:
+        with pytest.raises(LanguageModelFailed, match="no answer within"):
+            PatientModel(model, 0.5).complete("a cat", max_tokens=8)
+        assert PatientModel(model, 20.0).complete("a cat", max_tokens=8) == "about a cat (8, 0)"
+        assert PatientModel(model, 20.0).fingerprint == model.fingerprint
 
 
 def test_fault_78_a_process_that_crashes_is_reported_with_its_last_words_and_started_again(

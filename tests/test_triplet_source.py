@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from triplet_doubles import toy_triplets, triplet
 
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
+from cir.models.llama import DEADLINE_SECONDS, QUEUE_SECONDS
+from cir.models.protocols import SpotInput
 from cir.syncir import consistency, pairs
 from cir.syncir.pipeline import synthesize
 from cir.syncir.records import read_triplets, write_triplets
-from cir.triplet_source import TripletLibrary
+from cir.triplet_source import PATIENCE_SECONDS, TripletLibrary, open_triplets
 from cir.ui.triplets.source import EDGES, INCONSISTENT, Judgement, Made, Thresholds, TripletSet
 from cir.ui.triplets.table import TripletTable
 
@@ -250,3 +253,33 @@ def test_a_key_that_names_no_file_reads_nothing(library, tmp_path):
         with pytest.raises(CirError, match="not here any more"):
             library.judge(key, "x", Judgement("accepted"))
     assert not library.own.exists()
+
+
+def test_files_and_sentences_call_a_gallery_as_the_page_does(tmp_path):
+    library = TripletLibrary(
+        tmp_path / "shipped", tmp_path / "own", spoter=WordSpoter, sentence_encoder=BagEncoder,
+        titles={"toys": "Sample gallery"},
+    )  # fmt: skip
+    gallery = make_gallery(8)
+    every = made(library, "", gallery, 10_000)
+    assert library.files()[0].title.startswith("Made here from Sample gallery: ")
+    with pytest.raises(CirError, match="Every pair of Sample gallery has been asked about"):
+        made(library, every[-1].key, gallery, 20)
+
+
+def test_the_texts_of_triplets_are_waited_for_longer_than_those_of_a_search():
+    asked = []
+
+    class Model:
+        fingerprint = "m@1"
+
+        def complete(self, prompt: str, *, deadline_seconds: float, **how: object) -> str:
+            asked.append(deadline_seconds)
+            return "make it blue"
+
+    library = open_triplets(SimpleNamespace(language_model=Model(), missing={}))
+    library._spoter.spot(SpotInput("a red square", lambda: None), SpotInput("a blue square", lambda: None))
+    assert asked == [PATIENCE_SECONDS]
+    assert (
+        2 * DEADLINE_SECONDS < PATIENCE_SECONDS < QUEUE_SECONDS
+    )  # a search that comes meanwhile has its turn

@@ -196,7 +196,7 @@ def page_content(
         shelf=shelf,
         making=None if is_space() else making,
         results=read_results,
-        triplets=open_triplets(models),
+        triplets=open_triplets(models, {retriever.gallery.name: title} if title else None),
         text_encoder=models.clip,
         assistants=options.mcp,
         ready=lambda: models.ready,

@@ -135,8 +135,22 @@ class LlamaWorker:
             options += ["--cache", str(cache_folder), "--fingerprint", self.fingerprint]
         return [sys.executable, "-m", "cir.models.llama_child", str(self.path), *options]
 
-    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+    def complete(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        deadline_seconds: float | None = None,
+    ) -> str:
         """The completion of a prompt. A plain string is one question; a `Prompt` keeps its prefix evaluated.
+
+        Args:
+            prompt: what is asked.
+            max_tokens: of the answer.
+            temperature, seed: of the choice among tokens.
+            deadline_seconds: for this call; by default that of the model.
 
         Raises:
             LanguageModelFailed: no answer in time, a prompt that is too long, the worker died (it is started
@@ -146,6 +160,7 @@ class LlamaWorker:
             raise ValueError("max_tokens has to be at least 1")
         asked = prompt if isinstance(prompt, Prompt) else Prompt("", (), prompt, stop="")
         key = (str(asked), asked.stop, max_tokens, temperature, seed)
+        deadline = self.deadline_seconds if deadline_seconds is None else deadline_seconds
         with self._turn():
             if key in self._answers:
                 self._answers.move_to_end(key)
@@ -159,9 +174,9 @@ class LlamaWorker:
                     "max_tokens": max_tokens,
                     "temperature": temperature,
                     "seed": seed,
-                    "seconds": SOFT_SHARE * self.deadline_seconds,
+                    "seconds": SOFT_SHARE * deadline,
                 },
-                self.deadline_seconds,
+                deadline,
             )
             text = answer.get("text")
             if not isinstance(text, str):
@@ -288,3 +303,20 @@ def _as_json(prompt: Prompt) -> dict[str, Any]:
         "prefix": prompt.prefix,
         "stop": prompt.stop,
     }
+
+
+class PatientModel:
+    """A language model with a deadline of its own, for work that nobody waits for word by word.
+
+    Args:
+        model: which is asked.
+        deadline_seconds: for one call.
+    """
+
+    def __init__(self, model: LlamaWorker, deadline_seconds: float) -> None:
+        self.fingerprint, self._model, self._seconds = model.fingerprint, model, deadline_seconds
+
+    def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+        """As the model's own."""
+        how = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        return self._model.complete(prompt, deadline_seconds=self._seconds, **how)

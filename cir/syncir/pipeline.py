@@ -228,7 +228,9 @@ class _Run:
             except LanguageModelFailed as error:
                 if attempt == TRIES:
                     message = f"{error.message} Kept in {self.out.name}: {counted(self.done, 'pair')}."
-                    raise LanguageModelFailed(message, "Run the same command again to go on.") from error
+                    raise LanguageModelFailed(
+                        message, "Start it again to go on: what is kept is not asked anew."
+                    ) from error
         raise AssertionError("unreachable")
 
     def _shown(self, image_id: str, caption: str) -> SpotInput:

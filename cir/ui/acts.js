@@ -82,6 +82,11 @@ Object.assign(window.recompose, (() => {
     return { path: null, url, orig_name: "picked.webp", is_stream: false, meta };
   }
   const refer = (id, address) => set({ image: picture({ id, address }) });
+  // Another tab's query: it is shown as if it had been picked and typed here, and searched with.
+  function searchWith({ text, ...picked }) {
+    set({ image: picture(picked), text });
+    window.recompose.searchNow();
+  }
   const isKept = async (image) => (await plain(image.url, { method: "HEAD" }).catch(() => ({ ok: false }))).ok;
   function cleared() {
     note("image", null);
@@ -133,12 +138,21 @@ Object.assign(window.recompose, (() => {
   let searching = 0;
   async function ready(text, image) {
     const shows = filling ? setAfter(firstFill) : { text, image };
-    if (underway) wait(upload ? "Waiting for the picture …" : "Waiting for what was done before …");
-    await enter();
-    wait("");
+    await settle();
     asking = shows;
     searching = turn;
     window.recompose.showAnswer();
+  }
+  // Waits for what was done before, and says so; the turn that it takes lasts until `answered`.
+  async function settle() {
+    if (underway) wait(upload ? "Waiting for the picture …" : "Waiting for what was done before …");
+    await enter();
+    wait("");
+  }
+  // Another tab asks with the query's fields: it reads them once nothing is under way.
+  async function settled() {
+    await settle();
+    finish();
   }
   const numbered = () => JSON.stringify({ ...shown, turn });
   function asked([state, , image, text, ...rest]) {
@@ -156,10 +170,10 @@ Object.assign(window.recompose, (() => {
     if (lost) fill({ image: null });
   }
   function wait(words) {
-    const line = part("#waiting p");
-    if (!line) return;
-    line.hidden = !words;
-    line.textContent = words;
+    for (const line of document.querySelectorAll(".wait-line p")) {
+      line.hidden = !words;
+      line.textContent = words;
+    }
   }
 
   // Everything else that the server answers.
@@ -269,6 +283,6 @@ Object.assign(window.recompose, (() => {
 
   const idle = () => underway === 0;
   return {
-    idle, act, again, answered, asked, before, cleared, filled, inTurn, moved, opened, pictured, ready, refer, set, shows, unanswered, uploaded,
+    idle, act, again, answered, asked, before, cleared, filled, inTurn, moved, opened, pictured, ready, refer, searchWith, set, settled, shows, unanswered, uploaded,
   };
 })());

@@ -1,11 +1,13 @@
 // The keyboard's way through the page: every grid of pictures is one stop of Tab, arrows go on within it, links skip
 // what lies between, and the focus stays where it was when what had it is drawn anew.
 (() => {
-  const GRID = ".pictures .grid";
+  const GRID = ".pictures .grid, .cards";
+  const TILE = ".pictures .grid .picture, .cards .card > button";
   const FOCUSABLE = "a[href], button:not([disabled]), input:not([disabled]), textarea, select, summary";
-  const TARGETS = { edit: "#edit textarea, #edit input", pictures: "#results .picture, #browse-grid .picture, #compare-columns .picture" };
+  const TARGETS = { edit: "#edit textarea, #edit input", pictures: "#results .picture, #browse-grid .picture, #compare-columns .picture, .card > button" };
   const shown = (selector) => [...document.querySelectorAll(selector)].filter((item) => item.offsetParent);
-  const tiles = (grid) => [...grid.querySelectorAll(".picture")];
+  const tiles = (grid) => [...grid.querySelectorAll(TILE)];
+  const currentOf = (items) => items.find((item) => item.closest(".card[aria-current]")); // a list with one that is looked at
   const holderOf = (item) => item.closest("[id]")?.id ?? "";
   const reach = (item) => item?.focus({ preventScroll: false });
 
@@ -13,7 +15,7 @@
   const places = new Map();
   function rove(grid) {
     const items = tiles(grid);
-    const place = Math.min(places.get(holderOf(grid)) ?? 0, items.length - 1);
+    const place = Math.min(places.get(holderOf(grid)) ?? Math.max(0, items.indexOf(currentOf(items))), items.length - 1);
     items.forEach((item, i) => {
       const index = i === place ? "0" : "-1";
       if (item.getAttribute("tabindex") !== index) item.setAttribute("tabindex", index);
@@ -21,7 +23,8 @@
   }
 
   function columnsOf(items) {
-    return Math.max(1, items.filter((item) => item.offsetTop === items[0].offsetTop).length);
+    const top = (item) => Math.round(item.getBoundingClientRect().top);
+    return Math.max(1, items.filter((item) => top(item) === top(items[0])).length);
   }
 
   function target(item, key) {
@@ -32,7 +35,7 @@
     const rows = Math.max(1, Math.floor(innerHeight / Math.max(1, item.offsetHeight)) - 1);
     const beside = { ArrowLeft: -1, ArrowRight: 1 }[key];
     if (beside && grid.closest(".compared")) {
-      const grids = [...document.querySelectorAll(`#compare-columns ${GRID}`)].filter((other) => other.querySelector(".picture"));
+      const grids = [...document.querySelectorAll("#compare-columns .grid")].filter((other) => other.querySelector(".picture"));
       const others = tiles(grids[grids.indexOf(grid) + beside] ?? grid);
       return others[Math.min(at, others.length - 1)];
     }
@@ -49,9 +52,9 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    let item = event.target.closest?.(`${GRID} .picture`);
+    let item = event.target.closest?.(TILE);
     if (!item && document.activeElement === document.body && event.key.startsWith("Arrow")) {
-      item = shown("#results .picture[tabindex='0']")[0];
+      item = shown("#results .picture[tabindex='0'], .card > button[tabindex='0']")[0];
       if (!item) return;
       reach(item);
     } else if (item) {
@@ -100,8 +103,8 @@
     for (const id of around) {
       const holder = document.getElementById(id);
       if (!holder?.offsetParent) continue;
-      const grid = place >= 0 && holder.querySelector(".grid");
-      if (grid) return tiles(grid)[Math.min(place, tiles(grid).length - 1)];
+      const items = place >= 0 ? tiles(holder.querySelector(GRID) ?? holder) : [];
+      if (items.length) return items[Math.min(place, items.length - 1)];
       const same = like && [...holder.querySelectorAll(like)].find((item) => item.offsetParent);
       if (same) return same;
     }

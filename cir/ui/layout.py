@@ -94,6 +94,12 @@ class PageContent:
             )
         return self.shelf.retriever(session.gallery)
 
+    def title_of(self, gallery: str) -> str:
+        """How people call a gallery that goes by this name in a session."""
+        if self.shelf is not None:
+            return self.shelf.title(gallery)
+        return self.gallery_title or self.retriever.gallery.name
+
     def retriever_of(self, gallery: str) -> Retriever:
         """The retriever over a gallery by its name, "" for the one that the page begins with."""
         return self.retriever if self.shelf is None else self.shelf.retriever(gallery)
@@ -249,7 +255,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
     """
     with gr.Column(elem_id="answer", min_width=280):
         examples = lay_out_examples(content)
-        html_piece('<p role="status" hidden></p>', elem_id="waiting")
+        html_piece('<p role="status" hidden></p>', elem_id="waiting", elem_classes="wait-line")
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
             crumbs = html_piece("", elem_id="crumbs")
@@ -295,7 +301,7 @@ def lay_out_keeping() -> dict[str, Any]:
                 elem_id="at-least",
             )
             fold = gr.Checkbox(True, label="Fold near-identical pictures", min_width=180, elem_id="fold")
-        html_piece(controls.keeping(pieces.keys()), elem_id="keep-buttons")
+        html_piece(controls.keeping(render.keys(pieces.KEYS)), elem_id="keep-buttons")
     return {"at_least": at_least, "fold": fold}
 
 

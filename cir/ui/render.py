@@ -161,6 +161,15 @@ def working(stage: str) -> str:
     return f'<p class="stage busy"><span class="dot" aria-hidden="true"></span>{escape(stage)}</p>'
 
 
+def keys(known: Sequence[tuple[str, str]]) -> str:
+    """The keys of a tab, for those who ask: those that do the same, with blanks between them, and what they do."""
+    rows = "".join(
+        f"<dt>{' '.join(f'<kbd>{k}</kbd>' for k in names.split())}</dt><dd>{what}</dd>"
+        for names, what in known
+    )
+    return f'<details class="keys"><summary>Keys</summary><dl>{rows}</dl></details>'
+
+
 def waiting(before: int, *, first_results: bool) -> str:
     """The stage line of a search that waits for its turn."""
     return working(f"{'First results. For the rest, ' if first_results else ''}{before} before you …")

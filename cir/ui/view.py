@@ -81,7 +81,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         # Part of the page: no event has to be waited for.
         pictures = grid_pictures(gallery, handlers.browse(gallery, first))
         session = gr.State(first, time_to_live=SESSION_SECONDS)
-        head = html_piece(render.header(content.gallery_title or gallery.name, len(gallery.image_ids)))
+        head = html_piece(render.header(content.title_of(""), len(gallery.image_ids)))
         html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:

@@ -8,7 +8,7 @@ its quick steps, and for its costly ones, with the first results on the screen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -77,35 +77,46 @@ class WaitingLine:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of one page: for the steps that need an encoder at most, and for those that need other models."""
+    """The lines of one page: for the steps that need an encoder at most, and for those that need other models.
+
+    What takes minutes, such as making triplets, has a line of its own, so that it holds no place of a search.
+    """
 
     quick: WaitingLine = field(default_factory=lambda: WaitingLine(2))
     costly: WaitingLine = field(default_factory=lambda: WaitingLine(2))
+    long: WaitingLine = field(default_factory=lambda: WaitingLine(1))
 
     async def in_turn(
-        self, steps: Steps[Value], wanted: Callable[[], bool] = lambda: True
+        self,
+        steps: Steps[Value],
+        wanted: Callable[[], bool] = lambda: True,
+        *,
+        lines: Sequence[WaitingLine] = (),
     ) -> AsyncGenerator[Value | Waiting, None]:
         """Take the steps in threads, when it is their turn.
 
         Args:
             steps: values, each with whether the step after it is costly. From the first costly one on, all are.
             wanted: asked while it waits; once it is not, the line is left and nothing more is done.
+            lines: to stand in, one after the other; by default the quick one, and the costly one from the first
+                costly step on.
 
         Yields:
             The values, and the places in line between them.
         """
         try:
-            for line in (self.quick, self.costly):
+            lines = lines or (self.quick, self.costly)
+            for line in lines:
                 with line.join() as ticket:
                     async for place in line.wait(ticket, wanted):
                         yield place
-                    costly = line is self.costly
+                    last = line is lines[-1]
                     while wanted():
                         step = await anyio.to_thread.run_sync(next, steps, None)
                         if step is None:
                             return
                         yield step[0]
-                        if step[1] and not costly:
+                        if step[1] and not last:
                             break
         finally:
             with suppress(ValueError):  # cancelled in the midst of a step, which ends by itself

@@ -42,6 +42,7 @@ class Comparison:
         reference_id: the reference, where it is a picture of the gallery: it is left out.
         marked: the pictures that were meant, at most three.
         turn: how many comparisons were begun; an older one stops when a newer one has begun.
+        notes: what was noticed while the query was read.
     """
 
     methods: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class Comparison:
     reference_id: str = ""
     marked: tuple[str, ...] = ()
     turn: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def rest_is_costly(self) -> bool:
@@ -153,6 +155,7 @@ def compare(
     chosen: object,
     sliders: tuple[str, Weights],
     turn: int | None = None,
+    notes: Sequence[str] = (),
 ) -> Iterator[str]:
     """Compose the query by every chosen method, one stage of each in turn, so that the quick ones are there first.
 
@@ -164,6 +167,7 @@ def compare(
         chosen: names of methods.
         sliders: the method on the Search tab and its weights; other methods have those of their papers.
         turn: from `begin`, where this may stand in a line for a while; None begins now.
+        notes: what was noticed before.
 
     Yields:
         The method that has just come further.
@@ -172,14 +176,14 @@ def compare(
         CirError: what cannot be compared. A method that cannot answer is a problem of its column alone.
     """
     methods = read_choice(retriever.methods, chosen)
-    edit, _ = clean_text(text)
+    edit, text_notes = clean_text(text)
     path, reference_id = read_reference(retriever.gallery, session, image)
     query = Query(None if path is None else read_image(path), edit)
     turn = begin(state) if turn is None else turn
     asked = (str(path or ""), edit, session.gallery)
     if asked != state.asked:
         state.composed, state.marked, state.asked = {}, (), asked
-    state.methods, state.problems = methods, {}
+    state.methods, state.problems, state.notes = methods, {}, (*notes, *text_notes)
     state.reference_id = reference_id
     state.weights = {
         name: sliders[1] if name == sliders[0] else retriever.composers[name].default_weights

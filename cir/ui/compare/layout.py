@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from cir.ui import render as page_render
 from cir.ui.compare import render
 from cir.ui.compare.handlers import LEAST, MOST
 from cir.ui.layout import PageContent, html_piece, picture_grid
 
+KEYS = (
+    ("arrows  Home  End  PgUp  PgDn", "from picture to picture, and from column to column"),
+    ("Enter", "mark the picture as the one that was meant"),
+)
 FIRST_CHOICE = ("CVSI", "Pic2Word", "Sum")
 _TELL_CLICKS = """element.addEventListener('click', (event) => {
   const { column, place } = event.target.closest('[data-column]')?.dataset ?? {};
@@ -59,10 +64,12 @@ def lay_out_compare(content: PageContent) -> CompareParts:
             elem_id="compared-methods",
         )
         start = gr.Button("Compare", variant="primary", elem_id="compare-start")
+        html_piece('<p role="status" hidden></p>', elem_id="compare-waiting", elem_classes="wait-line")
         stage = html_piece("", elem_id="compare-stage")
         judged = html_piece("", elem_id="compare-judged")
         with gr.Row(visible=False, elem_id="compare-buttons") as buttons:
             use = gr.Button("Search with these weights", size="sm", min_width=0, elem_id="compare-use")
             clear = gr.Button("Clear the marks", size="sm", min_width=0, elem_id="compare-clear")
         columns = picture_grid("", elem_id="compare-columns", js_on_load=_TELL_CLICKS)
+        html_piece(page_render.keys(KEYS))
     return CompareParts(query, picture, methods, start, stage, columns, judged, buttons, use, clear)

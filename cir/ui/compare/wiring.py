@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 
 from cir.text import clean_text, counted
 from cir.ui import render as page_render
@@ -17,7 +18,7 @@ from cir.ui.grids import grid, tile
 from cir.ui.handlers import Session, caption_of, describe_problem, file_of, in_words, read_reference
 from cir.ui.layout import PageContent, PageParts
 from cir.ui.reading import read_index, read_method, read_weights
-from cir.ui.search.screens import reference_shown
+from cir.ui.search.screens import known, reference_shown
 from cir.ui.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -28,16 +29,16 @@ def lay_out(content: PageContent, page: PageParts) -> None:
     """The Compare tab, wired."""
     state = gr.State(Comparison(), time_to_live=SESSION_SECONDS)
     parts = lay_out_compare(content)
-    wire_query(content, page, parts)
-    wire_comparison(content, page, parts, state)
+    wire_comparison(content, page, parts, state, wire_query(content, page, parts))
     wire_marks(content, page, parts, state)
 
 
-def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> None:
-    """When the tab is opened, it shows what the Search tab asks for."""
+def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> tuple[Any, ...]:
+    """When the tab is opened, it shows what the Search tab asks for. The event's handler, inputs and outputs."""
 
-    def opened(session: Session, image: object, text: object) -> tuple[Any, Any]:
+    def opened(session: Session, snapshot: object, image: object, text: object) -> tuple[Any, Any]:
         try:
+            known(content, session, snapshot)
             path, _ = read_reference(content.retriever_for(session).gallery, session, image)
             edit, _ = clean_text(text)
         except Exception as error:  # shown as a sentence; faults are logged under an id
@@ -49,16 +50,15 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> No
         )
         return shown, render.query_line(edit, path is not None)
 
-    page.tab.select(
-        opened,
-        [page.session, page.ask.image, page.ask.text],
-        [parts.picture, parts.query],
-        preprocess=False,
-        **QUIET,
-    )
+    inputs = [page.session, page.shown.snapshot, page.ask.image, page.ask.text]
+    event = (opened, inputs, [parts.picture, parts.query])
+    page.tab.select(*event, preprocess=False, **QUIET)
+    return event
 
 
-def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
+def wire_comparison(
+    content: PageContent, page: PageParts, parts: CompareParts, state: gr.State, query_of: tuple[Any, ...]
+) -> None:
     """The button composes the query by every chosen method; each column fills as its method comes further."""
     outputs = [parts.stage, parts.judged, parts.buttons, parts.columns]
 
@@ -66,6 +66,7 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
 
     def steps(
         turn: int,
+        note: str,
         found: Comparison,
         session: Session,
         image: object,
@@ -77,19 +78,30 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
         method, alpha, beta, gamma = sliders
         own = (read_method(retriever.methods, method), read_weights(alpha, beta, gamma))
         stages = handlers.compare(
-            retriever, session, found, image=image, text=text, chosen=chosen, sliders=own, turn=turn
+            retriever,
+            session,
+            found,
+            image=image,
+            text=text,
+            chosen=chosen,
+            sliders=own,
+            turn=turn,
+            notes=[note] if note else [],
         )
         for _ in stages:
-            drawn = (_said(found), *_judged(content, session, found), _columns(content, session, found))
-            yield drawn, found.rest_is_costly
+            yield _drawn(content, session, found, _said(found)), found.rest_is_costly
         if found.turn == turn:
-            yield ("", *_judged(content, session, found), _columns(content, session, found)), False
+            yield _drawn(content, session, found), False
 
-    async def run(found: Comparison, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
+    async def run(
+        found: Comparison, session: Session, snapshot: object, *values: Any
+    ) -> AsyncIterator[tuple[Any, ...]]:
         turn, said = handlers.begin(found), page_render.working("Looking at the query …")
         yield (said, *untouched)
-        came = content.lines.in_turn(steps(turn, found, *values), lambda: found.turn == turn)
         try:
+            note = await to_thread.run_sync(known, content, session, snapshot)
+            wanted = steps(turn, note, found, session, *values)
+            came = content.lines.in_turn(wanted, lambda: found.turn == turn)
             async with aclosing(came):
                 async for drawn in came:
                     if not isinstance(drawn, Waiting):
@@ -104,9 +116,23 @@ def wire_comparison(content: PageContent, page: PageParts, parts: CompareParts, 
             yield (page_render.problem_card(describe_problem(error)), *untouched)
 
     ask = page.ask
-    parts.start.click(
+    # An upload or another act that is under way changes the query: it is waited for, as Search does.
+    settled = parts.start.click(None, js="() => recompose.settled()", api_visibility="private")
+    looked = settled.then(*query_of, preprocess=False, **QUIET)
+    looked.then(
         run,
-        [state, page.session, ask.image, ask.text, parts.methods, ask.method, ask.alpha, ask.beta, ask.gamma],
+        [
+            state,
+            page.session,
+            page.shown.snapshot,
+            ask.image,
+            ask.text,
+            parts.methods,
+            ask.method,
+            ask.alpha,
+            ask.beta,
+            ask.gamma,
+        ],
         outputs,
         preprocess=False,
         trigger_mode="multiple",
@@ -124,7 +150,7 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
     def clear(found: Comparison, session: Session) -> tuple[Any, ...]:
         found.marked = ()
         try:
-            return ("", *_judged(content, session, found), _columns(content, session, found))
+            return _drawn(content, session, found)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return (page_render.problem_card(describe_problem(error)), *_untouched(3))
 
@@ -165,7 +191,7 @@ def mark_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
             sent = event._data if isinstance(event._data, dict) else {}
             ids = found.result_ids[read_index(found.methods, sent.get("column"))]
             handlers.mark(found, read_index(ids, sent.get("place")))
-            return ("", *_judged(content, session, found), _columns(content, session, found))
+            return _drawn(content, session, found)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return (page_render.problem_card(describe_problem(error)), *_untouched(3))
 
@@ -174,6 +200,14 @@ def mark_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
 
 def _untouched(count: int) -> tuple[Any, ...]:
     return tuple(gr.skip() for _ in range(count))
+
+
+def _drawn(
+    content: PageContent, session: Session, found: Comparison, stage: str | None = None
+) -> tuple[Any, ...]:
+    """The whole comparison as it stands; without a stage line, what was noticed about the query."""
+    said = page_render.notes_list(found.notes) if stage is None else stage
+    return (said, *_judged(content, session, found), _columns(content, session, found))
 
 
 def _said(found: Comparison) -> str:

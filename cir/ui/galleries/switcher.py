@@ -91,9 +91,8 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     blank = not session.only
     nowhere: dict[str, Any] = {"value": narrowing.EVERYWHERE_CHOICE} if blank else {}
     unticked: dict[str, Any] = {"value": False} if blank else {}
-    title = next((e.title for e in content.shelf.entries() if e.name == session.gallery), gallery.name)
     return (
-        render.header(title, len(gallery)),
+        render.header(content.title_of(session.gallery), len(gallery)),
         gr.Dropdown(choices=choices, value=number, visible=len(choices) > 1),
         switched(switching.notes_of(gallery, job_of(content))) if len(choices) > 1 else "",
         gr.Accordion(visible=narrowing.can_narrow(gallery)),

@@ -15,11 +15,7 @@ def entries(content: PageContent) -> list[ShelfEntry]:
     if content.shelf is not None:
         return content.shelf.entries()
     gallery = content.retriever.gallery
-    return [
-        ShelfEntry(
-            "", content.gallery_title or gallery.name, len(gallery.image_ids), gallery.captioned_images
-        )
-    ]
+    return [ShelfEntry("", content.title_of(""), len(gallery.image_ids), gallery.captioned_images)]
 
 
 def galleries_with(content: PageContent) -> Callable[[], list[GalleryRow]]:

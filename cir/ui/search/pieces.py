@@ -37,7 +37,7 @@ _CROSSES = "Take away"
 _BRIEF = ' class="brief"'
 KEYS = (
     ("/", "to the edit"),
-    ("arrows  Home  End", "from picture to picture"),
+    ("arrows  Home  End  PgUp  PgDn", "from picture to picture"),
     ("Enter", "look at a result"),
     ("u", "use it as the reference"),
     ("m  l", "more like it, less like it"),
@@ -302,11 +302,3 @@ def _ways_on(seen: Inspected) -> str:
         f'<button type="button" data-do="select" aria-pressed="{str(seen.selected).lower()}">'
         f"{'Selected' if seen.selected else 'Select'}</button>{fold}</div>"
     )
-
-
-def keys() -> str:
-    """The keys that work among the results, for those who ask."""
-    rows = "".join(
-        f"<dt>{' '.join(f'<kbd>{k}</kbd>' for k in key.split())}</dt><dd>{what}</dd>" for key, what in KEYS
-    )
-    return f'<details class="keys"><summary>Keys</summary><dl>{rows}</dl></details>'

@@ -159,7 +159,7 @@ def _packed(content: PageContent, session: Session, kind: str) -> bytes:
     if kind == "csv":
         return export.to_csv(found.results, retriever.gallery, session.selected)
     if kind == "json":
-        answer = handlers.as_json(found, retriever, content.fingerprints)
+        answer = handlers.as_json(found, retriever, content.fingerprints, content.title_of(session.gallery))
         rows = {**answer, "selected": list(session.selected)}
         return json.dumps(rows, ensure_ascii=False, indent=1).encode()
     ranks = {result.image_id: result.rank for result in found.results}

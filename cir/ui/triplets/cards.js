@@ -7,18 +7,15 @@ element.addEventListener('click', (event) => {
 const tab = () => document.querySelector('#triplets');
 const open = () => tab() !== null && tab().offsetParent !== null;
 const types = (target) => target.closest?.('input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable="true"]');
-const takesArrows = (target) => target.closest?.('input, [role="tab"], [role="slider"], [role="listbox"], [role="option"]');
-const buttons = {
-  j: '#triplet-next', ArrowRight: '#triplet-next', k: '#triplet-previous', ArrowLeft: '#triplet-previous',
-  a: '#triplet-accept', r: '#triplet-reject',
-};
+const buttons = { j: '#triplet-next', k: '#triplet-previous', a: '#triplet-accept', r: '#triplet-reject' };
+const fields = { e: '#triplet-text', '/': '#triplets-words' };
 const press = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !open()) return;
-  if (event.key === 'Escape' && event.target.closest?.('#triplet-text')) return event.target.blur();
-  if (types(event.target) || (event.key.startsWith('Arrow') && takesArrows(event.target))) return;
-  if (event.key === 'e') {
+  if (event.key === 'Escape' && event.target.closest?.('#triplet-text, #triplets-words')) return event.target.blur();
+  if (types(event.target)) return;
+  if (fields[event.key]) {
     event.preventDefault();
-    document.querySelector('#triplet-text textarea, #triplet-text input')?.focus();
+    document.querySelector(`${fields[event.key]} :is(textarea, input)`)?.focus();
   } else if (buttons[event.key] && !(event.repeat && 'ar'.includes(event.key))) {
     event.preventDefault();
     document.querySelector(buttons[event.key])?.click();
@@ -29,8 +26,9 @@ if (window.recompose.tripletKeys) document.removeEventListener('keydown', window
 window.recompose.tripletKeys = press;
 document.addEventListener('keydown', press);
 
-// The card looked at stays in sight of the list; what is looked at, in sight of a phone.
+// The card looked at stays in sight of the list, and has the focus where the list has it.
 watch('value', () => requestAnimationFrame(() => {
   const current = element.querySelector('.card[aria-current="true"]');
+  if (element.contains(document.activeElement)) current?.querySelector('button').focus({ preventScroll: true });
   if (current && open() && !window.recompose.isPhone()) current.scrollIntoView({ block: 'nearest' });
 }));

@@ -414,12 +414,11 @@ def funnel(tables: Tables, session: TripletSession, gallery: Gallery) -> FunnelV
 def generate(tables: Tables, session: TripletSession, gallery: Gallery) -> Iterator[Made]:
     """Make more triplets with the thresholds of this moment. The tab moves to the file that they go to.
 
-    It ends early once `session.stopping` is set.
+    It ends early once `session.stopping` is set, which whoever begins takes back.
 
     Raises:
         CirError: they cannot be made; those made before are kept.
     """
-    session.stopping = False
     steps = tables.source.generate(
         session.key, gallery, GENERATED_AT_ONCE, session.thresholds, lambda: session.stopping
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from cir.ui import render
 from cir.ui.layout import html_piece
 from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
@@ -17,7 +18,15 @@ from cir.ui.triplets.table import SORTS, VERDICTS
 PAPER = Thresholds()
 STOP = "Stop"
 _HERE = Path(__file__).parent
-_KEYS = "<p class='keys'><kbd>j</kbd> <kbd>k</kbd> next, previous · <kbd>a</kbd> accept · <kbd>r</kbd> reject · <kbd>e</kbd> edit, <kbd>Esc</kbd> leaves the field</p>"
+KEYS = (
+    ("/", "to the words to look for"),
+    ("arrows  Home  End  PgUp  PgDn", "from card to card"),
+    ("Enter", "look at a triplet"),
+    ("j  k", "the next one, the one before"),
+    ("a  r", "accept, reject"),
+    ("e", "say it better"),
+    ("Esc", "leave the field"),
+)
 _ABOUT = (
     "<p class='about-tab'>Triplets made from pictures alone: six that look alike form a group, nine pairs of it are "
     "put into words by the language model, and only those whose words lead to the target are kept.</p>"
@@ -218,7 +227,7 @@ def _lay_out_closer() -> dict[str, Any]:
             save = _small("Save text", "triplet-save", scale=0)
         search = gr.Button("Search with this", variant="primary", size="sm", elem_id="triplet-search")
         details = html_piece("", elem_id="triplet-details", js_on_load=_script("details.js"))
-        html_piece(_KEYS)
+        html_piece(render.keys(KEYS))
     return {
         "previous": previous,
         "accept": accept,

@@ -5,8 +5,10 @@ Values are handed over as they were sent (`preprocess=False`) and checked by `re
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from cir.ui import handlers as search_handlers
 from cir.ui import render as page_render
 from cir.ui.handlers import Session
 from cir.ui.layout import PageContent, PageParts, html_piece
+from cir.ui.pictures import address_of
 from cir.ui.reading import read_upload
-from cir.ui.search.screens import reference_shown
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import Page, Tables, TripletSession
 from cir.ui.triplets.layout import PAPER, STOP, Parts, lay_out_parts
@@ -32,6 +34,7 @@ from cir.ui.triplets.reading import (
     read_thresholds,
 )
 from cir.ui.triplets.source import ACCEPTED, REJECTED, TripletSource
+from cir.ui.waiting import Steps, Waiting
 
 SESSION_SECONDS = 3600
 QUIET: dict[str, Any] = {
@@ -41,7 +44,7 @@ QUIET: dict[str, Any] = {
     "concurrency_limit": None,
 }
 _TO_CLOSER = "() => recompose.isPhone() && document.querySelector('#triplet')?.scrollIntoView()"
-_SEARCH_NOW = "(filled) => filled === 'go' && recompose.searchNow()"
+_SEARCH_WITH = "(query) => query && recompose.searchWith(JSON.parse(query))"
 _DOWNLOAD = "() => setTimeout(() => document.querySelector('a#triplets-download, #triplets-download a, #triplets-download')?.click(), 60)"
 
 
@@ -195,7 +198,6 @@ class _Wiring:
 
     def file_screen(self, state: TripletSession, session: Session) -> tuple[Any, ...]:
         """A file that was opened: its name among the others, its thresholds, its reasons, its first page."""
-        files = [(file.title, file.key) for file in self.source.files()]
         limits = state.thresholds
         reasons = self.tables.table(state).reasons(
             2.0
@@ -207,7 +209,11 @@ class _Wiring:
         narrowed = [gr.Dropdown(choices, value="") if part is self.parts.reason else value
                     for part, value in zip(self.screen_parts, answer, strict=True)]  # fmt: skip
         limits = (limits.consistency, limits.near_duplicate, limits.gap)
-        return gr.Dropdown(files, value=state.key), *limits, *narrowed
+        return self.files_to_choose(state), *limits, *narrowed
+
+    def files_to_choose(self, state: TripletSession) -> gr.Dropdown:
+        """All files as they are called now, with the one that is looked at."""
+        return gr.Dropdown([(file.title, file.key) for file in self.source.files()], value=state.key)
 
     def exporting(self, schema: str) -> Callable[[TripletSession], Iterator[tuple[Any, Any]]]:
         """The handler of a download: the file is written aside, handed over, and removed."""
@@ -311,48 +317,61 @@ class _Wiring:
 
     def wire_search(self) -> None:
         """The triplet becomes the query of the Search tab, which then says where its target is."""
-        p, ask = self.parts, self.page.ask
-        go = gr.Textbox(visible="hidden")
+        p = self.parts
+        query = gr.Textbox(visible="hidden")  # for the page's script, which fills the fields in as if by hand
 
-        def fill(state: TripletSession, session: Session) -> tuple[Any, ...]:
+        def fill(state: TripletSession, session: Session) -> dict[Any, Any]:
             try:
                 triplet, text = handlers.reference_of(self.tables, state)
                 gallery = self.gallery(session)
                 gallery.label(triplet.target_id)  # an unknown target could not be found
-                path = search_handlers.pick(gallery, session, triplet.reference_id)
+                address = address_of(gallery.thumbnail_path(triplet.reference_id))
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                return (told(error), *(gr.skip() for _ in range(4)), "")
+                return {p.stage: told(error), query: ""}
             session.intended_id = triplet.target_id
-            return (
-                "",
-                gr.Tabs(selected="search"),
-                reference_shown(path),
-                text,
-                gr.Checkbox(visible=True),
-                "go",
-            )
+            asked = {"id": triplet.reference_id, "address": address, "text": text}
+            return {p.stage: "", self.page.tabs: gr.Tabs(selected="search"), query: json.dumps(asked)}
 
-        outputs = [p.stage, self.page.tabs, ask.image, ask.text, ask.leave_out, go]
-        filled = p.search.click(fill, self.inputs, outputs, **QUIET)
-        filled.then(None, [go], js=_SEARCH_NOW, api_visibility="private")
+        filled = p.search.click(fill, self.inputs, [p.stage, self.page.tabs, query], **QUIET)
+        filled.then(None, [query], js=_SEARCH_WITH, api_visibility="private")
 
     def wire_generating(self) -> None:
         """The real pipeline, a few triplets at a time, until it is done or stopped."""
         p = self.parts
         outputs = [p.generate, p.stop, p.file, *self.screen_parts]
 
-        def generate(state: TripletSession, session: Session) -> Iterator[tuple[Any, ...]]:
-            begun = (gr.Button(interactive=False), gr.Button(visible=True), gr.skip())
-            ended = (gr.Button(interactive=True), gr.Button(visible=False))
+        begun = (gr.Button(interactive=False), gr.Button(visible=True), gr.skip())
+        ended = (gr.Button(interactive=True), gr.Button(visible=False))
+
+        def steps(state: TripletSession, session: Session) -> Steps[tuple[int, tuple[Any, ...]]]:
+            for made in handlers.generate(self.tables, state, self.gallery(session)):
+                page = handlers.show(self.tables, state, self.pictured(state, session))
+                drawn = self.screen(state, session, page, said=render.making(made), funnel=True)
+                # The file that they go to is chosen in the list from the first step on.
+                file = gr.skip() if made.new else self.files_to_choose(state)
+                yield (made.done, (*begun[:2], file, *drawn)), True
+
+        async def generate(state: TripletSession, session: Session) -> AsyncIterator[tuple[Any, ...]]:
+            state.stopping = False
             stoppable = gr.Button(STOP, interactive=True, visible=True)
-            yield (begun[0], stoppable, gr.skip(), *self.saying(page_render.working("Looking for pairs …")))
-            done = 0
+            looking = page_render.working("Looking for pairs …")
+            yield (begun[0], stoppable, gr.skip(), *self.saying(looking))
+            done, lines = 0, self.content.lines
+            making = lines.in_turn(steps(state, session), lambda: not state.stopping, lines=[lines.long])
             try:
-                for made in handlers.generate(self.tables, state, self.gallery(session)):
-                    done = made.done
-                    page = handlers.show(self.tables, state, self.pictured(state, session))
-                    yield (*begun, *self.screen(state, session, page, said=render.making(made), funnel=True))
-                files = gr.Dropdown([(f.title, f.key) for f in self.source.files()], value=state.key)
+                async with aclosing(making):
+                    async for step in making:
+                        if isinstance(step, Waiting):
+                            line = (
+                                page_render.waiting(step.before, first_results=False)
+                                if step.before
+                                else looking
+                            )
+                            yield (*begun, *self.saying(line))
+                        else:
+                            done, drawn = step
+                            yield drawn
+                files = self.files_to_choose(state)
                 yield (*ended, files, *self.saying(render.stopped(done) if state.stopping else gr.skip()))
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 yield (*ended, gr.skip(), *self.saying(told(error)))
@@ -362,8 +381,7 @@ class _Wiring:
             state.stopping = True
             return gr.Button("Stopping after this pair …", interactive=False)
 
-        how = {**QUIET, "concurrency_id": "triplets", "concurrency_limit": 1}
-        p.generate.click(generate, self.inputs, outputs, **how)
+        p.generate.click(generate, self.inputs, outputs, **QUIET)
         p.stop.click(stop, [self.state], [p.stop], **QUIET)
 
 
