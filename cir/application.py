@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast
 
 from cir.composers.caption_memory import CaptionMemory
-from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
@@ -92,7 +91,7 @@ def set_of(place: str) -> str:
 
 
 def decisive(models: Models, phi: str | None = None) -> dict[str, str]:
-    """What CVSI's weights depend on: part -> fingerprint, of the parts that are here; `phi` as of `build_composers`."""
+    """What CVSI's weights depend on: part -> fingerprint, of the parts that are here; `phi` as of `ingredients`."""
     parts = {
         "clip": models.clip,
         "captioner": models.captioner,
@@ -108,10 +107,10 @@ def presets(models: Models, phi: str | None = None) -> dict[str, Weights]:
     return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS}
 
 
-def build_composers(
+def ingredients(
     models: Models, *, settings: CvsiSettings | None = None, phi: str | None = None
-) -> dict[str, Composer]:
-    """Every method that these models can run, by name, CVSI first. They share captions and answers.
+) -> Ingredients:
+    """What methods are made of, of these models: `build_methods` makes them, `dataclasses.replace` exchanges a model.
 
     Args:
         models: one set.
@@ -128,20 +127,18 @@ def build_composers(
         phi = None  # the models' own
     if phi is not None:
         _check_phi(models, phi)
-    return build_methods(
-        Ingredients(
-            clip,
-            clip,
-            clip,
-            models.phi,
-            CaptionMemory(captioner) if captioner is not None else None,
-            models.language_model,
-            cast(WordRefiner, Deferred({}, lambda: _refiner(models))),
-            settings or CvsiSettings(),
-            next(iter(presets(models, phi).values())),
-            phi,
-            models.missing,
-        )
+    return Ingredients(
+        clip,
+        clip,
+        clip,
+        models.phi,
+        CaptionMemory(captioner) if captioner is not None else None,
+        models.language_model,
+        cast(WordRefiner, Deferred({}, lambda: _refiner(models))),
+        settings or CvsiSettings(),
+        next(iter(presets(models, phi).values())),
+        phi,
+        models.missing,
     )
 
 
@@ -244,7 +241,7 @@ def build(
     phi: str | None = None,
     deferred: bool = False,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `build_composers`, `deferred`: of `Models`."""
+    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`: of `Models`."""
     models = build_models(models_name, llm=llm, deferred=deferred, phi=phi)
     opened = open_for(models, gallery)
-    return models, Retriever(opened, build_composers(models, phi=phi), build_translator(models))
+    return models, Retriever(opened, build_methods(ingredients(models, phi=phi)), build_translator(models))

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from cir.composers.baselines import ImageOnly, Sum
-from cir.composers.cvsi import Cvsi, CvsiSettings
+from cir.composers.cvsi import Cvsi
+from cir.composers.registry import Ingredients
 from tests.fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, ToyPhi, draw
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -58,7 +59,7 @@ class CountingModel(ToyLanguageModel):
 class ToyModels:
     """The toys, as `cir.models.model_set.Models` offers its own."""
 
-    name = "embedded"
+    name, llm = "embedded", "toy"
 
     def __init__(self, language_model: CountingModel | None = None) -> None:
         self.clip = ToyClip()
@@ -73,16 +74,17 @@ class ToyModels:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        return {"clip": self.clip.fingerprint, "language_model": self.language_model.fingerprint}
+        found = {"clip": self.clip, "language_model": self.language_model}
+        return {name: one.fingerprint for name, one in found.items() if one is not None}
 
     def close(self) -> None:
         self.closed = True
 
 
-def toy_composers(models: ToyModels, *, settings: CvsiSettings | None = None) -> dict[str, object]:
-    """Two methods and CVSI, as `cir.application.build_composers` would make them."""
-    clip = models.clip
-    cvsi = Cvsi(clip, clip, clip, ToyPhi(), models.captioner, models.language_model, settings=settings)
+def toy_methods(given: Ingredients) -> dict[str, object]:
+    """Two methods and CVSI, as `build_methods` would make them."""
+    clip = given.image_encoder
+    cvsi = Cvsi(clip, clip, clip, ToyPhi(), given.captioner, given.language_model, settings=given.settings)
     return {one.name: one for one in (cvsi, Sum(clip, clip), ImageOnly(clip))}
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cir.commands.ablation_tables import compare, findings, markdown_table, mean, spread, write_table
 from cir.evaluation.results_file import read_sections
+from cir.measuring.ablation_tables import compare, findings, markdown_table, mean, spread, write_table
 
 
 def runs(*recalls: float) -> list[dict[str, float]]:

@@ -82,7 +82,7 @@ ALLOWED = {
         "pixels",
         "models.protocols",
     },
-    "training": {"world", "models", "files", "prompts"},
+    "training": {"world", "models", "files", "prompts", "gallery", "syncir.records"},
 }
 
 

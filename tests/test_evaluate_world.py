@@ -11,7 +11,9 @@ from cir import tuned_weights
 from cir.__main__ import main
 from cir.commands import evaluating
 from cir.evaluation.benchmark import draw_benchmark
-from tests.dataset_doubles import CountingModel, ToyModels, toy_composers
+from cir.measuring import answering, world_report
+from tests.dataset_doubles import CountingModel, ToyModels, toy_methods
+from tests.fakes import ToyCaptioner
 
 COMMAND = ["evaluate", "world", "--methods", "CVSI,Sum", "--json"]
 
@@ -23,9 +25,9 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CountingModel:
     world = draw_benchmark(queries=4, gallery=9, seed=1)
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluating, "build_models", lambda *_, **__: ToyModels(made))
-    monkeypatch.setattr(evaluating, "build_composers", toy_composers)
-    monkeypatch.setattr(evaluating, "read_benchmark", lambda _: world)
-    monkeypatch.setattr(evaluating, "answer_book_path", lambda *_: tmp_path / "answers.jsonl")
+    monkeypatch.setattr(world_report, "build_methods", toy_methods)
+    monkeypatch.setattr(world_report, "read_benchmark", lambda _: world)
+    monkeypatch.setattr(world_report, "answer_book_path", lambda *_: tmp_path / "answers.jsonl")
     return made
 
 
@@ -86,3 +88,44 @@ def test_weights_are_not_looked_for_with_answers_that_are_not_kept(
     asked = len(model.prompts)
     assert main([*tune, "--kept-only"]) == 0
     assert len(model.prompts) == asked
+
+
+def test_how_long_captioning_takes_is_said_when_the_first_captions_are_made(
+    capsys, model: CountingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    captioned: list[int] = []
+
+    class Watched(ToyCaptioner):
+        def caption(self, images, *, per_image: int, seed: int) -> list[list[str]]:
+            heard.append(capsys.readouterr().err)
+            captioned.append(len(images))
+            return super().caption(images, per_image=per_image, seed=seed)
+
+    toys = ToyModels(model)
+    toys.captioner = Watched()
+    monkeypatch.setattr(evaluating, "build_models", lambda *_, **__: toys)
+    monkeypatch.setattr(answering, "TRIED_PICTURES", 2)
+    assert main([*COMMAND, "--gallery-captions", "3"]) == 0
+    assert captioned[:2] == [2, 7]
+    assert "7 pictures of the benchmark have no captions yet. 6 captions took " in heard[1]
+    assert "so 21 take about " in heard[1]
+    assert "They are kept" in heard[1]
+    capsys.readouterr()
+    assert main([*COMMAND, "--gallery-captions", "3"]) == 0
+    assert "have no captions yet" not in capsys.readouterr().err
+    captioned.clear()
+    assert main(["evaluate", "world", "--methods", "Sum", "--json"]) == 0
+    assert captioned == []
+    assert json.loads(capsys.readouterr().out)["manifest"]["captions_of_gallery_images"] == 0
+
+
+def test_without_a_language_model_methods_are_measured_without_it(
+    capsys, model: CountingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys = ToyModels(model)
+    toys.language_model, toys.llm = None, "none"  # type: ignore[assignment]
+    monkeypatch.setattr(evaluating, "build_models", lambda *_, **__: toys)
+    assert main([*COMMAND, "--llm", "none"]) == 0
+    assert {"CVSI", "Sum"} <= set(json.loads(capsys.readouterr().out)["methods"])
+    assert model.prompts == []

@@ -20,7 +20,7 @@ from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import index_dataset, searched_gallery
 from cir.evaluation.submission import submissions
 from cir.types import CirQuery
-from tests.dataset_doubles import DATA, SHARED, CountingModel, ToyModels, die, lay_out, toy_composers
+from tests.dataset_doubles import DATA, SHARED, CountingModel, ToyModels, die, lay_out, toy_methods
 from tests.fakes import ToyCaptioner, ToyClip, draw
 from tests.gallery_doubles import exit_code, fork
 
@@ -376,7 +376,7 @@ def toys(monkeypatch, tmp_path) -> ToyModels:
     models = ToyModels()
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluating_datasets, "build_models", lambda *_, **__: models)
-    monkeypatch.setattr(evaluating_datasets, "build_composers", toy_composers)
+    monkeypatch.setattr(evaluating_datasets, "build_methods", toy_methods)
     return models
 
 
@@ -532,7 +532,7 @@ def test_fashioniq_is_the_mean_of_three_categories_and_orders_of_captions_matter
 
 def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_twice(capsys, tmp_path, monkeypatch) -> None:
     root, log = lay_out("cirr", tmp_path / "CIRR"), tmp_path / "calls"
-    monkeypatch.setattr(evaluating_datasets, "build_composers", toy_composers)
+    monkeypatch.setattr(evaluating_datasets, "build_methods", toy_methods)
 
     def evaluate(model: CountingModel, cache: str, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setenv("CIR_CACHE", str(tmp_path / cache))

@@ -16,17 +16,18 @@ import torch
 
 from cir.__main__ import main
 from cir.cache_keys import INPUTS
-from cir.commands import bench, checks, evaluating_datasets, hycir
+from cir.commands import checks, evaluating_datasets, mapping_training
 from cir.errors import CirError
 from cir.evaluation.benchmark import draw_benchmark, scenes_digest
 from cir.evaluation.encoders import Encoders
 from cir.gallery.gallery import Gallery
+from cir.measuring import bench
 from cir.syncir.candidates import SynCirSettings
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import read_triplets, write_triplets
 from cir.training.recipes import PICTURES, Stage
 from cir.types import Triplet
-from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_composers
+from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_methods
 from tests.fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw
 from tests.syncir_doubles import FakeSpoter, made_gallery
 from tests.syncir_doubles import run as run_syncir
@@ -67,9 +68,11 @@ def train(monkeypatch, tmp_path: Path, capsys, clip) -> Callable[..., tuple[Path
     ) -> tuple[Path, str]:
         monkeypatch.setattr(clip, "fingerprint", other_clip or "small")
         monkeypatch.setattr(
-            hycir, "build_models", lambda *_, **__: SimpleNamespace(name="embedded", clip=clip)
+            mapping_training, "build_models", lambda *_, **__: SimpleNamespace(name="embedded", clip=clip)
         )
-        monkeypatch.setattr(hycir, "open_for", lambda *_: small_gallery() if gallery is None else gallery)
+        monkeypatch.setattr(
+            mapping_training, "open_for", lambda *_: small_gallery() if gallery is None else gallery
+        )
         options: dict[str, object] = {"--steps": 2, "--tokens": 1}
         if recipe == "hycir":
             options |= {"--triplets": tmp_path / "t.jsonl"}
@@ -273,7 +276,7 @@ def toys(monkeypatch, tmp_path) -> ToyModels:
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     for module in (evaluating_datasets, bench):
         monkeypatch.setattr(module, "build_models", lambda *_, **__: models)
-        monkeypatch.setattr(module, "build_composers", toy_composers)
+        monkeypatch.setattr(module, "build_methods", toy_methods)
     return models
 
 
@@ -353,7 +356,7 @@ def test_composed_queries_of_a_table_are_reused_only_where_nothing_has_changed(
     elif change == "picture":
         change_a_picture(root)
     elif change == "program":
-        monkeypatch.setattr("cir.commands.bench.code_digest", lambda *_: "later")
+        monkeypatch.setattr("cir.measuring.bench.code_digest", lambda *_: "later")
     elif change == "captions":
         command += ["--captions", 2]
     elif change == "answers":

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cir.application import SAMPLE_GALLERY, build_composers, build_models, open_for, presets
+from cir.application import SAMPLE_GALLERY, build_models, ingredients, open_for, presets
+from cir.composers.registry import build_methods
 from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.world import compose_whole
 from cir.images import read_image
@@ -29,7 +30,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def retriever(models) -> Retriever:
-    return Retriever(open_for(models), build_composers(models))
+    return Retriever(open_for(models), build_methods(ingredients(models)))
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +145,8 @@ def test_another_clip_takes_no_mapping_network_that_was_trained_for_the_shipped_
     assert other.clip.fingerprint == models.clip.fingerprint
     assert other.phi("pic2word") is None
     assert "not trained for the CLIP in" in other.missing["mapping network pic2word"]
-    assert "CIReVL" in build_composers(other)
-    assert "Pic2Word" not in build_composers(other)
+    assert "CIReVL" in build_methods(ingredients(other))
+    assert "Pic2Word" not in build_methods(ingredients(other))
 
 
 def test_no_edit_about_something_in_the_gallery_is_told_that_nothing_fits(

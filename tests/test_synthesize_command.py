@@ -32,7 +32,7 @@ from cir.syncir.records import (
     write_triplets,
 )
 from cir.types import Triplet
-from tests.dataset_doubles import ToyModels, toy_composers
+from tests.dataset_doubles import ToyModels, toy_methods
 
 
 class Doubles:
@@ -148,7 +148,8 @@ def test_a_language_model_that_dies_leaves_what_was_done(capsys, tmp_path: Path,
 
 def test_the_engines_check_ranks_the_target_without_the_reference(monkeypatch, tmp_path: Path) -> None:
     retriever = toy_retriever()
-    monkeypatch.setattr(command, "build_composers", lambda models: dict(retriever.composers))
+    monkeypatch.setattr(command, "ingredients", lambda models: None)
+    monkeypatch.setattr(command, "build_methods", lambda _: dict(retriever.composers))
     gallery = retriever.gallery
     draw("red", "square").save(tmp_path / "red-square.png")
     monkeypatch.setattr(type(gallery), "image_path", lambda self, one: tmp_path / f"{one}.png")
@@ -244,7 +245,7 @@ def test_exported_triplets_of_an_own_folder_are_a_data_set_that_evaluate_reads(
     assert all(Image.open(out / place).size == (48, 48) for place in split.values())
 
     monkeypatch.setattr(evaluating_datasets, "build_models", lambda *_, **__: ToyModels())
-    monkeypatch.setattr(evaluating_datasets, "build_composers", toy_composers)
+    monkeypatch.setattr(evaluating_datasets, "build_methods", toy_methods)
     capsys.readouterr()
     status, answer, err = run(capsys, *told, "--json")
     assert status == 0, err

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cir.__main__ import main
-from cir.commands import bench, evaluating_datasets
+from cir.commands import evaluating_datasets
 from cir.composers.composer import unit_row
 from cir.errors import LanguageModelFailed
 from cir.evaluation import hyperparameters, scoring, tables
@@ -22,12 +22,13 @@ from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
 from cir.gallery.gallery import Gallery
+from cir.measuring import bench
 from cir.places import DOCS
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms
 from cir.ranking.sweep import ranks
 from cir.types import PARTS, CirQuery, ComposedQuery, Weights
-from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_composers
+from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_methods
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi
 
 WEIGHTS = Weights(0.5, 0.3, 0.4)
@@ -169,7 +170,7 @@ def test_of_several_texts_the_mean_of_the_features_is_kept(tmp_path: Path) -> No
 def toys(monkeypatch, tmp_path) -> ToyModels:
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     for module in (bench, evaluating_datasets):
-        monkeypatch.setattr(module, "build_composers", toy_composers)
+        monkeypatch.setattr(module, "build_methods", toy_methods)
     return use(monkeypatch, ToyModels())
 
 

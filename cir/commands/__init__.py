@@ -97,8 +97,8 @@ def world_gallery(options: argparse.Namespace) -> int:
 
 
 def ablate(options: argparse.Namespace) -> int:
-    """See `cir.commands.hycir`."""
-    from cir.commands.hycir import ablate as run
+    """See `cir.commands.ablating`."""
+    from cir.commands.ablating import ablate as run
 
     return run(options)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from cir import __version__
-from cir.application import build_composers, build_models
+from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest, digest_of, gallery_digest
 from cir.commands.console import print_json
-from cir.commands.datasets import book_folder, file_name, opened, say, starting_weights, with_books
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.evaluation import scoring
 from cir.evaluation.composed import METHODS_CODE
@@ -25,6 +25,7 @@ from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import Run
 from cir.evaluation.submission import how_to_send
 from cir.gallery.gallery import Gallery
+from cir.measuring.datasets import book_folder, books_of, file_name, opened, say, starting_weights
 from cir.models.model_set import Models
 from cir.ranking.retriever import Retriever
 from cir.text import counted
@@ -116,7 +117,9 @@ def _run(options: argparse.Namespace) -> Report:
 def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery: Gallery) -> Report:
     """One dataset, or one category of it."""
     base = book_folder(dataset, options.out)
-    composers = build_composers(with_books(models, base), settings=CvsiSettings(captions=options.captions))
+    books = books_of(models, base)
+    given = ingredients(models, settings=CvsiSettings(captions=options.captions))
+    composers = build_methods(replace(given, captioner=books.captioner, language_model=books.answers))
     method = _method(options.method, composers)
     weights = _weights(options, composers[method])
     run = Run(

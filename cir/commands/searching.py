@@ -10,9 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cir.answers import AnswerRow, answer_row, query_row, reaching, terms_row
-from cir.application import build_composers, build_models, build_translator, open_for
+from cir.application import build_models, build_translator, ingredients, open_for
 from cir.commands.console import print_json
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.files import content_hash
 from cir.images import read_image
@@ -35,7 +36,7 @@ def search(options: argparse.Namespace) -> int:
     text, notes = clean_text(options.text)
     models = build_models(options.models, llm=options.llm, phi=options.phi)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
-    composers = build_composers(models, settings=settings, phi=options.phi)
+    composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
     retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))
     method = _method(options.method, retriever)
     weights = _weights(options, retriever.composers[method].default_weights)

@@ -15,9 +15,10 @@ from shlex import quote
 
 import numpy as np
 
-from cir.application import build_composers, build_models, open_for
+from cir.application import build_models, ingredients, open_for
 from cir.cache_keys import code_digest, digest_of
 from cir.commands.console import print_json
+from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
 from cir.files import display_name
@@ -210,7 +211,7 @@ def build_target_ranker(
     """
     if not method:
         return None
-    retriever = Retriever(gallery, build_composers(models))
+    retriever = Retriever(gallery, build_methods(ingredients(models)))
     name = next((n for n in retriever.methods if n.lower() == method.lower()), None)
     if name is None:
         raise BadQuery(

@@ -10,11 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from cir.application import ROOT, report_path
-from cir.commands.bench import Bench, models_for, say
-from cir.commands.dataset_bench import DatasetBench
-from cir.commands.datasets import opened
 from cir.commands.options import settle
-from cir.commands.world_bench import WorldBench
 from cir.composers.composer import Composer
 from cir.errors import BadQuery
 from cir.evaluation import hyperparameters, tables
@@ -22,6 +18,10 @@ from cir.evaluation.composed import Witness
 from cir.evaluation.efficiency import WatchedCaptioner, cost_of, cost_table
 from cir.evaluation.rank_measures import Ranked
 from cir.evaluation.results_file import write_section
+from cir.measuring.bench import Bench, models_for, say
+from cir.measuring.dataset_bench import DatasetBench
+from cir.measuring.datasets import opened
+from cir.measuring.world_bench import WorldBench
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.ranking.retriever import Retriever

@@ -1,11 +1,12 @@
-"""`python -m cir train`."""
+"""`python -m cir train`. What trains is imported when nothing is refused any more."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from pathlib import Path
 
-from cir.commands.hycir import next_command
 from cir.errors import CirError
 
 
@@ -22,7 +23,7 @@ def train(options: argparse.Namespace) -> int:
             "Say where it goes: --out DIR",
         )
     if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
-        from cir.commands.hycir import train_general
+        from cir.commands.mapping_training import train_general
 
         return train_general(options)
     from cir.training.recipes import STAGES, Stage
@@ -54,3 +55,12 @@ def train(options: argparse.Namespace) -> int:
 def say(sentence: str) -> None:
     """A line of standard error."""
     sys.stderr.write(f"{sentence}\n")
+
+
+def next_command(network: Path | str, model_set: str) -> str:
+    """How a trained network is used, as a sentence with its commands."""
+    place, models = shlex.quote(str(network)), "" if model_set == "embedded" else f" --models {model_set}"
+    return (
+        f"Search with it: python -m cir search --image FILE --text EDIT --phi {place}{models}\n"
+        f"Or in the page: python app.py --phi {place}{models}\n"
+    )

@@ -88,13 +88,18 @@ class MissingAnswers:
         raise LanguageModelFailed("An answer is not kept.", "Let the language model be asked.")
 
 
-def answer_book_path(name: str, model: LanguageModel | None) -> Path:
-    """Where one language model's answers for a benchmark are kept; without a model, those of the shipped book.
+def answer_book_path(name: str, model: LanguageModel | None, wanted: str = "") -> Path:
+    """Where one language model's answers for a benchmark are kept; without a model, the shipped ones of `wanted`.
 
     The file's name is the manifest of what answered: benchmark and the model's fingerprint.
+
+    Args:
+        name: of the benchmark.
+        model: who answers; None where it is not here.
+        wanted: the name of the language model that was asked for.
     """
     if model is None:
-        shipped = sorted(FOLDER.glob(f"{name}-answers-*.jsonl"))
+        shipped = sorted(FOLDER.glob(f"{name}-answers-{wanted}_*.jsonl")) if wanted else []
         return shipped[0] if shipped else FOLDER / f"{name}-answers-none.jsonl"
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.fingerprint)
     return FOLDER / f"{name}-answers-{safe}.jsonl"

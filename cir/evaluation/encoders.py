@@ -70,20 +70,39 @@ class Encoders:
         pictures: Sequence[Callable[[], Image.Image]],
         per_image: int,
         say: Say,
+        *,
+        most: int | None = None,
     ) -> list[list[str]]:
-        """Captions of pictures, kept in steps of 200 so that a stop loses little; `drawn` as in `images`."""
-        kept = _safe(f"captions-{name}-{drawn}-{per_image}-{self.captioner.fingerprint}")
-        path = self.cache / f"{kept}.jsonl"
+        """Captions of pictures, kept in steps of 200 so that a stop loses little; `drawn` as in `images`.
+
+        Args:
+            name, drawn: as in `images`.
+            pictures: each draws one.
+            per_image: captions of each.
+            say: told how far it is.
+            most: of how many pictures captions are made now; None for all.
+        """
+        path = self._captions_path(name, drawn, per_image)
         self.cache.mkdir(parents=True, exist_ok=True)
         done = _whole_lines(path)
-        while len(done) < len(pictures):
-            batch = [draw() for draw in pictures[len(done) : len(done) + 200]]
+        end = len(pictures) if most is None else min(len(pictures), len(done) + most)
+        while len(done) < end:
+            batch = [draw() for draw in pictures[len(done) : min(end, len(done) + 200)]]
             found = self.captioner.caption(batch, per_image=per_image, seed=0)
             with path.open("a", encoding="utf-8") as file:
                 file.write("".join(json.dumps(row) + "\n" for row in found))
             done += found
             say(f"captions of {name}: {len(done)} of {len(pictures)}")
         return done
+
+    def uncaptioned(self, name: str, drawn: str, pictures: int, per_image: int) -> int:
+        """How many of so many pictures have no captions yet; the rest as in `captions`."""
+        return pictures - len(_whole_lines(self._captions_path(name, drawn, per_image)))
+
+    def _captions_path(self, name: str, drawn: str, per_image: int) -> Path:
+        return (
+            self.cache / f"{_safe(f'captions-{name}-{drawn}-{per_image}-{self.captioner.fingerprint}')}.jsonl"
+        )
 
     def _kept(
         self, key: str, fingerprint: str, make: Callable[[], NDArray[np.float32]]

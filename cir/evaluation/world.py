@@ -6,7 +6,8 @@ see `cir.evaluation.encoders` and `cir.evaluation.answers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ Report = dict[str, Any]
 SCENES = 5000
 CROPS = 1000
 CAPTIONED_SCENES = 1000
+HELD_OUT = "held-out"  # the name of what is kept of them
 
 
 def mean_captions(captions: Sequence[Sequence[str]], text_encoder: TextEncoder) -> NDArray[np.float32]:
@@ -51,14 +53,28 @@ def mean_captions(captions: Sequence[Sequence[str]], text_encoder: TextEncoder) 
 def benchmark_gallery(
     name: str, benchmark: Benchmark, encoders: Encoders, *, per_image: int, say: Say
 ) -> Gallery:
-    """The benchmark's scenes as a gallery in memory, encoded and captioned by the models under test."""
+    """The benchmark's scenes as a gallery in memory, encoded and captioned by the models under test.
+
+    Args:
+        name: of the benchmark.
+        benchmark: its scenes.
+        encoders: the models under test.
+        per_image: captions of each scene; 0 for a gallery of pixels alone.
+        say: told how far it is.
+    """
     ids = tuple(benchmark.scenes)
     drawn = benchmark.drawn
     raw = encoders.images(name, drawn, lambda: (benchmark.picture(i) for i in ids))
-    draw = [lambda i=i: benchmark.picture(i) for i in ids]
-    captions = encoders.captions(name, drawn, draw, per_image, say)
+    if not per_image:
+        return Gallery.from_features(name, ids, raw)
+    captions = encoders.captions(name, drawn, pictures_of(benchmark), per_image, say)
     means = mean_captions(captions, encoders.text_encoder)
     return Gallery.from_features(name, ids, raw, caption_features=means, captions=captions)
+
+
+def pictures_of(benchmark: Benchmark) -> list[Callable[[], Image.Image]]:
+    """What draws each of its scenes, in their order."""
+    return [lambda i=i: benchmark.picture(i) for i in benchmark.scenes]
 
 
 def target_rank(retriever: Retriever, composed: ComposedQuery, weights: Weights, query: CirQuery) -> int:
@@ -120,9 +136,7 @@ def text_to_image(encoders: Encoders) -> Report:
         if len(scenes) == SCENES:
             break
     listed = list(scenes.values())
-    images = unit(
-        encoders.images("held-out", scenes_digest(listed), lambda: (_draw(s).image for s in listed))
-    )
+    images = unit(encoders.images(HELD_OUT, scenes_digest(listed), lambda: (_draw(s).image for s in listed)))
     texts = encoders.text_encoder.encode_texts([caption_scene(s, rng, drop=0.0) for s in listed])
     out = {}
     for name, n in (("1k", 1000), ("5k", SCENES)):
@@ -182,15 +196,20 @@ def _crop(picture: RenderedScene) -> Image.Image:
     )
 
 
+def captioned_scenes() -> list[Scene]:
+    """The held-out scenes by whose captions the captioner is judged."""
+    return list(islice(held_out_scenes(np.random.default_rng(7)), CAPTIONED_SCENES))
+
+
+def drawings(scenes: Sequence[Scene]) -> list[Callable[[], Image.Image]]:
+    """What draws each of these scenes."""
+    return [lambda s=s: _draw(s).image for s in scenes]
+
+
 def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
     """One sampled caption for each of 1,000 held-out scenes: object recall and precision, background right."""
-    scenes = []
-    for scene in held_out_scenes(np.random.default_rng(7)):
-        scenes.append(scene)
-        if len(scenes) == CAPTIONED_SCENES:
-            break
-    draw = [lambda s=s: _draw(s).image for s in scenes]
-    captions = encoders.captions("held-out", scenes_digest(scenes), draw, 1, say)
+    scenes = captioned_scenes()
+    captions = encoders.captions(HELD_OUT, scenes_digest(scenes), drawings(scenes), 1, say)
     texts = [row[0] if row else "" for row in captions]
     found, real = [nouns_in(t) for t in texts], [{g.noun for g in s.groups} for s in scenes]
     right = sum(len(f & r) for f, r in zip(found, real, strict=True))

@@ -1,6 +1,6 @@
 """What the tables are made of: queries, a gallery, and the queries of every method, composed once and kept.
 
-Here is what all courses share: `cir.commands.world_bench` is the world benchmark, `cir.commands.dataset_bench` any dataset.
+Here is what all courses share: `cir.measuring.world_bench` is the world benchmark, `cir.measuring.dataset_bench` any dataset.
 """
 
 from __future__ import annotations
@@ -13,42 +13,34 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cir import __version__
-from cir.application import build_composers, build_models
+from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest
-from cir.commands.evaluating import PATIENCE_SECONDS
+from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.registry import build_methods
 from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.answers import AnswerBook
 from cir.evaluation.composed import METHODS_CODE, Kept, Witness, compose_kept, kept_path, one_text, read_kept
 from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
+from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
 from cir.processors import processors
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Weights
-
-
-class WatchedModels:
-    """The same models, thinking through a captioner and a language model that are watched."""
-
-    def __init__(self, models: Models, captioner: Captioner, language_model: LanguageModel | None) -> None:
-        self._models, self.captioner, self.language_model = models, captioner, language_model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._models, name)
 
 
 def models_for(options: argparse.Namespace) -> Models:
@@ -178,8 +170,9 @@ class Bench(ABC):
         self, model: LanguageModel | None, captioner: Captioner | None = None
     ) -> dict[str, Composer]:
         """All methods anew, thinking through this language model."""
-        watched = cast(Models, WatchedModels(self.models, captioner or self.captioner, model))
-        made = build_composers(watched, settings=CvsiSettings(captions=self.options.captions))
+        given = ingredients(self.models, settings=CvsiSettings(captions=self.options.captions))
+        memory = CaptionMemory(captioner or self.captioner)
+        made = build_methods(replace(given, captioner=memory, language_model=model))
         return Retriever(self.gallery, made).composers  # some look at the gallery while they compose
 
     @cached_property

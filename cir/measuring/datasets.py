@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from shlex import quote
 
 from cir.application import gallery_cache, open_for
 from cir.cache_keys import digest_of
-from cir.commands.evaluating import PATIENCE_SECONDS
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, Cvsi
 from cir.errors import DatasetError
@@ -27,6 +26,7 @@ from cir.evaluation.run import index_dataset
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import list_galleries
 from cir.gallery.sources import count_found
+from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
 from cir.types import Weights
@@ -145,20 +145,26 @@ def answers_path(folder: Path, model: LanguageModel | None) -> Path:
     return folder / file_name(f"answers-{model.fingerprint if model else 'none'}.jsonl")
 
 
-def with_books(models: Models, folder: Path) -> Models:
-    """The same models, whose captions of references and answers are written down in `folder`."""
-    kept = copy.copy(models)
-    books: dict[str, object] = {}
-    if models.captioner is not None:
-        name = file_name(f"captions-{models.captioner.fingerprint}.jsonl")
-        books["captioner"] = CaptionBook(folder / name, models.captioner)
-    if models.language_model is not None:
-        models.language_model.deadline_seconds = PATIENCE_SECONDS
-        path = answers_path(folder, models.language_model)
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A captioner of references and a language model whose captions and answers are written down."""
+
+    captioner: CaptionBook | None
+    answers: AnswerBook | None
+
+
+def books_of(models: Models, folder: Path) -> Books:
+    """The books of a set's models in `folder`; None for a model that is not here."""
+    captioner, model = models.captioner, models.language_model
+    captions = answers = None
+    if captioner is not None:
+        captions = CaptionBook(folder / file_name(f"captions-{captioner.fingerprint}.jsonl"), captioner)
+    if model is not None:
+        model.deadline_seconds = PATIENCE_SECONDS
+        path = answers_path(folder, model)
         read_lines(path)  # takes off a line that a stop has cut short
-        books["language_model"] = AnswerBook(path, models.language_model)
-    vars(kept).update(books)  # both are cached properties: these are what they found
-    return kept
+        answers = AnswerBook(path, model)
+    return Books(captions, answers)
 
 
 def starting_weights(composer: Composer, benchmark: str) -> Weights:

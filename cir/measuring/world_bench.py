@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.application import gallery_cache
-from cir.commands.bench import Bench, say
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, answer_book_path
 from cir.evaluation.benchmark import FOLDER, Benchmark, read_benchmark
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import Ranked
 from cir.gallery.gallery import Gallery
+from cir.measuring.bench import Bench, say
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.types import CirQuery
@@ -36,7 +36,7 @@ class WorldBench(Bench):
         self.captioner = cast(Captioner, models.captioner)
         self.folder = gallery_cache() / "benchmark"
         model = models.language_model
-        self.book = AnswerBook(answer_book_path(BENCHMARK, model), model if options.ask else None)
+        self.book = AnswerBook(answer_book_path(BENCHMARK, model, models.llm), model if options.ask else None)
 
     @cached_property
     def benchmark(self) -> Benchmark:

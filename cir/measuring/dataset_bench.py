@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.cache_keys import digest_of
-from cir.commands.bench import Bench, section_name
-from cir.commands.datasets import answers_path, book_folder, file_name, starting_weights, with_books
 from cir.composers.composer import Composer
 from cir.evaluation.answers import AnswerBook
 from cir.evaluation.datasets.dataset import Dataset
@@ -21,6 +19,8 @@ from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import measure_of
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
+from cir.measuring.bench import Bench, section_name
+from cir.measuring.datasets import answers_path, book_folder, books_of, file_name, starting_weights
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.text import counted
@@ -46,11 +46,9 @@ class DatasetBench(Bench):
         self.dataset, self._gallery = dataset, gallery
         self.measure = measure_of(dataset, options.dataset)
         self.folder = book_folder(dataset)
-        books = with_books(models, self.folder)
+        books = books_of(models, self.folder)
         self.captioner = cast(Captioner, books.captioner)
-        self.book = cast(
-            AnswerBook, books.language_model or AnswerBook(answers_path(self.folder, None), None)
-        )
+        self.book = books.answers or AnswerBook(answers_path(self.folder, None), None)
         self.key = file_name(dataset.gallery_name)
         variant = [""]
         if options.dataset == "fashioniq":

@@ -1,0 +1,95 @@
+"""What a mapping network is trained on beside the illustrated world: a gallery's pictures, its captions, its triplets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cir.cache_keys import folders_of, gallery_digest
+from cir.errors import CirError
+from cir.gallery.gallery import Gallery
+from cir.syncir.records import read_triplets
+from cir.training.hycir import TripletFeatures
+from cir.training.pictures import CachedPictures
+from cir.types import Triplet
+
+if TYPE_CHECKING:
+    from cir.models.clip import ClipModel
+
+POOL = 20_000  # unlabelled pictures of the world; more of them change nothing that can be measured here
+
+
+def about(gallery: Gallery) -> dict[str, Any]:
+    """What is trained on: the gallery's name and its content."""
+    content = gallery_digest(gallery.image_ids, gallery.contents, gallery.texts)
+    return {"gallery": gallery.name, "gallery_images": len(gallery), "gallery_content": content}
+
+
+def read_kept(path: Path, *, unfiltered: bool = False) -> list[Triplet]:
+    """The triplets of a file that training may use: the kept ones, or all that have a text.
+
+    Raises:
+        CirError: there is no such file, or nothing in it can be used.
+    """
+    if not path.is_file():
+        raise CirError(f"There are no triplets at {path}.", "Make them: python -m cir synthesize --out FILE")
+    found = [t for t in read_triplets(path) if t.text and (unfiltered or t.verdict == "kept")]
+    if not found:
+        raise CirError(f"{path} has no triplet that can be trained on.", "Lower the threshold, or make more.")
+    return found
+
+
+def features_of(triplets: Sequence[Triplet], gallery: Gallery) -> TripletFeatures:
+    """Raw features of both images of every triplet.
+
+    Raises:
+        BadQuery: an image that the gallery does not have.
+    """
+    targets = [gallery.find(t.target_id) for t in triplets]
+    return TripletFeatures(
+        np.stack([gallery.raw_features(t.reference_id) for t in triplets]),
+        np.stack([gallery.raw_features(t.target_id) for t in triplets]),
+        [t.text for t in triplets],
+        np.array(targets),
+    )
+
+
+def unlabelled(source: Path | None, gallery: Gallery, clip: ClipModel) -> NDArray[np.float32]:
+    """(N, D) raw features for L_ZS-CIR: of the gallery, or of pictures that `train pictures` encoded."""
+    if source is None:
+        return np.stack([gallery.raw_features(image_id) for image_id in gallery.image_ids])
+    pictures = CachedPictures(encoded_pictures(source))
+    return pictures.features(clip.model.visual.head, np.arange(min(POOL, 2 * len(pictures))))
+
+
+def encoded_pictures(source: Path) -> Path:
+    """The folder of encoded pictures of this name that was made last: `train pictures` adds a key to the name.
+
+    Raises:
+        CirError: there is none.
+    """
+    for folder in folders_of(source.parent, source.name):
+        if (folder / "pictures.json").is_file():
+            return folder
+    raise CirError(f"There are no encoded pictures in {source}.", "Make them: python -m cir train pictures")
+
+
+def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> TripletFeatures:
+    """True triplets: pairs of the world with the edit that was really made between them."""
+    pictures = CachedPictures(encoded_pictures(source))
+    pairs: list[int] = []
+    texts: list[str] = []
+    for pair in np.random.default_rng(seed).permutation(len(pictures)).tolist():
+        edit = pictures.describe(pair)[2]
+        if edit is not None:
+            pairs.append(pair)
+            texts.append(edit.text)
+        if len(pairs) == count:
+            break
+    rows = np.array(pairs)
+    references, targets = (pictures.features(clip.model.visual.head, 2 * rows + i) for i in (0, 1))
+    return TripletFeatures(references, targets, texts, np.arange(len(rows)))
