@@ -60,7 +60,7 @@ class Translator:
         timings = {TRANSLATION: 1000.0 * (time.perf_counter() - since)}
         if problem:
             stages, trace = compose(as_typed), {}
-            note = f"{_seems(language)}. {problem} {_LESS}"
+            note = f"{_seems(language)}. {_LESS} {problem}"  # which may end in a command
         else:
             stages = compose(replace(query, modification_text=english))
             trace = {TRANSLATION: (english,), TYPED: (typed,)}

@@ -158,8 +158,10 @@ def test_a_translation_that_cannot_be_used_is_told_and_the_edit_searched_as_type
 
 
 def test_a_language_model_that_does_not_answer_is_told() -> None:
-    last = composed(GERMAN, ToyLanguageModel([LanguageModelFailed("No answer in time.", "")]))[-1]
-    assert "could not be translated: No answer in time." in last.notes[0]
+    last = composed(
+        GERMAN, ToyLanguageModel([LanguageModelFailed("No answer in time.", "Choose: --llm small")])
+    )[-1]
+    assert last.notes[0].endswith("could not be translated: No answer in time. Choose: --llm small")
     assert ". These models were taught English" in last.notes[0]  # a sentence of its own
     assert last.timings_ms["translation"] > 0, "what was waited for in vain was waited for"
     assert last.modification_text == GERMAN

@@ -39,10 +39,11 @@ def said(gallery: Gallery, composed: ComposedQuery, weights: Weights | None = No
 
 @pytest.mark.parametrize("gamma", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("part", [FINE_GRAINED, REFERENCE_IMAGE])
+@pytest.mark.parametrize("images", [10, 25, IMAGES])
 def test_what_is_in_the_gallery_is_found_without_a_word_and_what_is_not_is_told(
-    gamma: float, part: str
+    images: int, gamma: float, part: str
 ) -> None:
-    gallery, rng = made(), np.random.default_rng(2)
+    gallery, rng = made(images=images), np.random.default_rng(2)
     weights = Weights(0.6, 0.4, gamma)
     for row in gallery.caption_features[:40]:
         near = row + 0.08 * rng.normal(size=DIM)
@@ -66,7 +67,7 @@ def test_chance_is_the_score_of_one_random_pair_in_a_hundred() -> None:
 
 def test_nothing_is_said_where_nothing_can_be_known() -> None:
     far = asked(-np.ones(DIM))
-    few, uncaptioned = made(images=20), made()
+    few, uncaptioned = made(images=9), made()
     uncaptioned = replace(uncaptioned, captioned=np.zeros(IMAGES, dtype=bool))
     alike = made(spread=0.001)
     for gallery in (few, uncaptioned, alike):
