@@ -13,8 +13,6 @@ import resource
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -39,11 +37,11 @@ from gallery_doubles import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from write_crashes import die_at_write
 
 from cir.errors import GalleryError, UnsafeFile
 from cir.gallery import manifest as manifest_module
 from cir.gallery import rows as rows_module
-from cir.gallery import shards
 from cir.gallery.indexing import index_folder
 from cir.gallery.manifest import LOCK_HOLDER, list_galleries, read_manifest, write_manifest
 from cir.gallery.removal import delete_gallery, rename_gallery
@@ -85,8 +83,7 @@ def crash_at(number: int, photos: Path, cache: Path, **options: object) -> int:
     """Index in a process that ends at its n-th write. Its exit code: 137, or 0 when there are fewer."""
 
     def work() -> None:
-        os.environ["CIR_CRASH_AT"] = str(number)
-        shards._writes = count(1)
+        die_at_write(number)
         index(photos, cache, **options)
 
     return exit_code(fork(work))
@@ -168,20 +165,6 @@ def test_fault_63_ten_times_killed_at_random_it_redoes_one_batch_at_most(tmp_pat
         assert progress[0].done >= 4 * (begun - 1)
         assert contents(opened(cache)) == expected
     assert killed >= 3
-
-
-def test_fault_63_the_crash_hook_works_in_a_fresh_process(photos: Path, cache: Path) -> None:
-    here = Path(__file__).parent
-    program = (
-        f"import sys; sys.path[:0] = [{str(here)!r}, {str(here.parent)!r}]\n"
-        "from pathlib import Path; from gallery_doubles import index\n"
-        f"index(Path({str(photos)!r}), Path({str(cache)!r}))\n"
-    )
-    environment = {**os.environ, "CIR_CRASH_AT": "7"}
-    ended = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
-    assert ended.returncode == 137
-    assert index(photos, cache)[-1].done == 5
-    assert assert_usable(cache) == 5
 
 
 def test_fault_64_a_torn_shard_is_noticed_and_made_again(photos: Path, cache: Path) -> None:

@@ -21,7 +21,7 @@ from cir.errors import GalleryError
 from cir.files import WalkedFile, image_id_of
 from cir.gallery.manifest import FEATURES, LOCK, LOCK_HOLDER, ROWS, THUMBNAILS, Models
 from cir.gallery.rows import GALLERY_TABLES, connect_to_write, key_values
-from cir.gallery.shards import crash_point, storage_errors, write_atomically, write_shard
+from cir.gallery.shards import storage_errors, write_atomically, write_shard
 
 _PAGE = 512
 _PENDING = """
@@ -61,13 +61,11 @@ class GalleryCache:
             self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                crash_point()
                 self.database.execute("COMMIT")
             except BaseException:
                 if self.database.in_transaction:
                     self.database.execute("ROLLBACK")
                 raise
-            crash_point()
 
     def count(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> int:
         """The single whole number that a query yields."""

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import io
-import itertools
 import os
 import sqlite3
 import threading
@@ -26,14 +25,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _SQLITE_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _AGAIN = "Index again: python -m cir index PHOTOS"
-_writes = itertools.count(1)
-
-
-def crash_point() -> None:
-    """End the process at once when CIR_CRASH_AT says that this is the write to die at. For tests alone."""
-    number = next(_writes)
-    if os.environ.get("CIR_CRASH_AT") == str(number):
-        os._exit(137)
 
 
 @contextlib.contextmanager
@@ -71,24 +62,18 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         durable: wait for the disk, so that this holds after a power loss too.
     """
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.{threading.get_ident()}.tmp")
-    crash_point()
     try:
         with open(temporary, "wb") as file:
-            file.write(data[: len(data) // 2])
-            file.flush()
-            crash_point()
-            file.write(data[len(data) // 2 :])
+            file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        crash_point()
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         _sync_folder(path.parent)
-    crash_point()
 
 
 def write_shard(folder: Path, rows: NDArray[np.floating]) -> str:
