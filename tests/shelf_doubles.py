@@ -52,8 +52,8 @@ class Bench:
         return self.indexer.job
 
     def make_of(self, folder: str, name: str = "") -> Report:
-        labels = [label for label, _ in handlers.offer_folders(self.making, self.desk)]
-        came = handlers.make_of_folder(self.shelf, self.making, self.desk, labels.index(folder), name)
+        keys = dict(handlers.offer_folders(self.making, self.desk))
+        came = handlers.make_of_folder(self.shelf, self.making, self.desk, keys[folder], name)
         self.wait()
         return came
 

@@ -222,6 +222,31 @@ def test_all_text_of_the_galleries_can_be_told_from_its_ground(served, visit, sc
     assert faint_texts(page) == []
 
 
+def test_an_action_is_about_the_gallery_that_is_shown_also_when_its_choice_is_still_on_its_way(served, visit):
+    from cir.gallery.removal import delete_gallery
+
+    cache = served.shelf.cache_root
+    for name in ("first", "second"):
+        shutil.copytree(cache / "home", cache / name)
+    page = visit(served.url, patience=PATIENCE)
+    to_galleries(page)
+    shown = page.input_value("#galleries-choice input")
+    other = {"first": "second", "second": "first"}[shown]
+    on_the_way, held = [], [True]
+    page.route("**/queue/join*", lambda route: on_the_way.append(route) if held[0] else route.continue_())
+    page.click("#galleries-choice input")
+    page.locator("#galleries-choice [role=option]", has_text=other).first.click()
+    page.wait_for_timeout(300)
+    assert on_the_way
+    held[0] = False
+    page.click("#galleries-delete")
+    wait_for_text(page, "#galleries-doom", other)
+    for route in on_the_way:
+        route.continue_()
+    for name in ("first", "second"):
+        delete_gallery(cache, name)
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 700), (390, 700)])
 def test_what_comes_of_a_click_is_in_view_and_has_the_focus_however_many_galleries_there_are(
     width, height, served, visit

@@ -88,6 +88,16 @@ def test_a_gallery_is_deleted_only_by_a_yes(photos, place, capsys, monkeypatch):
     assert len(list(photos.iterdir())) == 6
 
 
+def test_a_deletion_that_was_broken_off_is_no_gallery_any_more_and_the_next_one_ends_it(
+    photos, place, capsys
+):
+    (place / "cache" / "rome").rename(place / "cache" / ".deleted-0123")
+    index(photos, place / "cache", name="athens")
+    assert names(capsys) == ["athens"]
+    run(capsys, "galleries", "delete", "athens", "--yes")
+    assert [path.name for path in (place / "cache").iterdir()] == []
+
+
 def test_yes_deletes_without_a_question_and_a_wrong_name_is_told_with_the_nearest(photos, capsys):
     status, _, err = run(capsys, "galleries", "delete", "rom", "--yes")
     assert status == 2

@@ -1,11 +1,13 @@
 """The folders on this computer that a visitor of the page may make a gallery of: those below allowed roots.
 
-The page shows their names and hands back a number; a path from outside never reaches this module.
+The page shows their names and hands back a key; a path from outside never reaches this module.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from cir.errors import GalleryError
 from cir.exclusions import junk_folder
 from cir.files import display_name
 
+_SALT = secrets.token_bytes(16)  # so that no key tells a path, not even to who guesses it
 MOST_FOLDERS = 3000  # of which a browser still makes a list that can be searched
 
 
@@ -30,6 +33,12 @@ class OfferedFolder:
         """Its name from the root's own on, as one harmless line; nothing of what is above the root."""
         top = display_name(os.fsencode(self.root.name)) or "everything"
         return " / ".join([top, *filter(None, display_name(self.relative).split("/"))])
+
+    @property
+    def key(self) -> str:
+        """What a page hands back for it: the same however the list around it has changed, until the program ends."""
+        path = os.fsencode(self.root) + b"/" + self.relative
+        return hashlib.blake2b(path, key=_SALT, digest_size=8).hexdigest()
 
     def path(self) -> Path:
         """Where it is, checked again: it must still be a folder, and no link may have come into its path.

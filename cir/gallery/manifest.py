@@ -216,7 +216,8 @@ def list_galleries(cache_root: Path) -> list[GallerySummary]:
     """The galleries below `cache_root`, by name; also those that cannot be opened, with the reason."""
     if not cache_root.is_dir():
         return []
-    folders = {path.parent for mark in (MANIFEST, ROWS) for path in cache_root.glob(f"*/{mark}")}
+    # Not the hidden ones: they are being deleted.
+    folders = {path.parent for mark in (MANIFEST, ROWS) for path in cache_root.glob(f"[!.]*/{mark}")}
     return [_summary(folder) for folder in sorted(folders)]
 
 

@@ -13,6 +13,8 @@ from cir.gallery.cache import locked
 from cir.gallery.manifest import LOCK_HOLDER, MANIFEST, ROWS, gallery_folder, read_manifest, write_manifest
 from cir.gallery.shards import storage_errors
 
+_DOOMED = ".deleted-"
+
 
 def rename_gallery(cache_root: Path, name: str, new_name: str) -> None:
     """Give a gallery another name.
@@ -37,11 +39,14 @@ def delete_gallery(cache_root: Path, name: str) -> None:
         GalleryError: there is no such gallery, or it is being indexed.
     """
     folder = existing_gallery(cache_root, name)
-    doomed = cache_root / f".deleted-{secrets.token_hex(6)}"
+    doomed = cache_root / f"{_DOOMED}{secrets.token_hex(6)}"
     with storage_errors(name):
         with locked(folder, name):
             os.rename(folder, doomed)  # gone at once and whole, however long the rest takes
-        shutil.rmtree(doomed)
+        for left in cache_root.glob(f"{_DOOMED}*"):  # also of a deletion that was broken off
+            shutil.rmtree(left, ignore_errors=True)
+        if doomed.exists():
+            shutil.rmtree(doomed)  # again, for the reason
 
 
 def existing_gallery(cache_root: Path, name: str) -> Path:

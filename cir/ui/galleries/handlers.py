@@ -1,7 +1,7 @@
-"""What the tab "Galleries" does, as plain functions: numbers of shown lists in, sentences out.
+"""What the tab "Galleries" does, as plain functions: keys of what is on offer in, sentences out.
 
 No path and no gallery's name is believed because a browser sent it: what was offered is remembered in `Desk`,
-and a click sends its place there. This module knows neither gradio nor HTML.
+and a click sends its key. An action is about the gallery that the page shows, not about the one last told of. This module knows neither gradio nor HTML.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +79,7 @@ class Desk:
     Attributes:
         names: the galleries on offer, in order.
         chosen: the name of the gallery that actions are about.
-        folders: the folders on offer, in order.
+        folders: the folders on offer, by their keys, in order.
         doomed: the gallery whose deletion was asked for and is to be confirmed.
         report: what came of the last action.
         searched: what the Search tab was last told of the gallery that is searched.
@@ -87,7 +87,7 @@ class Desk:
 
     names: tuple[str, ...] = ()
     chosen: str = ""
-    folders: tuple[OfferedFolder, ...] = ()
+    folders: Mapping[str, OfferedFolder] = field(default_factory=dict)
     doomed: str = ""
     report: Report = Report()
     searched: object = None
@@ -139,10 +139,10 @@ def left_out_of(cache_root: Path, name: str) -> tuple[LeftOut, ...]:
     return read_left_out(gallery_folder(cache_root, name))
 
 
-def offer_folders(making: Making, desk: Desk) -> list[tuple[str, int]]:
-    """The folders of this computer that a gallery can be made of: (words, number)."""
-    desk.folders = tuple(offered_folders(making.roots))
-    return [(folder.label, number) for number, folder in enumerate(desk.folders)]
+def offer_folders(making: Making, desk: Desk) -> list[tuple[str, str]]:
+    """The folders of this computer that a gallery can be made of: (words, key)."""
+    desk.folders = {folder.key: folder for folder in offered_folders(making.roots)}
+    return [(folder.label, key) for key, folder in desk.folders.items()]
 
 
 def folders_note(desk: Desk) -> str:
@@ -156,23 +156,30 @@ def folders_note(desk: Desk) -> str:
     )
 
 
-def choose(desk: Desk, number: object) -> None:
+def choose(desk: Desk, name: object) -> None:
     """Say which gallery the actions are about.
 
     Raises:
-        BadQuery: the number is none of those on offer.
+        BadQuery: it is none of those on offer.
     """
-    desk.chosen, desk.doomed = _offered(desk.names, number, "gallery"), ""
+    if name not in desk.names:
+        raise BadQuery("That gallery is not there any more.", "Choose one from the list.")
+    desk.chosen, desk.doomed = str(name), ""
+
+
+def withdraw(desk: Desk) -> None:
+    """Ask no more whether a gallery is to be deleted."""
+    desk.doomed = ""
 
 
 def make_of_folder(
-    shelf: Shelf, making: Making, desk: Desk, number: object, name: object, exclude: object = ""
+    shelf: Shelf, making: Making, desk: Desk, key: object, name: object, exclude: object = ""
 ) -> Report:
     """Begin to index a folder of this computer. A folder that has a gallery already brings it up to date.
 
     Args:
         shelf, making, desk: of the page.
-        number: of a folder on offer.
+        key: of a folder on offer.
         name: what the gallery is to be called; "" for the folder's own.
         exclude: patterns that are left out; "" for those of the run before, "nothing" for none any more.
 
@@ -180,7 +187,7 @@ def make_of_folder(
         CirError: no such folder, an impossible name, or something is being indexed.
     """
     patterns = _read_exclude(exclude)
-    root, typed = _offered(desk.folders, number, "folder").path(), _read_name(name)
+    root, typed = _offered(desk, key).path(), _read_name(name)
     known = [one.folder.name for one in galleries_of(shelf.cache_root, root)]
     if known:
         chosen = typed if typed in known else known[0]
@@ -291,13 +298,13 @@ def rename(shelf: Shelf, making: Making, desk: Desk, name: object) -> Report:
     return Report(f"{entry.title} is called {wanted} now.")
 
 
-def move(shelf: Shelf, making: Making, desk: Desk, number: object) -> Report:
+def move(shelf: Shelf, making: Making, desk: Desk, key: object) -> Report:
     """Point the chosen gallery to the folder that its pictures are in now.
 
     Raises:
         CirError: no such folder, most of the pictures are not in it, or the gallery is being indexed.
     """
-    entry, folder = _chosen(shelf, desk), _offered(desk.folders, number, "folder")
+    entry, folder = _chosen(shelf, desk), _offered(desk, key)
     _refuse_busy(making, entry)
     move_gallery(shelf.cache_root, entry.name, folder.path())
     return Report(f"The pictures of {entry.title} are looked for in {folder.label} now.")
@@ -330,10 +337,10 @@ def delete(shelf: Shelf, making: Making, desk: Desk) -> Report:
     return Report(f"{entry.title} is deleted.{left}")
 
 
-def _offered(things: Sequence, number: object, what: str):
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(things):
-        raise BadQuery(f"There is no {what} chosen.", f"Choose a {what} from the list.")
-    return things[number]
+def _offered(desk: Desk, key: object) -> OfferedFolder:
+    if not isinstance(key, str) or key not in desk.folders:
+        raise BadQuery("There is no folder chosen.", "Choose a folder from the list.")
+    return desk.folders[key]
 
 
 def _chosen(shelf: Shelf, desk: Desk) -> ShelfEntry:

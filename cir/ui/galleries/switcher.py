@@ -85,7 +85,7 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     """The switcher as it stands for this visitor, for `Switcher.outputs`."""
     if content.shelf is None:
         return tuple(gr.skip() for _ in range(8))
-    choices, number = switching.offer(content.shelf, session)
+    choices, chosen = switching.offer(content.shelf, session)
     gallery = content.retriever_for(session).gallery
     folders = narrowing.folder_choices(gallery)
     blank = not session.only
@@ -93,7 +93,7 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     unticked: dict[str, Any] = {"value": False} if blank else {}
     return (
         render.header(content.title_of(session.gallery), len(gallery)),
-        gr.Dropdown(choices=choices, value=number, visible=len(choices) > 1),
+        gr.Dropdown(choices=choices, value=chosen, visible=len(choices) > 1),
         switched(switching.notes_of(gallery, job_of(content))) if len(choices) > 1 else "",
         gr.Accordion(visible=narrowing.can_narrow(gallery)),
         gr.Dropdown(choices=folders, info=narrowing.cut_note(gallery) or None, **nowhere),
@@ -194,11 +194,11 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
         return
     outputs, answers = outputs_of_problem(page), outputs_of_switch(page)
 
-    def switch(state: Session, snapshot: object, number: object, image: object) -> dict[Any, Any]:
+    def switch(state: Session, snapshot: object, key: object, image: object) -> dict[Any, Any]:
         try:
             known(content, state, snapshot)
             own = is_own(content, state, image)
-            values = switched_page(content, page, state, switching.read_choice(state, number))
+            values = switched_page(content, page, state, switching.read_choice(state, key))
             gallery = content.retriever_for(state).gallery
             drawn = dict(zip(answers, values, strict=True))
             if own:

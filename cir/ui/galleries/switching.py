@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from cir.ui.handlers import Session
 
 
-def offer(shelf: Shelf, session: Session) -> tuple[list[tuple[str, int]], int]:
-    """The galleries that can be searched as (words, number), and the number of the present one.
+BEGAN_WITH = "/"  # the key of the gallery that the page began with; no other can be called so
+
+
+def offer(shelf: Shelf, session: Session) -> tuple[list[tuple[str, str]], str]:
+    """The galleries that can be searched as (words, key), and the key of the present one.
 
     A gallery that was deleted meanwhile gives way to the one that the page began with.
     """
@@ -25,20 +28,20 @@ def offer(shelf: Shelf, session: Session) -> tuple[list[tuple[str, int]], int]:
     session.galleries = tuple(entry.name for entry in entries)
     if session.gallery not in session.galleries:
         switch_to(session, "")
-    choices = [(f"{entry.title} ({entry.images:,})", number) for number, entry in enumerate(entries)]
-    return choices, session.galleries.index(session.gallery)
+    choices = [(f"{entry.title} ({entry.images:,})", entry.name or BEGAN_WITH) for entry in entries]
+    return choices, session.gallery or BEGAN_WITH
 
 
-def read_choice(session: Session, number: object) -> str:
-    """The name of the gallery that was chosen.
+def read_choice(session: Session, key: object) -> str:
+    """The name of the gallery that was chosen: by its key, as the list may have changed on its way.
 
     Raises:
-        BadQuery: the number is none of those on offer.
+        BadQuery: it is none of those on offer.
     """
-    known = not isinstance(number, bool) and isinstance(number, int) and 0 <= number < len(session.galleries)
-    if not known:
+    name = "" if key == BEGAN_WITH else key
+    if not isinstance(name, str) or name not in session.galleries:
         raise BadQuery("That gallery is not there any more.", "Choose one from the list.")
-    return session.galleries[number]  # type: ignore[index]
+    return name
 
 
 def switch_to(session: Session, name: str) -> bool:

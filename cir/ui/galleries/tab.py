@@ -205,12 +205,11 @@ def _button(words: str, elem_id: str, **options: Any) -> gr.Button:
 def _screen(shelf: Shelf, making: Making, desk: Desk) -> tuple[Any, ...]:
     """The tab as things stand, for `_Parts.screen`."""
     seen = handlers.look(shelf, making, desk)
-    choices = [(name, number) for number, name in enumerate(desk.names)]
-    number = desk.names.index(desk.chosen) if desk.chosen in desk.names else None
+    choices, chosen = list(desk.names), desk.chosen if desk.chosen in desk.names else None
     running = seen.job.is_running
     return (
         render.gallery_list(seen),
-        gr.Dropdown(choices=choices, value=number),
+        gr.Dropdown(choices=choices, value=chosen),
         gr.Column(visible=bool(choices)),
         gr.Row(visible=bool(making.roots) and seen.chosen is not None and not seen.chosen.uploaded),
         render.doom(seen.chosen, seen.doomed),
@@ -246,16 +245,32 @@ def _wire(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) 
     def shown(triggers: Sequence[Any], act: Callable[..., Any], inputs: Sequence[Any] = ()) -> Any:
         return on(triggers, act, inputs).then(None, js=_SHOW, api_visibility="private")
 
+    def of_chosen(act: Callable[..., Any]) -> Callable[..., Any]:
+        """The action on the gallery that the page shows: what was just chosen may be on its way still."""
+
+        def run(state: Desk, chosen: object, *values: object) -> Any:
+            if chosen not in (None, state.chosen):
+                handlers.choose(state, chosen)
+            return act(state, *values)
+
+        return run
+
     on([parts.choice.input], handlers.choose, [parts.choice])
-    on([parts.delete.click], lambda d: handlers.ask_to_delete(shelf, d))
-    on([parts.keep.click], _keep)
-    shown([parts.rescan.click], lambda d: handlers.bring_up_to_date(shelf, making, d))
+    on([parts.delete.click], of_chosen(lambda d: handlers.ask_to_delete(shelf, d)), [parts.choice])
+    on([parts.keep.click], handlers.withdraw)
+    shown(
+        [parts.rescan.click], of_chosen(lambda d: handlers.bring_up_to_date(shelf, making, d)), [parts.choice]
+    )
     shown(
         [parts.rename.click, parts.rename_to.submit],
-        lambda d, name: handlers.rename(shelf, making, d, name),
-        [parts.rename_to],
+        of_chosen(lambda d, name: handlers.rename(shelf, making, d, name)),
+        [parts.choice, parts.rename_to],
     )
-    shown([parts.move.click], lambda d, folder: handlers.move(shelf, making, d, folder), [parts.move_to])
+    shown(
+        [parts.move.click],
+        of_chosen(lambda d, folder: handlers.move(shelf, making, d, folder)),
+        [parts.choice, parts.move_to],
+    )
     shown([parts.confirm.click], lambda d: handlers.delete(shelf, making, d))
     shown([parts.stop.click], lambda d: making.indexer.stop())
     shown([parts.resume.click], lambda d: handlers.go_on(making))
@@ -285,7 +300,7 @@ def _wire(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) 
     def opened(state: Desk) -> tuple[Any, ...]:
         folders = handlers.offer_folders(making, state)
         info = handlers.folders_note(state) or None
-        listed = gr.Dropdown(choices=folders, value=0 if folders else None, info=info)
+        listed = gr.Dropdown(choices=folders, value=folders[0][1] if folders else None, info=info)
         return (listed, listed, *_screen(shelf, making, state))
 
     page.tab.select(opened, [desk], [parts.folder, parts.move_to, *parts.screen], **_HOW)
@@ -307,10 +322,6 @@ def _searched(content: PageContent, desk: Desk, session: Session) -> list[Any]:
     return [head, choice, gr.skip() if session.only else notes]
 
 
-def _keep(desk: Desk) -> None:
-    desk.doomed = ""
-
-
 def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) -> None:
     """ "Search it" goes to the Search tab with that gallery chosen there."""
     if page.switcher is None:
@@ -318,8 +329,10 @@ def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _
     answers = outputs_of_switch(page)
     outputs = [parts.said, page.tabs, page.shown.grid, *answers]
 
-    def go(state: Desk, session: Session, snapshot: object) -> dict[Any, Any]:
+    def go(state: Desk, chosen: object, session: Session, snapshot: object) -> dict[Any, Any]:
         try:
+            if chosen not in (None, state.chosen):
+                handlers.choose(state, chosen)
             if not state.chosen:
                 raise GalleryError(
                     "There is no gallery of your own yet.", "Make one of a folder, or of uploads."
@@ -338,4 +351,4 @@ def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _
             state.report = Report(problem=describe_problem(error))
             return {parts.said: render.report(state.report)}
 
-    parts.search.click(go, [desk, page.session, page.shown.snapshot], outputs, **_HOW)
+    parts.search.click(go, [desk, parts.choice, page.session, page.shown.snapshot], outputs, **_HOW)
