@@ -17,7 +17,7 @@ from cir.ui import handlers
 from cir.ui.handlers import Session, Settings
 from cir.ui.layout import PageContent
 from cir.ui.search import acts, links, snapshots
-from cir.ui.session import ForgottenPage, Sessions
+from cir.ui.session import ForgottenPage, Sessions, size_of
 
 SQUARE, CIRCLE = "red-square-large", "green-circle-small"
 PLAIN = Settings(Weights(0.6, 0.4, 0.2), 8)
@@ -210,14 +210,38 @@ def test_fault_87_a_session_that_no_page_has_opened_is_no_reason_to_search_the_f
     assert content.retriever_for(Session(token="page")) is retriever
 
 
-def test_fault_87_sessions_go_in_the_order_of_their_last_use():
-    sessions = Sessions(capacity=2)
-    first, second, third = Session(), Session(), Session()
+def test_fault_87_sessions_go_in_the_order_of_their_last_use_by_the_memory_that_they_hold():
+    def with_notes(count: int) -> Session:
+        return Session(notes=tuple(f"{number:010}" for number in range(count)))
+
+    sessions = Sessions(most_bytes=1_000_000)
+    first, second, third = (with_notes(5_000) for _ in range(3))  # about 0.4 MB each
     for session in (first, second, first, third):
         sessions.keep(session)
     assert sessions.find(first.token) is first
     assert sessions.find(second.token) is None
     assert len({first.token, second.token, third.token}) == 3
+    small = [Session() for _ in range(50)]
+    for session in small:
+        sessions.keep(session)
+    assert all(sessions.find(session.token) is session for session in (*small, first, third))
+    huge = with_notes(50_000)
+    sessions.keep(huge)
+    assert sessions.find(huge.token) is huge  # the page that asks now is known
+    assert sessions.find(third.token) is None
+
+
+def test_of_a_session_what_its_steps_share_is_counted_once(retriever):
+    session = Session()
+    search(retriever, session, picked(SQUARE), "make it blue")
+    before = size_of(session)
+    rows = sum(part.nbytes for part in session.composed.parts.values())
+    assert before > rows > 0
+    other = Session()
+    other.take_over(session)
+    assert size_of((session, other)) < 1.2 * before
+    session.picked_id = "x" * 10_000
+    assert size_of(session) > before + 9_000
 
 
 def test_fault_84_who_takes_over_a_session_shares_nothing_with_it_that_changes(retriever):

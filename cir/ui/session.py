@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from threading import Lock
+
+import numpy as np
 
 from cir.errors import CirError
 from cir.types import ComposedQuery, RetrievedImage, SignedTerm, Weights
@@ -105,31 +108,54 @@ class Session:
         self.steps = list(other.steps)
 
 
+def size_of(value: object, seen: set[int] | None = None) -> int:
+    """Bytes of memory that something holds; what it holds twice counts once."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    held: Iterable[object] = ()
+    if is_dataclass(value):
+        held = (getattr(value, part.name) for part in fields(value))
+    elif isinstance(value, Mapping):
+        held = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple | frozenset):
+        held = value
+    own = value.nbytes if isinstance(value, np.ndarray) else 0  # that of a view is its own part alone
+    return sys.getsizeof(value) + own + sum(size_of(part, seen) for part in held)
+
+
 class ForgottenPage(CirError):
     """A page speaks of a session that is not known here, or not any more."""
 
 
 class Sessions:
-    """The sessions of pages by their tokens, as many as `capacity`; the one that was used longest ago goes first.
+    """The sessions of pages by their tokens, up to `most_bytes`; the one that was used longest ago goes first.
+
+    The one that was used last stays, however large it is. A page whose session went is mended as it asks again.
 
     Gradio forgets a session after an hour, and after two hundred others, of which each call of a program is one.
     Programs are not kept here, so none of them takes a person's place.
     """
 
-    def __init__(self, capacity: int = 1000) -> None:
-        self._capacity = capacity
+    def __init__(self, most_bytes: int = 64 * 2**20) -> None:
+        self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._lock = Lock()
 
     def keep(self, session: Session) -> None:
         """Remember a session, under a new token if it has none yet."""
+        size = size_of(session)
         with self._lock:
             session.token = session.token or secrets.token_urlsafe(12)
             session.line = session.line or session.token
             self._kept[session.token] = session
             self._kept.move_to_end(session.token)
-            while len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
+            self._sizes[session.token] = size
+            while sum(self._sizes.values()) > self._most_bytes and len(self._kept) > 1:
+                token, _ = self._kept.popitem(last=False)
+                del self._sizes[token]
 
     def find(self, token: str) -> Session | None:
         """The session of a page; None where it is not known here, or not any more."""
