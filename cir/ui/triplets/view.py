@@ -340,8 +340,8 @@ class _Wiring:
         p = self.parts
         outputs = [p.generate, p.stop, p.file, *self.screen_parts]
 
-        begun = (gr.Button(interactive=False), gr.Button(visible=True), gr.skip())
-        ended = (gr.Button(interactive=True), gr.Button(visible=False))
+        begun = (gr.update(interactive=False), gr.update(visible=True), gr.skip())
+        ended = (gr.update(interactive=True), gr.update(visible=False))
 
         def steps(state: TripletSession, session: Session) -> Steps[tuple[int, tuple[Any, ...]]]:
             for made in handlers.generate(self.tables, state, self.gallery(session)):
