@@ -586,3 +586,13 @@ def test_shards_of_the_same_rows_have_the_same_name_and_halves_come_back_as_floa
     half = read_shard(tmp_path, write_shard(tmp_path, rows.astype(np.float16)))
     assert half.dtype == np.float32
     np.testing.assert_allclose(half, rows, atol=2e-3)
+
+
+def test_how_many_captions_count_is_said_in_words_that_need_no_paper(photos: Path, cache: Path) -> None:
+    index(photos, cache, name="plain")
+    index(photos, cache, name="told", captioner=ToyCaptioner(), text_encoder=ToyEncoder())
+    assert "found by their look alone" in opened(cache, "plain").caption_note
+    told = opened(cache, "told", text="toy-1")
+    assert told.caption_note == ""
+    told = replace(told, captioned=np.arange(len(told)) > 0)
+    assert told.caption_note.startswith(f"Captions so far: of {len(told) - 1} of {len(told)} pictures.")
