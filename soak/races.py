@@ -82,7 +82,7 @@ class Outcome:
 def large_page(folder: Path, pictures: int = PICTURES) -> Iterator[SlowNetwork]:
     """The page over a large gallery, behind a network."""
     from cir.types import Weights
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     retriever = LargeRetriever(LargeGallery(folder, pictures))  # type: ignore[arg-type]
     content = PageContent(

@@ -123,7 +123,7 @@ def serve_toys(folder: Path, *, content: Mapping[str, Any] | None = None, **opti
         content: fields of PageContent to set.
         **options: for `cir.ui.serving.launch`.
     """
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
     from cir.ui.serving import launch
     from cir.ui.view import build_page
 

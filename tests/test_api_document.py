@@ -15,7 +15,7 @@ from served import Served, picture_bytes, serve_toys
 from cir.__main__ import parser
 from cir.ranking.retriever import Retriever
 from cir.ui import handlers
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.search.wiring import _packed
 from cir.ui.session import Session, Settings
 

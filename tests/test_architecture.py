@@ -131,6 +131,55 @@ def test_nobody_imports_from_below_itself(path: Path) -> None:
         assert any(below == a or below.startswith(a + ".") for a in allowed), f"{path.name} imports {name}"
 
 
+def imports_when_loaded(path: Path) -> set[str]:
+    """The modules of cir that a file imports as it is loaded, or for its types alone; not those within functions."""
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in CORE}
+    found: set[str] = set()
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in names else node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending.extend(ast.iter_child_nodes(node))
+    return {name for name in found if name in names}
+
+
+def circle_in(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import one another in a circle, the first one again at the end; [] where there is none."""
+    done: set[str] = set()
+
+    def follow(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(imports.get(name, ())):
+            if found := follow(other, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(imports) if (found := follow(name, []))), [])
+
+
+def test_no_modules_import_one_another_in_a_circle_not_even_for_their_types() -> None:
+    imports = {}
+    for path in CORE:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        imports[name] = imports_when_loaded(path) - {name}
+    assert circle_in(imports) == []
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def test_the_module_that_joins_the_page_is_imported_by_none_of_the_page() -> None:
+    assert [str(p) for p in CORE if "ui" in p.parts and "cir.ui.view" in imports_of(p)] == []
+
+
 ARRAYS = {"image_features", "caption_features"}
 ENGINES_OWN = {"gallery", "ranking/engines"}  # where features are stored and made, and who answers for them
 NOT_YET = {

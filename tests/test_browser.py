@@ -33,7 +33,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a toy gallery, for all tests."""
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
     found = Served("", retriever)

@@ -42,7 +42,7 @@ def pictured_gallery(folder: Path) -> Gallery:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One page over the toy world, with three methods and a measured table."""
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     clip = ToyClip()
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Sum(clip, clip), ImageOnly(clip)]
@@ -212,7 +212,7 @@ def test_a_method_that_takes_text_as_it_is_says_so_and_its_presets_rest(address,
 
 
 def test_the_bar_of_shares_names_the_parts_of_the_method_that_is_chosen(visit, tmp_path):
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     clip = ToyClip()
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Slerp(clip, clip)]

@@ -46,7 +46,7 @@ def draw_all(folder: Path, colours: list[str]) -> Path:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a gallery of toys, below whose root more can be made."""
     from cir.ui.galleries.handlers import Making
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     place = tmp_path_factory.mktemp("galleries")
     clip, captioner, cache = ToyClip(), ToyCaptioner(), place / "cache"

@@ -19,7 +19,7 @@ pytestmark = IN_A_BROWSER
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     place, clip, captioner = tmp_path_factory.mktemp("own"), ToyClip(), ToyCaptioner()
     (place / "home").mkdir()

@@ -43,7 +43,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a toy gallery."""
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
     from cir.ui.serving import launch
     from cir.ui.view import build_page
 

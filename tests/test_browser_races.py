@@ -24,7 +24,7 @@ SEARCH = [Act("type", "blue"), Act("enter")]
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowNetwork]:
     """One page over a toy gallery, behind a network that can be made slow."""
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
     content = PageContent(

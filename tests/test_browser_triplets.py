@@ -30,7 +30,7 @@ def retriever(tmp_path) -> ToyRetriever:
 
 @pytest.fixture
 def address(source, retriever) -> Iterator[str]:
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     content = PageContent(retriever, presets={"Even": Weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
     with served_page(content) as url:
@@ -222,7 +222,7 @@ def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_re
 ):
     from gradio import utils
 
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
     from cir.ui.serving import launch
     from cir.ui.view import build_page
 

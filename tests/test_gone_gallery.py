@@ -29,7 +29,7 @@ class Visit:
     """A page whose visitor searches the gallery "rome", which is gone."""
 
     def __init__(self, bench: Bench) -> None:
-        from cir.ui.layout import PageContent
+        from cir.ui.page import PageContent
         from cir.ui.view import build_page
 
         self.bench, self.asked = bench, 0

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from served import PATIENCE, Served, make_gallery, picture_bytes, serve_toys
 
 from cir.ranking.retriever import Retriever
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs.documented import argument_texts, checked
 from cir.ui.programs.ranking import explain_with, rank_with
 from cir.ui.programs.searches import Searches

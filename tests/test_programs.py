@@ -148,7 +148,7 @@ def content_with_tool(folder: Path) -> object:
     from fakes import ToyCaptioner, ToyLanguageModel, toy_cvsi
 
     from cir.ranking.retriever import Retriever
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     composers = {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())}
     return PageContent(Retriever(make_gallery(folder), composers), assistants=True)

@@ -15,7 +15,7 @@ from cir.errors import BadQuery, GalleryError
 from cir.types import Weights
 from cir.ui import handlers
 from cir.ui.handlers import Session, Settings
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.search import acts, links, snapshots
 from cir.ui.session import ForgottenPage, Sessions, size_of
 

@@ -623,7 +623,7 @@ def test_nothing_and_too_much_are_not_packed(gallery):
 
 def test_a_result_can_be_kept_whole_as_json(retriever, session):
     wiring = pytest.importorskip("cir.ui.search.wiring", reason="gradio is not installed")
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     do(retriever, session, "select", place=0)
     content = PageContent(retriever, fingerprints={"clip": "abc"})

@@ -28,7 +28,7 @@ from cir.errors import BadQuery, CirError, MissingModel
 if TYPE_CHECKING:
     from cir.models.model_set import Models
     from cir.ranking.retriever import Retriever
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
 FIRST_VISIT_SECONDS = 3.0
 SPACE_FRAMES = ("https://huggingface.co",)  # a hosted Space is shown inside a page of the hub
@@ -178,7 +178,7 @@ def page_content(
     from cir.triplet_source import open_triplets
     from cir.ui.galleries.handlers import Making
     from cir.ui.handlers import load_examples
-    from cir.ui.layout import PageContent
+    from cir.ui.page import PageContent
 
     title = "" if options.gallery else "Sample gallery"
     shelf = application.build_shelf(models, retriever, title=title)

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from cir.errors import CirError
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs.answers import for_programs
 from cir.ui.programs.arguments import named
 from cir.ui.programs.searching import SearchCall, stages

@@ -2,166 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from cir.images import read_image
-from cir.types import Weights
 from cir.ui import render
 from cir.ui.guards import MAX_FILE_BYTES
-from cir.ui.handlers import Example, Settings
+from cir.ui.page import SLIDERS, Ask, PageContent, Shown, html_piece
 from cir.ui.pictures import address_of
 from cir.ui.reading import MAX_RESULTS
 from cir.ui.search import controls, pieces, steps
-from cir.ui.session import ForgottenPage, Session, Sessions
-from cir.ui.waiting import Lines
-
-if TYPE_CHECKING:
-    from cir.models.protocols import TextEncoder
-    from cir.ranking.retriever import Retriever
-    from cir.shelf import Shelf
-    from cir.ui.galleries.handlers import Making
-    from cir.ui.galleries.switcher import Switcher
-    from cir.ui.results.pieces import Results
-    from cir.ui.triplets.source import TripletSource
-
-
-SLIDERS = {
-    "alpha": "Described edit  α",
-    "beta": "Image word + edit  β",
-    "gamma": "Captions of gallery images  γ",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PageContent:
-    """What the page is about.
-
-    Attributes:
-        retriever: what is searched.
-        presets: name -> weights, as buttons; the first one is set at the start.
-        missing: part -> sentence with the remedy, for models that are not here.
-        facts: the lines of "About the models".
-        fingerprints: part -> fingerprint, for programs.
-        examples: queries that work.
-        gallery_title: how the gallery is called on the page; by default its name.
-        shelf: all galleries that can be searched here; None where there is only the retriever's.
-        text_encoder: for "without ..."; None where that is not offered.
-        making: makes galleries in the tab "Galleries"; None where nobody may.
-        triplets: where synthetic triplets are kept and made; None where the tab has nothing to show.
-        results: reads what was measured and what the papers printed; None where there is nothing to show.
-        assistants: whether the tool for assistants is offered.
-        ready: whether all models are loaded; until then a search says what it waits for.
-        opened: called when a visitor's page is there.
-        lines: where searches wait for their turn.
-        sessions: of all pages that are open.
-    """
-
-    retriever: Retriever
-    presets: Mapping[str, Weights] = field(default_factory=lambda: {"Default": Weights()})
-    missing: Mapping[str, str] = field(default_factory=dict)
-    facts: Sequence[render.ModelFact] = ()
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
-    examples: Sequence[Example] = ()
-    gallery_title: str = ""
-    shelf: Shelf | None = None
-    text_encoder: TextEncoder | None = None
-    assistants: bool = False
-    making: Making | None = None
-    triplets: TripletSource | None = None
-    results: Callable[[], Results] | None = None
-    ready: Callable[[], bool] = lambda: True
-    opened: Callable[[], object] = lambda: None
-    lines: Lines = field(default_factory=Lines)
-    sessions: Sessions = field(default_factory=Sessions)
-
-    def retriever_for(self, session: Session) -> Retriever:
-        """What this visitor searches: the retriever over the gallery that was chosen on the page.
-
-        Raises:
-            GalleryError: that gallery is not there any more.
-            ForgottenPage: it is not known which one that was.
-        """
-        if self.shelf is None:
-            return self.retriever
-        if not session.token:
-            raise ForgottenPage(
-                "The server had forgotten this page.", "Go to the Search tab, which brings it back."
-            )
-        return self.shelf.retriever(session.gallery)
-
-    def title_of(self, gallery: str) -> str:
-        """How people call a gallery that goes by this name in a session."""
-        if self.shelf is not None:
-            return self.shelf.title(gallery)
-        return self.gallery_title or self.retriever.gallery.name
-
-    def retriever_of(self, gallery: str) -> Retriever:
-        """The retriever over a gallery by its name, "" for the one that the page begins with."""
-        return self.retriever if self.shelf is None else self.shelf.retriever(gallery)
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The components of the left column: the query and its weights."""
-
-    image: gr.Image
-    text: gr.Textbox
-    search: gr.Button
-    filled: gr.Button
-    alpha: gr.Slider
-    beta: gr.Slider
-    gamma: gr.Slider
-    method: gr.Dropdown
-    top_k: gr.Slider
-    leave_out: gr.Checkbox
-    weights_fold: gr.Accordion
-    shares: gr.HTML
-
-    @property
-    def settings(self) -> list[gr.components.Component]:
-        """What `read_settings` reads, in its order."""
-        return [self.alpha, self.beta, self.gamma, self.top_k, self.leave_out]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The components of the right column: what was found, and the gallery."""
-
-    examples: gr.HTML
-    stage: gr.HTML
-    crumbs: gr.HTML
-    notes: gr.HTML
-    trace: gr.HTML
-    at_least: gr.Slider
-    fold: gr.Checkbox
-    bridge: gr.HTML
-    parcel: gr.HTML
-    snapshot: gr.HTML
-    turn: gr.HTML
-    results_box: gr.Column
-    results: gr.HTML
-    inspector: gr.Column
-    card: gr.HTML
-    browse_box: gr.Column
-    browse_bar: gr.HTML
-    grid: gr.HTML
-
-
-@dataclass(frozen=True, slots=True)
-class PageParts:
-    """What a tab may reach of the page: itself, to know when it is opened; the query; the way to another tab."""
-
-    tab: gr.Tab
-    tabs: gr.Tabs
-    session: gr.State
-    ask: Ask
-    shown: Shown
-    switcher: Switcher | None = None
+from cir.ui.session import Settings
 
 
 def lay_out_ask(content: PageContent) -> Ask:
@@ -233,11 +86,6 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
         html_piece(render.meanings(), elem_id="meanings")
     names = {"alpha": alpha, "beta": beta, "gamma": gamma}
     return fold, {**names, "method": method, "top_k": top_k, "leave_out": leave_out, "shares": shares}
-
-
-def html_piece(value: str, **options: Any) -> gr.HTML:
-    """A piece of our own HTML, dressed by our own style sheet alone."""
-    return gr.HTML(value, apply_default_css=False, **options)
 
 
 def _weight(label: str, value: float, elem_id: str) -> gr.Slider:

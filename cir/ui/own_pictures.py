@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from cir.images import read_image
-from cir.ui.layout import Ask
+from cir.ui.page import Ask
 from cir.ui.reading import read_upload
 from cir.ui.search.screens import reference_shown
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from cir.errors import CirError
 from cir.types import ComposedQuery, RetrievedImage, SignedTerm, Weights
 from cir.ui.narrowing import Only
-from cir.ui.search import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,25 @@ class Settings:
     leave_out_reference: bool = True
     at_least: float = 0.0
     fold: bool = True
+
+
+@dataclass(slots=True)
+class Step:
+    """One query, or one change of it.
+
+    Attributes:
+        number: counts the session's steps from 1.
+        parent: the step on the screen when this one was made; 0 for none.
+        title: the edit, or what was changed, in words.
+        picture: the reference as a small data address, "" without one.
+        kept: the session's fields named in `cir.ui.search.steps.KEPT`; none of the values is ever changed in place.
+    """
+
+    number: int
+    parent: int
+    title: str
+    picture: str
+    kept: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -98,7 +117,7 @@ class Session:
     pages: int = 1
     selected: tuple[str, ...] = ()
     unfolded: frozenset[str] = frozenset()
-    steps: list[steps.Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     step: int = 0
 
     def take_over(self, other: Session) -> None:

@@ -29,8 +29,9 @@ from cir.ui.galleries.switcher import (
     wire_switcher,
 )
 from cir.ui.handlers import Session, read_settings
-from cir.ui.layout import PageContent, PageParts, html_piece, lay_out_ask, lay_out_shown
+from cir.ui.layout import lay_out_ask, lay_out_shown
 from cir.ui.own_pictures import wire_shown
+from cir.ui.page import PageContent, PageParts, html_piece
 from cir.ui.pictures import serve_folder
 from cir.ui.programs import serve_programs
 from cir.ui.programs.documented import ProgramsPage

@@ -9,7 +9,8 @@ import gradio as gr
 from cir.ui import render as page_render
 from cir.ui.compare import render
 from cir.ui.compare.handlers import LEAST, MOST
-from cir.ui.layout import PageContent, html_piece, picture_grid
+from cir.ui.layout import picture_grid
+from cir.ui.page import PageContent, html_piece
 
 KEYS = (
     ("arrows  Home  End  PgUp  PgDn", "from picture to picture, and from column to column"),

@@ -16,7 +16,7 @@ from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
 from cir.ui.handlers import Session, caption_of, describe_problem, file_of, in_words, read_reference
-from cir.ui.layout import PageContent, PageParts
+from cir.ui.page import PageContent, PageParts
 from cir.ui.reading import read_index, read_method, read_weights
 from cir.ui.search.screens import known, reference_shown
 from cir.ui.waiting import Steps, Waiting

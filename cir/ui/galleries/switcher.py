@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -13,6 +12,7 @@ from cir.text import counted
 from cir.ui import handlers, narrowing, render
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
+from cir.ui.page import PageContent, PageParts, Switcher
 from cir.ui.search import snapshots
 from cir.ui.search.controls import browse_bar
 from cir.ui.search.screens import grid_pictures, known, then_answered
@@ -20,37 +20,8 @@ from cir.ui.search.screens import grid_pictures, known, then_answered
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob
     from cir.ui.handlers import Session
-    from cir.ui.layout import PageContent, PageParts
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-
-@dataclass(frozen=True, slots=True)
-class Switcher:
-    """Its components; `head` is the head of the page, which names the gallery too."""
-
-    head: gr.HTML
-    choice: gr.Dropdown
-    notes: gr.HTML
-    fold: gr.Accordion
-    folder: gr.Dropdown
-    since: gr.Textbox
-    until: gr.Textbox
-    undated: gr.Checkbox
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What `state_of` answers for, in its order."""
-        return [
-            self.head,
-            self.choice,
-            self.notes,
-            self.fold,
-            self.folder,
-            self.since,
-            self.until,
-            self.undated,
-        ]
 
 
 def lay_out_switcher(head: gr.HTML) -> Switcher:

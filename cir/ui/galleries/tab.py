@@ -24,7 +24,7 @@ from cir.ui.render import escape
 from cir.ui.search.screens import grid_pictures, known
 
 if TYPE_CHECKING:
-    from cir.ui.layout import PageContent, PageParts
+    from cir.ui.page import PageContent, PageParts
 
 POLL_SECONDS = 1.5
 # What came of a click, and how the indexing gets on, is brought into view and told to screen readers.

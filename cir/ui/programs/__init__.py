@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gradio as gr
 
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs.answers import ExplainedResult, GalleryRow, MethodRow, SearchAnswer
 from cir.ui.programs.documented import offer
 from cir.ui.programs.listing import galleries_with, methods_with

@@ -11,7 +11,7 @@ from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.handlers import Answer
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs.arguments import shown
 from cir.ui.programs.searches import KeptSearch
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cir.answers import weights_row
 from cir.shelf import ShelfEntry
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs.answers import GalleryRow, MethodRow, ParameterRow, for_programs
 
 

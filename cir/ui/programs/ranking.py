@@ -13,8 +13,8 @@ from cir.ranking.retriever import Retriever
 from cir.types import SignedTerm
 from cir.ui import handlers
 from cir.ui.handlers import Session
-from cir.ui.layout import PageContent
 from cir.ui.narrowing import Only
+from cir.ui.page import PageContent
 from cir.ui.programs import arguments
 from cir.ui.programs.answers import ExplainedResult, SearchAnswer, as_answer, explained, for_programs
 from cir.ui.programs.searches import Searches

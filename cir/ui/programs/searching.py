@@ -12,7 +12,7 @@ import gradio as gr
 from cir.ranking.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.handlers import Answer, Session, Settings
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs import arguments
 from cir.ui.programs.answers import SearchAnswer, as_answer, for_programs
 from cir.ui.programs.documented import is_upload

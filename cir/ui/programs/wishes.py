@@ -9,7 +9,7 @@ from cir.ranking.retriever import Retriever
 from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.types import SignedTerm
 from cir.ui import handlers
-from cir.ui.layout import PageContent
+from cir.ui.page import PageContent
 from cir.ui.programs import arguments
 
 

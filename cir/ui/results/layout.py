@@ -7,7 +7,7 @@ import logging
 from cir.errors import CirError
 from cir.ui import render
 from cir.ui.handlers import describe_problem
-from cir.ui.layout import PageContent, PageParts, html_piece
+from cir.ui.page import PageContent, PageParts, html_piece
 from cir.ui.results.pieces import Results, results_page
 
 

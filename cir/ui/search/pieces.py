@@ -18,7 +18,7 @@ from cir.ui.render import PART_WORDS, chips, escape
 from cir.ui.search import steps
 from cir.ui.search.controls import inspector_buttons
 from cir.ui.search.looking import Inspected
-from cir.ui.search.steps import Step
+from cir.ui.session import Step
 
 CHIPS_SHOWN = 1
 TRACE_WORDS = {

@@ -14,7 +14,7 @@ from cir.ranking.retriever import Retriever
 from cir.types import Weights
 from cir.ui import handlers, render
 from cir.ui.grids import grid, tile
-from cir.ui.layout import SLIDERS, PageContent, Shown
+from cir.ui.page import SLIDERS, PageContent, Shown
 from cir.ui.search import changing, controls, pieces, snapshots, steps
 from cir.ui.search.looking import inspect
 from cir.ui.session import Answer, Session

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from cir.errors import BadQuery
 from cir.images import make_thumbnail
-
-if TYPE_CHECKING:
-    from cir.ui.session import Session
+from cir.ui.session import Session, Step
 
 MAX_STEPS = 20
 PICTURE_SIDE = 56
@@ -25,25 +22,6 @@ KEPT = (
     "composed", "machine", "method", "settings", "notes", "picked_id", "reference_id", "intended_id", "signed",
     "image_path", "text", "gallery", "only",
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Step:
-    """One query, or one change of it.
-
-    Attributes:
-        number: counts the session's steps from 1.
-        parent: the step on the screen when this one was made; 0 for none.
-        title: the edit, or what was changed, in words.
-        picture: the reference as a small data address, "" without one.
-        kept: the session's fields named in KEPT; none of the values is ever changed in place.
-    """
-
-    number: int
-    parent: int
-    title: str
-    picture: str
-    kept: dict[str, Any]
 
 
 def small_picture(image: Image.Image | None) -> str:

@@ -15,7 +15,7 @@ from cir.ranking import export
 from cir.ranking.retriever import Retriever
 from cir.ui import handlers, render
 from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
-from cir.ui.layout import Ask, PageContent, PageParts, Shown
+from cir.ui.page import Ask, PageContent, PageParts, Shown
 from cir.ui.pictures import address_of
 from cir.ui.search import acts, links, snapshots
 from cir.ui.search.screens import (

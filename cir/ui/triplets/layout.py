@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from cir.ui import render
-from cir.ui.layout import html_piece
+from cir.ui.page import html_piece
 from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
 from cir.ui.triplets.source import Thresholds

@@ -19,7 +19,7 @@ from cir.gallery.gallery import Gallery
 from cir.ui import handlers as search_handlers
 from cir.ui import render as page_render
 from cir.ui.handlers import Session
-from cir.ui.layout import PageContent, PageParts, html_piece
+from cir.ui.page import PageContent, PageParts, html_piece
 from cir.ui.pictures import address_of
 from cir.ui.reading import read_upload
 from cir.ui.triplets import handlers, render
