@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -270,3 +272,18 @@ def test_an_error_for_people_at_the_start_is_one_line_and_an_exit_status(capsys)
 def test_without_more_wishes_nothing_leaves_the_machine():
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_an_idle_connection_is_not_closed_under_the_next_request(served):
+    """uvicorn's own 5 seconds are what clients and proxies wait as well: then requests meet a closing connection."""
+    address = httpx.URL(served.url)
+    with socket.create_connection((address.host, address.port), timeout=30) as connection:
+        for pause in (0, 6):
+            time.sleep(pause)
+            connection.sendall(f"GET /config HTTP/1.1\r\nHost: {address.netloc.decode()}\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                assert b" 200 " in answer.readline()
+                headers = dict(
+                    line.lower().rstrip().split(b": ", 1) for line in iter(answer.readline, b"\r\n")
+                )
+                answer.read(int(headers[b"content-length"]))

@@ -20,6 +20,9 @@ from cir.errors import BadQuery, CirError
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
+# An idle connection is kept for longer than reverse proxies and browsers keep it: who closes first must not be the one
+# that does not know whether a request is on its way.
+KEEP_ALIVE = 90
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _ANOTHER_PORT = "Choose another, as in --port 7861, or end what uses it."
 
@@ -88,7 +91,13 @@ class PageServer:
         self, app: ASGIApp, listener: socket.socket, url: str, stop_streams: Callable[[], object]
     ) -> None:
         # Which proxy is believed is settled by `cir.ui.proxies`; uvicorn would believe any on this machine.
-        config = uvicorn.Config(app, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
         self.url = url
         self._server = _Server(config, stop_streams)
         self._thread = threading.Thread(
