@@ -39,8 +39,8 @@ def search(page: Page, example: int) -> None:
         page.wait_for_function(LOADED)
         if "did not answer" not in page.inner_text("#notes"):
             return
-        page.evaluate("document.querySelector('#stage').innerHTML = ''")
         page.evaluate("document.querySelector('#search').click()")
+        page.wait_for_selector("#stage .busy")
     raise SystemExit("The language model gave no answer in time; try again when the machine is quiet.")
 
 

@@ -1,7 +1,8 @@
-"""The nouns of the page: what it is about, and the components that its tabs share. No event is wired here."""
+"""The nouns of the page: what it is about, the components that its tabs share, and how an error is shown."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import gradio as gr
 
 from cir.types import Weights
 from cir.ui import render
+from cir.ui.handlers import describe_problem
 from cir.ui.session import Example, ForgottenPage, Session, Sessions
 from cir.ui.waiting import Lines
 
@@ -186,3 +188,21 @@ class PageParts:
 def html_piece(value: str, **options: Any) -> gr.HTML:
     """A piece of our own HTML, dressed by our own style sheet alone."""
     return gr.HTML(value, apply_default_css=False, **options)
+
+
+def told(error: Exception) -> str:
+    """An error as the page shows it; a fault is logged under an id."""
+    return render.problem_card(describe_problem(error))
+
+
+def saying_in(part: gr.HTML, handler: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
+    """An event handler that answers by component; where it fails, `part` says why and all else stays as it was."""
+
+    @functools.wraps(handler)  # gradio reads from its signature whether it wants the event
+    def answer(*values: Any) -> dict[Any, Any]:
+        try:
+            return handler(*values)
+        except Exception as error:  # shown as a sentence; faults are logged under an id
+            return {part: told(error)}
+
+    return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -15,8 +15,8 @@ from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
-from cir.ui.handlers import Session, caption_of, describe_problem, file_of, in_words, read_reference
-from cir.ui.page import PageContent, PageParts
+from cir.ui.handlers import Session, caption_of, file_of, in_words, read_reference
+from cir.ui.page import PageContent, PageParts, saying_in, told
 from cir.ui.reading import read_index, read_method, read_weights
 from cir.ui.search.screens import known, reference_shown
 from cir.ui.waiting import Steps, Waiting
@@ -42,7 +42,7 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> tu
             path, _ = read_reference(content.retriever_for(session).gallery, session, image)
             edit, _ = clean_text(text)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.Image(visible=False), page_render.problem_card(describe_problem(error))
+            return gr.Image(visible=False), told(error)
         shown = (
             gr.Image(value=reference_shown(path), visible=True)
             if path
@@ -60,9 +60,7 @@ def wire_comparison(
     content: PageContent, page: PageParts, parts: CompareParts, state: gr.State, query_of: tuple[Any, ...]
 ) -> None:
     """The button composes the query by every chosen method; each column fills as its method comes further."""
-    outputs = [parts.stage, parts.judged, parts.buttons, parts.columns]
-
-    untouched = _untouched(len(outputs) - 1)
+    outputs = outputs_of(parts)
 
     def steps(
         turn: int,
@@ -73,7 +71,7 @@ def wire_comparison(
         text: object,
         chosen: object,
         *sliders: object,
-    ) -> Steps[tuple[Any, ...]]:
+    ) -> Steps[dict[Any, Any]]:
         retriever = content.retriever_for(session)
         method, alpha, beta, gamma = sliders
         own = (read_method(retriever.methods, method), read_weights(alpha, beta, gamma))
@@ -89,15 +87,15 @@ def wire_comparison(
             notes=[note] if note else [],
         )
         for _ in stages:
-            yield _drawn(content, session, found, _said(found)), found.rest_is_costly
+            yield _drawn(content, parts, session, found, _said(found)), found.rest_is_costly
         if found.turn == turn:
-            yield _drawn(content, session, found), False
+            yield _drawn(content, parts, session, found), False
 
     async def run(
         found: Comparison, session: Session, snapshot: object, *values: Any
-    ) -> AsyncIterator[tuple[Any, ...]]:
+    ) -> AsyncIterator[dict[Any, Any]]:
         turn, said = handlers.begin(found), page_render.working("Looking at the query …")
-        yield (said, *untouched)
+        yield {parts.stage: said}
         try:
             note = await to_thread.run_sync(known, content, session, snapshot)
             wanted = steps(turn, note, found, session, *values)
@@ -105,15 +103,15 @@ def wire_comparison(
             async with aclosing(came):
                 async for drawn in came:
                     if not isinstance(drawn, Waiting):
-                        said = drawn[0]
+                        said = drawn[parts.stage]
                         yield drawn
                     elif drawn.before:
                         waiting = page_render.waiting(drawn.before, first_results=bool(found.composed))
-                        yield (waiting, *untouched)
+                        yield {parts.stage: waiting}
                     else:  # its turn has come
-                        yield (said, *untouched)
+                        yield {parts.stage: said}
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            yield (page_render.problem_card(describe_problem(error)), *untouched)
+            yield {parts.stage: told(error)}
 
     ask = page.ask
     # An upload or another act that is under way changes the query: it is waited for, as Search does.
@@ -143,39 +141,38 @@ def wire_comparison(
 
 def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
     """A click on a result marks it as the picture that was meant; the weights that were found can be searched with."""
-    outputs = [parts.stage, parts.judged, parts.buttons, parts.columns]
+    outputs = outputs_of(parts)
     how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
-    parts.columns.pick(mark_with(content), [state, page.session], outputs, **how)
+    ask = page.ask
 
-    def clear(found: Comparison, session: Session) -> tuple[Any, ...]:
+    def mark(found: Comparison, session: Session, event: gr.EventData) -> dict[Any, Any]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        ids = found.result_ids[read_index(found.methods, sent.get("column"))]
+        handlers.mark(found, read_index(ids, sent.get("place")))
+        return _drawn(content, parts, session, found)
+
+    def clear(found: Comparison, session: Session) -> dict[Any, Any]:
         found.marked = ()
-        try:
-            return _drawn(content, session, found)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (page_render.problem_card(describe_problem(error)), *_untouched(3))
+        return _drawn(content, parts, session, found)
 
-    def use(found: Comparison, session: Session) -> tuple[Any, ...]:
-        try:
-            judged = handlers.judge(content.retriever_for(session), found)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (page_render.problem_card(describe_problem(error)), *_untouched(5))
+    def use(found: Comparison, session: Session) -> dict[Any, Any]:
+        judged = handlers.judge(content.retriever_for(session), found)
         if judged is None or judged.fitted is None:
-            return _untouched(6)
+            return {parts.stage: gr.skip()}
         weights = judged.fitted.weights
         session.intended_id = judged.ids[0]
-        return (
-            gr.skip(),
-            weights.alpha,
-            weights.beta,
-            weights.gamma,
-            gr.Dropdown(value=judged.weighed),
-            gr.Tabs(selected="search"),
-        )
+        return {
+            ask.alpha: weights.alpha,
+            ask.beta: weights.beta,
+            ask.gamma: weights.gamma,
+            ask.method: gr.Dropdown(value=judged.weighed),
+            page.tabs: gr.Tabs(selected="search"),
+        }
 
-    parts.clear.click(clear, [state, page.session], outputs, **QUIET)
-    ask = page.ask
+    parts.columns.pick(saying_in(parts.stage, mark), [state, page.session], outputs, **how)
+    parts.clear.click(saying_in(parts.stage, clear), [state, page.session], outputs, **QUIET)
     used = parts.use.click(
-        use,
+        saying_in(parts.stage, use),
         [state, page.session],
         [parts.stage, ask.alpha, ask.beta, ask.gamma, ask.method, page.tabs],
         **QUIET,
@@ -183,31 +180,19 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
     used.then(None, js="() => recompose.searchNow()", api_visibility="private")
 
 
-def mark_with(content: PageContent) -> Callable[..., tuple[Any, ...]]:
-    """The handler of a click on a result of any column."""
-
-    def mark(found: Comparison, session: Session, event: gr.EventData) -> tuple[Any, ...]:
-        try:
-            sent = event._data if isinstance(event._data, dict) else {}
-            ids = found.result_ids[read_index(found.methods, sent.get("column"))]
-            handlers.mark(found, read_index(ids, sent.get("place")))
-            return _drawn(content, session, found)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return (page_render.problem_card(describe_problem(error)), *_untouched(3))
-
-    return mark
-
-
-def _untouched(count: int) -> tuple[Any, ...]:
-    return tuple(gr.skip() for _ in range(count))
+def outputs_of(parts: CompareParts) -> list[Any]:
+    """What `_drawn` answers for."""
+    return [parts.stage, parts.judged, parts.buttons, parts.columns]
 
 
 def _drawn(
-    content: PageContent, session: Session, found: Comparison, stage: str | None = None
-) -> tuple[Any, ...]:
+    content: PageContent, parts: CompareParts, session: Session, found: Comparison, stage: str | None = None
+) -> dict[Any, Any]:
     """The whole comparison as it stands; without a stage line, what was noticed about the query."""
     said = page_render.notes_list(found.notes) if stage is None else stage
-    return (said, *_judged(content, session, found), _columns(content, session, found))
+    panel, buttons = _judged(content, session, found)
+    columns = _columns(content, session, found)
+    return dict(zip(outputs_of(parts), (said, panel, buttons, columns), strict=True))
 
 
 def _said(found: Comparison) -> str:

@@ -78,11 +78,6 @@ def then_answered(event: Any) -> None:
         after(None, js="() => recompose.answered()", api_visibility="private")
 
 
-def told(error: Exception) -> str:
-    """An error as the page shows it."""
-    return render.problem_card(handlers.describe_problem(error))
-
-
 def inspected(content: PageContent, session: Session, found: Answer | None = None) -> tuple[Any, Any]:
     """(card, inspector): the inspected result as it stands now; closed when it is no result any more."""
     if session.inspected_id not in session.result_ids:

@@ -16,10 +16,9 @@ import gradio as gr
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
-from cir.ui import handlers as search_handlers
 from cir.ui import render as page_render
 from cir.ui.handlers import Session
-from cir.ui.page import PageContent, PageParts, html_piece
+from cir.ui.page import PageContent, PageParts, html_piece, saying_in, told
 from cir.ui.pictures import address_of
 from cir.ui.reading import read_upload
 from cir.ui.triplets import handlers, render
@@ -321,18 +320,16 @@ class _Wiring:
         query = gr.Textbox(visible="hidden")  # for the page's script, which fills the fields in as if by hand
 
         def fill(state: TripletSession, session: Session) -> dict[Any, Any]:
-            try:
-                triplet, text = handlers.reference_of(self.tables, state)
-                gallery = self.gallery(session)
-                gallery.label(triplet.target_id)  # an unknown target could not be found
-                address = address_of(gallery.thumbnail_path(triplet.reference_id))
-            except Exception as error:  # shown as a sentence; faults are logged under an id
-                return {p.stage: told(error), query: ""}
+            triplet, text = handlers.reference_of(self.tables, state)
+            gallery = self.gallery(session)
+            gallery.label(triplet.target_id)  # an unknown target could not be found
+            address = address_of(gallery.thumbnail_path(triplet.reference_id))
             session.intended_id = triplet.target_id
             asked = {"id": triplet.reference_id, "address": address, "text": text}
             return {p.stage: "", self.page.tabs: gr.Tabs(selected="search"), query: json.dumps(asked)}
 
-        filled = p.search.click(fill, self.inputs, [p.stage, self.page.tabs, query], **QUIET)
+        asked = saying_in(p.stage, fill)
+        filled = p.search.click(asked, self.inputs, [p.stage, self.page.tabs, query], **QUIET)
         filled.then(None, [query], js=_SEARCH_WITH, api_visibility="private")
 
     def wire_generating(self) -> None:
@@ -383,11 +380,6 @@ class _Wiring:
 
         p.generate.click(generate, self.inputs, outputs, **QUIET)
         p.stop.click(stop, [self.state], [p.stop], **QUIET)
-
-
-def told(error: Exception) -> str:
-    """An error as the page shows it."""
-    return page_render.problem_card(search_handlers.describe_problem(error))
 
 
 def _sent(event: gr.EventData, name: str) -> object:
