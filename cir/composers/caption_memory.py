@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
 
+from cachetools import LRUCache
 from PIL import Image
 
 from cir.models.protocols import Captioner
@@ -31,7 +31,7 @@ class CaptionMemory:
     def __init__(self, captioner: Captioner) -> None:
         self.fingerprint = captioner.fingerprint
         self._captioner = captioner
-        self._known: OrderedDict[tuple[bytes, int, int], list[str]] = OrderedDict()
+        self._known: LRUCache[tuple[bytes, int, int], list[str]] = LRUCache(REMEMBERED_PICTURES)
         self._lock = Lock()
 
     def caption(self, images: Sequence[Image.Image], *, per_image: int, seed: int) -> list[list[str]]:
@@ -44,9 +44,5 @@ class CaptionMemory:
             said = self._captioner.caption(list(new.values()), per_image=per_image, seed=seed)
             found.update(zip(new, said, strict=True))
         with self._lock:
-            for key in keys:
-                self._known[key] = found[key]
-                self._known.move_to_end(key)
-            while len(self._known) > REMEMBERED_PICTURES:
-                self._known.popitem(last=False)
+            self._known.update(found)
         return [list(found[key]) for key in keys]

@@ -5,13 +5,13 @@ A changed trace makes only those parts anew whose texts changed. No captioner an
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Protocol, cast
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from cir import prompts
@@ -44,7 +44,7 @@ class TextMemory:
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
-        self._rows: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._rows: LRUCache[str, NDArray[np.float32]] = LRUCache(REMEMBERED_TEXTS)
         self._lock = Lock()
 
     def encode(self, texts: Sequence[str]) -> Features:
@@ -55,11 +55,7 @@ class TextMemory:
         if new:
             known.update(zip(new, self._encoder.encode_texts(new), strict=True))
         with self._lock:
-            for text in texts:
-                self._rows[text] = known[text]
-                self._rows.move_to_end(text)
-            while len(self._rows) > REMEMBERED_TEXTS:
-                self._rows.popitem(last=False)
+            self._rows.update(known)
         return np.stack([known[text] for text in texts])
 
 

@@ -10,12 +10,12 @@ Open Images and has a GPT write the phrases; without a captioner that half of th
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -64,7 +64,7 @@ class SearleOti:
     ) -> None:
         self.image_encoder, self.phi, self.text_encoder = image_encoder, phi, text_encoder
         self.refiner, self.captioner, self.captions = refiner, captioner, captions
-        self._known: OrderedDict[tuple[bytes, str], NDArray[np.float32]] = OrderedDict()
+        self._known: LRUCache[tuple[bytes, str], NDArray[np.float32]] = LRUCache(REMEMBERED_WORDS)
         self._lock = Lock()
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
@@ -85,7 +85,8 @@ class SearleOti:
         for refined, pending in self._refine(image):
             said = sentence(self.text_encoder, searle_template, refined, text, notes=notes, pending=pending)
             if not pending:
-                self._keep(key, refined)
+                with self._lock:
+                    self._known[key] = refined
             yield replace(said, timings_ms={"image word": 1000.0 * (time.perf_counter() - since)})
 
     def _refine(self, image: Image.Image) -> Iterator[tuple[NDArray[np.float32], str]]:
@@ -99,9 +100,3 @@ class SearleOti:
             concepts = [concept_in(caption) for caption in said[:1]]
         for step, words in self.refiner.refine(raw, start, concepts):
             yield words, f"refining the image word: step {step} of {steps}" if step < steps else ""
-
-    def _keep(self, key: tuple[bytes, str], words: NDArray[np.float32]) -> None:
-        with self._lock:
-            self._known[key] = words
-            while len(self._known) > REMEMBERED_WORDS:
-                self._known.popitem(last=False)

@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cachetools import LRUCache
+
 from cir.cache_keys import digest_of
 from cir.errors import LanguageModelFailed, MissingModel, UnsafeFile
 from cir.models.chat_templates import layout_digest
@@ -121,8 +123,7 @@ class LlamaWorker:
         self.deadline_seconds, self.start_seconds = deadline_seconds, start_seconds
         self.last_timings: dict[str, float] = {}
         self._command = list(command or self._usual_command(threads, cache_folder))
-        self._remembered = remembered
-        self._answers: OrderedDict[tuple[str, str, int, float, int], str] = OrderedDict()
+        self._answers: LRUCache[tuple[str, str, int, float, int], str] = LRUCache(remembered)
         self._lock = threading.Lock()
         self._child: WorkerProcess | None = None
         self._wanted: OrderedDict[str, Prompt] = OrderedDict()  # prefix -> a prompt with it
@@ -163,7 +164,6 @@ class LlamaWorker:
         deadline = self.deadline_seconds if deadline_seconds is None else deadline_seconds
         with self._turn():
             if key in self._answers:
-                self._answers.move_to_end(key)
                 return self._answers[key]
             if asked.prefix:
                 self._warm([asked])
@@ -184,9 +184,8 @@ class LlamaWorker:
             self.last_timings = {
                 k: float(answer[k]) for k in ("evaluated", "generated", "milliseconds") if k in answer
             }
-            self._answers[key] = text
-            while len(self._answers) > self._remembered:
-                self._answers.popitem(last=False)
+            if self._answers.maxsize:
+                self._answers[key] = text
             return text
 
     def forget(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from cir.composers.composer import Composer, bind_to_gallery
@@ -93,7 +93,7 @@ class Retriever:
         self._gallery_terms: GalleryTerms = gallery_terms(
             gallery.image_features, gallery.caption_features, gallery.captioned
         )
-        self._terms: OrderedDict[bytes, QueryTerms] = OrderedDict()
+        self._terms: LRUCache[bytes, QueryTerms] = LRUCache(REMEMBERED_QUERIES)
         self._lock = Lock()
 
     @property
@@ -217,13 +217,10 @@ class Retriever:
         key = digest.digest()
         with self._lock:
             if key in self._terms:
-                self._terms.move_to_end(key)
                 return self._terms[key]
         terms = query_terms(rows, self.gallery.image_features, self.gallery.caption_features)
         with self._lock:
             self._terms[key] = terms
-            while len(self._terms) > REMEMBERED_QUERIES:
-                self._terms.popitem(last=False)
         return terms
 
 
