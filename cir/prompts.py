@@ -41,6 +41,7 @@ class Prompt(str):
     def __new__(
         cls, instruction: str, examples: Sequence[Example], question: str, stop: str = "\n"
     ) -> Prompt:
+        """The whole text of a prompt, which begins with what all of its kind have in common."""
         prefix = "".join([f"{instruction}\n\n", *(f"{q}\n{a}\n\n" for q, a in examples)])
         prompt = super().__new__(cls, f"{prefix}{question}\n")
         prompt.instruction, prompt.examples = instruction, tuple(examples)

@@ -114,8 +114,10 @@ class Shelf:
         return found
 
     def retriever(self, name: str = "") -> Retriever:
-        """The retriever over a gallery as it is on disk now: opened when it is asked for the first time, and opened
-        anew when its manifest was replaced since. A search that is under way keeps the one that it has.
+        """The retriever over a gallery as it is on disk now.
+
+        It is opened when it is asked for the first time, and anew when its manifest was replaced since. A search that
+        is under way keeps the one that it has.
 
         Args:
             name: `ShelfEntry.name`.

@@ -1,1 +1,1 @@
-
+"""Image and text -> named features: one published method per file."""

@@ -1,1 +1,1 @@
-
+"""Queries -> runs -> measures: benchmarks, scores, submissions and tables."""

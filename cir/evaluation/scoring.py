@@ -6,7 +6,7 @@ numbers are in percent and at full precision. It knows neither files nor models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -160,7 +160,7 @@ def _report(dataset: str, protocol: str, values: Values, more: Mapping[str, Any]
     return found | {"intervals": intervals(values)}
 
 
-def _percent(values) -> NDArray[np.float64]:
+def _percent(values: Iterable[float]) -> NDArray[np.float64]:
     return 100.0 * np.fromiter(values, dtype=np.float64)
 
 

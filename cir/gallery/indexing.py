@@ -332,8 +332,11 @@ class _Run:
             (self.cache.folder / SOURCE).unlink(missing_ok=True)
 
     def _searched_with(self, whole: bool) -> Models:
-        """The models whose rows are searched: a new captioner takes over when its captions are no fewer than the
-        earlier one's, or at the end of a run unless most of them could not be made."""
+        """The models whose rows are searched.
+
+        A new captioner takes over when its captions are no fewer than the earlier one's, or at the end of a run
+        unless most of them could not be made.
+        """
         if self.before is None:
             return self.models
         earlier = replace(

@@ -1,0 +1,1 @@
+"""The models behind the protocols, and which there are: the only place that knows their libraries."""

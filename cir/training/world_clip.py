@@ -250,8 +250,11 @@ def evaluate_clip(teacher: ClipTeacher, held_out: CachedPictures, words: WordTok
 
 
 def train_world_clip(settings: RunSettings, rank: int) -> None:
-    """One rank. `settings.extra`: pictures, held_out (folders of cached pictures), trunk (a teacher's checkpoint),
-    composed_share (of the targets that are described as an edit)."""
+    """One rank.
+
+    `settings.extra`: pictures, held_out (folders of cached pictures), trunk (a teacher's checkpoint), composed_share
+    (of the targets that are described as an edit).
+    """
     torch.manual_seed(settings.seed)
     words = WordTokenizer()
     pictures, held_out = (

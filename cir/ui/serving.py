@@ -153,8 +153,11 @@ def launch(
 
 
 def _mark_as_launched(page: gr.Blocks, mounted: App, server: PageServer) -> None:
-    """What gradio's own `launch` notes on a page and mounting does not: its check that a file was uploaded by its
-    visitor is skipped for a page that was not launched, and its queue looks for the application there."""
+    """What gradio's own `launch` notes on a page and mounting does not.
+
+    Its check that a file was uploaded by its visitor is skipped for a page that was not launched, and its queue looks
+    for the application there.
+    """
     page.has_launched = True
     page.app = page.server_app = mounted
     page.local_url = server.url

@@ -25,7 +25,7 @@ def with_article(phrase: str) -> str:
 
 
 def choose(rng: np.random.Generator, options: Sequence[str]) -> str:
-    """One of `options`, uniformly. (Generator.choice is ten times slower on short sequences.)"""
+    """One of `options`, uniformly: Generator.choice is ten times slower on short sequences."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -96,7 +96,7 @@ def caption_scene(scene: Scene, rng: np.random.Generator, *, drop: float = 0.1) 
 
 
 def describe_scene(scene: Scene) -> str:
-    """The one full, canonical caption: every attribute said, no synonym. (The oracle of the benchmark.)"""
+    """The one full, canonical caption: every attribute said, no synonym: the oracle of the benchmark."""
     rng = np.random.default_rng(0)  # nothing is drawn from it in canonical wording
     objects = join_phrases([group_phrase(g, rng, canonical=True) for g in scene.groups])
     when = f" {TIMES[scene.time][0]}" if scene.time else ""

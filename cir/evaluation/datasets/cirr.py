@@ -1,5 +1,7 @@
-"""CIRR in its official layout: `cirr/captions/cap.rc2.SPLIT.json`, `cirr/image_splits/split.rc2.SPLIT.json`,
-images in `train/`, `dev/` and `test1/`.
+"""CIRR in its official layout.
+
+That is `cirr/captions/cap.rc2.SPLIT.json`, `cirr/image_splits/split.rc2.SPLIT.json`, images in `train/`, `dev/` and
+`test1/`.
 
 Source: Liu et al., "Image Retrieval on Real-life Images with Pre-trained Vision-and-Language Models", ICCV
 2021. The order of `img_set.members` says nothing; the reference is one of them. `test1` has no targets.

@@ -1,5 +1,7 @@
-"""FashionIQ in its official layout: `captions/cap.CATEGORY.SPLIT.json`,
-`image_splits/split.CATEGORY.SPLIT.json`, images in `images/`, called by their ids.
+"""FashionIQ in its official layout.
+
+That is `captions/cap.CATEGORY.SPLIT.json`, `image_splits/split.CATEGORY.SPLIT.json`, images in `images/`, called by
+their ids.
 
 Source: Wu et al., "Fashion IQ: A New Dataset Towards Retrieving Images by Natural Language Feedback", CVPR
 2021. Every query has two captions, joined by "and". Papers differ in the order and in the gallery, and so
