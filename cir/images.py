@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import io
 import os
-import random
-from contextlib import nullcontext
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from cir.boxes import colour_code, is_boxed
 from cir.dates import taken_at
+from cir.decoding import FORMATS, MAX_MEGAPIXELS, SMALLER, decode, refuse_too_large
 from cir.errors import BadImage
 from cir.files import (
     MAX_FILE_BYTES,
@@ -30,32 +27,13 @@ from cir.files import (
     read_bytes,
     unreadable,
 )
-from cir.formats import is_heif, is_raw_name, unreadable_by_content
+from cir.formats import is_heif, is_raw_name
 from cir.lost_ends import is_cut_short
-from cir.memory import available_bytes
-from cir.pixels import (
-    MOST_PIXELS,
-    from_two_bytes,
-    is_dark,
-    low_bytes_mode,
-    upright_rgb,
-    without_metadata,
-)
-from cir.profiles import ADOBE_RGB, MAX_PROFILE_BYTES, profile_of_code, says_adobe_rgb
+from cir.mending import damaged, mended, unsupported
+from cir.pixels import without_metadata
+from cir.profiles import MAX_PROFILE_BYTES
 from cir.raw import Preview, developed, embedded_preview
-from cir.salvage import (
-    PngParts,
-    grey_pairs_as_rgba,
-    has_first_passes,
-    is_jpeg,
-    is_png,
-    is_progressive,
-    is_webp,
-    png_parts,
-    whole_webp_chunks,
-    without_jpeg_metadata,
-)
-from cir.tiff_tags import FLOATS, SAMPLE_FORMAT, first_tags, is_tiff
+from cir.salvage import is_png, png_parts
 from cir.walking import walk_images
 
 __all__ = [
@@ -72,19 +50,9 @@ __all__ = [
     "walk_images",
 ]
 
-MAX_MEGAPIXELS = 250
 TINY_SIDE = 16  # pixels
 THUMBNAIL_SIDE = 320  # pixels
 SMALLEST_PREVIEW = 512  # pixels of its long side; a smaller preview of a raw file is a mere icon
-
-# Never Pillow's default of 43 openers: EPS, FITS and their like are attack surface. MPO arrives through JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_SUPPORTED = "Supported are JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC."
-Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS * 1_000_000  # Pillow's own limit, of 89, would come before ours
-_LARGE = Lock()  # large pictures are decoded one at a time
-_END = b"\xff\xd9"
-_NOISE_BYTES = 1 << 16
-_SMALLER = f"Save it smaller, below {MAX_MEGAPIXELS} megapixels."
 
 
 def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) -> Image.Image:
@@ -106,11 +74,11 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image) 
     """
     if isinstance(source, Image.Image):
         try:
-            return _decode(source, "The image")
+            return decode(source, "The image")
         except BadImage:
             raise
         except Exception as error:
-            raise _damaged("The image") from error
+            raise damaged("The image") from error
     if isinstance(source, bytes):
         return _read(source, "The image")
     if isinstance(source, str | os.PathLike):
@@ -163,11 +131,11 @@ def check_image(data: bytes, name: str = "") -> None:
 def _open_only(data: bytes) -> None:
     try:
         with Image.open(io.BytesIO(data), formats=_formats_for(data[:64])) as image:
-            _refuse_too_large(image, "It")
+            refuse_too_large(image, "It")
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise _unsupported("It", data, error) from error
+        raise unsupported("It", data, error) from error
     except Exception:  # a closer look tells what it is, or that it can be read all the same
         _read(data, "It")
 
@@ -210,136 +178,21 @@ def _read(data: bytes, name: str, dates: list[str] | None = None, *, is_mended: 
     content = data if parts is None else parts.data
     try:
         with Image.open(io.BytesIO(content), formats=formats) as image:
-            picture = _decode(image, name, content, parts)
+            picture = decode(image, name, content, parts)
             if dates is not None:
                 dates.append(taken_at(image, parts.xmp, parts.time) if parts else taken_at(image))
             return picture
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise _unsupported(name, data, error) from error
+        raise unsupported(name, data, error) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage(f"{name} has more than {MAX_MEGAPIXELS} megapixels.", _SMALLER) from error
+        raise BadImage(f"{name} has more than {MAX_MEGAPIXELS} megapixels.", SMALLER) from error
     except Exception as error:  # decoders raise what they like: RuntimeError, KeyError, SyntaxError...
-        mended = None if is_mended else _mended(data, error)
-        if mended is None:
-            raise _damaged(name, data, error) from error
-        return _read(mended, name, dates, is_mended=True)
-
-
-def _decode(
-    image: Image.Image, name: str, content: bytes = b"", parts: PngParts | None = None
-) -> Image.Image:
-    """Pixels of an image whose header is read, once that header promises a bearable number of them."""
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise BadImage(f"{name} has no pixels.", "Choose another image.")
-    with _LARGE if width * height > MOST_PIXELS else nullcontext():
-        _refuse_too_large(image, name)
-        _draft(image)
-        low_mode = low_bytes_mode(image) if content else ""
-        image.load()
-        if low_mode and is_dark(image):
-            image = from_two_bytes(image, _low_bytes(content, low_mode))
-        return upright_rgb(image, _profile(image, content, parts))
-
-
-def _profile(image: Image.Image, content: bytes, parts: PngParts | None) -> bytes:
-    """The colour profile that a picture brings, or that of the colours which it only names."""
-    own = parts.profile if parts else image.info.get("icc_profile")
-    if isinstance(own, bytes) and own:
-        return own
-    code = parts.colour_code if parts else colour_code(content) if is_boxed(content) else None
-    if code:
-        return profile_of_code(*code)
-    return ADOBE_RGB if says_adobe_rgb(image) else b""
-
-
-def _refuse_too_large(image: Image.Image, name: str) -> None:
-    """See to it that there is room for a picture. A JPEG is made smaller while it is decoded, and takes next to none."""
-    pixels = image.width * image.height
-    megapixels = f"{pixels / 1e6:.0f} megapixels"
-    if pixels > MAX_MEGAPIXELS * 1_000_000:
-        raise BadImage(f"{name} has {megapixels}; the limit is {MAX_MEGAPIXELS}.", _SMALLER)
-    needed = pixels * _bytes_per_pixel(image)
-    if pixels > MOST_PIXELS and needed > available_bytes() // 2:
-        message = (
-            f"{name} has {megapixels}, which take {needed / 1e9:.1f} GB, and there is not that much memory."
-        )
-        raise BadImage(message, "Save it as JPEG, or smaller.")
-
-
-def _bytes_per_pixel(image: Image.Image) -> int:
-    """What decoding takes at most, measured, with the copies that are made on the way."""
-    if image.format in ("JPEG", "MPO"):
-        return 7 if image.info.get("progressive") else 0  # the coefficients of all passes are held
-    if low_bytes_mode(image):
-        return 64
-    return 32 if image.mode == "F" or image.mode.startswith("I") else 16
-
-
-def _draft(image: Image.Image) -> None:
-    """Let a large JPEG be decoded at a half, a fourth or an eighth of its size."""
-    if image.format not in ("JPEG", "MPO"):
-        return
-    width, height = image.size
-    scale = next((s for s in (1, 2, 4) if width * height <= MOST_PIXELS * s * s), 8)
-    if scale > 1:
-        image.draft(None, (width // scale, height // scale))  # type: ignore[arg-type]
-
-
-def _low_bytes(content: bytes, raw_mode: str) -> Image.Image:
-    """The low bytes of 16-bit colours, of which Pillow keeps the high ones."""
-    if raw_mode == "LA":
-        pairs = Image.open(io.BytesIO(grey_pairs_as_rgba(content)), formats=("PNG",))
-        return Image.merge("RGBA", [pairs.getchannel(band) for band in "GGGA"])
-    image = Image.open(io.BytesIO(content), formats=FORMATS)
-    tile = image.tile[0]
-    arguments = (raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode
-    image.tile = [tile._replace(args=arguments)]
-    image.load()
-    return image
-
-
-def _mended(data: bytes, error: Exception) -> bytes | None:
-    """A file that could not be read, without what hindered it; None when rows of the picture are missing."""
-    if is_webp(data):
-        return whole_webp_chunks(data)
-    if is_jpeg(data):
-        return _mended_jpeg(data, error)
-    is_judged_by_its_end = data.startswith((b"GIF8", b"BM")) and "truncated" in str(error)
-    return _with_end(data, b"") if is_judged_by_its_end else None
-
-
-def _mended_jpeg(data: bytes, error: Exception) -> bytes | None:
-    if "truncated" not in str(error):
-        return without_jpeg_metadata(data)
-    data = data.rstrip(b"\xff")
-    if not is_progressive(data):
-        return _with_end(data, _END)
-    try:
-        return data + _END if has_first_passes(data) else None
-    except IndexError:  # a segment that is shorter than its kind
-        return None
-
-
-def _with_end(data: bytes, end: bytes) -> bytes | None:
-    """The file with its end; None where rows are missing: then whatever follows is decoded in their place."""
-    noise = random.Random(0).randbytes(_NOISE_BYTES).replace(b"\xff", b"")
-    endings = (bytes(_NOISE_BYTES) if not end else b"", noise)
-    try:
-        first, second = (_drafted(data + ending + end) for ending in endings)
-    except Exception:  # not only its end is missing
-        return None
-    return data + endings[0] + end if first.tobytes() == second.tobytes() else None
-
-
-def _drafted(data: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(data), formats=("JPEG", "GIF", "BMP"))
-    _refuse_too_large(image, "")
-    _draft(image)
-    image.load()
-    return image
+        whole = None if is_mended else mended(data, error)
+        if whole is None:
+            raise damaged(name, data, error) from error
+        return _read(whole, name, dates, is_mended=True)
 
 
 def _read_raw(data: bytes, name: str, dates: list[str]) -> Image.Image:
@@ -354,7 +207,7 @@ def _read_raw(data: bytes, name: str, dates: list[str]) -> Image.Image:
     if image is not None and max(image.size) >= SMALLEST_PREVIEW:
         return image
     try:
-        larger = _decode(developed(data, name), name)
+        larger = decode(developed(data, name), name)
     except BadImage:
         if image is None:
             raise
@@ -367,7 +220,7 @@ def _read_preview(preview: Preview, name: str, dates: list[str]) -> Image.Image 
     said: list[str] = []
     try:
         if isinstance(preview.picture, Image.Image):
-            image, is_turned = _decode(preview.picture, name), False
+            image, is_turned = decode(preview.picture, name), False
         else:
             image, is_turned = _read(preview.picture, name, said), _says_how_to_turn(preview.picture)
     except BadImage:
@@ -397,31 +250,3 @@ def _formats_for(head: bytes) -> tuple[str, ...]:
         raise BadImage(message, "Install it: pip install pillow-heif. Or save the image as JPEG.") from error
     register_heif_opener()
     return ("HEIF",)
-
-
-def _unsupported(name: str, data: bytes, error: Exception) -> BadImage:
-    kind = unreadable_by_content(data[:64])
-    if kind:
-        return BadImage(
-            f"{name} is not a supported image but one of the {kind.partition(':')[0]}.", _SUPPORTED
-        )
-    if is_cut_short(data, error):
-        return _damaged(name, data, error)
-    if is_tiff(data):
-        return _unsupported_tiff(name, data)
-    return BadImage(f"{name} is not a supported image, or it begins damaged.", _SUPPORTED)
-
-
-def _unsupported_tiff(name: str, data: bytes) -> BadImage:
-    if FLOATS in first_tags(data).get(SAMPLE_FORMAT, ()):
-        message = f"{name} is a TIFF image whose colours are floating-point numbers, which is not read."
-    else:
-        message = f"{name} is a TIFF image of a kind that is not read."
-    return BadImage(message, "Save it as TIFF or PNG with 8 or 16 bits for each colour.")
-
-
-def _damaged(name: str, data: bytes = b"", error: Exception | None = None) -> BadImage:
-    if error is not None and is_cut_short(data, error):
-        message = f"{name} is damaged: it is cut short, its end is missing."
-        return BadImage(message, "Fetch it anew.")
-    return BadImage(f"{name} is damaged: it cannot be decoded to its end.", "Fetch it anew.")

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import GifImagePlugin, Image, ImageFile, TiffImagePlugin
 
-from cir import images as images_module
+from cir import decoding
 from cir.errors import BadImage
 from cir.images import (
     content_hash,
@@ -148,7 +148,7 @@ def test_fault_19_twenty_thousand_pixels_squared_are_refused_before_decoding() -
 def test_fault_20_eighty_one_megapixels_are_refused_where_memory_is_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(images_module, "available_bytes", lambda: 2 * 10**9)
+    monkeypatch.setattr(decoding, "available_bytes", lambda: 2 * 10**9)
     data = png(9000, 9000, idat(1, 1), bits=1, colour=0)
     for source in (data, Image.open(io.BytesIO(data))):
         with pytest.raises(BadImage, match=r"has 81 megapixels, which take 1\.3 GB") as caught:

@@ -14,8 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 from test_images import LEFT_RED, encode, pixels, png, png_chunk
 
-from cir import images as images_module
-from cir import memory
+from cir import decoding, memory
 from cir.errors import BadImage
 from cir.gallery.manifest import Models
 from cir.images import read_dated_image, read_image
@@ -35,7 +34,7 @@ def large_jpeg(megapixels: int, **options: object) -> bytes:
 def test_a_jpeg_of_sixty_megapixels_is_made_smaller_while_it_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(images_module, "available_bytes", lambda: 10**8)  # it takes next to none
+    monkeypatch.setattr(decoding, "available_bytes", lambda: 10**8)  # it takes next to none
     image = read_image(large_jpeg(60))
     assert image.size == (5_000, 3_000)
     assert np.abs(pixels(image)[1_500, [100, 4_900]] - ((200, 40, 40), (20, 20, 220))).max() <= 4
@@ -66,10 +65,10 @@ def test_a_progressive_jpeg_holds_all_of_it_and_is_judged_by_the_memory_that_is_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = large_jpeg(60, progressive=True)
-    monkeypatch.setattr(images_module, "available_bytes", lambda: 800_000_000)
+    monkeypatch.setattr(decoding, "available_bytes", lambda: 800_000_000)
     with pytest.raises(BadImage, match=r"60 megapixels, which take 0\.4 GB"):
         read_image(data)
-    monkeypatch.setattr(images_module, "available_bytes", lambda: 900_000_000)
+    monkeypatch.setattr(decoding, "available_bytes", lambda: 900_000_000)
     assert read_image(data).size == (5_000, 3_000)
 
 
