@@ -43,7 +43,8 @@ _HIDDEN = regex.compile(
     r"|[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\uFFF9-\uFFFB\u2800]"
 )
 
-_SAYS_LITTLE = frozenset(
+# Words that say little of a picture: alone they are no edit, and two texts that share only these share nothing.
+LITTLE_WORDS = frozenset(
     [
         "a",
         "an",
@@ -101,7 +102,7 @@ def notes_on(text: str) -> list[str]:
     """What a person should know of a cleaned edit before its results: that it says little."""
     notes = []
     words = ["".join(c for c in word if c.isalnum()) for word in text.lower().split()]
-    if text and not any(word and word not in _SAYS_LITTLE for word in words):
+    if text and not any(word and word not in LITTLE_WORDS for word in words):
         notes.append(
             "The edit has no word that says what should be different, so expect little of these results."
         )

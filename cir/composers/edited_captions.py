@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from cir import prompts
 from cir.models.protocols import LanguageModel
+from cir.text import LITTLE_WORDS
 
 MODIFIED_TOKENS = 48
-_LITTLE_WORDS = frozenset(["a", "an", "the", "on", "in", "of", "and"])
 
 
 def edited_caption(
@@ -53,6 +53,6 @@ def edited_caption(
 
 def _shares_word(answer: str, known: str) -> bool:
     def stems(text: str) -> set[str]:
-        return {word.strip(".,;:!?").rstrip("s").lower() for word in text.split()} - _LITTLE_WORDS
+        return {word.strip(".,;:!?").rstrip("s").lower() for word in text.split()} - LITTLE_WORDS
 
     return bool(stems(answer) & stems(known))
