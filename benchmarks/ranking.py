@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from cir.composers.cvsi import PARTS
 from cir.ranking.scoring import Linear, exact_top, gallery_terms, query_terms
-from cir.types import PARTS
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

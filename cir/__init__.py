@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cir.errors import CirError
     from cir.images import read_image
     from cir.scripting import index_gallery, open_gallery, open_models, open_retriever
-    from cir.types import ComposedQuery, Query, RetrievedImage, Weights
+    from cir.types import ComposedQuery, Query, RetrievedImage
 
 __version__ = "0.1.0"
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "ComposedQuery",
     "Query",
     "RetrievedImage",
-    "Weights",
     "__version__",
     "index_gallery",
     "open_gallery",

@@ -21,6 +21,7 @@ from cir.commands.options import (
     command,
 )
 from cir.commands.serving import add_options, has_screen
+from cir.commands.values import add_values
 from cir.environment import set_defaults
 from cir.errors import CirError
 from cir.places import ASSETS
@@ -67,8 +68,7 @@ def _add_search(group) -> None:
         "--gallery", help="a gallery's name, or the folder that it was indexed from (default: the sample)"
     )
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
-    for name in ("alpha", "beta", "gamma"):
-        sub.add_argument(f"--{name}", type=float, help=f"weight {name}, from 0 to 1")
+    add_values(sub, "the method's own")
     sub.add_argument("--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)")
     sub.add_argument(
         "--rerank",

@@ -6,22 +6,21 @@ docs/api.md describes every field. Knows neither gradio nor the command line.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
-from cir.ranking.retriever import Retriever, row_weights, signed_names
+from cir.composers.parameters import Values
+from cir.ranking.retriever import Retriever, rows_of, scoring_of
+from cir.ranking.scoring import Product, Scoring
 from cir.text import counted
 from cir.translating import TRANSLATION
-from cir.types import MODIFIED_CAPTIONS, PARTS, ComposedQuery, RetrievedImage, Weights
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage
 
+ROWS = (
+    MODIFIED_CAPTIONS,
+    FINE_GRAINED,
+    REFERENCE_IMAGE,
+)  # in every explained answer, with zeros where there is none
 TRACE = (TRANSLATION, "captions", MODIFIED_CAPTIONS, "added_objects")
-
-
-class WeightsRow(TypedDict):
-    """The three weights."""
-
-    alpha: float
-    beta: float
-    gamma: float
 
 
 class Searched(TypedDict):
@@ -53,7 +52,7 @@ class AnswerRow(TypedDict):
     """Results, and all that is said about them."""
 
     method: str
-    weights: WeightsRow
+    weights: dict[str, float]
     gallery: Searched
     models: dict[str, str]
     trace: Trace
@@ -86,17 +85,13 @@ class QueryRow(TypedDict):
 
     gram: list[list[float]]
     effective_weights: dict[str, float]
-
-
-def weights_row(weights: Weights) -> WeightsRow:
-    """Weights as JSON."""
-    return {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma}
+    scoring: dict[str, Any]
 
 
 def answer_row(
     retriever: Retriever,
     composed: ComposedQuery,
-    weights: Weights,
+    values: Values,
     results: Sequence[RetrievedImage],
     *,
     method: str,
@@ -107,7 +102,7 @@ def answer_row(
     """An answer as JSON.
 
     Args:
-        retriever, composed, weights, results: what was searched, for what, how, and what was found.
+        retriever, composed, values, results: what was searched, for what, by which numbers, and what was found.
         method: its name.
         models: part -> fingerprint.
         notes: what is said beside the gallery's own notes; of equal ones the first stays.
@@ -116,7 +111,7 @@ def answer_row(
     gallery = retriever.gallery
     return {
         "method": method,
-        "weights": weights_row(weights),
+        "weights": dict(values),
         "gallery": {"name": gallery_name or gallery.name, "images": len(gallery.image_ids)},
         "models": dict(models),
         "trace": cast(Trace, {name: list(composed.trace.get(name, ())) for name in TRACE}),
@@ -138,16 +133,15 @@ def result_row(retriever: Retriever, result: RetrievedImage) -> ResultRow:
 
 
 def terms_row(
-    retriever: Retriever, composed: ComposedQuery, weights: Weights, result: RetrievedImage
+    retriever: Retriever, composed: ComposedQuery, values: Values, result: RetrievedImage
 ) -> TermsRow:
-    """One result as JSON, with every term of its score; a part that the query does not have has zeros."""
-    why = retriever.explain(composed, weights, result.image_id)
+    """One result as JSON, with every term of its score; one of ROWS that the query does not have has zeros."""
+    why = retriever.explain(composed, values, result.image_id)
     nothing = {"image": 0.0, "captions": 0.0}
-    names = (*PARTS, *signed_names(composed))
     return {
         **result_row(retriever, result),
         "captions": list(retriever.gallery.captions(result.image_id)),
-        "terms": {name: cast(Term, dict(why.terms.get(name, nothing))) for name in names},
+        "terms": {name: cast(Term, dict(why.terms.get(name, nothing))) for name in row_names(composed)},
         "tv_tv": why.tv_tv,
         "tc_tc": why.tc_tc,
         "tv_tc": why.tv_tc,
@@ -155,15 +149,30 @@ def terms_row(
     }
 
 
-def query_row(retriever: Retriever, composed: ComposedQuery, weights: Weights) -> QueryRow:
+def row_names(composed: ComposedQuery) -> list[str]:
+    """The rows of an answer's terms, in order: ROWS, others of the method's own, then the signed terms."""
+    return list(dict.fromkeys((*ROWS, *rows_of(composed))))
+
+
+def query_row(retriever: Retriever, composed: ComposedQuery, values: Values) -> QueryRow:
     """The query's side of every score, as JSON.
 
     A part that is missing counts as 0 and the others keep their ratio: `effective_weights` are those that counted.
     """
+    scoring = scoring_of(composed, values)
     return {
-        "gram": retriever.gram(composed),
-        "effective_weights": row_weights(composed, weights)[0],
+        "gram": retriever.gram(composed, row_names(composed)),
+        "effective_weights": dict(scoring.weights),
+        "scoring": scoring_row(scoring),
     }
+
+
+def scoring_row(scoring: Scoring) -> dict[str, Any]:
+    """What a scoring has beside its weights: its form, and of a product the offsets and the penalty."""
+    if isinstance(scoring, Product):
+        offsets = {name: factor.offset for name, factor in scoring.factors.items()}
+        return {"form": "product", "offsets": offsets, "penalty": scoring.penalty}
+    return {"form": "linear"}
 
 
 def reaching(ranked: Sequence[RetrievedImage], at_least: float) -> tuple[tuple[RetrievedImage, ...], str]:

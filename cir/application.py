@@ -11,6 +11,7 @@ from typing import cast
 
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
+from cir.composers.parameters import Values
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery.background import Indexer
@@ -27,7 +28,6 @@ from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
-from cir.types import Weights
 
 TUNED = "tuned for these models"
 
@@ -101,7 +101,7 @@ def decisive(models: Models, phi: str | None = None) -> dict[str, str]:
     return {name: part.fingerprint for name, part in parts.items() if part is not None}
 
 
-def presets(models: Models, phi: str | None = None) -> dict[str, Weights]:
+def presets(models: Models, phi: str | None = None) -> dict[str, Values]:
     """Named weights: those found on a validation split of the world benchmark for these models, and the paper's two."""
     tuned = tuned_weights(models.name, decisive(models, phi))
     return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS}

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from cir.cache_keys import digest_of
+from cir.composers.cvsi import PARAMETERS
+from cir.composers.parameters import Values, read_values
 from cir.places import ASSETS
-from cir.types import Weights
 
 FOLDER = ASSETS / "models"
 
 
-def tuned_weights(model_set: str, models: Mapping[str, str]) -> Weights | None:
+def tuned_weights(model_set: str, models: Mapping[str, str]) -> Values | None:
     """The weights that were found for these models; None where none were.
 
     Args:
@@ -27,15 +27,15 @@ def tuned_weights(model_set: str, models: Mapping[str, str]) -> Weights | None:
     for path in sorted(FOLDER.glob(f"weights-{model_set}-*.json")):
         row = json.loads(path.read_text(encoding="utf-8"))
         if models.items() <= row["models"].items():
-            return Weights(**row["weights"])
+            return read_values(PARAMETERS, row["weights"])
     return None
 
 
-def keep_weights(model_set: str, models: Mapping[str, str], weights: Weights, found_on: str) -> Path:
+def keep_weights(model_set: str, models: Mapping[str, str], weights: Values, found_on: str) -> Path:
     """Write weights down beside the models, with what they were found for and how."""
     path = FOLDER / f"weights-{model_set}-{digest_of(dict(models))[:8]}.json"
     row = {
-        "weights": asdict(weights),
+        "weights": dict(weights),
         "found_on": found_on,
         "models": dict(models),
         "command": "python -m cir evaluate world --tune",

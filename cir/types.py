@@ -6,9 +6,9 @@ A score is a cosine: higher is better.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,17 @@ from PIL import Image
 
 from cir.errors import BadQuery
 
+if TYPE_CHECKING:
+    from cir.ranking.scoring import Scoring
+
 Features = NDArray[np.float32]
+Scorer = Callable[
+    ["ComposedQuery", Mapping[str, float]], "Scoring"
+]  # (query, the method's numbers) -> its scoring
 
 MODIFIED_CAPTIONS: str = "modified_captions"  # q_m
 FINE_GRAINED: str = "fine_grained"  # q_f
 REFERENCE_IMAGE: str = "reference_image"  # q_v
-PARTS = (MODIFIED_CAPTIONS, FINE_GRAINED, REFERENCE_IMAGE)  # the order of every Gram matrix and term table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,40 +44,6 @@ class Query:
             raise BadQuery(
                 "There is nothing to search for.", "Choose a reference image, or type an edit, or both."
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """CVSI's weights. Source: CVSI, section III-D, Eq. 8 (alpha, beta) and Eq. 9 (gamma).
-
-    alpha weighs the modified captions q_m, beta the fine-grained text q_f, 1 - alpha - beta the reference
-    image q_v; gamma weighs the captions of gallery images against their pixels.
-
-    Raises:
-        BadQuery: a value that is not a finite number in [0, 1], or alpha + beta above 1.
-    """
-
-    alpha: float = 0.6
-    beta: float = 0.4
-    gamma: float = 0.2
-
-    def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise BadQuery(f"{name} has to be a number, not {value!r}.", "Give a number from 0 to 1.")
-            if not 0.0 <= value <= 1.0:
-                raise BadQuery(f"{name} is {value:g}.", "Give a number from 0 to 1.")
-        if self.alpha + self.beta > 1.0 + 1e-6:
-            raise BadQuery(
-                f"alpha + beta is {self.alpha + self.beta:g}, so the reference image would count negatively.",
-                "Lower one of them until their sum is at most 1.",
-            )
-
-    @property
-    def parts(self) -> tuple[float, float, float]:
-        """(alpha, beta, 1 - alpha - beta), in the order of PARTS."""
-        return self.alpha, self.beta, max(0.0, 1.0 - self.alpha - self.beta)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,16 +70,14 @@ class ComposedQuery:
     """A query turned into named features, not yet fused.
 
     Attributes:
-        parts: name -> unit row (D,). A part that could not be made (no language model, no text) is absent;
-            its weight counts as 0 and the others keep their ratio.
+        parts: name -> unit row (D,). A part that could not be made (no language model, no text) is absent.
         trace: what was thought on the way, to be seen and edited: "captions", "modified_captions",
             "added_objects".
         notes: sentences for the person: what is missing, what was cut.
         timings_ms: stage -> milliseconds.
         pending: what is still being worked on ("captioning", "asking the language model"); "" when whole.
-        weighted: whether the person's weights apply. A baseline has one part and is ranked by pixels alone.
-        spherical: whether the two parts are joined on the great arc between them, by pixels alone: beta is then how
-            far along it from the reference image, Slerp's t.
+        scoring: how the method's numbers and these rows become scores; None where all rows count alike, by pixels.
+        numbers: what the scoring wants to know of the rows beside their direction, by name.
         signed: what more and what less is wanted, on top of the parts.
         modification_text: T, as it was composed; "" where the method keeps nothing for a revision.
         pseudo_words: (1, T, W) the image as words, kept so that a changed text needs no image encoder.
@@ -120,17 +89,17 @@ class ComposedQuery:
     notes: Sequence[str] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     pending: str = ""
-    weighted: bool = True
+    scoring: Scorer | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
     signed: Sequence[SignedTerm] = ()
     modification_text: str = ""
     pseudo_words: NDArray[np.float32] | None = None
-    spherical: bool = False
     called: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievedImage:
-    """One result: its rank from 1, its id in the gallery, its score (cosine, Eq. 10)."""
+    """One result: its rank from 1, its id in the gallery, its score, higher is better."""
 
     rank: int
     image_id: str

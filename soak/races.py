@@ -81,13 +81,13 @@ class Outcome:
 @contextmanager
 def large_page(folder: Path, pictures: int = PICTURES) -> Iterator[SlowNetwork]:
     """The page over a large gallery, behind a network."""
-    from cir.types import Weights
+    from cir.composers.cvsi import weights as cvsi_weights
     from cir.ui.page import PageContent
 
     retriever = LargeRetriever(LargeGallery(folder, pictures))  # type: ignore[arg-type]
     content = PageContent(
         retriever,
-        presets={"Start": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
+        presets={"Start": cvsi_weights(0.6, 0.4, 0.2), "Look alone": cvsi_weights(0.0, 0.0, 0.0)},
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )
     with served_page(content) as url, slow_network(url) as network:

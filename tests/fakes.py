@@ -75,7 +75,10 @@ class ToyClip:
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.calls += 1
-        return unit(np.stack([bag(re.findall(r"[a-z]+", text.lower())) for text in texts]))
+        return unit(self.encode_raw_texts(texts))
+
+    def encode_raw_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([2.0 * bag(re.findall(r"[a-z]+", text.lower())) for text in texts])
 
     def encode_spliced(
         self, prefix: str, pseudo_words: NDArray[np.float32], suffix: str, tail: str = ""

@@ -15,10 +15,10 @@ from typing import Any
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi
 from PIL import Image
 
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.gallery.gallery import Gallery, open_gallery
 from cir.gallery.indexing import index_folder
 from cir.ranking.retriever import Retriever
-from cir.types import Weights
 
 SECRET = "taken at 48.2082 N 16.3738 E"  # in the metadata of every original
 PATIENCE = 120.0  # seconds: on a busy machine even a refusal takes its time
@@ -129,6 +129,6 @@ def serve_toys(folder: Path, *, content: Mapping[str, Any] | None = None, **opti
 
     gallery, model = make_gallery(folder), TaggingLanguageModel()
     retriever = Retriever(gallery, {"CVSI": toy_cvsi(model, ToyCaptioner())})
-    page = build_page(PageContent(retriever, presets={"Start": Weights()}, **(content or {})))
+    page = build_page(PageContent(retriever, presets={"Start": cvsi_weights()}, **(content or {})))
     with launch(page, port=0, **options) as server:
         yield Served(server.url, page, gallery, model)

@@ -11,7 +11,7 @@ import pytest
 from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
-from cir.types import Weights
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.ui.handlers import Example
 
 HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{constructor}}<script>window.__x=3</script>'
@@ -41,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         retriever,  # type: ignore[arg-type]
         ready=lambda: found.ready,
         opened=lambda: setattr(found, "opened", found.opened + 1),
-        presets={"CIRCO / CIRR": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
+        presets={"CIRCO / CIRR": cvsi_weights(0.6, 0.4, 0.2), "Look alone": cvsi_weights(0.0, 0.0, 0.0)},
         missing={"captioner": "No captioner: `python -m cir models pull embedded`"},
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
         text_encoder=ToyTexts(),  # type: ignore[arg-type]

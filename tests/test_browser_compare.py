@@ -11,12 +11,12 @@ from contrast import faint_texts
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
 from cir.composers.baselines import ImageOnly, Sum
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.slerp import Slerp
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import Section
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever
-from cir.types import Weights
 from cir.ui.results.pieces import Results
 
 pytestmark = IN_A_BROWSER
@@ -48,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Sum(clip, clip), ImageOnly(clip)]
     content = PageContent(
         Retriever(pictured_gallery(tmp_path_factory.mktemp("pictures")), {m.name: m for m in methods}),
-        presets={"Default": Weights(0.5, 0.4, 0.2)},
+        presets={"Default": cvsi_weights(0.5, 0.4, 0.2)},
         results=lambda: Results(
             [Section("methods", MEASURED, {"date": "2026-11-21"})],
             paper_tables(),
@@ -193,7 +193,7 @@ def test_columns_begin_at_one_height_and_their_arrows_are_explained(address, vis
     focused(page, "#compared-2 .picture[data-place='2']")
 
 
-def test_a_method_that_takes_text_as_it_is_says_so_and_its_presets_rest(address, visit, tmp_path):
+def test_a_method_without_numbers_has_no_sliders_and_names_its_parts_as_they_are(address, visit, tmp_path):
     page = visit(address)
     ask(page, tmp_path)
     page.click("button[role=tab]:has-text('Search')")
@@ -201,14 +201,16 @@ def test_a_method_that_takes_text_as_it_is_says_so_and_its_presets_rest(address,
     page.wait_for_selector("#stage .timings span")
     page.click("#method input")
     page.locator("#method [role=option]", has_text="Sum").click()
-    page.wait_for_selector("#alpha input:disabled")
-    before = page.input_value("#alpha input[type=number]")
-    page.click("#presets .pill")
-    page.wait_for_function("document.querySelector('#notes')?.textContent.includes('Sum has no weights')")
-    page.locator("#results .picture").first.click()
+    for gone in ("#alpha", "#beta", "#gamma", "#presets .pill", ".shares", "#meanings dt"):
+        page.wait_for_selector(gone, state="hidden")
+    page.locator("#results .picture").nth(1).click()
     page.wait_for_selector("#inspector .why")
     assert page.locator("#inspector tbody th").all_inner_texts() == ["Edit", "Reference look"]
-    assert page.input_value("#alpha input[type=number]") == before
+    assert "This method has no sliders" in page.inner_text("#inspector .move")
+    page.click("#method input")
+    page.locator("#method [role=option]", has_text="CVSI").click()
+    for there in ("#alpha", "#beta", "#gamma", "#presets .pill", ".shares"):
+        page.wait_for_selector(there)
 
 
 def test_the_bar_of_shares_names_the_parts_of_the_method_that_is_chosen(visit, tmp_path):
@@ -218,12 +220,12 @@ def test_the_bar_of_shares_names_the_parts_of_the_method_that_is_chosen(visit, t
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Slerp(clip, clip)]
     content = PageContent(
         Retriever(pictured_gallery(tmp_path), {m.name: m for m in methods}),
-        presets={"Default": Weights(0.5, 0.4, 0.2)},
+        presets={"Default": cvsi_weights(0.5, 0.4, 0.2)},
     )
     with served_page(content) as url:
         page = visit(url)
         for method, name in (("Slerp", "Edit 80%"), ("CVSI", "Image word + edit 40%")):
             page.click("#method input")
             page.locator("#method [role=option]", has_text=method).click()
-            page.wait_for_selector(f".shares[aria-label*=', {name}']")
+            page.wait_for_selector(f".shares[aria-label*='{name}']")
             assert page.locator(".share-keys .fine_grained").inner_text() == name.rpartition(" ")[0]

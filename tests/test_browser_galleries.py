@@ -12,13 +12,13 @@ from browsing import IN_A_BROWSER, focused, served_page
 from contrast import faint_texts
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.gallery.background import Indexer
 from cir.gallery.gallery import open_gallery
 from cir.gallery.indexing import index_folder
 from cir.gallery.removal import delete_gallery
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
-from cir.types import Weights
 from cir.ui.pictures import address_of
 
 pytestmark = IN_A_BROWSER
@@ -69,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     )
     indexer = Indexer(captioner=lambda: captioner, cache_root=cache, renew=shelf.renew, **models)
     making = Making(indexer, (place / "photos",))
-    presets = {"Start": Weights()}
+    presets = {"Start": cvsi_weights()}
     content = PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, making=making)
     with served_page(content) as url:
         yield Served(url, shelf, place / "photos")

@@ -12,8 +12,6 @@ from browsing import IN_A_BROWSER
 from hands import IDLE, MOVE
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
-from cir.types import Weights
-
 pytestmark = IN_A_BROWSER
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -43,13 +41,14 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a toy gallery."""
+    from cir.composers.cvsi import weights as cvsi_weights
     from cir.ui.page import PageContent
     from cir.ui.serving import launch
     from cir.ui.view import build_page
 
     content = PageContent(
         ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails"))),  # type: ignore[arg-type]
-        presets={"Start": Weights(0.6, 0.4, 0.2)},
+        presets={"Start": cvsi_weights(0.6, 0.4, 0.2)},
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )
     blocks = build_page(content)

@@ -11,7 +11,7 @@ from hands import Act, play, upload_of
 from slow_network import SlowNetwork, slow_network
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
-from cir.types import Weights
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.ui.handlers import Example
 
 pytestmark = IN_A_BROWSER
@@ -29,7 +29,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowNetwork]:
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
     content = PageContent(
         retriever,  # type: ignore[arg-type]
-        presets={"CIRCO / CIRR": Weights(0.6, 0.4, 0.2), "Look alone": Weights(0.0, 0.0, 0.0)},
+        presets={"CIRCO / CIRR": cvsi_weights(0.6, 0.4, 0.2), "Look alone": cvsi_weights(0.0, 0.0, 0.0)},
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )

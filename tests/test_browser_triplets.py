@@ -12,7 +12,7 @@ from contrast import faint_texts
 from triplet_doubles import MEMBERS, ToySource
 from ui_doubles import ToyGallery, ToyRetriever
 
-from cir.types import Weights
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.ui.triplets.source import EDGES, Judgement
 
 pytestmark = IN_A_BROWSER
@@ -32,7 +32,7 @@ def retriever(tmp_path) -> ToyRetriever:
 def address(source, retriever) -> Iterator[str]:
     from cir.ui.page import PageContent
 
-    content = PageContent(retriever, presets={"Even": Weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
+    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
     with served_page(content) as url:
         yield url
 
@@ -226,7 +226,7 @@ def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_re
     from cir.ui.serving import launch
     from cir.ui.view import build_page
 
-    content = PageContent(retriever, presets={"Even": Weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
+    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
     blocks = build_page(content)
     before = {path for path in Path(utils.get_upload_folder()).rglob("*") if path.is_file()}
     with launch(blocks, port=0) as server:

@@ -13,25 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from cir.composers.basic import UNBOUND, Basic, object_directions, space_of
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
+from cir.composers.cvsi import PARTS
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.ldre import ensemble_weights
+from cir.composers.parameters import Values, defaults
 from cir.composers.registry import METHODS, Ingredients, build_methods
 from cir.composers.slerp import arc_shares
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.prompts import captioning_text, concept_in, hycir_template, searle_template
 from cir.ranking.rerank import local_concepts, rerank_by_concepts
-from cir.ranking.retriever import Retriever, part_weights, weight_note
-from cir.types import (
-    FINE_GRAINED,
-    MODIFIED_CAPTIONS,
-    PARTS,
-    REFERENCE_IMAGE,
-    ComposedQuery,
-    Query,
-    RetrievedImage,
-    Weights,
-)
+from cir.ranking.retriever import Retriever, scoring_of, weight_note
+from cir.ranking.scoring import Factor, GalleryTerms, Linear, Product, QueryTerms
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, RetrievedImage
 from tests.fakes import (
     ToyCaptioner,
     ToyClip,
@@ -94,11 +90,11 @@ def last(stages: Iterator[ComposedQuery]) -> ComposedQuery:
     return whole
 
 
-def best(name: str, query: Query = EDIT, weights: Weights | None = None, **changes: object) -> str:
+def best(name: str, query: Query = EDIT, weights: Values | None = None, **changes: object) -> str:
     """The first image of the toy gallery by a method, under its own weights."""
     retriever = Retriever(toy_gallery(), {name: method(name, **changes)})
     composed = last(retriever.compose(query, name))
-    chosen = weights or retriever.composers[name].default_weights
+    chosen = weights or retriever.defaults(name)
     return retriever.rank(composed, chosen, top_k=1)[0].image_id
 
 
@@ -128,10 +124,11 @@ def test_every_method_is_called_as_its_card_says_and_its_parameters_are_weights(
     made = method(name)
     assert made.name == name
     composed = last(bound(name).compose(EDIT))
-    assert bool(made.parameters) == composed.weighted
+    assert bool(made.parameters) == (composed.scoring is not None)
+    assert composed.scoring is made.scoring
     for parameter in made.parameters:
-        assert parameter.name in ("alpha", "beta", "gamma")
-        assert parameter.low <= getattr(made.default_weights, parameter.name) <= parameter.high
+        assert parameter.low <= parameter.default <= parameter.high
+        assert parameter.meaning
         assert parameter.symbol
         assert parameter.label
 
@@ -140,25 +137,26 @@ def test_every_method_is_called_as_its_card_says_and_its_parameters_are_weights(
 def test_the_weights_that_count_are_those_of_the_parts_and_sum_to_one(name: str) -> None:
     made = bound(name)
     composed = last(made.compose(EDIT))
-    numbers, _ = part_weights(composed, made.default_weights)
-    assert list(numbers) == list(composed.parts)
-    assert sum(numbers.values()) == pytest.approx(1.0)
-    assert weight_note(composed, made.default_weights) == ""
+    scoring = scoring_of(composed, defaults(made.parameters))
+    numbers = scoring.weights
+    assert set(numbers) == set(composed.parts)
+    assert isinstance(scoring, Product) or sum(numbers.values()) == pytest.approx(1.0)
+    assert weight_note(composed, made.parameters, defaults(made.parameters)) == ""
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"CVSI", "CVSI+HyCIR", "Slerp"}))
+@pytest.mark.parametrize("name", sorted(card.name for card in METHODS if not card.parameters))
 def test_a_method_without_parameters_is_ranked_the_same_whatever_the_weights(name: str) -> None:
     retriever = Retriever(toy_gallery(), {name: method(name)})
     composed = last(retriever.compose(EDIT, name))
     orders = {
-        tuple(r.image_id for r in retriever.rank(composed, Weights(*w), top_k=12))
+        tuple(r.image_id for r in retriever.rank(composed, cvsi_weights(*w), top_k=12))
         for w in ((0.0, 0.0, 0.0), (1.0, 0.0, 1.0), (0.2, 0.3, 0.5))
     }
     assert len(orders) == 1
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(NAMES) - {"Image-only", "Text-only", "Sum", "Slerp", "Captioning"})
+    "name", sorted(set(NAMES) - {"Image-only", "Text-only", "Sum", "Slerp", "BGE-VL", "Captioning"})
 )
 def test_every_method_that_composes_finds_the_blue_square(name: str) -> None:
     assert best(name) == "blue-square"
@@ -293,23 +291,88 @@ class TestSlerp:
         )
         composed = last(retriever.compose(EDIT, "Slerp"))
         calls = clip.calls
-        first = [retriever.rank(composed, Weights(0.0, t, 0.9), top_k=1)[0].image_id for t in (0.0, 0.5, 1.0)]
+        first = [retriever.rank(composed, {"t": t}, top_k=1)[0].image_id for t in (0.0, 0.5, 1.0)]
         assert first[0] == "red-square"
         assert first[1] in ("red-square", "blue-square")
         assert first[2].startswith("blue-")
         assert clip.calls == calls
 
-    def test_alpha_and_gamma_do_not_count(self) -> None:
+    def test_t_alone_counts_and_at_its_ends_it_is_one_side(self) -> None:
         composed = last(method("Slerp").compose(EDIT))
-        assert part_weights(composed, Weights(0.6, 0.3, 0.9)) == part_weights(
-            composed, Weights(0.0, 0.3, 0.0)
-        )
-        assert part_weights(composed, Weights(1.0, 0.0, 0.5))[0] == {FINE_GRAINED: 0.0, REFERENCE_IMAGE: 1.0}
+        assert scoring_of(composed, {"t": 0.0}) == Linear({REFERENCE_IMAGE: 1.0, FINE_GRAINED: 0.0})
+        assert scoring_of(composed, {"t": 1.0}).weights[FINE_GRAINED] == pytest.approx(1.0)
 
     def test_with_one_side_it_is_that_side_and_says_so(self) -> None:
         composed = last(method("Slerp").compose(Query(None, "blue")))
-        assert (list(composed.parts), composed.weighted, composed.spherical) == ([FINE_GRAINED], False, False)
+        assert scoring_of(composed, {"t": 0.3}) == Linear({FINE_GRAINED: 1.0})
         assert any("it is that one" in note for note in composed.notes)
+
+
+class TestBgeVl:
+    def test_at_the_start_it_is_the_sum_of_the_features_as_the_encoders_give_them(self) -> None:
+        clip = ToyClip()
+        composed = last(method("BGE-VL").compose(EDIT))
+        image = clip.encode_images([EDIT.reference_image])[0]
+        text = clip.encode_raw_texts([EDIT.modification_text])[0]
+        found = scoring_of(composed, {"w": 0.5}).weights
+        query = sum(found[name] * row for name, row in composed.parts.items())
+        assert np.linalg.norm(image) != pytest.approx(np.linalg.norm(text))
+        np.testing.assert_allclose(
+            query / np.linalg.norm(query), (image + text) / np.linalg.norm(image + text), atol=1e-6
+        )
+
+    def test_w_moves_the_order_from_the_image_to_the_text_without_a_model(self) -> None:
+        clip = ToyClip()
+        made = method("BGE-VL", image_encoder=clip, text_encoder=clip)
+        retriever = Retriever(toy_gallery(), {"BGE-VL": made})
+        composed = last(retriever.compose(EDIT, "BGE-VL"))
+        calls = clip.calls
+        first = [retriever.rank(composed, {"w": w}, top_k=1)[0].image_id for w in (0.0, 1.0)]
+        assert first[0] == "red-square"
+        assert first[1].startswith("blue-")
+        assert clip.calls == calls
+
+
+class TestBasic:
+    def test_the_score_is_the_papers_word_for_word(self) -> None:
+        gallery, composer = toy_gallery(), bound("BASIC")
+        assert isinstance(composer, Basic)
+        composed = last(composer.compose(EDIT))
+        clip, space = ToyClip(), space_of(composer.corpora, composer.engine)
+        images = gallery.image_features.astype(np.float64)
+        image = clip.encode_images([EDIT.reference_image])[0].astype(np.float64)
+        text = clip.encode_texts([EDIT.modification_text])[0].astype(np.float64)
+        projection = space.directions @ space.directions.T
+        u = projection @ (image / np.linalg.norm(image) - images.mean(axis=0))
+        w = text - space.text_mean
+        (least_image, least_text), truth = space.least, []
+        for row in images - images.mean(axis=0):
+            a = max(0.0, (u @ row - least_image) / abs(least_image))
+            b = max(0.0, (w @ row - least_text) / abs(least_text))
+            truth.append(least_image**2 * (a * b - 0.1 * (a + b) ** 2))
+        retriever = Retriever(gallery, {"BASIC": composer})
+        np.testing.assert_allclose(retriever.scores(composed, {"lambda": 0.1}), truth, atol=1e-6)
+
+    def test_directions_are_those_in_which_objects_differ_and_contexts_do_not(self) -> None:
+        rng = np.random.default_rng(0)
+        sizes = np.array([3.0, 2.0, 0.3, 0.3])
+        named, around = rng.normal(size=(400, 4)) * sizes, rng.normal(size=(400, 4)) * sizes[::-1] * 3
+        found = object_directions(named.astype(np.float32), around.astype(np.float32))
+        np.testing.assert_allclose(found.T @ found, np.eye(found.shape[1]), atol=1e-9)
+        assert np.abs(found[:2]).max(axis=0).min() > 0.9  # of the first two axes, none of the others
+        assert found.shape[1] == 2
+
+    def test_lambda_sinks_what_is_like_one_side_alone(self) -> None:
+        factors = {"one": Factor(1.0, 0.0), "other": Factor(1.0, 0.0)}
+        both, alone = np.array([[0.5, 0.5]]), np.array([[0.9, 0.3]])
+        terms = QueryTerms(("one", "other"), np.concatenate([both, alone]), np.zeros((2, 2)), np.eye(2))
+        ones = np.ones(2)
+        norms = GalleryTerms(ones, ones, ones, np.zeros(2, bool))
+        assert Product(factors, 0.0).scores(terms, norms).argmax() == 1
+        assert Product(factors, 0.1).scores(terms, norms).argmax() == 0
+
+    def test_without_a_gallery_it_says_that_nothing_is_centred(self) -> None:
+        assert UNBOUND in last(method("BASIC").compose(EDIT)).notes
 
 
 class TestSearleOti:

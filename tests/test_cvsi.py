@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
+from cir.composers.cvsi import PARAMETERS, PARTS
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.lincir import lincir
 from cir.composers.pic2word import pic2word
 from cir.errors import BadQuery, LanguageModelFailed
-from cir.ranking.retriever import Retriever, part_weights, weight_note
-from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+from cir.ranking.retriever import Retriever, scoring_of, weight_note
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
 from tests.fakes import (
     ToyCaptioner,
     ToyClip,
@@ -33,7 +35,7 @@ def last(stages) -> ComposedQuery:
 def test_a_red_square_made_blue_finds_the_blue_square() -> None:
     retriever = toy_retriever()
     composed = last(retriever.compose(EDIT, "CVSI"))
-    results = retriever.rank(composed, Weights(0.6, 0.4, 0.2), top_k=3)
+    results = retriever.rank(composed, cvsi_weights(0.6, 0.4, 0.2), top_k=3)
     assert results[0].image_id == "blue-square"
     assert [r.rank for r in results] == [1, 2, 3]
     assert results[0].score > results[1].score
@@ -86,14 +88,14 @@ def test_fault_1_without_text_it_is_an_image_search_with_a_note() -> None:
     composed = last(retriever.compose(Query(draw("red", "circle"), ""), "CVSI"))
     assert set(composed.parts) == {REFERENCE_IMAGE}
     assert "no edit text" in composed.notes[0]
-    assert retriever.rank(composed, Weights(), top_k=1)[0].image_id == "red-circle"
+    assert retriever.rank(composed, cvsi_weights(), top_k=1)[0].image_id == "red-circle"
 
 
 def test_without_an_image_the_text_is_searched_with_a_note() -> None:
     retriever = toy_retriever()
     composed = last(retriever.compose(Query(None, "green triangle"), "CVSI"))
     assert "no reference image" in composed.notes[0]
-    assert retriever.rank(composed, Weights(), top_k=1)[0].image_id == "green-triangle"
+    assert retriever.rank(composed, cvsi_weights(), top_k=1)[0].image_id == "green-triangle"
 
 
 @pytest.mark.parametrize("text", ["the", "and so on to it", "?!", "... , ;"])
@@ -101,7 +103,7 @@ def test_fault_07_an_edit_that_says_nothing_gets_results_and_a_note(text: str) -
     retriever = toy_retriever()
     composed = last(retriever.compose(Query(draw("red", "square"), text), "CVSI"))
     assert any("expect little" in note for note in composed.notes)
-    results = retriever.rank(composed, Weights(), top_k=12)
+    results = retriever.rank(composed, cvsi_weights(), top_k=12)
     assert len(results) == 12
     assert all(np.isfinite(r.score) for r in results)
 
@@ -180,10 +182,9 @@ def test_a_copied_caption_gets_the_edit_behind_it_and_a_note() -> None:
 
 def test_fault_42_weights_that_lie_on_missing_parts_fall_back_with_a_note() -> None:
     composed = last(toy_cvsi(None, None).compose(EDIT))
-    weights = Weights(1.0, 0.0, 0.0)
-    numbers, _ = part_weights(composed, weights)
-    assert numbers == {REFERENCE_IMAGE: 0.5, FINE_GRAINED: 0.5}
-    assert "All weight lies on parts" in weight_note(composed, weights)
+    weights = cvsi_weights(1.0, 0.0, 0.0)
+    assert scoring_of(composed, weights).weights == {REFERENCE_IMAGE: 0.5, FINE_GRAINED: 0.5}
+    assert "All weight lies on parts" in weight_note(composed, PARAMETERS, weights)
 
 
 def test_ranking_again_asks_no_model() -> None:
@@ -194,7 +195,7 @@ def test_ranking_again_asks_no_model() -> None:
     composed = last(retriever.compose(EDIT, "CVSI"))
     before = (clip.calls, len(model.prompts), captioner.calls)
     orders = {
-        tuple(r.image_id for r in retriever.rank(composed, Weights(a, 1 - a, g)))
+        tuple(r.image_id for r in retriever.rank(composed, cvsi_weights(a, 1 - a, g)))
         for a in (0.0, 0.5, 1.0)
         for g in (0.0, 0.9)
     }
@@ -207,20 +208,20 @@ def test_fault_43_the_number_of_results_is_checked(top_k: object) -> None:
     retriever = toy_retriever()
     composed = last(retriever.compose(EDIT, "CVSI"))
     with pytest.raises(BadQuery, match="number of results"):
-        retriever.rank(composed, Weights(), top_k=top_k)  # type: ignore[arg-type]
+        retriever.rank(composed, cvsi_weights(), top_k=top_k)  # type: ignore[arg-type]
 
 
 def test_fault_46_an_unknown_image_id_is_refused() -> None:
     retriever = toy_retriever()
     composed = last(retriever.compose(EDIT, "CVSI"))
     with pytest.raises(BadQuery):
-        retriever.rank(composed, Weights(), exclude=["no-such-image"])
+        retriever.rank(composed, cvsi_weights(), exclude=["no-such-image"])
 
 
 def test_images_left_out_are_left_out() -> None:
     retriever = toy_retriever()
     composed = last(retriever.compose(EDIT, "CVSI"))
-    ids = [r.image_id for r in retriever.rank(composed, Weights(), top_k=100, exclude=["blue-square"])]
+    ids = [r.image_id for r in retriever.rank(composed, cvsi_weights(), top_k=100, exclude=["blue-square"])]
     assert len(ids) == 11
     assert "blue-square" not in ids
 
@@ -228,13 +229,13 @@ def test_images_left_out_are_left_out() -> None:
 def test_an_explanation_adds_up_to_the_score() -> None:
     retriever = toy_retriever()
     composed = last(retriever.compose(EDIT, "CVSI"))
-    weights = Weights(0.5, 0.3, 0.25)
+    weights = cvsi_weights(0.5, 0.3, 0.25)
     best = retriever.rank(composed, weights, top_k=1)[0]
     why = retriever.explain(composed, weights, best.image_id)
     g = why.gamma
     dot = sum(why.weights[n] * ((1 - g) * t["image"] + g * t["captions"]) for n, t in why.terms.items())
     k = np.array([why.weights.get(n, 0.0) for n in (MODIFIED_CAPTIONS, FINE_GRAINED, REFERENCE_IMAGE)])
-    query = np.sqrt(k @ np.array(retriever.gram(composed)) @ k)
+    query = np.sqrt(k @ np.array(retriever.gram(composed, PARTS)) @ k)
     image = np.sqrt((1 - g) ** 2 * why.tv_tv + 2 * g * (1 - g) * why.tv_tc + g**2 * why.tc_tc)
     assert dot / (query * image) == pytest.approx(best.score, abs=1e-5)
 
@@ -270,5 +271,5 @@ def test_methods_that_need_an_image_say_so(name: str) -> None:
 def test_a_part_of_no_gallery_captions_leaves_gamma_out() -> None:
     retriever = Retriever(toy_gallery(captions=False), {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())})
     composed = last(retriever.compose(EDIT, "CVSI"))
-    low, high = (retriever.rank(composed, Weights(0.6, 0.4, g)) for g in (0.0, 1.0))
+    low, high = (retriever.rank(composed, cvsi_weights(0.6, 0.4, g)) for g in (0.0, 1.0))
     assert low == high

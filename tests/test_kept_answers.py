@@ -9,6 +9,7 @@ import pytest
 
 from cir import tuned_weights
 from cir.application import TUNED, decisive, presets
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.evaluation import answers
 from cir.evaluation.answers import AnswerBook, answer_book_path
 from cir.models import blip2, chat_templates, llama
@@ -18,7 +19,6 @@ from cir.models.downloads import ModelFile
 from cir.models.llama import LlamaWorker
 from cir.models.published import LANGUAGE_MODELS
 from cir.prompts import Prompt
-from cir.types import Weights
 from tests.dataset_doubles import CountingModel, ToyModels
 from tests.fakes import ToyLanguageModel
 from tests.llama_doubles import command, starts, write_gguf
@@ -102,14 +102,14 @@ def test_weights_are_those_that_were_found_for_these_models(
 ) -> None:
     monkeypatch.setattr(tuned_weights, "FOLDER", tmp_path)
     models = ToyModels()
-    found = Weights(0.1, 0.2, 0.3)
+    found = cvsi_weights(0.1, 0.2, 0.3)
     tuned_weights.keep_weights(models.name, decisive(models), found, "two queries")
     assert presets(models)[TUNED] == found
     other = ToyModels()
     other.captioner.fingerprint = "another@1"
     assert TUNED not in presets(other)
-    assert next(iter(presets(other).values())) == Weights(0.6, 0.4, 0.2)
-    tuned_weights.keep_weights(other.name, decisive(other), Weights(0.7, 0.2, 0.0), "two queries")
+    assert next(iter(presets(other).values())) == cvsi_weights(0.6, 0.4, 0.2)
+    tuned_weights.keep_weights(other.name, decisive(other), cvsi_weights(0.7, 0.2, 0.0), "two queries")
     assert presets(models)[TUNED] == found
     without = ToyModels()
     without.captioner = None

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import LanguageModelFailed
 from cir.languages import foreign_language
 from cir.prompts import parse_translation
 from cir.ranking.retriever import Retriever
 from cir.translating import Translator
-from cir.types import ComposedQuery, Query, Weights
+from cir.types import ComposedQuery, Query
 
 ROOT = Path(__file__).resolve().parents[1]
 FOREIGN = json.loads((ROOT / "tests" / "data" / "foreign_edits.json").read_text(encoding="utf-8"))
@@ -87,7 +88,7 @@ def composed(edit: str, model: ToyLanguageModel | None, missing: str = "") -> li
 
 def best(query: ComposedQuery) -> str:
     gallery = toy_gallery()
-    (found,) = Retriever(gallery, {}).rank(query, Weights(0.5, 0.5, 0.2), top_k=1)
+    (found,) = Retriever(gallery, {}).rank(query, cvsi_weights(0.5, 0.5, 0.2), top_k=1)
     return found.image_id
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,12 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cir.__main__ import parser
 from cir.commands.method_options import options_of
+from cir.commands.values import method_values
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.parameters import Parameter, defaults, read_values
 from cir.composers.registry import METHODS, MethodCard, build_methods
+from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever
-from cir.types import Query, Weights
+from cir.types import ComposedQuery, Query
+from cir.ui.search import links
+from cir.ui.session import Session, Settings
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_gallery
 from tests.test_composers import ingredients
 
@@ -71,9 +80,55 @@ def test_a_weight_is_read_by_the_methods_that_have_it(card: MethodCard, name: st
     gallery = Gallery.from_features("toy", toys.image_ids, toys.image_features, caption_features=said)
     retriever = Retriever(gallery, {card.name: made})
     *_, composed = retriever.compose(EDIT, card.name)
-    start = Weights(0.3, 0.3, 0.3)
+    start = cvsi_weights(0.3, 0.3, 0.3)
     scores = [
         [round(r.score, 5) for r in retriever.rank(composed, weights, top_k=9)]
-        for weights in (start, replace(start, **{name: 0.6}))
+        for weights in (read_values(card.parameters, given) for given in (start, {**start, name: 0.6}))
     ]
     assert (scores[0] != scores[1]) == (name in options_of(card))
+
+
+def on_the_command_line(*arguments: str) -> argparse.Namespace:
+    return parser().parse_args(["search", "--text", "x", *arguments])
+
+
+def test_a_number_of_a_method_is_set_by_its_name() -> None:
+    made = build_methods(ingredients(captioner=CountedCaptioner()))
+    slerp, cvsi = made["Slerp"], made["CVSI"]
+    start = defaults(slerp.parameters)
+    assert method_values(on_the_command_line("--set", "t=0.3"), slerp, start) == {"t": 0.3}
+    assert method_values(on_the_command_line("--beta", "0.4"), slerp, start) == {"t": 0.4}  # as before
+    assert method_values(on_the_command_line(), slerp, start) == {"t": 0.8}
+    both = on_the_command_line("--alpha", "0.1", "--set", "gamma=0.7")
+    assert method_values(both, cvsi, defaults(cvsi.parameters)) == cvsi_weights(0.1, 0.4, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--set", "t=0.3"), "CVSI has no number called 't'.*alpha"),
+        (("--set", "gamma=2"), "gamma is 2.*from 0 to 1"),
+        (("--set", "gamma=much"), "that is no number"),
+        (("--set", "gamma"), "gamma has to be a number"),
+        (("--set", "alpha=0.9", "--beta", "0.9"), "count negatively"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_in_words(arguments: tuple[str, ...], said: str) -> None:
+    cvsi = build_methods(ingredients(captioner=CountedCaptioner()))["CVSI"]
+    with pytest.raises(BadQuery) as caught:
+        method_values(on_the_command_line(*arguments), cvsi, defaults(cvsi.parameters))
+    assert re.search(said, str(caught.value))
+
+
+def test_a_name_is_one_number_for_all_methods_that_have_it_and_no_field_of_a_link() -> None:
+    known: dict[str, Parameter] = {}
+    for card in METHODS:
+        for parameter in card.parameters:
+            assert replace(known.setdefault(parameter.name, parameter), default=0) == replace(
+                parameter, default=0
+            )
+    session = Session(settings=Settings(values={}))
+    session.composed = ComposedQuery({})
+    fields = {"gallery", "image", "text", "method", "k", "keep", "at", "unfold", "folder", "since", "until"}
+    assert links.fields_of(session).keys() <= fields
+    assert not {*known, "a", "b", "g"} & {*fields, "undated", "terms", "captions", "descriptions", "objects"}

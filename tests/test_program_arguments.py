@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import replace
@@ -23,8 +24,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served import PATIENCE, Served, make_gallery, picture_bytes, serve_toys
 
+from cir.composers.cvsi import PARAMETERS
+from cir.composers.slerp import Slerp
+from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
+from cir.ui.programs.arguments import read_numbers
 from cir.ui.programs.documented import argument_texts, checked
 from cir.ui.programs.ranking import explain_with, rank_with
 from cir.ui.programs.searches import Searches
@@ -339,3 +344,33 @@ def test_the_api_page_says_of_each_argument_what_its_docstring_says_and_types_th
         "results: list[dict(rank: int, image_id: str, score: float"
         in info["/search"]["returns"][0]["python_type"]["type"]
     )
+
+
+def test_numbers_of_any_method_are_read_by_name_and_those_of_before_go_on_working() -> None:
+    slerp, cvsi = Slerp.parameters, PARAMETERS
+    nothing = {"alpha": None, "beta": None, "gamma": None}
+    assert read_numbers(slerp, nothing, {"t": 0.3}, {"t": 0.8}) == {"t": 0.3}
+    assert read_numbers(slerp, {**nothing, "alpha": 1.0, "beta": 0.4}, None, {"t": 0.8}) == {"t": 0.4}
+    before = {"alpha": 0.6, "beta": 0.2, "gamma": 0.2}
+    assert read_numbers(cvsi, {**nothing, "alpha": 0.1}, {"gamma": 0.9}, before) == {
+        "alpha": 0.1,
+        "beta": 0.2,
+        "gamma": 0.9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (3, "values has to be an object"),
+        (["t"], "values has to be an object"),
+        ({"alpha": 0.5}, "this method has no number 'alpha'.*: t"),
+        ({"t": "much"}, "t has to be a number from 0 to 1"),
+        ({"t": 1.5}, "t has to be a number from 0 to 1"),
+        ({3: 1}, "this method has no number 3"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_by_name(values: object, said: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        read_numbers(Slerp.parameters, {}, values, {"t": 0.8})
+    assert re.search(said, str(caught.value))

@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cir.composers.cvsi import scoring
+from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.parameters import Values
 from cir.gallery.gallery import Gallery
 from cir.ranking.relevance import chance_score, relevance_note
 from cir.ranking.retriever import Retriever
-from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, SignedTerm, Weights
+from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, SignedTerm
 
 DIM, IMAGES = 64, 400
 
@@ -29,11 +32,11 @@ def made(spread: float = 1.0, images: int = IMAGES) -> Gallery:
 
 
 def asked(row: np.ndarray, part: str = FINE_GRAINED, **more: object) -> ComposedQuery:
-    return ComposedQuery({part: (row / np.linalg.norm(row)).astype(np.float32)}, **more)  # type: ignore[arg-type]
+    return ComposedQuery({part: (row / np.linalg.norm(row)).astype(np.float32)}, scoring=scoring, **more)  # type: ignore[arg-type]
 
 
-def said(gallery: Gallery, composed: ComposedQuery, weights: Weights | None = None) -> str:
-    retriever, weights = Retriever(gallery, {}), weights or Weights()
+def said(gallery: Gallery, composed: ComposedQuery, weights: Values | None = None) -> str:
+    retriever, weights = Retriever(gallery, {}), weights or cvsi_weights()
     return relevance_note(retriever, composed, weights, retriever.rank(composed, weights))
 
 
@@ -44,7 +47,7 @@ def test_what_is_in_the_gallery_is_found_without_a_word_and_what_is_not_is_told(
     images: int, gamma: float, part: str
 ) -> None:
     gallery, rng = made(images=images), np.random.default_rng(2)
-    weights = Weights(0.6, 0.4, gamma)
+    weights = cvsi_weights(0.6, 0.4, gamma)
     for row in gallery.caption_features[:40]:
         near = row + 0.08 * rng.normal(size=DIM)
         assert said(gallery, asked(near, part), weights) == ""
@@ -57,7 +60,7 @@ def test_what_is_in_the_gallery_is_found_without_a_word_and_what_is_not_is_told(
 
 def test_chance_is_the_score_of_one_random_pair_in_a_hundred() -> None:
     gallery = made()
-    weights = Weights(0.0, 1.0, 0.0)
+    weights = cvsi_weights(0.0, 1.0, 0.0)
     chance = chance_score(Retriever(gallery, {}), asked(np.ones(DIM)), weights)
     units = gallery.caption_features / np.linalg.norm(gallery.caption_features, axis=1, keepdims=True)
     every = (units @ gallery.image_features.T)[~np.eye(IMAGES, dtype=bool)]
@@ -74,4 +77,4 @@ def test_nothing_is_said_where_nothing_can_be_known() -> None:
         assert said(gallery, far) == ""
     assert said(made(), replace(far, pending="asking")) == ""
     term = SignedTerm("less", "x", np.ones(DIM, dtype=np.float32) / 8, -0.3)
-    assert chance_score(Retriever(made(), {}), replace(far, signed=(term,)), Weights()) is None
+    assert chance_score(Retriever(made(), {}), replace(far, signed=(term,)), cvsi_weights()) is None

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cir.composers.baselines import ImageOnly
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, GalleryError
 from cir.gallery.background import FAILED, FINISHED, STOPPED, Indexer
 from cir.gallery.folders import OfferedFolder, offered_folders
@@ -32,7 +33,7 @@ from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.images import read_dated_image
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
-from cir.types import Query, Weights
+from cir.types import Query
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_gallery_is_opened_once_and_searched_by_the_methods_of_the_first(place
     assert shelf.retriever("rome") is rome
     picture = Image.open(place / "rome" / "0011.png").convert("RGB")
     *_, composed = rome.compose(Query(picture, ""), "Image-only")
-    (best,) = rome.rank(composed, Weights(), top_k=1)
+    (best,) = rome.rank(composed, cvsi_weights(), top_k=1)
     assert rome.gallery.label(best.image_id) == "0011.png"
 
 
@@ -706,16 +707,16 @@ def test_only_what_is_among_is_ranked_and_in_the_same_order(travels) -> None:
     retriever = Retriever(travels, {"Image-only": ImageOnly(ToyEncoder())})
     with Image.open(travels.image_path(travels.image_ids[0])) as image:
         *_, composed = retriever.compose(Query(image.convert("RGB"), ""), "Image-only")
-    everything = retriever.rank(composed, Weights(), top_k=10)
+    everything = retriever.rank(composed, cvsi_weights(), top_k=10)
     mask = travels.select(folder=b"rome")
-    some = retriever.rank(composed, Weights(), top_k=10, among=mask)
+    some = retriever.rank(composed, cvsi_weights(), top_k=10, among=mask)
     wanted = {i for i, yes in zip(travels.image_ids, mask, strict=True) if yes}
     assert [(r.image_id, r.score) for r in some] == [
         (r.image_id, r.score) for r in everything if r.image_id in wanted
     ]
     assert [r.rank for r in some] == [1, 2]
-    assert retriever.rank(composed, Weights(), among=np.zeros(len(travels), bool)) == []
-    without = retriever.rank(composed, Weights(), among=mask, exclude=[some[0].image_id])
+    assert retriever.rank(composed, cvsi_weights(), among=np.zeros(len(travels), bool)) == []
+    without = retriever.rank(composed, cvsi_weights(), among=mask, exclude=[some[0].image_id])
     assert [r.image_id for r in without] == [some[1].image_id]
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from cir.application import SAMPLE_GALLERY, build_models, ingredients, open_for, presets
+from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
 from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.world import compose_whole
 from cir.images import read_image
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import Retriever
-from cir.types import Query, Weights
+from cir.types import Query
 from cir.world.reading import nouns_in
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,7 +78,7 @@ def test_shipped_captions_name_what_is_in_the_pictures(retriever: Retriever) -> 
     assert right / named > 0.8
 
 
-def ranks_of(retriever: Retriever, rows: list[dict[str, str]], method: str, weights: Weights) -> list[int]:
+def ranks_of(retriever: Retriever, rows: list[dict[str, str]], method: str, weights: Values) -> list[int]:
     gallery = retriever.gallery
     by_label = {gallery.label(i): i for i in gallery.image_ids}
     ranks = []
@@ -91,7 +93,7 @@ def ranks_of(retriever: Retriever, rows: list[dict[str, str]], method: str, weig
 def test_composition_beats_image_alone_and_text_alone_by_far(retriever: Retriever, sample_queries) -> None:
     found = {}
     for method in ("Pic2Word", "Image-only", "Text-only"):
-        ranks = ranks_of(retriever, sample_queries, method, Weights())
+        ranks = ranks_of(retriever, sample_queries, method, cvsi_weights())
         found[method] = float(np.mean([rank <= 10 for rank in ranks]))
     assert found["Pic2Word"] > 0.7
     assert found["Pic2Word"] > found["Image-only"] + 0.15
@@ -105,7 +107,7 @@ def test_without_a_language_model_cvsi_says_so_and_still_finds(retriever: Retrie
     query = Query(read_image(gallery.image_path(by_label[row["reference"]])), row["text"])
     composed = compose_whole(retriever.composers["CVSI"], query)
     assert any("language model" in note for note in composed.notes)
-    ranks = ranks_of(retriever, sample_queries[:30], "CVSI", Weights(0.6, 0.4, 0.2))
+    ranks = ranks_of(retriever, sample_queries[:30], "CVSI", cvsi_weights(0.6, 0.4, 0.2))
     assert np.mean([rank <= 10 for rank in ranks]) > 0.6
 
 

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, GalleryError
-from cir.types import Weights
 from cir.ui import handlers
 from cir.ui.handlers import Session, Settings
 from cir.ui.page import PageContent
@@ -20,7 +20,7 @@ from cir.ui.search import acts, links, snapshots
 from cir.ui.session import ForgottenPage, Sessions, size_of
 
 SQUARE, CIRCLE = "red-square-large", "green-circle-small"
-PLAIN = Settings(Weights(0.6, 0.4, 0.2), 8)
+PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def changed_search(retriever: ToyRetriever, session: Session) -> list[str]:
     found = handlers.rerank(
         retriever,
         session,
-        weights=Weights(0.7, 0.1, 0.4),
+        values=cvsi_weights(0.7, 0.1, 0.4),
         top_k=12,
         leave_out=False,
         at_least=0.1,
@@ -105,7 +105,7 @@ def test_fault_93_a_link_restores_everything_that_was_seen(retriever):
     from urllib.parse import parse_qsl
 
     sent = dict(parse_qsl(address[1:], keep_blank_values=True))
-    linked = links.read_link(sent, lambda _: retriever, Weights(), 30)
+    linked = links.read_link(sent, lambda _: retriever, 30)
     assert linked is not None
     links.open_linked(retriever, ToyTexts(), other, linked)  # type: ignore[arg-type]
     *_, found = handlers.search(
@@ -142,7 +142,7 @@ def test_fault_93_a_link_restores_everything_that_was_seen(retriever):
 )
 def test_fault_93_every_field_of_a_link_is_checked_like_any_input(retriever, sent):
     with pytest.raises(BadQuery):
-        links.read_link(sent, lambda _: retriever, Weights(), 30)
+        links.read_link(sent, lambda _: retriever, 30)
 
 
 def test_fault_87_a_session_that_gradio_forgot_goes_on_with_its_steps(retriever, tmp_path):

@@ -14,24 +14,21 @@ from hypothesis import strategies as st
 
 from cir.charts import Cell, heat_map, line_chart
 from cir.composers.composer import unit_row
+from cir.composers.cvsi import PARAMETERS, PARTS, scoring
+from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.slerp import Slerp
 from cir.errors import CirError, LanguageModelFailed
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, read_kept, write_kept
 from cir.evaluation.efficiency import Cost, WatchedCaptioner, cost_of, cost_table
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import read_sections, write_section
-from cir.ranking.retriever import Retriever
-from cir.ranking.sweep import GAMMAS, fit, rows_for, shares, simplex, sweep
-from cir.types import (
-    FINE_GRAINED,
-    MODIFIED_CAPTIONS,
-    PARTS,
-    REFERENCE_IMAGE,
-    CirQuery,
-    ComposedQuery,
-    Weights,
-)
+from cir.ranking.retriever import Retriever, scoring_of
+from cir.ranking.scoring import Linear
+from cir.ranking.sweep import fit, grid, sweep
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, CirQuery, ComposedQuery
 
+CELLS = [(round(0.2 * a, 1), round(0.2 * b, 1)) for a in range(6) for b in range(6 - a)]
 QUERIES = (
     CirQuery("q0", "red-square", "make it blue", ("blue-square",), "colour"),
     CirQuery("q1", "green-circle", "make it yellow", ("yellow-circle",), "colour"),
@@ -47,7 +44,9 @@ def composed_toys() -> dict[str, ComposedQuery]:
     rng = np.random.default_rng(4)
     clip = toy_gallery().image_features
     return {
-        q.query_id: ComposedQuery({part: unit_row(rng.normal(size=clip.shape[1])) for part in PARTS})
+        q.query_id: ComposedQuery(
+            {part: unit_row(rng.normal(size=clip.shape[1])) for part in PARTS}, scoring=scoring
+        )
         for q in QUERIES
     }
 
@@ -57,55 +56,58 @@ def composed_toys() -> dict[str, ComposedQuery]:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    st.sampled_from(simplex(0.1)),
-    st.sampled_from(GAMMAS),
+    st.sampled_from(grid(PARAMETERS)),
     st.integers(0, 10_000),
     st.sets(st.sampled_from(PARTS), min_size=1),
 )
-def test_a_rank_on_the_grid_is_the_rank_that_the_retriever_finds(point, gamma, seed, there):
+def test_a_rank_on_the_grid_is_the_rank_that_the_retriever_finds(values, seed, there):
     gallery = toy_gallery()
     rng = np.random.default_rng(seed)
     query = ComposedQuery(
-        {p: unit_row(rng.normal(size=gallery.image_features.shape[1])) for p in PARTS if p in there}
+        {p: unit_row(rng.normal(size=gallery.image_features.shape[1])) for p in PARTS if p in there},
+        scoring=scoring,
     )
-    (grid,) = sweep(gallery, query, ["blue-square"], shares([point]), [gamma], exclude=["red-square"])
-    expected = Retriever(gallery, {}).rank_of(
-        query, Weights(*point, gamma), "blue-square", exclude=["red-square"]
-    )
-    assert grid[0, 0] == expected
+    found = sweep(gallery, query, ["blue-square"], [scoring_of(query, values)], exclude=["red-square"])
+    expected = Retriever(gallery, {}).rank_of(query, values, "blue-square", exclude=["red-square"])
+    assert found.tolist() == [[expected]]
 
 
 def test_a_method_without_weights_has_one_rank_on_the_whole_grid():
     gallery, (query, *_) = toy_gallery(), composed_toys().values()
-    plain = ComposedQuery({FINE_GRAINED: query.parts[FINE_GRAINED]}, weighted=False)
-    (grid,) = sweep(gallery, plain, ["blue-square"], shares(simplex()), GAMMAS)
-    assert set(grid.ravel()) == {Retriever(gallery, {}).rank_of(plain, Weights(), "blue-square")}
+    plain = ComposedQuery({FINE_GRAINED: query.parts[FINE_GRAINED]})
+    scorings = [scoring_of(plain, values) for values in grid(PARAMETERS)]
+    found = sweep(gallery, plain, ["blue-square"], scorings)
+    assert set(found.ravel()) == {Retriever(gallery, {}).rank_of(plain, {}, "blue-square")}
 
 
-def test_the_simplex_has_66_places_and_none_beyond_one():
-    points = simplex(0.1)
-    assert len(points) == 66
-    assert max(a + b for a, b in points) == pytest.approx(1.0)
-    assert shares([(0.2, 0.3)]).tolist() == [[0.2, 0.3, 0.5]]
+def test_the_grid_of_cvsi_has_66_times_11_places_and_none_whose_shares_pass_one():
+    tried = grid(PARAMETERS)
+    assert len(tried) == 726
+    assert len({(values["alpha"], values["beta"]) for values in tried}) == 66
+    assert max(values["alpha"] + values["beta"] for values in tried) == pytest.approx(1.0)
+    assert {values["gamma"] for values in tried} == {round(0.1 * i, 1) for i in range(11)}
+    assert [values["t"] for values in grid(Slerp.parameters)] == [round(0.1 * i, 1) for i in range(11)]
 
 
 def test_weights_of_missing_parts_go_to_those_that_are_there():
     row = unit_row(np.ones(3))
-    query = ComposedQuery({FINE_GRAINED: row, REFERENCE_IMAGE: row})
-    rows = rows_for(query, shares([(0.6, 0.1), (1.0, 0.0)]))
-    np.testing.assert_allclose(rows, [[0.25, 0.75], [0.5, 0.5]])
+    query = ComposedQuery({FINE_GRAINED: row, REFERENCE_IMAGE: row}, scoring=scoring)
+    for alpha, beta, wanted in [(0.6, 0.1, (0.25, 0.75)), (1.0, 0.0, (0.5, 0.5))]:
+        found = scoring_of(query, cvsi_weights(alpha, beta, 0.3))
+        assert tuple(found.weights.values()) == pytest.approx(wanted)
+        assert found.captions == 0.3
 
 
 def test_the_fit_takes_the_nearest_of_the_best_and_keeps_what_cannot_be_bettered():
-    points = simplex(0.1)
-    grid = np.full((len(GAMMAS), len(points)), 9)
-    grid[GAMMAS.index(0.2), points.index((0.3, 0.6))] = 1
-    grid[GAMMAS.index(1.0), points.index((1.0, 0.0))] = 1
-    found = fit([grid], [5], Weights(0.4, 0.6, 0.3))
-    assert found.weights == Weights(0.3, 0.6, 0.2)
+    tried = grid(PARAMETERS)
+    ranks = np.full((1, len(tried)), 9)
+    ranks[0, tried.index(cvsi_weights(0.3, 0.6, 0.2))] = 1
+    ranks[0, tried.index(cvsi_weights(1.0, 0.0, 1.0))] = 1
+    found = fit(ranks, [5], cvsi_weights(0.4, 0.6, 0.3), tried)
+    assert found.values == cvsi_weights(0.3, 0.6, 0.2)
     assert (found.ranks, found.before) == ((1,), (5,))
-    kept = fit([grid], [1], Weights(0.4, 0.6, 0.3))
-    assert kept.weights == Weights(0.4, 0.6, 0.3)
+    kept = fit(ranks, [1], cvsi_weights(0.4, 0.6, 0.3), tried)
+    assert kept.values == cvsi_weights(0.4, 0.6, 0.3)
     assert kept.ranks == (1,)
 
 
@@ -114,7 +116,7 @@ def test_the_fit_takes_the_nearest_of_the_best_and_keeps_what_cannot_be_bettered
 
 def test_ranks_of_a_method_are_those_of_the_retriever_with_the_reference_left_out():
     gallery, composed = toy_gallery(), composed_toys()
-    weights = Weights(0.5, 0.3, 0.4)
+    weights = cvsi_weights(0.5, 0.3, 0.4)
     found = tables.method_ranks(gallery, QUERIES, composed, weights)
     retriever = Retriever(gallery, {})
     assert found == {
@@ -157,35 +159,38 @@ def test_kinds_are_counted_and_measured_apart():
 
 
 def test_the_ablation_has_the_papers_seven_rows_and_excludes_what_they_say():
-    rows = tables.ablation_rows(Weights(0.4, 0.5, 0.6))
+    rows = tables.ablation_rows(cvsi_weights(0.4, 0.5, 0.6))
     assert len(rows) == 8
     assert list(rows)[-1] == "CVSI"
-    assert rows["w/o visual information extraction"] == ((1.0, 0.0, 0.0), 1.0)
-    parts, gamma = rows["w/o semantic information extraction"]
-    assert (parts[0], gamma) == (0.0, 0.0)
-    assert rows["w/o target average captions features"][1] == 0.0
-    assert rows["w/o target images features"][1] == 1.0
+    assert rows["w/o visual information extraction"] == Linear({MODIFIED_CAPTIONS: 1.0}, 1.0)
+    semantic = rows["w/o semantic information extraction"]
+    assert semantic.captions == 0.0
+    assert semantic.weights == pytest.approx({FINE_GRAINED: 5 / 6, REFERENCE_IMAGE: 1 / 6})
+    assert rows["w/o target average captions features"].captions == 0.0
+    assert rows["w/o target images features"].captions == 1.0
 
 
 def test_an_ablated_row_is_the_retriever_with_the_weights_that_are_left():
     gallery, composed = toy_gallery(), composed_toys()
-    found = tables.ablated(gallery, QUERIES, composed, Weights(0.4, 0.5, 0.6))
+    found = tables.ablated(gallery, QUERIES, composed, cvsi_weights(0.4, 0.5, 0.6))
     retriever, q = Retriever(gallery, {}), QUERIES[0]
     left = 0.4 / 0.9
     expected = retriever.rank_of(
-        composed["q0"], Weights(left, 1 - left, 0.6), "blue-square", exclude=[q.reference_id]
+        composed["q0"], cvsi_weights(left, 1 - left, 0.6), "blue-square", exclude=[q.reference_id]
     )
     assert found["w/o reference image features"]["q0"] == (expected,)
     assert found["CVSI"]["q0"] == (
-        retriever.rank_of(composed["q0"], Weights(0.4, 0.5, 0.6), "blue-square", exclude=[q.reference_id]),
+        retriever.rank_of(
+            composed["q0"], cvsi_weights(0.4, 0.5, 0.6), "blue-square", exclude=[q.reference_id]
+        ),
     )
 
 
 def test_the_surface_is_the_recall_at_every_place_of_the_grid():
     gallery, composed = toy_gallery(), composed_toys()
     found = hyperparameters.surface(gallery, QUERIES, composed)
-    g, w = found.at(Weights(0.3, 0.5, 0.2))
-    ranks = tables.method_ranks(gallery, QUERIES, composed, Weights(0.3, 0.5, 0.2))
+    g, w = found.at(cvsi_weights(0.3, 0.5, 0.2))
+    ranks = tables.method_ranks(gallery, QUERIES, composed, cvsi_weights(0.3, 0.5, 0.2))
     assert found.first[g, w] == pytest.approx(100 * np.mean([r == 1 for (r,) in ranks.values()]))
     assert found.second[g, w] == pytest.approx(100 * np.mean([r <= 5 for (r,) in ranks.values()]))
     best = found.at(found.best)
@@ -210,26 +215,28 @@ def test_composed_queries_come_back_as_they_were_and_no_model_is_asked_twice(tmp
     path = kept_path(tmp_path, "toy", "CVSI", {"clip": "toy@1"})
     composer = toy_cvsi(ToyLanguageModel(), ToyCaptioner())
     first = compose_kept(path, QUERIES, picture, composer, print)
-    again = compose_kept(path, QUERIES, picture, None, print)  # type: ignore[arg-type]
+    calls = composer.image_encoder.calls
+    again = compose_kept(path, QUERIES, picture, composer, print)
+    assert composer.image_encoder.calls == calls
     assert set(again.queries) == {"q0", "q1", "q2"}
     for part in PARTS:
         np.testing.assert_array_equal(again.queries["q0"].parts[part], first.queries["q0"].parts[part])
-    assert again.queries["q0"].weighted
+    assert again.queries["q0"].scoring is first.queries["q0"].scoring is scoring
 
 
 def test_a_part_that_was_missing_stays_missing(tmp_path: Path):
     row = np.ones(3, np.float32)
     kept = Kept(
         {
-            "a": ComposedQuery({FINE_GRAINED: row}),
-            "b": ComposedQuery({MODIFIED_CAPTIONS: row}, weighted=False),
+            "a": ComposedQuery({FINE_GRAINED: row}, numbers={"length": 3.5}),
+            "b": ComposedQuery({MODIFIED_CAPTIONS: row}),
         }
     )
     write_kept(tmp_path / "k.npz", kept)
-    found = read_kept(tmp_path / "k.npz").queries
+    found = read_kept(tmp_path / "k.npz", toy_cvsi(None, None)).queries
     assert set(found["a"].parts) == {FINE_GRAINED}
     assert set(found["b"].parts) == {MODIFIED_CAPTIONS}
-    assert (found["a"].weighted, found["b"].weighted) == (True, False)
+    assert (found["a"].numbers, found["b"].numbers) == ({"length": 3.5}, {})
 
 
 def test_a_query_without_an_answer_is_not_whole_and_is_tried_again_when_there_are_more(tmp_path: Path):
@@ -257,14 +264,14 @@ def test_what_was_composed_before_a_failure_is_kept(tmp_path: Path):
 
     with pytest.raises(CirError):
         compose_kept(path, QUERIES, broken, toy_cvsi(ToyLanguageModel(), ToyCaptioner()), print)
-    assert set(read_kept(path).queries) == {"q0", "q1"}
+    assert set(read_kept(path, toy_cvsi(None, None)).queries) == {"q0", "q1"}
 
 
 def test_a_damaged_file_of_kept_queries_is_refused_with_a_way_out(tmp_path: Path):
     path = tmp_path / "k.npz"
     path.write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(CirError, match="Delete it"):
-        read_kept(path)
+        read_kept(path, toy_cvsi(None, None))
 
 
 def test_other_models_keep_another_file(tmp_path: Path):
@@ -333,7 +340,7 @@ def test_a_file_that_is_not_there_has_no_sections_and_a_damaged_manifest_is_name
 
 
 def test_a_heat_map_is_well_formed_names_every_cell_and_escapes_what_it_is_told():
-    cells = {p: Cell("3", 0.5, f"α {p[0]} <b>&", "best" if p == (0.4, 0.6) else "") for p in simplex(0.2)}
+    cells = {p: Cell("3", 0.5, f"α {p[0]} <b>&", "best" if p == (0.4, 0.6) else "") for p in CELLS}
     root = ElementTree.fromstring(heat_map(cells, spoken='a "map" & more', alone=True))
     space = "{http://www.w3.org/2000/svg}"
     titles = [t.text for t in root.iter(f"{space}title")]
@@ -396,7 +403,7 @@ def test_settled_weights_are_the_middle_of_a_broad_top_not_a_lucky_peak():
     lucky = hyperparameters.POINTS.index((0.9, 0.0))
     r1[9, lucky] = 99.0
     found = hyperparameters.Surface(r1, r1, 100)
-    assert (found.best.alpha, found.best.gamma) == (0.9, hyperparameters.GAMMAS[9])
+    assert (found.best["alpha"], found.best["gamma"]) == (0.9, hyperparameters.GAMMAS[9])
     settled = found.settled
-    assert (settled.alpha, settled.beta) == pytest.approx((0.4, 0.3))
-    assert settled.gamma == pytest.approx(hyperparameters.GAMMAS[3])
+    assert (settled["alpha"], settled["beta"]) == pytest.approx((0.4, 0.3))
+    assert settled["gamma"] == pytest.approx(hyperparameters.GAMMAS[3])

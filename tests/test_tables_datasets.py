@@ -13,6 +13,9 @@ import pytest
 from cir.__main__ import main
 from cir.commands import evaluating_datasets
 from cir.composers.composer import unit_row
+from cir.composers.cvsi import PARTS
+from cir.composers.cvsi import scoring as cvsi_scoring
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import LanguageModelFailed
 from cir.evaluation import hyperparameters, scoring, tables
 from cir.evaluation.composed import compose_kept
@@ -27,11 +30,11 @@ from cir.places import DOCS
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms
 from cir.ranking.sweep import ranks
-from cir.types import PARTS, CirQuery, ComposedQuery, Weights
+from cir.types import CirQuery, ComposedQuery
 from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_methods
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi
 
-WEIGHTS = Weights(0.5, 0.3, 0.4)
+WEIGHTS = cvsi_weights(0.5, 0.3, 0.4)
 IMAGES = [f"i{n}" for n in range(120)]
 
 
@@ -65,7 +68,9 @@ def random_dataset(benchmark: str, seed: int = 0) -> tuple[Dataset, Gallery, dic
         query = CirQuery(str(n), reference, "an edit", tuple(targets), f"kind {n % 2}")
         queries.append(DatasetQuery(query, ("an edit",), members))
         near = gallery.image_features[gallery.find(targets[0])]
-        composed[str(n)] = ComposedQuery({p: unit_row(near + rng.normal(0, 0.6, 16)) for p in PARTS})
+        composed[str(n)] = ComposedQuery(
+            {p: unit_row(near + rng.normal(0, 0.6, 16)) for p in PARTS}, scoring=cvsi_scoring
+        )
     name = {"cirr": "CIRR", "circo": "CIRCO", "fashioniq": "FashionIQ dress", "jsonl": "own"}[benchmark]
     left_out = benchmark in ("cirr", "jsonl")
     images = {i: i for i in IMAGES}
@@ -130,7 +135,7 @@ def test_the_surface_and_the_ablation_at_given_weights_are_the_row_of_the_table(
         (row[measure.first], row[measure.second])
     )
     ablated = tables.ablated(gallery, queries, composed, WEIGHTS, measure)
-    no_captions = Weights(WEIGHTS.alpha, WEIGHTS.beta, 0.0)
+    no_captions = cvsi_weights(WEIGHTS["alpha"], WEIGHTS["beta"], 0.0)
     assert ablated["CVSI"] == ranked
     assert ablated["w/o target average captions features"] != ranked
     assert ablated["w/o target average captions features"] == tables.method_ranks(

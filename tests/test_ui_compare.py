@@ -9,25 +9,27 @@ import pytest
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
+from cir.composers.cvsi import PARAMETERS
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, MissingModel
 from cir.evaluation.results_file import Section
 from cir.ranking.retriever import Retriever
-from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.handlers import Session
 from cir.ui.results import pieces
 from cir.ui.results.pieces import Results
 
-SLIDERS = ("CVSI", Weights(0.5, 0.4, 0.2))
+SLIDERS = ("CVSI", cvsi_weights(0.5, 0.4, 0.2))
 
 
 class Broken:
     """A method whose model is not here."""
 
     name = "Broken"
-    default_weights = Weights(0.0, 1.0, 0.0)
     parameters = ()
+    scoring = None
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         raise MissingModel("Broken needs a <model>.", "Fetch it: python -m cir models pull embedded")
@@ -100,8 +102,8 @@ def test_each_column_is_the_search_of_its_method_and_arrows_are_places_won(retri
 
 def test_the_sliders_weigh_the_method_that_they_belong_to_and_no_other(retriever, reference):
     state = compared(retriever, reference, ["CVSI", "Sum"])
-    assert state.weights["CVSI"] == SLIDERS[1]
-    assert state.weights["Sum"] == retriever.composers["Sum"].default_weights
+    assert state.values["CVSI"] == SLIDERS[1]
+    assert state.values["Sum"] == {}
 
 
 def test_a_method_that_cannot_answer_says_so_in_its_column_and_the_others_go_on(retriever, reference):
@@ -173,7 +175,7 @@ def test_a_marked_picture_is_ranked_by_every_method_and_by_every_part_alone(retr
     judged = handlers.judge(retriever, state)
     assert judged is not None
     assert judged.by_method["CVSI"] == (1,)
-    look = Weights(0.0, 0.0, 0.0)
+    look = cvsi_weights(0.0, 0.0, 0.0)
     expected = retriever.rank_of(state.composed["CVSI"], look, "blue-square")
     assert judged.by_method["Image-only"] == (expected,)
     assert judged.by_part[(REFERENCE_IMAGE, "pixels")] == (expected,)
@@ -183,14 +185,14 @@ def test_a_marked_picture_is_ranked_by_every_method_and_by_every_part_alone(retr
 
 def test_the_weights_that_are_found_put_the_marked_picture_where_they_say(retriever, reference):
     state = compared(retriever, reference, ["CVSI", "Sum"])
-    state.weights["CVSI"] = Weights(0.0, 0.0, 0.0)
+    state.values["CVSI"] = cvsi_weights(0.0, 0.0, 0.0)
     handlers.mark(state, "blue-square")
     judged = handlers.judge(retriever, state)
     assert judged is not None
     assert judged.fitted is not None
     assert judged.fitted.before[0] > 1
     assert judged.fitted.ranks == (1,)
-    assert retriever.rank_of(state.composed["CVSI"], judged.fitted.weights, "blue-square") == 1
+    assert retriever.rank_of(state.composed["CVSI"], judged.fitted.values, "blue-square") == 1
     assert "from" in render.fit_words(judged)
     panel = render.judged_panel(judged, {"blue-square": "a <blue> square"}, 12)
     assert "a &lt;blue&gt; square" in panel
@@ -208,8 +210,10 @@ def test_what_no_weights_can_reach_is_said(retriever, reference):
         judged.ids,
         judged.by_method,
         weighed="CVSI",
-        present=judged.fitted.weights,
-        fitted=handlers.Fit(judged.fitted.weights, (37,), (37,)),
+        parameters=PARAMETERS,
+        tried=726,
+        present=judged.fitted.values,
+        fitted=handlers.Fit(judged.fitted.values, (37,), (37,)),
     )
     said = render.fit_words(far)
     assert "best of 726 settings" in said
@@ -221,7 +225,7 @@ def test_without_a_method_that_has_weights_there_is_nothing_to_fit_and_it_is_sai
     handlers.mark(state, "blue-square")
     judged = handlers.judge(retriever, state)
     assert judged is not None
-    assert (judged.weighed, judged.surface) == ("", None)
+    assert (judged.weighed, judged.surface) == ("", {})
     assert "nothing to fit" in render.judged_panel(judged, {"blue-square": "x"}, 12)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import ToyClip, toy_gallery
 from gallery_doubles import index, opened
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -18,17 +19,20 @@ from hypothesis import strategies as st
 from PIL import Image
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
 
+from cir.composers.cvsi import PARAMETERS
+from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.slerp import Slerp
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking import export
 from cir.ranking.retriever import Retriever
-from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm, Weights
+from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm
 from cir.ui import grids, handlers
 from cir.ui.handlers import Session, Settings, read_settings
 from cir.ui.search import acts, changing, controls, folding, links, looking, pieces, steps
 
 SQUARE = "red-square-large"
-PLAIN = Settings(Weights(0.6, 0.4, 0.2), 8)
+PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def ids(retriever: ToyRetriever, session: Session) -> list[str]:
 
 
 def test_a_changed_description_ranks_anew_without_a_model_and_reset_takes_it_back(retriever, session):
-    handlers.rerank(retriever, session, weights=Weights(1, 0, 0), top_k=8)
+    handlers.rerank(retriever, session, values=cvsi_weights(1, 0, 0), top_k=8)
     before, calls = ids(retriever, session), list(retriever.model_calls)
     do(retriever, session, "thought", kind="modified_captions", place=0, text="a large green circle")
     assert ids(retriever, session)[0].startswith("green-circle")
@@ -158,9 +162,9 @@ def test_a_term_is_the_one_that_was_clicked_wherever_it_stands_by_now(retriever,
 
 
 def test_going_back_to_a_step_keeps_the_weights_that_it_was_left_with(retriever, session):
-    look_alone = Weights(0.0, 0.0, 0.0)
-    handlers.rerank(retriever, session, weights=look_alone, top_k=8)
-    assert steps.present(session).kept["settings"].weights == look_alone
+    look_alone = cvsi_weights(0.0, 0.0, 0.0)
+    handlers.rerank(retriever, session, values=look_alone, top_k=8)
+    assert steps.present(session).kept["settings"].values == look_alone
 
 
 def test_the_gallerys_pages_turn_both_ways_and_shuffling_begins_anew(retriever, session):
@@ -311,10 +315,10 @@ def test_a_step_made_after_undo_comes_from_the_step_on_the_screen_and_none_is_lo
 def test_the_last_twenty_steps_are_remembered_with_their_weights(retriever, session):
     for number in range(25):
         search(retriever, session, SQUARE, f"blue number {number}")
-        handlers.rerank(retriever, session, weights=Weights(0.1, 0.01 * number, 0.2), top_k=3)
+        handlers.rerank(retriever, session, values=cvsi_weights(0.1, 0.01 * number, 0.2), top_k=3)
     assert [s.title for s in session.steps] == [f"blue number {n}" for n in range(5, 25)]
     steps.go_to(session, session.steps[0].number)
-    assert session.settings == Settings(Weights(0.1, 0.05, 0.2), 3)
+    assert session.settings == Settings(cvsi_weights(0.1, 0.05, 0.2), 3)
     with pytest.raises(BadQuery, match="nothing to undo"):
         steps.undo(session)
 
@@ -399,7 +403,7 @@ def test_folding_loses_no_result_and_shows_none_twice(seed, count):
 def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retriever, session):
     scores = [r.score for r in handlers.answer(retriever, session).results]
     found = handlers.rerank(
-        retriever, session, weights=PLAIN.weights, top_k=8, at_least=round(scores[2] - 1e-4, 4)
+        retriever, session, values=PLAIN.values, top_k=8, at_least=round(scores[2] - 1e-4, 4)
     )
     assert len(found.results) == sum(score >= found.settings.at_least for score in scores) < 8
     hidden = 8 - len(found.results)
@@ -408,7 +412,7 @@ def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retri
         for note in found.notes
     )
     with pytest.raises(BadQuery, match="least score"):
-        read_settings((0.6, 0.4, 0.2, 8, True, 1.5, True))
+        read_settings(PARAMETERS, cvsi_weights(), (8, True, 1.5, True))
 
 
 def test_a_result_says_what_stands_behind_it_and_that_it_is_selected():
@@ -420,7 +424,7 @@ def test_a_result_says_what_stands_behind_it_and_that_it_is_selected():
 def test_selecting_twice_is_selecting_not_at_all_and_survives_another_order(retriever, session):
     do(retriever, session, "select", place=1)
     chosen = session.selected
-    handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=30)
+    handlers.rerank(retriever, session, values=cvsi_weights(0, 0, 0), top_k=30)
     assert session.selected == chosen
     do(retriever, session, "select", place=session.result_ids.index(chosen[0]))
     assert session.selected == ()
@@ -429,10 +433,10 @@ def test_selecting_twice_is_selecting_not_at_all_and_survives_another_order(retr
 def test_the_rank_of_an_intended_picture_is_said_and_follows_the_weights(retriever, session):
     session.intended_id = "blue-square-small"
     assert "The intended picture is at rank 2 of 39." in handlers.answer(retriever, session).notes
-    found = handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=39)
+    found = handlers.rerank(retriever, session, values=cvsi_weights(0, 0, 0), top_k=39)
     rank = next(r.rank for r in found.results if r.image_id == "blue-square-small")
     assert f"The intended picture is at rank {rank} of 39." in found.notes
-    handlers.rerank(retriever, session, weights=Weights(0, 0, 0), top_k=8)
+    handlers.rerank(retriever, session, values=cvsi_weights(0, 0, 0), top_k=8)
     session.intended_id = "yellow-star-small"  # beyond the eight that are shown
     note = next(n for n in handlers.answer(retriever, session).notes if "intended" in n)
     assert 8 < int(re.search(r"rank (\d+) of 39", note)[1]) <= 39  # type: ignore[index]
@@ -511,20 +515,43 @@ def sent_by(link: str) -> dict[str, str]:
 
 
 def read(retriever: ToyRetriever, sent: dict[str, object]):
-    return links.read_link(sent, lambda name: retriever, Weights(0.4, 0.6, 0.6), 30)
+    return links.read_link(sent, lambda name: retriever, 30)
 
 
 def test_a_link_leads_back_to_its_search(retriever, session):
-    handlers.rerank(retriever, session, weights=Weights(0.25, 0.5, 0.75), top_k=12)
+    handlers.rerank(retriever, session, values=cvsi_weights(0.25, 0.5, 0.75), top_k=12)
     found = read(retriever, sent_by(links.link_to(session)))
-    wanted = Settings(Weights(0.25, 0.5, 0.75), 12)
+    wanted = Settings(cvsi_weights(0.25, 0.5, 0.75), 12)
     assert found == links.Linked("", SQUARE, "make it blue", "CVSI", wanted)
 
 
 def test_a_link_says_only_what_it_says_and_other_fields_are_left_alone(retriever):
     assert read(retriever, {"__theme": "dark"}) is None
     found = read(retriever, {"text": "  at   night ", "__theme": "dark"})
-    assert found == links.Linked("", "", "at night", "CVSI", Settings(Weights(0.4, 0.6, 0.6), 30))
+    assert found == links.Linked("", "", "at night", "CVSI", Settings(cvsi_weights(), 30))
+
+
+def test_links_of_before_go_on_working(retriever):
+    old = {"text": "x", "a": "0.25", "b": "0.5", "g": "0.75"}
+    assert read(retriever, old).settings.values == cvsi_weights(0.25, 0.5, 0.75)
+    methods = {"Slerp": Slerp(ToyClip(), ToyClip())}
+    slerp = Retriever(toy_gallery(), methods)
+    for sent, t in (({"b": "0.3"}, 0.3), ({"t": "0.4"}, 0.4), ({"a": "0.9", "g": "0.1"}, 0.8)):
+        assert read(slerp, {"text": "x", "method": "Slerp", **sent}).settings.values == {"t": t}
+
+
+def test_a_link_carries_the_numbers_of_its_method_by_name():
+    session = Session()
+    slerp = Retriever(toy_gallery(), {"Slerp": Slerp(ToyClip(), ToyClip())})
+    list(
+        handlers.search(
+            slerp, session, image=None, text="blue", method="Slerp", settings=Settings({"t": 0.35})
+        )
+    )
+    sent = sent_by(links.link_to(session))
+    assert sent["t"] == "0.35"
+    assert not {"alpha", "beta", "gamma", "a", "b", "g"} & set(sent)
+    assert read(slerp, sent).settings.values == {"t": 0.35}
 
 
 def test_an_upload_cannot_be_linked_and_that_is_said(retriever, tmp_path, gallery):
@@ -638,14 +665,20 @@ def test_a_result_can_be_kept_whole_as_json(retriever, session):
 
 def test_two_searches_that_differ_in_their_method_or_weights_look_different_in_the_history(retriever) -> None:
     session = Session()
-    for method, weights in [("CVSI", Weights()), ("CVSI", Weights(0.2, 0.6, 0.1)), ("Sum", Weights())]:
-        session.composed = ComposedQuery({REFERENCE_IMAGE: unit(["red"])}, weighted=method == "CVSI")
+    for method, weights in [
+        ("CVSI", cvsi_weights()),
+        ("CVSI", cvsi_weights(0.2, 0.6, 0.1)),
+        ("Sum", cvsi_weights()),
+    ]:
+        session.composed = ComposedQuery({REFERENCE_IMAGE: unit(["red"])})
         session.method, session.settings = method, Settings(weights)
+        session.parameters = PARAMETERS if method == "CVSI" else ()
         steps.remember(session, "make it blue", "")
     shown = pieces.crumbs(steps.way(session), steps.history(session), session.step)
     said = re.findall(r"<small>(.*?)</small>", shown)
     assert set(said) == {"CVSI, α 0.6, β 0.4, γ 0.2", "CVSI, α 0.2, β 0.6, γ 0.1", "Sum"}
     for step in session.steps[1:]:
-        step.kept["method"], step.kept["settings"] = "CVSI", Settings()
+        step.kept["method"], step.kept["settings"] = "CVSI", Settings(cvsi_weights())
+        step.kept["parameters"] = PARAMETERS
     del session.steps[0]
     assert "<small>" not in pieces.crumbs(steps.way(session), steps.history(session), session.step)

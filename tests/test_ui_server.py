@@ -15,8 +15,8 @@ import pytest
 from ui_doubles import ToyGallery, ToyRetriever
 
 import app
+from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery
-from cir.types import Weights
 from cir.ui.guards import MAX_FILE_BYTES
 from cir.ui.pictures import address_of
 
@@ -45,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from cir.ui.view import build_page
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
-    content = PageContent(retriever, presets={"Start": Weights()}, fingerprints={"clip": "abc"})
+    content = PageContent(retriever, presets={"Start": cvsi_weights()}, fingerprints={"clip": "abc"})
     page = build_page(content)
     with launch(page, port=0) as server:
         yield Served(server.url, retriever)

@@ -15,18 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cir.composers.composer import Parameter
+from cir.composers.cvsi import PARAMETERS, scoring
 from cir.composers.revision import TextMemory, revise
 from cir.errors import BadQuery, GalleryError
 from cir.ranking.retriever import Retriever
-from cir.types import (
-    FINE_GRAINED,
-    MODIFIED_CAPTIONS,
-    REFERENCE_IMAGE,
-    ComposedQuery,
-    Query,
-    Weights,
-)
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
 
 COLOURS = {"red": "#c8443c", "blue": "#3f6fb5", "green": "#4b9460", "yellow": "#e2b844", "purple": "#80599f"}
 SHAPES = ("square", "circle", "triangle", "star")
@@ -130,8 +123,8 @@ class ToyMethod:
     """Composes by words, in two stages; its texts can be changed."""
 
     name = "CVSI"
-    default_weights = Weights(0.6, 0.4, 0.2)
-    parameters = tuple(Parameter(name, name, name) for name in ("alpha", "beta", "gamma"))
+    parameters = PARAMETERS
+    scoring = staticmethod(scoring)
 
     def __init__(self, owner: ToyRetriever) -> None:
         self.owner, self.texts = owner, ToyTexts()
@@ -148,7 +141,11 @@ class ToyMethod:
         if query.reference_image is not None:
             parts[REFERENCE_IMAGE] = unit(seen)
         first = {"encode": 21.0}
-        kept = {"modification_text": query.modification_text, "pseudo_words": unit(seen)[None, None]}
+        kept = {
+            "modification_text": query.modification_text,
+            "pseudo_words": unit(seen)[None, None],
+            "scoring": scoring,
+        }
         notes = owner._notes(query)
         yield ComposedQuery(parts, {}, notes, first, "captioning and asking the language model", **kept)
         time.sleep(owner.delay_seconds)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cir.commands.values import read_pair
 from cir.errors import BadQuery, GalleryError
 
 
@@ -147,13 +148,18 @@ def _gallery(name: str, options: argparse.Namespace) -> None:
 
 def _weight(name: str) -> Callable[[float, argparse.Namespace], None]:
     def check(value: float, options: argparse.Namespace) -> None:
-        from cir.types import Weights
+        from cir.composers.cvsi import PARAMETERS
+        from cir.composers.parameters import read_values
 
         given = {one: getattr(options, one, None) for one in ("alpha", "beta")}
-        others = {one: number for one, number in given.items() if number is not None}
-        Weights(**{"alpha": 0.0, "beta": 0.0, **others, name: value})
+        read_values(PARAMETERS, {**given, name: value}, {"alpha": 0.0, "beta": 0.0})
 
     return check
+
+
+def _numbers(texts: Sequence[str], _: argparse.Namespace) -> None:
+    for text in texts:
+        read_pair(text)
 
 
 def _picture(path: Path, _: argparse.Namespace) -> None:
@@ -258,6 +264,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "gallery": _gallery,
     **{name: _weight(name) for name in ("alpha", "beta", "gamma")},
     **{name: _at_least_one(name) for name in _COUNTS},
+    "set_values": _numbers,
     "name": _name,
     "image": _picture,
     "since": _day,

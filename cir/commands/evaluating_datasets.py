@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from cir import __version__
 from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest, digest_of, gallery_digest
 from cir.commands.console import print_json
+from cir.commands.values import method_values
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.evaluation import scoring
@@ -29,7 +31,6 @@ from cir.measuring.datasets import book_folder, books_of, file_name, opened, say
 from cir.models.model_set import Models
 from cir.ranking.retriever import Retriever
 from cir.text import counted
-from cir.types import Weights
 
 Report = dict[str, Any]
 _SCORE_OR_RUN = "Score predictions: --annotations FILE --predictions FILE. Or run a method: --root FOLDER."
@@ -121,14 +122,14 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
     given = ingredients(models, settings=CvsiSettings(captions=options.captions))
     composers = build_methods(replace(given, captioner=books.captioner, language_model=books.answers))
     method = _method(options.method, composers)
-    weights = _weights(options, composers[method])
+    values = _values(options, composers[method])
     run = Run(
         dataset,
         Retriever(gallery, {method: composers[method]}),
         method,
-        weights,
+        values,
         base / file_name(_run_name(options, method)),
-        _manifest(options, models, dataset, gallery, method, weights),
+        _manifest(options, models, dataset, gallery, method, values),
         options.k,
     )
     found = run.answer(limit=options.limit, resume=options.resume, say=say)
@@ -143,13 +144,8 @@ def _method(asked: str, composers: Mapping[str, Composer]) -> str:
     raise BadQuery(f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(composers)}.")
 
 
-def _weights(options: argparse.Namespace, composer: Composer) -> Weights:
-    start = starting_weights(composer, options.dataset)
-    given = {name: getattr(options, name) for name in ("alpha", "beta", "gamma")}
-    if all(value is None for value in given.values()):
-        return start
-    chosen = {name: getattr(start, name) if value is None else value for name, value in given.items()}
-    return Weights(**chosen)
+def _values(options: argparse.Namespace, composer: Composer) -> Values:
+    return method_values(options, composer, starting_weights(composer, options.dataset))
 
 
 def _manifest(
@@ -158,7 +154,7 @@ def _manifest(
     dataset: Dataset,
     gallery: Gallery,
     method: str,
-    weights: Weights,
+    values: Values,
 ) -> dict[str, Any]:
     return {
         "version": __version__,
@@ -171,7 +167,7 @@ def _manifest(
         "protocol": dataset.protocol,
         "searched": len(gallery),
         "method": method,
-        "weights": asdict(weights),
+        "weights": dict(values),
         "models": dict(models.fingerprints),
         "captions_of_the_reference": options.captions,
         "captions_of_gallery_images": options.gallery_captions

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cir.commands.values import option_of
 from cir.errors import BadQuery
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def options_of(card: MethodCard) -> set[str]:
     """The names of those options of `OF_METHODS` that a method reads."""
     from cir.composers.registry import CAPTIONER, LANGUAGE_MODEL
 
-    found = {parameter.name for parameter in card.parameters}
+    found = {name for p in card.parameters for name in (p.name, p.formerly) if name}
     if "gamma" in found:
         found.add("gallery_captions")
     if CAPTIONER in card.needs:
@@ -65,7 +66,7 @@ def refuse_for_methods(options: argparse.Namespace, given: set[str]) -> None:
     for name in asked:
         readers = [card.name for card in METHODS if name in _read(card, options)]
         if not {card.name for card in cards} & set(readers):
-            numbers = [f"--{p.name} ({p.symbol})" for card in cards for p in card.parameters]
+            numbers = [option_of(p) for card in cards for p in card.parameters]
             own = (
                 f", which has {', '.join(numbers)}" if numbers and name in ("alpha", "beta", "gamma") else ""
             )

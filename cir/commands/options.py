@@ -9,6 +9,7 @@ from typing import Any
 
 from cir import commands
 from cir.commands import checks
+from cir.commands.values import add_values
 from cir.environment import setting
 from cir.errors import BadQuery
 from cir.evaluation.datasets.query_fields import described
@@ -204,8 +205,7 @@ def _add_batch_size(sub: argparse._ActionsContainer) -> None:
 def _add_run_options(sub: CommandParser) -> None:
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
     add_models_option(sub)
-    for name in ("alpha", "beta", "gamma"):
-        sub.add_argument(f"--{name}", type=float, help=f"weight {name} (default: the paper's)")
+    add_values(sub, "the paper's")
     sub.add_argument(
         "--captions", type=int, default=2, help="captions of each reference, N (default: 2; paper: 15)"
     )

@@ -9,10 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cir.answers import AnswerRow, answer_row, query_row, reaching, terms_row
+from cir.answers import AnswerRow, answer_row, query_row, reaching, row_names, terms_row
 from cir.application import build_models, build_translator, ingredients, open_for
 from cir.commands.console import print_json
+from cir.commands.values import method_values
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.parameters import Values, defaults
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.files import content_hash
@@ -21,7 +23,7 @@ from cir.ranking.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concept
 from cir.ranking.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
 from cir.ranking.wishes import like_image, without
 from cir.text import clean_text
-from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, SignedTerm, Weights
+from cir.types import ComposedQuery, Query, RetrievedImage, SignedTerm
 from cir.ui import narrowing
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def search(options: argparse.Namespace) -> int:
     composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
     retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))
     method = _method(options.method, retriever)
-    weights = _weights(options, retriever.composers[method].default_weights)
+    composer = retriever.composers[method]
+    values = method_values(options, composer, defaults(composer.parameters))
     only = _only(options, retriever.gallery)
     among = narrowing.among(retriever.gallery, only)
     wanted = _wanted(options, retriever, models.clip)
@@ -49,7 +52,7 @@ def search(options: argparse.Namespace) -> int:
     rank = partial(
         retriever.rank,
         composed,
-        weights,
+        values,
         cosine=not options.released_code,
         among=among,
         exclude=itself,
@@ -62,7 +65,7 @@ def search(options: argparse.Namespace) -> int:
     results, hidden_note = reaching(results, options.at_least)
     notes += [
         *composed.notes,
-        weight_note(composed, weights),
+        weight_note(composed, composer.parameters, values),
         hidden_note,
         narrowing.note(retriever.gallery, only, among),
     ]
@@ -72,14 +75,14 @@ def search(options: argparse.Namespace) -> int:
         notes.append(f"The reference itself is left out: {names}. To rank it too: --keep-reference")
     if options.json:
         answer = answer_row(
-            retriever, composed, weights, results, method=method, models=models.fingerprints, notes=notes
+            retriever, composed, values, results, method=method, models=models.fingerprints, notes=notes
         )
-        whole = _explained(retriever, composed, weights, results, answer) if options.explain else answer
+        whole = _explained(retriever, composed, values, results, answer) if options.explain else answer
         print_json({**whole, "left_out": left_out})
     else:
         why = {}
         if options.explain:
-            why = {r.image_id: retriever.explain(composed, weights, r.image_id) for r in results}
+            why = {r.image_id: retriever.explain(composed, values, r.image_id) for r in results}
         _print(retriever, composed, results, notes, why)
     models.close()
     return 0
@@ -125,24 +128,17 @@ def _method(asked: str, retriever: Retriever) -> str:
     )
 
 
-def _weights(options: argparse.Namespace, default: Weights) -> Weights:
-    given = {name: getattr(options, name) for name in ("alpha", "beta", "gamma")}
-    return Weights(
-        **{name: getattr(default, name) if value is None else value for name, value in given.items()}
-    )
-
-
 def _explained(
     retriever: Retriever,
     composed: ComposedQuery,
-    weights: Weights,
+    values: Values,
     results: Sequence[RetrievedImage],
     answer: AnswerRow,
 ) -> dict[str, Any]:
     """An answer, each result with every term of its score."""
-    rows = [terms_row(retriever, composed, weights, result) for result in results]
-    parts = [name for name in PARTS if name in composed.parts]
-    return {**answer, "results": rows, "parts": parts, **query_row(retriever, composed, weights)}
+    rows = [terms_row(retriever, composed, values, result) for result in results]
+    parts = [name for name in row_names(composed) if name in composed.parts]
+    return {**answer, "results": rows, "parts": parts, **query_row(retriever, composed, values)}
 
 
 def _print(

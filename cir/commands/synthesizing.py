@@ -18,6 +18,7 @@ import numpy as np
 from cir.application import build_models, ingredients, open_for
 from cir.cache_keys import code_digest, digest_of
 from cir.commands.console import print_json
+from cir.composers.parameters import defaults
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
@@ -221,8 +222,8 @@ def build_target_ranker(
     def rank(triplet: Triplet) -> int:
         image = read_image(gallery.image_path(triplet.reference_id))
         *_, composed = retriever.compose(Query(image, triplet.text), name)
-        weights = retriever.composers[name].default_weights
-        return retriever.rank_of(composed, weights, triplet.target_id, exclude=[triplet.reference_id])
+        values = defaults(retriever.composers[name].parameters)
+        return retriever.rank_of(composed, values, triplet.target_id, exclude=[triplet.reference_id])
 
     return rank
 

@@ -12,6 +12,8 @@ from typing import cast
 from cir.application import ROOT, report_path
 from cir.commands.options import settle
 from cir.composers.composer import Composer
+from cir.composers.cvsi import PARAMETERS
+from cir.composers.parameters import in_symbols
 from cir.errors import BadQuery
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import Witness
@@ -26,7 +28,6 @@ from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.ranking.retriever import Retriever
 from cir.text import counted
-from cir.types import Weights
 
 
 def methods_table(bench: Bench) -> tuple[str, dict[str, object]]:
@@ -62,12 +63,12 @@ def ablation_table(bench: Bench) -> tuple[str, dict[str, object]]:
     rows = tables.ablated(bench.gallery, bench.queries, bench.cvsi, weights, bench.measure)
     said = (
         f"## What each component of CVSI brings{bench.heading}\n\nThe rows of CVSI's Table III. What is left out weighs 0 and the "
-        f"rest keeps its ratio; the weights are α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g}. "
+        f"rest keeps its ratio; the weights are {in_symbols(PARAMETERS, weights)}. "
         "Where the reference look has no weight, leaving it out changes nothing, as in the paper's own column for "
         f"CIRCO. {bench.protocol}"
     )
     markdown = f"{said.strip()}\n\n{bench.table(rows, 'variant')}"
-    return markdown, {"queries": len(rows["CVSI"]), "weights": _as_row(weights)}
+    return markdown, {"queries": len(rows["CVSI"]), "weights": dict(weights)}
 
 
 def language_models_table(bench: Bench) -> tuple[str, dict[str, object]]:
@@ -168,25 +169,21 @@ def hyperparameters_table(bench: Bench) -> tuple[str, dict[str, object]]:
     g, w = found.at(best)
     said = (
         f"## Weights{bench.heading}\n\nThe form of CVSI's Figure 4, on {counted(found.queries, 'query', 'queries')}, from what was composed once. The best of "
-        f"the {counted(len(hyperparameters.POINTS) * len(hyperparameters.GAMMAS), 'setting')} on these queries is α {best.alpha:g}, "
-        f"β {best.beta:g}, γ {best.gamma:g} with {first} {found.first[g, w]:.1f}; the weights in use, {bench.weights_are}, are "
-        f"α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g} with {first} {found.first[found.at(weights)]:.1f}. "
+        f"the {counted(len(hyperparameters.POINTS) * len(hyperparameters.GAMMAS), 'setting')} on these queries is {in_symbols(PARAMETERS, best)}"
+        f" with {first} {found.first[g, w]:.1f}; the weights in use, {bench.weights_are}, are "
+        f"{in_symbols(PARAMETERS, weights)} with {first} {found.first[found.at(weights)]:.1f}. "
         f"{bench.protocol}"
     )
     kind = "Recall" if first.startswith("R@") else "mAP"
     markdown = (
         f"{said.strip()}\n\n"
-        f"{first} over α and β at γ {weights.gamma:g}; the ring is the best, the dashed ring the weights in use:\n\n"
+        f"{first} over α and β at γ {weights['gamma']:g}; the ring is the best, the dashed ring the weights in use:\n\n"
         f"![{first} over alpha and beta]({simplex})\n\n"
         f"{first} and {second} over γ:\n\n![{kind} over gamma]({gamma})\n\n"
         f"{first} and {second} over the number of captions of each gallery image:\n\n"
         f"![{kind} over the number of captions]({captions})"
     )
-    return markdown, {"queries": found.queries, "best": _as_row(best), "in_use": _as_row(weights)}
-
-
-def _as_row(weights: Weights) -> dict[str, float]:
-    return {"alpha": weights.alpha, "beta": weights.beta, "gamma": weights.gamma}
+    return markdown, {"queries": found.queries, "best": dict(best), "in_use": dict(weights)}
 
 
 TABLES: dict[str, Callable[[Bench], tuple[str, dict[str, object]]]] = {

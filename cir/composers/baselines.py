@@ -10,19 +10,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.composers.composer import Parameter, edit_of, reference_of, unit_row
+from cir.composers.composer import edit_of, reference_of, unit_row
+from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import ImageEncoder, TextEncoder
-from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query
 
 PLAIN_TEXT = {FINE_GRAINED: "Edit"}  # encoded as it was typed
 
 
-class ImageOnly:
+class ImageOnly(WithoutParameters):
     """q = f_v(I_r)."""
 
     name = "Image-only"
-    default_weights = Weights(0.0, 0.0, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, image_encoder: ImageEncoder) -> None:
         self.image_encoder = image_encoder
@@ -34,15 +33,13 @@ class ImageOnly:
             BadQuery: no image.
         """
         row = unit_row(self.image_encoder.encode_images([reference_of(query, self.name)]))
-        yield ComposedQuery({REFERENCE_IMAGE: row}, weighted=False)
+        yield ComposedQuery({REFERENCE_IMAGE: row})
 
 
-class TextOnly:
+class TextOnly(WithoutParameters):
     """q = f_t(T)."""
 
     name = "Text-only"
-    default_weights = Weights(0.0, 1.0, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, text_encoder: TextEncoder) -> None:
         self.text_encoder = text_encoder
@@ -54,15 +51,13 @@ class TextOnly:
             BadQuery: no text.
         """
         row = unit_row(self.text_encoder.encode_texts([edit_of(query, self.name)]))
-        yield ComposedQuery({FINE_GRAINED: row}, weighted=False, called=PLAIN_TEXT)
+        yield ComposedQuery({FINE_GRAINED: row}, called=PLAIN_TEXT)
 
 
-class Sum:
+class Sum(WithoutParameters):
     """q = f_v(I_r) + f_t(T), both of length 1."""
 
     name = "Sum"
-    default_weights = Weights(0.0, 0.5, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, image_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
         self.image_encoder, self.text_encoder = image_encoder, text_encoder
@@ -70,7 +65,7 @@ class Sum:
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Two parts of equal weight; one of them, where the query has only that."""
         parts = both_sides(query, self.image_encoder, self.text_encoder)
-        yield ComposedQuery(parts, weighted=False, called=PLAIN_TEXT)
+        yield ComposedQuery(parts, called=PLAIN_TEXT)
 
 
 def both_sides(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cir.composers.composer import Parameter, present, reference_of, unit_row
+from cir.composers.composer import present, reference_of, unit_row
+from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import Captioner, TextEncoder
 from cir.prompts import captioning_text
-from cir.types import FINE_GRAINED, ComposedQuery, Query, Weights
+from cir.types import FINE_GRAINED, ComposedQuery, Query
 
 
-class Captioning:
+class Captioning(WithoutParameters):
     """q = f_t("caption, T").
 
     Args:
@@ -24,8 +25,6 @@ class Captioning:
     """
 
     name = "Captioning"
-    default_weights = Weights(0.0, 1.0, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(
         self,
@@ -51,4 +50,4 @@ class Captioning:
         text = captioning_text(said[0] if said else "", query.modification_text)
         row = unit_row(self.text_encoder.encode_texts([text]))
         called = {FINE_GRAINED: "Caption + edit"}
-        yield ComposedQuery({FINE_GRAINED: row}, {"captions": tuple(said)}, weighted=False, called=called)
+        yield ComposedQuery({FINE_GRAINED: row}, {"captions": tuple(said)}, called=called)

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cir.composers.parameters import Parameter
 from cir.errors import BadQuery, MissingModel
 from cir.ranking.engines.protocol import Engine
-from cir.types import ComposedQuery, Query, Weights
+from cir.types import ComposedQuery, Query, Scorer
 
 Model = TypeVar("Model")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A number of a method that a person may move without a model being asked again.
-
-    Attributes:
-        name: the field of `Weights` that holds it.
-        symbol: as in the method's paper.
-        label: what it does, in a few words.
-        low, high: its range. Where it starts is in the method's `default_weights`.
-        part: what it weighs, in a word, where that is not what CVSI weighs by it.
-    """
-
-    name: str
-    symbol: str
-    label: str
-    low: float = 0.0
-    high: float = 1.0
-    part: str = ""
 
 
 class Composer(Protocol):
@@ -42,13 +22,18 @@ class Composer(Protocol):
 
     Attributes:
         name: as in its paper.
-        default_weights: what its paper uses, or what was found for these models.
-        parameters: what of it can be moved; none for a method that is ranked as it is.
+        parameters: what of it can be moved, each starting where its paper has it, or where it was found to be best
+            for these models; none for a method that is ranked as it is.
+        scoring: how these numbers and a composed query become scores; every query that it composes carries it.
     """
 
     name: str
-    default_weights: Weights
     parameters: tuple[Parameter, ...]
+
+    @property
+    def scoring(self) -> Scorer | None:
+        """How the method's numbers and a composed query become scores; None where all rows count alike, by pixels."""
+        ...
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Yield the query's features, at least once; the last is the whole."""

@@ -23,8 +23,9 @@ from PIL import Image
 
 from cir import prompts
 from cir.composers.baselines import PLAIN_TEXT
-from cir.composers.composer import Parameter, unit_row
+from cir.composers.composer import unit_row
 from cir.composers.edited_captions import edited_caption
+from cir.composers.parameters import Parameter, Values, read_values, shares
 from cir.composers.revision import TextMemory, Trace, revise
 from cir.errors import LanguageModelFailed
 from cir.models.protocols import (
@@ -36,18 +37,51 @@ from cir.models.protocols import (
     TextEncoder,
     word_probe,
 )
+from cir.ranking.scoring import Linear
 from cir.text import notes_on
-from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query, Weights
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
 
-PAPER_PRESETS: Mapping[str, Weights] = {  # CVSI, section IV-A2
-    "CIRCO / CIRR": Weights(0.6, 0.4, 0.2),
-    "FashionIQ": Weights(0.2, 0.6, 0.1),
-}
-PARAMETERS = (
-    Parameter("alpha", "α", "the edited description"),
-    Parameter("beta", "β", "the image word with the edit"),
-    Parameter("gamma", "γ", "captions of gallery images"),
+PARTS = (MODIFIED_CAPTIONS, FINE_GRAINED, REFERENCE_IMAGE)  # q_m, q_f, q_v
+PARAMETERS = (  # Source: CVSI, section III-D, Eq. 8 (alpha, beta) and Eq. 9 (gamma)
+    Parameter(
+        "alpha",
+        "α",
+        "described edit",
+        0.6,
+        part=MODIFIED_CAPTIONS,
+        meaning="How much captions of the reference count that were rewritten with the edit by the language model.",
+    ),
+    Parameter(
+        "beta",
+        "β",
+        "image word + edit",
+        0.4,
+        part=FINE_GRAINED,
+        meaning="How much a sentence counts that holds the reference as one word, with the edit.",
+    ),
+    Parameter(
+        "gamma",
+        "γ",
+        "captions of gallery images",
+        0.2,
+        meaning="How much what is said about a gallery image counts beside its pixels.",
+    ),
 )
+
+
+def weights(alpha: float = 0.6, beta: float = 0.4, gamma: float = 0.2) -> dict[str, float]:
+    """CVSI's numbers by name, checked.
+
+    Raises:
+        BadQuery: one that is out of its range, or alpha + beta above 1.
+    """
+    return read_values(PARAMETERS, {"alpha": alpha, "beta": beta, "gamma": gamma})
+
+
+PAPER_PRESETS: Mapping[str, Values] = {  # CVSI, section IV-A2
+    "CIRCO / CIRR": weights(0.6, 0.4, 0.2),
+    "FashionIQ": weights(0.2, 0.6, 0.1),
+}
 OBJECT_TOKENS = 24
 
 
@@ -84,6 +118,7 @@ class _Draft:
             tuple(self.notes),
             dict(self.timings),
             pending,
+            scoring=scoring,
             modification_text=self.text,
             pseudo_words=self.words,
         )
@@ -109,6 +144,20 @@ _ASKING = "asking the language model for the edited description"
 _ASKING_FOR_MORE = "asking the language model for {} more edited description{}"
 
 
+def scoring(composed: ComposedQuery, values: Values) -> Linear:
+    """Eq. 8 and 9: alpha q_m + beta q_f + (1 - alpha - beta) q_v, against gamma t_c + (1 - gamma) t_v.
+
+    A part that is missing counts as 0 and the others keep their ratio. When all weight lies on parts that are missing,
+    the others count equally: an order that follows from nothing would be worse.
+    """
+    wanted = shares(PARAMETERS, values)
+    there = {name: wanted.get(name, 0.0) for name in composed.parts}
+    total = sum(there.values())
+    if total <= 1e-9:
+        return Linear.even(there, values["gamma"])
+    return Linear({name: share / total for name, share in there.items()}, values["gamma"])
+
+
 class Cvsi:
     """The method of the paper, in stages.
 
@@ -117,11 +166,11 @@ class Cvsi:
         phi: a mapping network for it; any, the paper takes LinCIR's.
         captioner, language_model: None where they are missing; `missing` then says why, for the person. A captioner
             that remembers (`CaptionMemory`) captions the same picture once.
-        default_weights: where the sliders start.
+        start: where its numbers start; None for the paper's.
         name: of the method; another one for another mapping network.
     """
 
-    parameters = PARAMETERS
+    scoring = staticmethod(scoring)
 
     def __init__(
         self,
@@ -133,7 +182,7 @@ class Cvsi:
         language_model: LanguageModel | None,
         *,
         settings: CvsiSettings | None = None,
-        default_weights: Weights | None = None,
+        start: Values | None = None,
         missing: Mapping[str, str] | None = None,
         name: str = "CVSI",
     ) -> None:
@@ -142,7 +191,8 @@ class Cvsi:
         self.pseudo_word_encoder, self.phi = pseudo_word_encoder, phi
         self.captioner, self.language_model = captioner, language_model
         self.settings = settings or CvsiSettings()
-        self.default_weights = default_weights or PAPER_PRESETS["CIRCO / CIRR"]
+        chosen = read_values(PARAMETERS, {}, start)
+        self.parameters = tuple(replace(p, default=chosen[p.name]) for p in PARAMETERS)
         self.missing = dict(missing or {})
         self._texts = TextMemory(text_encoder)
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-from cir.composers.composer import Parameter, edit_of, present, reference_of
+from cir.composers.composer import edit_of, present, reference_of
 from cir.composers.edited_captions import edited_caption
+from cir.composers.parameters import WithoutParameters
 from cir.errors import LanguageModelFailed
 from cir.models.protocols import Captioner, LanguageModel, TextEncoder
 from cir.prompts import captioning_text
 from cir.text import notes_on
-from cir.types import MODIFIED_CAPTIONS, ComposedQuery, Features, Query, Weights
+from cir.types import MODIFIED_CAPTIONS, ComposedQuery, Features, Query
 
 Trace = dict[str, tuple[str, ...]]
 
 
-class DescribedTarget:
+class DescribedTarget(WithoutParameters):
     """Captions, edited, as a text query of one part.
 
     Args:
@@ -31,8 +32,6 @@ class DescribedTarget:
     """
 
     name = ""
-    default_weights = Weights(1.0, 0.0, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(
         self,
@@ -100,9 +99,7 @@ class DescribedTarget:
         row, more = self.join(features[: len(said)], features[len(said) :])
         timings["text"] = timings.get("text", 0.0) + _milliseconds(since)
         told = tuple(dict.fromkeys([*notes, *more]))
-        return ComposedQuery(
-            {MODIFIED_CAPTIONS: row}, dict(trace), told, dict(timings), pending, weighted=False
-        )
+        return ComposedQuery({MODIFIED_CAPTIONS: row}, dict(trace), told, dict(timings), pending)
 
 
 def _milliseconds(since: float) -> float:

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
+from cir.composers.basic import Basic
+from cir.composers.bge_vl import BgeVl
 from cir.composers.captioning import Captioning
 from cir.composers.cirevl import Cirevl
 from cir.composers.composer import Composer, Parameter
-from cir.composers.cvsi import PAPER_PRESETS, Cvsi, CvsiSettings
+from cir.composers.cvsi import PARAMETERS, Cvsi, CvsiSettings
 from cir.composers.hycir import hycir
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
 from cir.composers.lincir import lincir
+from cir.composers.parameters import Values
 from cir.composers.pic2word import pic2word
 from cir.composers.searle import SearleOti, searle
 from cir.composers.slerp import Slerp
@@ -30,7 +33,6 @@ from cir.models.protocols import (
     TextEncoder,
     WordRefiner,
 )
-from cir.types import Weights
 
 CAPTIONER, LANGUAGE_MODEL = "captioner", "language model"
 
@@ -45,7 +47,7 @@ class Ingredients:
         captioner, language_model: None where they are missing; `missing` then says why.
         refiner: for SEARLE-OTI; without it that method is left out.
         settings: CVSI's; their number of captions is also what CIReVL and Captioning ask for.
-        cvsi_weights: where CVSI's sliders start.
+        cvsi_weights: where CVSI's numbers start; None for the paper's.
         cvsi_phi: recipe of CVSI's mapping network; None takes the set's.
         missing: part -> why it is not here.
     """
@@ -58,7 +60,7 @@ class Ingredients:
     language_model: LanguageModel | None = None
     refiner: WordRefiner | None = None
     settings: CvsiSettings = field(default_factory=CvsiSettings)
-    cvsi_weights: Weights = PAPER_PRESETS["CIRCO / CIRR"]
+    cvsi_weights: Values | None = None
     cvsi_phi: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -106,7 +108,7 @@ def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Compo
             given.captioner,
             given.language_model,
             settings=given.settings,
-            default_weights=given.cvsi_weights,
+            start=given.cvsi_weights,
             missing=given.missing,
             name=name,
         )
@@ -176,7 +178,7 @@ METHODS: tuple[MethodCard, ...] = (
         "α 0.6, β 0.4, γ 0.2",
         "MIT, with a part under LinCIR's CC BY-NC 4.0",
         _cvsi("CVSI"),
-        Cvsi.parameters,
+        PARAMETERS,
     ),
     MethodCard(
         "CVSI+HyCIR",
@@ -187,7 +189,7 @@ METHODS: tuple[MethodCard, ...] = (
         "α 0.6, β 0.4, γ 0.2",
         "as of the two",
         _cvsi("CVSI+HyCIR", "hycir"),
-        Cvsi.parameters,
+        PARAMETERS,
     ),
     MethodCard(
         "HyCIR",
@@ -269,6 +271,28 @@ METHODS: tuple[MethodCard, ...] = (
         "no licence given",
         lambda given: Slerp(given.image_encoder, given.text_encoder),
         Slerp.parameters,
+    ),
+    MethodCard(
+        "BGE-VL",
+        "Zhou et al., MegaPairs, ACL 2025 (its sum, without its trained encoders)",
+        "cir/composers/bge_vl.py",
+        "T",
+        (),
+        "w 0.5",
+        "MIT",
+        lambda given: BgeVl(given.image_encoder, given.text_encoder),
+        BgeVl.parameters,
+    ),
+    MethodCard(
+        "BASIC",
+        "Psomas et al., NeurIPS 2025 (without expansion of the query)",
+        "cir/composers/basic.py",
+        "T",
+        (),
+        "λ 0.1",
+        "MIT",
+        lambda given: Basic(given.image_encoder, given.text_encoder),
+        Basic.parameters,
     ),
     MethodCard(
         "Captioning",

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.composers.caption_memory import content_key
-from cir.composers.composer import Parameter, reference_of
+from cir.composers.composer import reference_of
+from cir.composers.parameters import WithoutParameters
 from cir.composers.textual_inversion import TextualInversion, sentence
 from cir.models.protocols import Captioner, ImageEncoder, ImageToWords, PseudoWordEncoder, WordRefiner
 from cir.prompts import concept_in, searle_template
-from cir.types import ComposedQuery, Query, Weights
+from cir.types import ComposedQuery, Query
 
 REMEMBERED_WORDS = 256
 PLAIN_NOTE = "There is no captioner, so the image word is refined towards the image alone."
@@ -37,7 +38,7 @@ def searle(
     return TextualInversion("SEARLE", searle_template, image_encoder, phi, text_encoder)
 
 
-class SearleOti:
+class SearleOti(WithoutParameters):
     """SEARLE-OTI: the image's word is refined by descent. A word that was found once is kept.
 
     Args:
@@ -49,8 +50,6 @@ class SearleOti:
     """
 
     name = "SEARLE-OTI"
-    default_weights = Weights(0.0, 1.0, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(
         self,

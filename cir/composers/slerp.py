@@ -12,20 +12,39 @@ from collections.abc import Iterator
 import numpy as np
 
 from cir.composers.baselines import PLAIN_TEXT, both_sides
-from cir.composers.composer import Parameter
+from cir.composers.parameters import Parameter, Values
 from cir.models.protocols import ImageEncoder, TextEncoder
-from cir.types import FINE_GRAINED, ComposedQuery, Query, Weights
+from cir.ranking.scoring import Linear
+from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query
 
-T = Parameter("beta", "t", "from the image, 0, to the edit, 1", part=PLAIN_TEXT[FINE_GRAINED])
+T = Parameter(
+    "t",
+    "t",
+    "from the image to the edit",
+    0.8,
+    part=FINE_GRAINED,
+    called=PLAIN_TEXT[FINE_GRAINED],
+    formerly="beta",
+    meaning="How far along the arc from the reference image to the edit.",
+)
 ONE_SIDE = "Slerp lies between an image and an edit; with one of them it is that one."
+
+
+def scoring(composed: ComposedQuery, values: Values) -> Linear:
+    """The point at t of the way from the image's row to the text's, by pixels alone; with one row, that row."""
+    if len(composed.parts) < 2:
+        return Linear.even(composed.parts)
+    image, text = composed.parts[REFERENCE_IMAGE], composed.parts[FINE_GRAINED]
+    shares = arc_shares(float(image @ text), values[T.name])
+    return Linear(dict(zip((REFERENCE_IMAGE, FINE_GRAINED), shares, strict=True)))
 
 
 class Slerp:
     """q = slerp(f_v(I_r), f_t(T), t). The two rows are kept apart: t moves without a model being asked."""
 
     name = "Slerp"
-    default_weights = Weights(0.0, 0.8, 0.0)
     parameters = (T,)
+    scoring = staticmethod(scoring)
 
     def __init__(self, image_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
         self.image_encoder, self.text_encoder = image_encoder, text_encoder
@@ -33,9 +52,8 @@ class Slerp:
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
         """Two parts; one of them, where the query has only that."""
         parts = both_sides(query, self.image_encoder, self.text_encoder)
-        both = len(parts) == 2
-        notes = () if both else (ONE_SIDE,)
-        yield ComposedQuery(parts, notes=notes, weighted=both, spherical=both, called=PLAIN_TEXT)
+        notes = () if len(parts) == 2 else (ONE_SIDE,)
+        yield ComposedQuery(parts, notes=notes, scoring=scoring, called=PLAIN_TEXT)
 
 
 def arc_shares(cosine: float, t: float) -> tuple[float, float]:

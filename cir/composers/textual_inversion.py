@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.composers.composer import Parameter, reference_of, unit_row
+from cir.composers.composer import reference_of, unit_row
+from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, word_probe
-from cir.types import FINE_GRAINED, ComposedQuery, Query, Weights
+from cir.types import FINE_GRAINED, ComposedQuery, Query
 
 
-class TextualInversion:
+class TextualInversion(WithoutParameters):
     """Image -> raw features -> pseudo-words -> a sentence -> one feature.
 
     Args:
@@ -24,9 +25,6 @@ class TextualInversion:
         image_encoder, text_encoder: one CLIP.
         phi: the mapping network.
     """
-
-    default_weights = Weights(0.0, 1.0, 0.0)
-    parameters: tuple[Parameter, ...] = ()
 
     def __init__(
         self,
@@ -64,4 +62,4 @@ def sentence(
     row = unit_row(text_encoder.encode_spliced(prefix, words, suffix))
     probe = word_probe(text_encoder)
     trace = {"image_word": probe.nearest_words(words[0])} if probe is not None else {}
-    return ComposedQuery({FINE_GRAINED: row}, trace, notes, pending=pending, weighted=False)
+    return ComposedQuery({FINE_GRAINED: row}, trace, notes, pending=pending)

@@ -125,7 +125,8 @@ def compose_texts(composer: Composer, picture: Image.Image, texts: Sequence[str]
     timings: Counter[str] = Counter()
     for one in found:
         timings.update(one.timings_ms)
-    return replace(first, parts=parts, notes=tuple(notes), timings_ms=dict(timings))
+    numbers = {name: float(np.mean([one.numbers[name] for one in found])) for name in first.numbers}
+    return replace(first, parts=parts, numbers=numbers, notes=tuple(notes), timings_ms=dict(timings))
 
 
 def compose_kept(
@@ -158,7 +159,7 @@ def compose_kept(
     Raises:
         CirError: the method cannot compose one of them; those before it are kept.
     """
-    kept = Kept() if fresh else read_kept(path)
+    kept = Kept() if fresh else read_kept(path, composer)
     count = len(answers or ())
     again = kept.unanswered if live or count != kept.answers else set()
     outdated = set() if answers is None else kept.outdated(answers)
@@ -205,8 +206,6 @@ def write_kept(path: Path, kept: Kept) -> None:
     arrays: dict[str, Any] = {
         "queries": np.array(names, dtype=np.str_),
         "unanswered": np.array(sorted(kept.unanswered), dtype=np.str_),
-        "spherical": np.array([q.spherical for q in kept.queries.values()]),
-        "weighted": np.array([q.weighted for q in kept.queries.values()]),
         "answers": np.array(kept.answers),
         "heard": np.array([" ".join(kept.heard.get(name, ())) for name in names], dtype=np.str_),
     }
@@ -215,6 +214,8 @@ def write_kept(path: Path, kept: Kept) -> None:
         width = next(len(row) for row in rows if row is not None)
         arrays[f"has:{part}"] = np.array([row is not None for row in rows])
         arrays[f"part:{part}"] = np.stack([np.zeros(width, np.float32) if r is None else r for r in rows])
+    for name in sorted({name for q in kept.queries.values() for name in q.numbers}):
+        arrays[f"number:{name}"] = np.array([q.numbers.get(name, np.nan) for q in kept.queries.values()])
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     with draft.open("wb") as file:
@@ -222,8 +223,8 @@ def write_kept(path: Path, kept: Kept) -> None:
     os.replace(draft, path)
 
 
-def read_kept(path: Path) -> Kept:
-    """What `write_kept` wrote; nothing where there is no file.
+def read_kept(path: Path, composer: Composer) -> Kept:
+    """What `write_kept` wrote of a method's queries; nothing where there is no file.
 
     Raises:
         CirError: a file that is damaged.
@@ -235,11 +236,14 @@ def read_kept(path: Path) -> Kept:
             arrays = {name: file[name] for name in file.files}
         names = [str(name) for name in arrays["queries"]]
         parts = [name.removeprefix("part:") for name in arrays if name.startswith("part:")]
+        numbers = {
+            name.removeprefix("number:"): a for name, a in arrays.items() if name.startswith("number:")
+        }
         queries = {
             name: ComposedQuery(
                 {p: arrays[f"part:{p}"][i] for p in parts if arrays[f"has:{p}"][i]},
-                weighted=bool(arrays["weighted"][i]),
-                spherical=bool(arrays["spherical"][i]),
+                scoring=composer.scoring,
+                numbers={n: float(a[i]) for n, a in numbers.items() if not np.isnan(a[i])},
             )
             for i, name in enumerate(names)
         }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from cir.composers.parameters import defaults
 from cir.evaluation.composed import Texts, Witness, compose_texts, one_text
 from cir.evaluation.rank_measures import RECALLS
 from cir.models.protocols import Captioner
@@ -78,7 +79,7 @@ def cost_of(
         began = time.perf_counter()
         composed = compose_texts(composer, image, texts(query))
         composed_at = time.perf_counter()
-        retriever.rank(composed, composer.default_weights, top_k=TOP_K)
+        retriever.rank(composed, defaults(composer.parameters), top_k=TOP_K)
         ended = time.perf_counter()
         thinking = _thought(captioner, model) - thought
         if number:

@@ -12,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.charts import Cell, heat_map, line_chart
+from cir.composers.cvsi import PARAMETERS
+from cir.composers.parameters import Values
 from cir.evaluation.rank_measures import RECALLS, Measure, share
 from cir.evaluation.tables import target_ranks
 from cir.gallery.gallery import Gallery
-from cir.ranking.scoring import Floats
-from cir.ranking.sweep import GAMMAS, rows_for, shares, simplex
-from cir.types import CirQuery, ComposedQuery, Weights
+from cir.ranking.retriever import scoring_of
+from cir.ranking.scoring import Floats, Scoring
+from cir.ranking.sweep import grid
+from cir.types import CirQuery, ComposedQuery
 
-POINTS = simplex(0.1)
+GRID = grid(PARAMETERS)
+GAMMAS = tuple(sorted({values["gamma"] for values in GRID}))
+POINTS = [(values["alpha"], values["beta"]) for values in GRID[:: len(GAMMAS)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,13 @@ class Surface:
         return self.first + 0.5 * self.second
 
     @property
-    def best(self) -> Weights:
+    def best(self) -> Values:
         """The grid's best by the first column + half of the second: R@1 + R@5 / 2."""
         g, w = np.unravel_index(int(self._score.argmax()), self._score.shape)
-        return Weights(*POINTS[w], GAMMAS[g])
+        return GRID[w * len(GAMMAS) + g]
 
     @property
-    def settled(self) -> Weights:
+    def settled(self) -> Values:
         """The middle of the broadest top: the best mean of R@1 + R@5 / 2 over a place and its neighbours.
 
         On a few hundred queries many places tie, and the best single one is luck.
@@ -59,12 +64,12 @@ class Surface:
         around = score @ near / near.sum(axis=1)
         layers = [around[max(0, g - 1) : g + 2].mean(axis=0) for g in range(len(around))]
         g, w = np.unravel_index(int(np.argmax(layers)), score.shape)
-        return Weights(*POINTS[w], GAMMAS[g])
+        return GRID[w * len(GAMMAS) + g]
 
-    def at(self, weights: Weights) -> tuple[int, int]:
+    def at(self, values: Values) -> tuple[int, int]:
         """The nearest place on the grid."""
-        near = np.abs(np.array(POINTS) - (weights.alpha, weights.beta)).sum(axis=1)
-        return int(np.abs(np.array(GAMMAS) - weights.gamma).argmin()), int(near.argmin())
+        near = np.abs(np.array(POINTS) - (values["alpha"], values["beta"])).sum(axis=1)
+        return int(np.abs(np.array(GAMMAS) - values["gamma"]).argmin()), int(near.argmin())
 
 
 def surface(
@@ -74,18 +79,18 @@ def surface(
     measure: Measure = RECALLS,
 ) -> Surface:
     """A measure over the whole grid, 66 places times 11 values of gamma."""
-    weights = shares(POINTS)
 
-    def rows(query: ComposedQuery) -> tuple[Floats, Sequence[float]]:
-        return rows_for(query, weights), GAMMAS
+    def scorings(query: ComposedQuery) -> Sequence[Scoring]:
+        return [scoring_of(query, values) for values in GRID]
 
     columns = measure.first, measure.second
-    grids = list(target_ranks(gallery, queries, composed, rows, measure).values())
-    first, second = (100.0 * np.mean([share(grid, c) for grid in grids], axis=0) for c in columns)
-    return Surface(first, second, len(grids), columns)
+    found = list(target_ranks(gallery, queries, composed, scorings, measure).values())
+    means = (100.0 * np.mean([share(ranks, c) for ranks in found], axis=0) for c in columns)
+    first, second = (mean.reshape(len(POINTS), len(GAMMAS)).T for mean in means)
+    return Surface(first, second, len(found), columns)
 
 
-def simplex_figure(found: Surface, weights: Weights) -> str:
+def simplex_figure(found: Surface, weights: Values) -> str:
     """The first column over alpha and beta at the gamma of `weights`; a ring around the best, a dashed one around `weights`."""
     g, here = found.at(weights)
     values = found.first[g]
@@ -105,7 +110,7 @@ def simplex_figure(found: Surface, weights: Weights) -> str:
     return heat_map(cells, spoken=spoken, alone=True)
 
 
-def gamma_figure(found: Surface, weights: Weights) -> str:
+def gamma_figure(found: Surface, weights: Values) -> str:
     """Both columns over gamma at the alpha and beta of `weights`."""
     _, here = found.at(weights)
     first, second = found.columns

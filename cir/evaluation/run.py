@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cir.composers.parameters import Values
 from cir.errors import DatasetError
 from cir.evaluation import scoring
 from cir.evaluation.composed import compose_texts
@@ -33,7 +34,7 @@ from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of
 from cir.ranking.scoring import exact_scores, rank_of, top_indices
 from cir.text import counted
-from cir.types import ComposedQuery, Weights
+from cir.types import ComposedQuery
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -125,7 +126,7 @@ class Run:
         dataset: what is asked.
         retriever: over the images that are searched, by the dataset's ids.
         method: a method of the retriever.
-        weights: that it is ranked with.
+        values: the method's numbers.
         folder: where results, manifest, report and submission files go.
         manifest: what made the results, such as the models' fingerprints; a run with another is not gone on with.
         top_k: ids that are kept of each ranking, 50 to 100.
@@ -134,7 +135,7 @@ class Run:
     dataset: Dataset
     retriever: Retriever
     method: str
-    weights: Weights
+    values: Values
     folder: Path
     manifest: Mapping[str, Any]
     top_k: int = PLACES
@@ -215,7 +216,7 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
     composed = compose_texts(run.retriever.composers[run.method], picture, query.texts)
     since = time.perf_counter()
     exclude = (query.query.reference_id,) if run.dataset.leaves_out_reference else ()
-    results = run.retriever.rank(composed, run.weights, top_k=run.top_k, exclude=exclude)
+    results = run.retriever.rank(composed, run.values, top_k=run.top_k, exclude=exclude)
     top = [result.image_id for result in results]
     took = 1000.0 * (time.perf_counter() - since)
 
@@ -223,7 +224,7 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
     # Equal scores have an order in a ranking, so a rank is the place in it, as far as the list goes.
     ranks = ranks_of(run, composed, targets, exclude)
     ranks = {t: top.index(t) + 1 if t in top else max(rank, len(top) + 1) for t, rank in ranks.items()}
-    alone = {name: ComposedQuery({name: row}, weighted=False) for name, row in composed.parts.items()}
+    alone = {name: ComposedQuery({name: row}) for name, row in composed.parts.items()}
     row: Row = {
         "query_id": query.query_id,
         "top": top,
@@ -238,7 +239,7 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
     }
     if query.members:
         others = [member for member in query.members if member != query.query.reference_id]
-        row["subset"] = rank_subset(run.retriever, composed, run.weights, others)
+        row["subset"] = rank_subset(run.retriever, composed, run.values, others)
     return row
 
 
@@ -247,23 +248,23 @@ def ranks_of(
 ) -> dict[str, int]:
     """Target -> its rank from 1 among all images but those left out; equal scores in the gallery's order."""
     gallery = run.retriever.gallery
-    scores = run.retriever.scores(composed, run.weights)
+    scores = run.retriever.scores(composed, run.values)
     scores[[gallery.find(image_id) for image_id in exclude]] = -np.inf
     rows = {target: gallery.find(target) for target in targets}
     return {target: rank_of(scores, row) for target, row in rows.items()}
 
 
 def rank_subset(
-    retriever: Retriever, composed: ComposedQuery, weights: Weights, image_ids: Sequence[str]
+    retriever: Retriever, composed: ComposedQuery, values: Values, image_ids: Sequence[str]
 ) -> list[str]:
-    """Some images of the gallery by the score of Eq. 10 in float64, best first; equal ones in the order given."""
+    """Some images of the gallery by their scores in float64, best first; equal ones in the order given."""
     gallery = retriever.gallery
     rows = [gallery.find(image_id) for image_id in image_ids]
     scores = exact_scores(
         rows_of(composed),
         (gallery.image_features, gallery.caption_features),
         gallery.captioned,
-        scoring_of(composed, weights),
+        scoring_of(composed, values),
         rows,
     )
     return [image_ids[int(i)] for i in top_indices(scores, len(image_ids))]

@@ -10,31 +10,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cir.composers.cvsi import PARAMETERS, PARTS
+from cir.composers.parameters import Values, shares
 from cir.evaluation.bootstrap import interval
 from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
 from cir.gallery.gallery import Gallery
-from cir.ranking.retriever import part_weights
-from cir.ranking.scoring import Floats, gallery_terms
-from cir.ranking.sweep import Ranks, grid, ranks, rows_for, terms_of
-from cir.types import PARTS, CirQuery, ComposedQuery, Weights
+from cir.ranking.retriever import scoring_of
+from cir.ranking.scoring import Linear, Scoring, gallery_terms
+from cir.ranking.sweep import Ranks, ranks, terms_of
+from cir.types import CirQuery, ComposedQuery
 
-Rows = Callable[[ComposedQuery], tuple[Floats, Sequence[float]]]
+Scorings = Callable[[ComposedQuery], Sequence[Scoring]]
 
 
 def target_ranks(
     gallery: Gallery,
     queries: Iterable[CirQuery],
     composed: Mapping[str, ComposedQuery],
-    rows: Rows,
+    scorings_of: Scorings,
     measure: Measure = RECALLS,
 ) -> dict[str, Ranks]:
-    """Ranks of each query's targets: (T, G, W), and inside the query's set, where it has one, as a last row.
+    """Ranks of each query's targets: (T, S), and inside the query's set, where it has one, as a last row.
 
     Args:
         gallery: what is searched.
         queries: those without a composed query are passed over.
         composed: query id -> composed query.
-        rows: a composed query -> (W, P) weights in the order of its parts, and G gammas.
+        scorings_of: a composed query -> its S scorings.
         measure: whether the reference is left out, and which queries have sets.
     """
     asked = [q for q in queries if q.query_id in composed]
@@ -44,10 +46,9 @@ def target_ranks(
         (composed[q.query_id] for q in asked), gallery.image_features, gallery.caption_features
     )
     for query, terms in zip(asked, all_terms, strict=True):
-        weights, gammas = rows(composed[query.query_id])
+        scorings = scorings_of(composed[query.query_id])
         targets = [gallery.find(image_id) for image_id in query.target_ids]
         left_out = [gallery.find(query.reference_id)] if measure.leaves_out_reference else []
-        scorings = grid(terms.names, weights, gammas)
         placed = ranks(terms, norms, targets, scorings, excluded=left_out)
         placed[np.isin(targets, left_out)] = NOT_RANKED
         if query.query_id in measure.members:
@@ -56,7 +57,7 @@ def target_ranks(
             target = others.index(query.target_ids[0])
             inside = ranks(terms.among(rows_of_set), norms.among(rows_of_set), [target], scorings)
             placed = np.concatenate([placed, inside])
-        found[query.query_id] = placed.reshape(len(placed), len(gammas), len(weights))
+        found[query.query_id] = placed
     return found
 
 
@@ -64,17 +65,12 @@ def method_ranks(
     gallery: Gallery,
     queries: Iterable[CirQuery],
     composed: Mapping[str, ComposedQuery],
-    weights: Weights,
+    values: Values,
     measure: Measure = RECALLS,
 ) -> dict[str, tuple[int, ...]]:
-    """Ranks of each query's targets under a method's weights."""
-
-    def rows(query: ComposedQuery) -> tuple[Floats, Sequence[float]]:
-        numbers, gamma = part_weights(query, weights)
-        return np.array([[numbers[name] for name in query.parts]]), [gamma]
-
-    found = target_ranks(gallery, queries, composed, rows, measure)
-    return {query_id: tuple(grid[:, 0, 0].tolist()) for query_id, grid in found.items()}
+    """Ranks of each query's targets under a method's numbers."""
+    found = target_ranks(gallery, queries, composed, lambda query: [scoring_of(query, values)], measure)
+    return {query_id: tuple(grid[:, 0].tolist()) for query_id, grid in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,23 +165,32 @@ def shared(rows: Mapping[str, Ranked]) -> dict[str, Ranked]:
     return {name: {q: r for q, r in ranked.items() if q in common} for name, ranked in rows.items()}
 
 
-def ablation_rows(weights: Weights) -> dict[str, tuple[tuple[float, float, float], float]]:
-    """CVSI's Table III: name -> (weights of PARTS, gamma).
+def ablation_rows(values: Values) -> dict[str, Linear]:
+    """CVSI's Table III: name -> how a query of all three parts is scored.
 
     What is excluded weighs 0 and the rest keeps its ratio; where all weight lay on what is excluded, the rest counts
     equally. Source: CVSI, section IV-C and Table III.
     """
-    a, b, c = weights.parts
-    g = weights.gamma
+    share, g = shares(PARAMETERS, values), values["gamma"]
+
+    def of(*parts: str, captions: float = g) -> Linear:
+        total = sum(share[part] for part in parts)
+        return (
+            Linear({p: share[p] / total for p in parts}, captions)
+            if total > 1e-9
+            else Linear.even(parts, captions)
+        )
+
+    q_m, q_f, q_v = PARTS
     return {
-        "w/o visual information extraction": ((1.0, 0.0, 0.0), 1.0),
-        "w/o semantic information extraction": ((0.0, b, c), 0.0),
-        "w/o reference image features": ((a, b, 0.0), g),
-        "w/o fine-grained features": ((a, 0.0, c), g),
-        "w/o average modified captions features": ((0.0, b, c), g),
-        "w/o target images features": ((a, b, c), 1.0),
-        "w/o target average captions features": ((a, b, c), 0.0),
-        "CVSI": ((a, b, c), g),
+        "w/o visual information extraction": of(q_m, captions=1.0),
+        "w/o semantic information extraction": of(q_f, q_v, captions=0.0),
+        "w/o reference image features": of(q_m, q_f),
+        "w/o fine-grained features": of(q_m, q_v),
+        "w/o average modified captions features": of(q_f, q_v),
+        "w/o target images features": of(*PARTS, captions=1.0),
+        "w/o target average captions features": of(*PARTS, captions=0.0),
+        "CVSI": of(*PARTS),
     }
 
 
@@ -193,20 +198,14 @@ def ablated(
     gallery: Gallery,
     queries: Sequence[CirQuery],
     composed: Mapping[str, ComposedQuery],
-    weights: Weights,
+    values: Values,
     measure: Measure = RECALLS,
 ) -> dict[str, dict[str, tuple[int, ...]]]:
     """The rows of Table III -> ranks, on queries that have all three parts."""
     whole = {name: q for name, q in composed.items() if set(q.parts) == set(PARTS)}
-    wanted = ablation_rows(weights)
-    kinds, numbers = list(wanted), np.array([row for row, _ in wanted.values()])
-    gammas = sorted({gamma for _, gamma in wanted.values()})
-
-    def rows(query: ComposedQuery) -> tuple[Floats, Sequence[float]]:
-        return rows_for(query, numbers), gammas
-
-    grids = target_ranks(gallery, queries, whole, rows, measure)
+    wanted = ablation_rows(values)
+    grids = target_ranks(gallery, queries, whole, lambda _: list(wanted.values()), measure)
     return {
-        kind: {q: tuple(grid[:, gammas.index(wanted[kind][1]), i].tolist()) for q, grid in grids.items()}
-        for i, kind in enumerate(kinds)
+        kind: {query_id: tuple(grid[:, i].tolist()) for query_id, grid in grids.items()}
+        for i, kind in enumerate(wanted)
     }

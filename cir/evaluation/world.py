@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.composers.composer import Composer
+from cir.composers.parameters import Values, defaults
 from cir.evaluation.benchmark import PICTURE_PX, Benchmark, held_out_scenes, scenes_digest
 from cir.evaluation.encoders import Encoders, Say, unit
 from cir.evaluation.measures import recalls
@@ -23,7 +24,7 @@ from cir.models.protocols import TextEncoder
 from cir.ranking.engines import open_engine
 from cir.ranking.retriever import Retriever
 from cir.text import counted
-from cir.types import CirQuery, ComposedQuery, Query, Weights
+from cir.types import CirQuery, ComposedQuery, Query
 from cir.world.captions import caption_scene, describe_scene
 from cir.world.reading import background_in, nouns_in
 from cir.world.render import HELD_OUT_VARIANTS, RenderedScene, render_scene
@@ -77,9 +78,9 @@ def pictures_of(benchmark: Benchmark) -> list[Callable[[], Image.Image]]:
     return [lambda i=i: benchmark.picture(i) for i in benchmark.scenes]
 
 
-def target_rank(retriever: Retriever, composed: ComposedQuery, weights: Weights, query: CirQuery) -> int:
+def target_rank(retriever: Retriever, composed: ComposedQuery, values: Values, query: CirQuery) -> int:
     """Rank of the intended target among all images but the reference, from 1."""
-    return retriever.rank_of(composed, weights, query.target_ids[0], exclude=(query.reference_id,))
+    return retriever.rank_of(composed, values, query.target_ids[0], exclude=(query.reference_id,))
 
 
 def compose_whole(composer: Composer, query: Query) -> ComposedQuery:
@@ -224,21 +225,21 @@ def captioner_quality(encoders: Encoders, say: Say) -> dict[str, float]:
 def method_reports(
     benchmark: Benchmark,
     retriever: Retriever,
-    weights: Mapping[str, Weights],
+    values: Mapping[str, Values],
     say: Say,
     *,
     limit: int | None = None,
 ) -> dict[str, Report]:
-    """Recalls of every method of the retriever, in its order."""
+    """Recalls of every method of the retriever, in its order; by its own numbers where `values` has none for it."""
     queries = benchmark.queries[:limit]
     reports = {}
     for name, composer in retriever.composers.items():
         composed = compose_all(benchmark, queries, composer, say)
-        chosen = weights.get(name, composer.default_weights)
+        chosen = values.get(name, defaults(composer.parameters))
         ranks = [target_rank(retriever, c, chosen, q) for c, q in zip(composed, queries, strict=True)]
         reports[name] = by_kind(queries, ranks)
-        if composed[0].weighted:
-            reports[name]["weights"] = {"alpha": chosen.alpha, "beta": chosen.beta, "gamma": chosen.gamma}
+        if composer.parameters:
+            reports[name]["weights"] = dict(chosen)
             reports[name]["parts"] = part_recalls(retriever, composed, queries)
     return reports
 
@@ -246,15 +247,17 @@ def method_reports(
 def part_recalls(
     retriever: Retriever, composed: Sequence[ComposedQuery], queries: Sequence[CirQuery]
 ) -> Report:
-    """R@1 and R@10 of each part alone, gamma 0."""
-    alone = {
-        "modified_captions": Weights(1.0, 0.0, 0.0),
-        "fine_grained": Weights(0.0, 1.0, 0.0),
-        "reference_image": Weights(0.0, 0.0, 0.0),
-    }
+    """R@1 and R@10 of each part alone, by pixels."""
+    names = list(dict.fromkeys(name for query in composed for name in query.parts))
     return {
         name: recalls(
-            [target_rank(retriever, c, w, q) for c, q in zip(composed, queries, strict=True)], (1, 10)
+            [_rank_alone(retriever, c, name, q) for c, q in zip(composed, queries, strict=True)], (1, 10)
         )
-        for name, w in alone.items()
+        for name in names
     }
+
+
+def _rank_alone(retriever: Retriever, composed: ComposedQuery, name: str, query: CirQuery) -> int:
+    """By one part, or by all alike where the query lacks it."""
+    alone = ComposedQuery({name: composed.parts[name]} if name in composed.parts else composed.parts)
+    return target_rank(retriever, alone, {}, query)

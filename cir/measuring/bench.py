@@ -27,6 +27,7 @@ from cir.cache_keys import code_digest
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.parameters import Values, defaults
 from cir.composers.registry import build_methods
 from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
@@ -40,7 +41,7 @@ from cir.models.protocols import Captioner, LanguageModel
 from cir.processors import processors
 from cir.ranking.retriever import Retriever
 from cir.text import counted
-from cir.types import CirQuery, ComposedQuery, Weights
+from cir.types import CirQuery, ComposedQuery
 
 
 def models_for(options: argparse.Namespace) -> Models:
@@ -131,9 +132,9 @@ class Bench(ABC):
     def books(self) -> dict[str, AnswerBook]:
         """Language model -> its answers, of all that have answered; that of the set is `book` itself."""
 
-    def weights(self, composer: Composer) -> Weights:
+    def weights(self, composer: Composer) -> Values:
         """What a method is ranked with."""
-        return composer.default_weights
+        return defaults(composer.parameters)
 
     def texts(self, query: CirQuery) -> Sequence[str]:
         """What is asked of a query; the features of several texts are averaged."""
@@ -206,7 +207,7 @@ class Bench(ABC):
             },
         )
         if not compose or self.options.kept_only or not self.is_wanted(name):
-            return read_kept(path)
+            return read_kept(path, composer)
         return compose_kept(
             path,
             self.queries,
@@ -238,10 +239,10 @@ class Bench(ABC):
         return {q.query_id: whole[q.query_id] for q in self.queries if q.query_id in whole}
 
     def ranks(
-        self, composed: Mapping[str, ComposedQuery], weights: Weights, gallery: Gallery | None = None
+        self, composed: Mapping[str, ComposedQuery], values: Values, gallery: Gallery | None = None
     ) -> Ranked:
         """Query id -> ranks of its targets, in the gallery or in another one of its images."""
-        return tables.method_ranks(gallery or self.gallery, self.queries, composed, weights, self.measure)
+        return tables.method_ranks(gallery or self.gallery, self.queries, composed, values, self.measure)
 
     def ranked(self, *, compose: bool = True) -> dict[str, Ranked]:
         """Method -> query id -> ranks of its targets, under the method's weights."""

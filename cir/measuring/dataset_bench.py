@@ -13,6 +13,7 @@ from PIL import Image
 
 from cir.cache_keys import digest_of
 from cir.composers.composer import Composer
+from cir.composers.parameters import Values
 from cir.evaluation.answers import AnswerBook
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.encoders import Encoders
@@ -24,7 +25,7 @@ from cir.measuring.datasets import answers_path, book_folder, books_of, file_nam
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.text import counted
-from cir.types import CirQuery, Weights
+from cir.types import CirQuery
 
 
 class DatasetBench(Bench):
@@ -85,7 +86,7 @@ class DatasetBench(Bench):
         """An image of the dataset."""
         return read_image(self.dataset.folder / self.dataset.images[image_id])
 
-    def weights(self, composer: Composer) -> Weights:
+    def weights(self, composer: Composer) -> Values:
         """As `evaluate` has them."""
         return starting_weights(composer, self.options.dataset)
 

@@ -17,6 +17,7 @@ from cir.application import gallery_cache, open_for
 from cir.cache_keys import digest_of
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, Cvsi
+from cir.composers.parameters import Values, defaults
 from cir.errors import DatasetError
 from cir.evaluation.answers import AnswerBook
 from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
@@ -29,7 +30,6 @@ from cir.gallery.sources import count_found
 from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
-from cir.types import Weights
 
 
 def opened(
@@ -167,7 +167,7 @@ def books_of(models: Models, folder: Path) -> Books:
     return Books(captions, answers)
 
 
-def starting_weights(composer: Composer, benchmark: str) -> Weights:
+def starting_weights(composer: Composer, benchmark: str) -> Values:
     """CVSI's are the paper's for this benchmark; of a file of queries, and of other methods, the method's own.
 
     Args:
@@ -176,7 +176,7 @@ def starting_weights(composer: Composer, benchmark: str) -> Weights:
     """
     if isinstance(composer, Cvsi) and benchmark != "jsonl":
         return PAPER_PRESETS["FashionIQ" if benchmark == "fashioniq" else "CIRCO / CIRR"]
-    return composer.default_weights
+    return defaults(composer.parameters)
 
 
 def file_name(text: str) -> str:

@@ -14,6 +14,7 @@ from cir import __version__
 from cir.application import decisive, gallery_cache, ingredients, presets
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
+from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.evaluation import hyperparameters, world
@@ -34,7 +35,7 @@ from cir.models.protocols import LanguageModel
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.tuned_weights import keep_weights
-from cir.types import CirQuery, Weights
+from cir.types import CirQuery
 
 BENCHMARK, VALIDATION = "world", "world-validation"
 
@@ -133,7 +134,7 @@ class WorldReport:
         path = answer_book_path(name, model, self.models.llm)
         return AnswerBook(path, model, fresh=self.options.fresh)
 
-    def _methods(self, weights: Weights) -> dict[str, Any]:
+    def _methods(self, weights: Values) -> dict[str, Any]:
         """The report of each method. Where no model may be asked, those that lack answers are left out, and named."""
         if self.models.llm == WITHOUT:
             return self._possible_reports(None, {}, weights)
@@ -148,7 +149,7 @@ class WorldReport:
         return self._reports(self._composers(book), weights)
 
     def _possible_reports(
-        self, missing: MissingAnswers | None, lacking: Mapping[str, float], weights: Weights
+        self, missing: MissingAnswers | None, lacking: Mapping[str, float], weights: Values
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         left_out = list(lacking)
@@ -173,13 +174,13 @@ class WorldReport:
             self._tell(f"Left out, {why}: {', '.join(left_out)}.")
         return found
 
-    def _reports(self, composers: dict[str, Composer], weights: Weights) -> dict[str, Any]:
+    def _reports(self, composers: dict[str, Composer], weights: Values) -> dict[str, Any]:
         retriever = Retriever(self.gallery, composers)
         return world.method_reports(
             self.benchmark, retriever, {"CVSI": weights}, say, limit=self.options.limit
         )
 
-    def _tuned(self) -> Weights:
+    def _tuned(self) -> Values:
         """CVSI's weights, found on validation queries and written down.
 
         Raises:

@@ -97,13 +97,17 @@ class ClipModel:
 
     def encode_texts(self, texts: Sequence[str]) -> Features:
         """(N, D) unit rows. Too long a text is cut, its end mark kept; equal texts are encoded once."""
+        return self._unit(self.encode_raw_texts(texts))
+
+    def encode_raw_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N, D) rows of `encode_texts` at the length that the tower gives them."""
         unique = list(dict.fromkeys(texts))
         limit = self.text_length_limit - 2
         rows = [self._marked(token_ids(self.tokenizer, text)[:limit]) for text in unique]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # like lengths together: less padding
 
         def run(batch: Sequence[int]) -> Features:
-            return self._text_features([rows[i] for i in batch], None)
+            return self._raw_text_features([rows[i] for i in batch], None)
 
         features = self._rows(run_in_batches(run, order, self._text_batch))
         place = {unique[i]: position for position, i in enumerate(order)}
@@ -197,10 +201,15 @@ class ClipModel:
         return [self.tokenizer.sot_token_id, *ids, self.tokenizer.eot_token_id]
 
     def _text_features(self, rows: Sequence[Sequence[int]], words: Tensor | None) -> Features:
+        return self._unit(self._raw_text_features(rows, words))
+
+    def _raw_text_features(self, rows: Sequence[Sequence[int]], words: Tensor | None) -> NDArray[np.float32]:
         def compute() -> Tensor:
             return encode_with_embeddings(self.model, *splice(self.model, rows, words))
 
-        features = self._forward(compute, allow_half=False)
+        return self._forward(compute, allow_half=False)
+
+    def _unit(self, features: NDArray[np.float32]) -> Features:
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
         if not lengths.all():
             raise CirError(

@@ -40,6 +40,10 @@ class TextEncoder(Protocol):
         """(N, D) unit rows. Longer texts are cut at the context length, the end mark kept."""
         ...
 
+    def encode_raw_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same at the length that the tower gives them: what adds features as they are wants it."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, start and end marks counted, before any cut."""
         ...

@@ -5,24 +5,25 @@ Arithmetic on dot products that the retriever keeps; no model is called. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.ranking.retriever import Retriever
-from cir.ranking.scoring import rank_of
-from cir.types import ComposedQuery, Weights
+from cir.composers.parameters import Parameter, Values, moved, steps
+from cir.ranking.retriever import Retriever, scoring_of
+from cir.ranking.scoring import Linear, rank_of
+from cir.types import ComposedQuery
 
-STEPS = 20  # a slider is tried at 0, 0.05, ..., 1
+STEPS = 20  # a slider is tried at so many places and one more, from end to end
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """One slider moved, and the rank that the image would then have."""
 
-    name: str
+    parameter: Parameter
     before: float
     after: float
     rank: int
@@ -50,7 +51,8 @@ class Why:
 def why(
     retriever: Retriever,
     composed: ComposedQuery,
-    weights: Weights,
+    parameters: Sequence[Parameter],
+    values: Values,
     image_id: str,
     *,
     hidden: NDArray[np.bool_] | None = None,
@@ -60,7 +62,7 @@ def why(
     Args:
         retriever: what was searched.
         composed: the query.
-        weights: those of the ranking.
+        parameters, values: the numbers of the method, and where they stood in the ranking.
         image_id: which image.
         hidden: (K,) images that the ranking leaves out; None for none.
 
@@ -68,54 +70,44 @@ def why(
         BadQuery: the gallery has no such image.
     """
     index = retriever.gallery.find(image_id)
-    explanation = retriever.explain(composed, weights, image_id)
-    weighted = composed.weighted and not composed.spherical
+    explanation = retriever.explain(composed, values, image_id)
+    captions = scoring_of(composed, values).captions
     alone = {
-        name: rank_of(retriever.scores(ComposedQuery({name: row}, weighted=weighted), weights), index, hidden)
-        for name, row in composed.parts.items()
+        name: rank_of(retriever.score(composed, Linear({name: 1.0}, captions)), index, hidden)
+        for name in composed.parts
     }
     return Why(
         explanation.shares,
         explanation.weights,
         {name: dots["image"] for name, dots in explanation.terms.items()},
         alone,
-        best_move(retriever, composed, weights, image_id, hidden=hidden),
+        best_move(retriever, composed, parameters, values, image_id, hidden=hidden),
     )
 
 
 def best_move(
     retriever: Retriever,
     composed: ComposedQuery,
-    weights: Weights,
+    parameters: Sequence[Parameter],
+    values: Values,
     image_id: str,
     *,
     hidden: NDArray[np.bool_] | None = None,
 ) -> Move | None:
     """The move of one slider that gives the image its best rank; of equal ones the shortest. None if none lifts it.
 
-    As on the page, where alpha + beta would pass 1 the one that is not moved gives way.
+    As on the page, where shares would pass 1 those that are not moved give way.
     """
-    if not composed.weighted:
-        return None
     index = retriever.gallery.find(image_id)
-    now = rank_of(retriever.scores(composed, weights), index, hidden)
+    now = rank_of(retriever.scores(composed, values), index, hidden)
     found = []
-    for name, after, moved in _moves(weights):
-        rank = rank_of(retriever.scores(composed, moved), index, hidden)
-        if rank < now:
-            found.append(Move(name, getattr(weights, name), after, rank))
+    for parameter in parameters:
+        for after in steps(parameter, STEPS):
+            other = moved(parameters, values, parameter.name, after)
+            rank = rank_of(retriever.scores(composed, other), index, hidden)
+            if rank < now:
+                found.append(Move(parameter, values[parameter.name], after, rank))
     return min(found, key=lambda move: (move.rank, abs(move.after - move.before)), default=None)
-
-
-def _moves(weights: Weights) -> Iterator[tuple[str, float, Weights]]:
-    for name in ("alpha", "beta", "gamma"):
-        for step in range(STEPS + 1):
-            value = step / STEPS
-            changed = {**{n: getattr(weights, n) for n in ("alpha", "beta", "gamma")}, name: value}
-            other = {"alpha": "beta", "beta": "alpha"}.get(name)
-            if other is not None:
-                changed[other] = min(changed[other], 1.0 - value)
-            yield name, value, Weights(**changed)
 
 
 def hidden_rows(

@@ -12,10 +12,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.composers.parameters import Values
 from cir.gallery.gallery import Gallery
-from cir.ranking.retriever import Retriever, row_weights
-from cir.ranking.scoring import fused_lengths, over_lengths
-from cir.types import REFERENCE_IMAGE, ComposedQuery, RetrievedImage, Weights
+from cir.ranking.retriever import Retriever, scoring_of
+from cir.ranking.scoring import Linear, fused_lengths, over_lengths
+from cir.types import REFERENCE_IMAGE, ComposedQuery, RetrievedImage
 
 PAIRS = 4096
 LEAST_IMAGES = 10  # with captions: some 90 pairs
@@ -42,8 +43,8 @@ class _Sample:
 _SAMPLES: WeakKeyDictionary[Gallery, _Sample | None] = WeakKeyDictionary()
 
 
-def chance_score(retriever: Retriever, composed: ComposedQuery, weights: Weights) -> float | None:
-    """The score that one in a hundred random pairs of this gallery reaches, under the weights of this query.
+def chance_score(retriever: Retriever, composed: ComposedQuery, values: Values) -> float | None:
+    """The score that one in a hundred random pairs of this gallery reaches, under the numbers of this query.
 
     A random pair is a query made of one image, its captions in the place of the query's texts and its pixels in the
     place of the reference, scored by Eq. 10 against another image. The pairs are drawn once for a gallery, always the
@@ -59,7 +60,7 @@ def chance_score(retriever: Retriever, composed: ComposedQuery, weights: Weights
     Without captions nothing says what a text that fits scores with its picture, so nothing is said.
 
     Returns:
-        None where that says nothing: signed terms, few images with captions, or a gallery so much of one kind that
+        None where that says nothing: signed terms, a scoring that is no cosine, few images with captions, or a gallery so much of one kind that
         random pairs are as alike as images and their own captions.
     """
     gallery = retriever.gallery
@@ -68,17 +69,19 @@ def chance_score(retriever: Retriever, composed: ComposedQuery, weights: Weights
     sample = _SAMPLES[gallery]
     if sample is None or composed.signed:
         return None
-    numbers, gamma = row_weights(composed, weights)
-    image = numbers.get(REFERENCE_IMAGE, 0.0)
-    text = sum(number for name, number in numbers.items() if name != REFERENCE_IMAGE)
-    return float(np.quantile(_scores(sample, text, image, gamma), TAIL))
+    scoring = scoring_of(composed, values)
+    if not isinstance(scoring, Linear):
+        return None
+    image = scoring.weights.get(REFERENCE_IMAGE, 0.0)
+    text = sum(number for name, number in scoring.weights.items() if name != REFERENCE_IMAGE)
+    return float(np.quantile(_scores(sample, text, image, scoring.captions), TAIL))
 
 
 def relevance_note(
-    retriever: Retriever, composed: ComposedQuery, weights: Weights, ranked: Sequence[RetrievedImage]
+    retriever: Retriever, composed: ComposedQuery, values: Values, ranked: Sequence[RetrievedImage]
 ) -> str:
     """A sentence when even the best result scores no more than chance; "" otherwise, and before the query is whole."""
-    chance = None if composed.pending or not ranked else chance_score(retriever, composed, weights)
+    chance = None if composed.pending or not ranked else chance_score(retriever, composed, values)
     if chance is None or ranked[0].score > chance:
         return ""
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from cir.composers.composer import Composer, bind_to_gallery
-from cir.composers.slerp import arc_shares
+from cir.composers.parameters import Parameter, Values, defaults, shares
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.images import size_note
@@ -21,23 +21,14 @@ from cir.ranking.scoring import (
     GalleryTerms,
     Linear,
     QueryTerms,
+    Scoring,
     exact_top,
-    fused_lengths,
     gallery_terms,
-    query_length,
     query_terms,
     rank_of,
 )
 from cir.translating import Translator
-from cir.types import (
-    FINE_GRAINED,
-    PARTS,
-    REFERENCE_IMAGE,
-    ComposedQuery,
-    Query,
-    RetrievedImage,
-    Weights,
-)
+from cir.types import ComposedQuery, Query, RetrievedImage
 
 MAX_RESULTS = 600
 REMEMBERED_QUERIES = 64
@@ -48,34 +39,20 @@ class Explanation:
     """Everything that one score is made of, so that anyone can compute it again.
 
     Attributes:
-        terms: part -> {"image": t_v . q, "captions": t_c . q}, the dot products.
-        weights: part -> the weight that counted.
-        gamma: the gamma that counted for this image (0 where it has no captions).
+        terms: row of the query -> {"image": t_v . q, "captions": t_c . q}, the dot products.
+        shares: row -> {"image": ..., "captions": ...}, what it adds to the score; all sum to the score.
+        weights: row -> the weight that counted.
+        gamma: what the captions of this image counted for (0 where it has none).
         tv_tv, tc_tc, tv_tc: the image's norms and cross term.
-        query_norm: length of the weighted sum of the query's rows, sqrt(k' G k).
     """
 
     terms: Mapping[str, Mapping[str, float]]
+    shares: Mapping[str, Mapping[str, float]]
     weights: Mapping[str, float]
     gamma: float
     tv_tv: float
     tc_tc: float
     tv_tc: float
-    query_norm: float
-
-    @property
-    def shares(self) -> dict[str, dict[str, float]]:
-        """What each term adds to the score: part -> {"image": ..., "captions": ...}; all sum to the score (Eq. 10)."""
-        g = self.gamma
-        norm = self.query_norm * float(fused_lengths(g, self.tv_tv, self.tv_tc, self.tc_tc))
-        scale = 1.0 / norm if norm > 1e-12 else 0.0
-        return {
-            name: {
-                "image": scale * (1 - g) * self.weights[name] * dots["image"],
-                "captions": scale * g * self.weights[name] * dots["captions"],
-            }
-            for name, dots in self.terms.items()
-        }
 
 
 class Retriever:
@@ -101,6 +78,14 @@ class Retriever:
         """Names of the methods, as in their papers."""
         return tuple(self.composers)
 
+    def defaults(self, method: str) -> dict[str, float]:
+        """The numbers of a method by name, where they start; {} for a method without any.
+
+        Raises:
+            BadQuery: no such method.
+        """
+        return defaults(self._composer(method).parameters)
+
     def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
         """Turn a query into named features: first what needs no language model, then more, finally the whole.
 
@@ -109,18 +94,14 @@ class Retriever:
         Raises:
             BadQuery: no such method.
         """
-        if method not in self.composers:
-            raise BadQuery(
-                f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
-            )
-        composed = self.translator.compose(query, self.composers[method].compose)
+        composed = self.translator.compose(query, self._composer(method).compose)
         note = size_note(query.reference_image) if query.reference_image is not None else ""
         return (replace(one, notes=(*one.notes, note)) for one in composed) if note else composed
 
     def rank(
         self,
         composed: ComposedQuery,
-        weights: Weights,
+        values: Values,
         *,
         top_k: int = 10,
         exclude: Iterable[str] = (),
@@ -131,11 +112,11 @@ class Retriever:
 
         Args:
             composed: from `compose`.
-            weights: CVSI's; a part that is missing counts as 0 and the others keep their ratio.
+            values: the numbers of the method that composed it.
             top_k: 1 to MAX_RESULTS.
             exclude: image ids to leave out, such as the reference itself.
             among: (K,) bool, which images may be found (`Gallery.select`); None for all.
-            cosine: Eq. 10; False scores by the dot product, as the released code does.
+            cosine: False leaves out the lengths, as CVSI's released code does; of no meaning for another scoring.
 
         Raises:
             BadQuery: `top_k` out of its range, an unknown id, or an empty gallery.
@@ -149,6 +130,7 @@ class Retriever:
                 f"The gallery {self.gallery.name} has no pictures.",
                 "Index a folder: python -m cir index PHOTOS",
             )
+        scoring = scoring_of(composed, values)
         excluded = np.array([self.gallery.find(image_id) for image_id in exclude], dtype=np.int64)
         if among is not None:
             excluded = np.concatenate([excluded, np.flatnonzero(~among)])
@@ -157,7 +139,7 @@ class Retriever:
             self._query_terms(composed),
             self._gallery_terms,
             (self.gallery.image_features, self.gallery.caption_features),
-            replace(scoring_of(composed, weights), cosine=cosine),
+            scoring if cosine or not isinstance(scoring, Linear) else replace(scoring, cosine=False),
             top_k,
             excluded=excluded,
         )
@@ -167,46 +149,53 @@ class Retriever:
             for rank, (i, score) in enumerate(zip(indices, scores, strict=True), start=1)
         ]
 
-    def scores(self, composed: ComposedQuery, weights: Weights) -> NDArray[np.floating]:
-        """(K,) scores of all images (Eq. 10), in the gallery's order. No model is called."""
-        return scoring_of(composed, weights).scores(self._query_terms(composed), self._gallery_terms)
+    def scores(self, composed: ComposedQuery, values: Values) -> NDArray[np.floating]:
+        """(K,) scores of all images, in the gallery's order. No model is called."""
+        return self.score(composed, scoring_of(composed, values))
+
+    def score(self, composed: ComposedQuery, scoring: Scoring) -> NDArray[np.floating]:
+        """(K,) scores of all images by a scoring of one's own, such as one row of the query alone."""
+        return scoring.scores(self._query_terms(composed), self._gallery_terms)
 
     def rank_of(
-        self, composed: ComposedQuery, weights: Weights, image_id: str, *, exclude: Iterable[str] = ()
+        self, composed: ComposedQuery, values: Values, image_id: str, *, exclude: Iterable[str] = ()
     ) -> int:
         """Rank of one image, from 1, among all that are not left out. For measuring."""
         hidden = np.zeros(len(self.gallery), dtype=bool)
         hidden[[self.gallery.find(other) for other in exclude]] = True
-        return rank_of(self.scores(composed, weights), self.gallery.find(image_id), hidden)
+        return rank_of(self.scores(composed, values), self.gallery.find(image_id), hidden)
 
-    def explain(self, composed: ComposedQuery, weights: Weights, image_id: str) -> Explanation:
+    def explain(self, composed: ComposedQuery, values: Values, image_id: str) -> Explanation:
         """The dot products and norms behind one image's score."""
         index = self.gallery.find(image_id)
-        terms, gallery = self._query_terms(composed), self._gallery_terms
-        numbers, gamma = row_weights(composed, weights)
-        k = np.array(list(numbers.values()))
+        terms, gallery = self._query_terms(composed).among([index]), self._gallery_terms.among([index])
+        scoring = scoring_of(composed, values)
         return Explanation(
             {
-                name: {"image": float(terms.image[index, i]), "captions": float(terms.captions[index, i])}
+                name: {"image": float(terms.image[0, i]), "captions": float(terms.captions[0, i])}
                 for i, name in enumerate(terms.names)
             },
-            numbers,
-            gamma if gallery.captioned[index] else 0.0,
-            float(gallery.tv_tv[index]),
-            float(gallery.tc_tc[index]),
-            float(gallery.tv_tc[index]),
-            query_length(terms, k),
+            scoring.shares(terms, gallery),
+            scoring.weights,
+            scoring.captions if gallery.captioned[0] else 0.0,
+            float(gallery.tv_tv[0]),
+            float(gallery.tc_tc[0]),
+            float(gallery.tv_tc[0]),
         )
 
-    def gram(self, composed: ComposedQuery) -> list[list[float]]:
-        """(N, N) dot products among the query's rows: PARTS in their order, then the signed terms.
-
-        Rows of a missing part are zeros.
-        """
+    def gram(self, composed: ComposedQuery, names: Iterable[str]) -> list[list[float]]:
+        """(N, N) dot products among the rows of the query that have these names; those of a missing row are zeros."""
         there = rows_of(composed)
         nothing = np.zeros(len(next(iter(there.values()))))
-        rows = np.stack([there.get(name, nothing) for name in (*PARTS, *signed_names(composed))])
+        rows = np.stack([there.get(name, nothing) for name in names])
         return (rows @ rows.T).tolist()
+
+    def _composer(self, method: str) -> Composer:
+        if method not in self.composers:
+            raise BadQuery(
+                f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
+            )
+        return self.composers[method]
 
     def _query_terms(self, composed: ComposedQuery) -> QueryTerms:
         digest = hashlib.blake2b(digest_size=16)
@@ -237,47 +226,17 @@ def signed_names(composed: ComposedQuery) -> list[str]:
     return [f"{term.kind} {number}" for number, term in enumerate(composed.signed, start=1)]
 
 
-def scoring_of(composed: ComposedQuery, weights: Weights) -> Linear:
-    """How the scores of a query follow from its dot products."""
-    numbers, gamma = row_weights(composed, weights)
-    return Linear(numbers, gamma)
+def scoring_of(composed: ComposedQuery, values: Values) -> Scoring:
+    """How the scores of a query follow from its dot products. Signed terms count on top of the method's own rows."""
+    scoring = composed.scoring(composed, values) if composed.scoring else Linear.even(composed.parts)
+    names = signed_names(composed)
+    return scoring.plus(dict(zip(names, (float(term.weight) for term in composed.signed), strict=True)))
 
 
-def row_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, float], float]:
-    """The weight of every row of `rows_of`, in its order, and gamma. Signed terms count on top of the parts."""
-    numbers, gamma = part_weights(composed, weights)
-    signed = dict(zip(signed_names(composed), (float(t.weight) for t in composed.signed), strict=True))
-    return {**{name: numbers[name] for name in composed.parts}, **signed}, gamma
-
-
-def part_weights(composed: ComposedQuery, weights: Weights) -> tuple[dict[str, float], float]:
-    """The weight of every part that is there, and gamma.
-
-    When all weight lies on parts that are missing, the others count equally: an order that follows from nothing
-    would be worse. `weight_note` says so.
-    """
-    if not composed.weighted:
-        return {name: 1.0 / len(composed.parts) for name in composed.parts}, 0.0
-    if composed.spherical:
-        image, text = composed.parts[REFERENCE_IMAGE], composed.parts[FINE_GRAINED]
-        shares = dict(
-            zip((REFERENCE_IMAGE, FINE_GRAINED), arc_shares(float(image @ text), weights.beta), strict=True)
-        )
-        return {name: shares[name] for name in composed.parts}, 0.0
-    wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
-    there = {name: wanted.get(name, 0.0) for name in composed.parts}
-    total = sum(there.values())
-    if total <= 1e-9:
-        return {name: 1.0 / len(there) for name in there}, weights.gamma
-    return {name: value / total for name, value in there.items()}, weights.gamma
-
-
-def weight_note(composed: ComposedQuery, weights: Weights) -> str:
-    """A sentence when the weights that were chosen cannot count as they are; "" otherwise."""
-    if not composed.weighted or composed.spherical:
-        return ""
-    wanted: dict[str, float] = dict(zip(PARTS, weights.parts, strict=True))
-    if sum(wanted.get(name, 0.0) for name in composed.parts) <= 1e-9:
+def weight_note(composed: ComposedQuery, parameters: Sequence[Parameter], values: Values) -> str:
+    """A sentence when the shares that were chosen cannot count as they are; "" otherwise."""
+    wanted = shares(parameters, values)
+    if wanted and sum(wanted.get(name, 0.0) for name in composed.parts) <= 1e-9:
         names = " and ".join(name.replace("_", " ") for name in composed.parts)
         return f"All weight lies on parts that this query does not have, so it is ranked by its {names}."
     return ""

@@ -7,8 +7,8 @@ texts, images or methods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Rows = NDArray[np.int64] | list[int]  # places of images in the gallery
+Shares = dict[str, dict[str, float]]  # row of the query -> {"image": ..., "captions": ...}
 # What float32 dot products of unit rows may be off by, generously: candidates this near are scored again in float64.
 ROUNDING = 2e-5
 
@@ -69,11 +70,17 @@ class QueryTerms:
 
 
 class Scoring(Protocol):
-    """How dot products become scores. A frozen value: the same terms give the same scores.
+    """How dot products become scores. A frozen value: the same terms give the same scores."""
 
-    Attributes:
-        rounding: what float32 terms may shift a score by.
-    """
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Row of the query -> what it counts for."""
+        ...
+
+    @property
+    def captions(self) -> float:
+        """What the captions of gallery images count for beside their pixels, in [0, 1]."""
+        ...
 
     @property
     def rounding(self) -> float:
@@ -82,6 +89,10 @@ class Scoring(Protocol):
 
     def scores(self, terms: QueryTerms, gallery: GalleryTerms) -> Floats:
         """(K,) float64, higher is better."""
+        ...
+
+    def shares(self, terms: QueryTerms, gallery: GalleryTerms) -> Shares:
+        """What each row adds to the score of one image, whose terms these are (K = 1); all sum to the score."""
         ...
 
     def plus(self, weights: Mapping[str, float]) -> Scoring:
@@ -113,6 +124,12 @@ class Linear:
         """What float32 terms may shift a score by."""
         return ROUNDING
 
+    @classmethod
+    def even(cls, names: Iterable[str], captions: float = 0.0) -> Linear:
+        """All rows count alike."""
+        rows = tuple(names)
+        return cls(dict.fromkeys(rows, 1.0 / len(rows)), captions)
+
     def scores(self, terms: QueryTerms, gallery: GalleryTerms) -> Floats:
         """(K,) float64, higher is better."""
         k = np.array([self.weights.get(name, 0.0) for name in terms.names], dtype=np.float64)
@@ -122,9 +139,102 @@ class Linear:
             return dots
         return over_lengths(dots, gallery.lengths(self.captions) * query_length(terms, k))
 
+    def shares(self, terms: QueryTerms, gallery: GalleryTerms) -> Shares:
+        """What each row adds to the score of one image, whose terms these are (K = 1); all sum to the score."""
+        k = np.array([self.weights.get(name, 0.0) for name in terms.names], dtype=np.float64)
+        g = gallery.captions_count(self.captions)
+        lengths = gallery.lengths(self.captions) * query_length(terms, k) if self.cosine else np.ones(1)
+        return {
+            name: {
+                "image": float(over_lengths((1.0 - g) * k[i] * terms.image[:, i], lengths)[0]),
+                "captions": float(over_lengths(g * k[i] * terms.captions[:, i], lengths)[0]),
+            }
+            for i, name in enumerate(terms.names)
+        }
+
     def plus(self, weights: Mapping[str, float]) -> Linear:
         """The same with further rows in the sum: Rocchio's feedback, one term each."""
         return replace(self, weights={**self.weights, **weights})
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A likeness: max(0, scale * (t_v . q) + offset), where q is a row of the query.
+
+    Attributes:
+        scale, offset: what makes the dot product with a unit row the likeness.
+    """
+
+    scale: float
+    offset: float
+
+    @property
+    def most(self) -> float:
+        """The largest that it can be, at a dot product of 1."""
+        return max(0.0, self.scale + self.offset)
+
+    def of(self, dots: Floats) -> Floats:
+        """(K,) dot products -> (K,) float64."""
+        return np.maximum(0.0, self.scale * dots.astype(np.float64) + self.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The product of two likenesses a and b to an image's pixels, less a penalty for what is like one of them alone.
+
+        score = a b - penalty (a + b)^2
+
+    Source: BASIC (arXiv 2510.25387), after the Harris corner detector.
+
+    Attributes:
+        factors: row of the query -> its likeness; two of them.
+        penalty: lambda, from 0.
+        more: further rows -> weight: what they add is the weight times their dot product with the image.
+    """
+
+    factors: Mapping[str, Factor]
+    penalty: float
+    more: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Row of the query -> what its dot product is multiplied by."""
+        return {**{name: factor.scale for name, factor in self.factors.items()}, **self.more}
+
+    @property
+    def captions(self) -> float:
+        """Captions of gallery images do not count."""
+        return 0.0
+
+    @property
+    def rounding(self) -> float:
+        """What float32 terms may shift a score by: the derivative by each dot product, at its largest."""
+        a, b = self.factors.values()
+        product = a.scale * b.most + b.scale * a.most
+        penalty = 2.0 * self.penalty * (a.most + b.most) * (a.scale + b.scale)
+        return ROUNDING * (product + penalty + sum(map(abs, self.more.values())))
+
+    def scores(self, terms: QueryTerms, gallery: GalleryTerms) -> Floats:
+        """(K,) float64, higher is better."""
+        a, b = (one.of(terms.image[:, terms.names.index(name)]) for name, one in self.factors.items())
+        more = np.array([self.more.get(name, 0.0) for name in terms.names])
+        return a * b - self.penalty * (a + b) ** 2 + weighted_sum(terms.image, more)
+
+    def shares(self, terms: QueryTerms, gallery: GalleryTerms) -> Shares:
+        """What each row adds to the score of one image, whose terms these are (K = 1); all sum to the score.
+
+        Of the two likenesses each has its own penalty, and half of what they do together: their Shapley values.
+        """
+        dots = {name: float(terms.image[0, i]) for i, name in enumerate(terms.names)}
+        values = {name: float(one.of(np.array(dots[name]))) for name, one in self.factors.items()}
+        together = (0.5 - self.penalty) * float(np.prod(list(values.values())))
+        adds = {name: together - self.penalty * value**2 for name, value in values.items()}
+        adds |= {name: weight * dots[name] for name, weight in self.more.items()}
+        return {name: {"image": adds.get(name, 0.0), "captions": 0.0} for name in terms.names}
+
+    def plus(self, weights: Mapping[str, float]) -> Product:
+        """The same with further rows, each of which adds its weighted dot product."""
+        return replace(self, more={**self.more, **weights})
 
 
 def weighted_sum(dots: Floats, weights: Floats) -> Floats:

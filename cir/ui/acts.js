@@ -52,7 +52,7 @@ Object.assign(window.recompose, (() => {
     if (Object.keys(later).length) fill(later);
   }
   document.addEventListener("input", (event) => {
-    const name = event.target.closest?.("#edit") ? "text" : event.target.closest?.("#alpha, #beta, #gamma")?.id;
+    const name = event.target.closest?.("#edit") ? "text" : event.target.closest?.(".weight")?.id;
     if (name) note(name, name === "text" ? event.target.value : Number(event.target.value));
   }, true);
 
@@ -66,10 +66,10 @@ Object.assign(window.recompose, (() => {
     Object.entries(fields).forEach(([name, value]) => note(name, value));
     fill(fields);
   }
-  function filled() {
+  function filled(sliders) {
     const now = put;
     put = {};
-    const values = ["image", "text", "alpha", "beta", "gamma"].map((name) => (name in now ? now[name] : KEEP));
+    const values = ["image", "text", ...sliders].map((name) => (name in now ? now[name] : KEEP));
     return [...values, "image" in now ? { ...KEEP, visible: Boolean(now.image?.meta?.picked) } : KEEP];
   }
 

@@ -11,6 +11,7 @@ import logging
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.answers import AnswerRow, answer_row, reaching
+from cir.composers.parameters import Parameter, Values, own_values, read_moved, read_values
 from cir.errors import CirError
 from cir.images import read_image
 from cir.ranking.explaining import hidden_rows
@@ -26,9 +28,9 @@ from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.ranking.retriever import weight_note
 from cir.ranking.scoring import rank_of
 from cir.text import clean_text, counted
-from cir.types import ComposedQuery, Query, RetrievedImage, Weights
+from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui import narrowing
-from cir.ui.reading import read_method, read_picked, read_threshold, read_top_k, read_upload, read_weights
+from cir.ui.reading import read_method, read_picked, read_threshold, read_top_k, read_upload
 from cir.ui.search import changing, folding, steps
 from cir.ui.session import Answer, Example, Problem, Session, Settings
 
@@ -44,23 +46,38 @@ logger = logging.getLogger(__name__)
 # --- searching ------------------------------------------------------------------------------------------
 
 
-def read_settings(values: Sequence[object], before: Weights | None = None) -> tuple[Settings, list[str]]:
+def read_settings(
+    parameters: Sequence[Parameter],
+    numbers: Mapping[str, object],
+    values: Sequence[object],
+    before: Values | None = None,
+) -> tuple[Settings, list[str]]:
     """Settings and notes.
 
     Args:
-        values: what (alpha, beta, gamma, top_k, leave_out) sent; from the page also (at_least, fold).
-        before: the weights on the page until now; see `read_weights`.
+        parameters: of the method.
+        numbers: what each slider sent, by name; those that the method does not have are left alone.
+        values: what (top_k, leave_out) sent; from the page also (at_least, fold).
+        before: the numbers on the page until now; see `cir.composers.parameters.read_moved`.
 
     Raises:
         BadQuery: one of them cannot be read.
     """
-    alpha, beta, gamma, top_k, leave_out, *rest = values
+    top_k, leave_out, *rest = values
     count, notes = read_top_k(top_k)
     at_least, fold = rest if rest else (0.0, True)
-    weights = read_weights(alpha, beta, gamma, before)
-    return Settings(
-        weights, count, leave_out is not False, read_threshold(at_least), fold is not False
-    ), notes
+    chosen = read_values(parameters, numbers) if before is None else read_moved(parameters, numbers, before)
+    return Settings(chosen, count, leave_out is not False, read_threshold(at_least), fold is not False), notes
+
+
+def whole_settings(retriever: Retriever, method: str, settings: Settings) -> Settings:
+    """The settings with every number that the method has; those of other methods stay, for a search on its way.
+
+    Raises:
+        BadQuery: a number out of its range.
+    """
+    own = read_values(retriever.composers[method].parameters, {}, settings.values)
+    return replace(settings, values={**settings.values, **own})
 
 
 def begin(session: Session) -> int:
@@ -102,7 +119,7 @@ def search(
     chosen = read_method(retriever.methods, method)
     path, reference_id = read_reference(retriever.gallery, session, image)
     query = Query(None if path is None else read_image(path), edit)
-    session.settings = settings
+    session.settings = whole_settings(retriever, chosen, settings)
     if (path, edit) != (session.image_path, session.text):
         session.signed, session.thoughts = (), {}  # they were about another question
     begun = False
@@ -114,6 +131,8 @@ def search(
         if not composed.pending:
             session.composed = changing.with_thoughts(retriever, chosen, composed, thoughts)
         session.method, session.reference_id = chosen, reference_id
+        session.parameters = retriever.composers[chosen].parameters
+        session.settings = whole_settings(retriever, chosen, session.settings)
         session.image_path, session.text = path, edit
         session.notes = (*notes, *text_notes)
         if begun:
@@ -167,20 +186,21 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     exclude = left_out(session)
     mask = narrowing.among(retriever.gallery, session.only)
     count = min(settings.top_k * session.pages, MAX_SHOWN)
-    ranked = retriever.rank(composed, settings.weights, top_k=count, exclude=exclude, among=mask)
+    ranked = retriever.rank(composed, settings.values, top_k=count, exclude=exclude, among=mask)
     results, hidden_note = reaching(ranked, settings.at_least)
     shown, similar = folding.fold(retriever, results, session.unfolded) if settings.fold else (results, {})
     session.result_ids = tuple(result.image_id for result in shown)
     session.version += 1
-    notes = [*session.notes, *composed.notes, weight_note(composed, settings.weights)]
-    if not composed.weighted:
-        notes.append(f"{session.method} has no weights: the sliders do not change its order.")
-    notes += [
+    parameters = retriever.composers[session.method].parameters
+    notes = [
+        *session.notes,
+        *composed.notes,
+        weight_note(composed, parameters, settings.values),
         hidden_note,
         narrowing.note(retriever.gallery, session.only, mask),
         intended_note(retriever, session, composed, ranked),
     ]
-    notes.append(relevance_note(retriever, composed, settings.weights, ranked))
+    notes.append(relevance_note(retriever, composed, settings.values, ranked))
     said = tuple(dict.fromkeys(note for note in notes if note))
     total = max(len(results), _findable(retriever, session, composed))
     return Answer(session.method, settings, results, composed, said, shown, similar, total)
@@ -190,7 +210,7 @@ def _findable(retriever: Retriever, session: Session, composed: ComposedQuery) -
     """How many pictures are not left out, lie where it is looked, and reach the least score."""
     allowed = ~hidden(retriever, session)
     if session.settings.at_least:
-        allowed &= retriever.scores(composed, session.settings.weights) >= session.settings.at_least
+        allowed &= retriever.scores(composed, session.settings.values) >= session.settings.at_least
     return int(allowed.sum())
 
 
@@ -216,7 +236,7 @@ def intended_note(
     if out[index]:
         return "The intended picture is left out of this search."
     rank = next((r.rank for r in ranked if r.image_id == wanted), 0)
-    rank = rank or rank_of(retriever.scores(composed, session.settings.weights), index, out)
+    rank = rank or rank_of(retriever.scores(composed, session.settings.values), index, out)
     return f"The intended picture is at rank {rank} of {int((~out).sum())}."
 
 
@@ -224,18 +244,23 @@ def rerank(
     retriever: Retriever,
     session: Session,
     *,
-    weights: Weights,
+    values: Values,
     top_k: int,
     leave_out: object = True,
     at_least: float = 0.0,
     fold: bool = True,
 ) -> Answer:
-    """The same query in the order of other weights. Milliseconds: only arithmetic on what was composed.
+    """The same query in the order of other numbers. Milliseconds: only arithmetic on what was composed.
 
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    session.settings = Settings(weights, top_k, leave_out is not False, at_least, fold)
+    changing.with_signed(session)
+    session.settings = whole_settings(
+        retriever,
+        session.method,
+        Settings({**session.settings.values, **values}, top_k, leave_out is not False, at_least, fold),
+    )
     steps.update(session)
     return answer(retriever, session)
 
@@ -247,7 +272,7 @@ def as_json(
     return answer_row(
         retriever,
         found.composed,
-        found.settings.weights,
+        own_values(retriever.composers[found.method].parameters, found.settings.values),
         found.results,
         method=found.method,
         models=fingerprints,

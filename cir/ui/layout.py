@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from cir.composers.parameters import Parameter, numbers_of, own_values
 from cir.images import read_image
 from cir.ui import render
 from cir.ui.guards import MAX_FILE_BYTES
-from cir.ui.page import SLIDERS, Ask, PageContent, Shown, html_piece
+from cir.ui.page import Ask, PageContent, Shown, html_piece
 from cir.ui.pictures import address_of
 from cir.ui.reading import MAX_RESULTS
 from cir.ui.search import controls, pieces, steps
@@ -63,13 +64,16 @@ def lay_out_examples(content: PageContent) -> gr.HTML:
 
 
 def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]:
-    """One bar of three shares, a slider for each weight, presets; then method and number of results."""
-    start = next(iter(content.presets.values()))
-    methods = list(content.retriever.methods)
+    """One bar of shares, a slider for each number of any method, presets; then method and number of results."""
+    composers = content.retriever.composers
+    methods = list(composers)
+    own = composers[methods[0]].parameters
+    start = own_values(own, next(iter(content.presets.values()), {}))
     with gr.Accordion("Weights", open=False, elem_id="weights") as fold:
-        shares = html_piece(render.share_bar(start), elem_id="share-bar")
-        alpha, beta, gamma = (_weight(SLIDERS[name], getattr(start, name), name) for name in SLIDERS)
-        html_piece(controls.presets(content.presets), elem_id="presets")
+        shares = html_piece(render.share_bar(own, start), elem_id="share-bar")
+        known = numbers_of(composer.parameters for composer in composers.values())
+        sliders = {p.name: _slider(p, start.get(p.name, p.default), p.name in start) for p in known.values()}
+        presets = html_piece(controls.presets(content.presets, own), elem_id="presets")
         with gr.Row(elem_id="more"):
             method = gr.Dropdown(methods, value=methods[0], label="Method", min_width=96, elem_id="method")
             top_k = gr.Slider(
@@ -83,14 +87,29 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
                 elem_id="top-k",
             )
         leave_out = gr.Checkbox(True, label="Leave out the reference", visible=False, elem_id="leave-out")
-        html_piece(render.meanings(), elem_id="meanings")
-    names = {"alpha": alpha, "beta": beta, "gamma": gamma}
-    return fold, {**names, "method": method, "top_k": top_k, "leave_out": leave_out, "shares": shares}
+        meanings = html_piece(render.meanings(own), elem_id="meanings")
+    return fold, {
+        "sliders": sliders,
+        "method": method,
+        "top_k": top_k,
+        "leave_out": leave_out,
+        "shares": shares,
+        "presets": presets,
+        "meanings": meanings,
+    }
 
 
-def _weight(label: str, value: float, elem_id: str) -> gr.Slider:
+def _slider(parameter: Parameter, value: float, visible: bool) -> gr.Slider:
     return gr.Slider(
-        0, 1, value=value, step=0.01, label=label, buttons=[], elem_id=elem_id, elem_classes="weight"
+        parameter.low,
+        parameter.high,
+        value=value,
+        step=0.01,
+        label=render.slider_label(parameter),
+        buttons=[],
+        visible=visible,
+        elem_id=parameter.name,
+        elem_classes=["weight", parameter.part] if parameter.part else "weight",
     )
 
 

@@ -1,22 +1,22 @@
 // What happens in the browser alone: the bar of shares follows the sliders at once, focus goes where work
 // goes on, and one line is read aloud when it changes.
 window.recompose = (() => {
-  const parts = ["modified_captions", "fine_grained", "reference_image"];
   const isPhone = () => window.innerWidth < 820;
   const calm = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
 
-  function shares(alpha, beta) {
-    const values = [alpha, beta, Math.max(0, 1 - alpha - beta)];
-    const spoken = [];
-    parts.forEach((part, i) => {
-      const share = document.querySelector(`.shares .${part}`);
-      if (!share) return;
-      const percent = `${Math.round(100 * values[i])}%`;
-      share.style.flexGrow = values[i].toFixed(3);
-      share.classList.toggle("slim", values[i] < 0.12);
+  // Each segment names the slider that it follows; the one without a name gets what the others leave.
+  function shares(names, values) {
+    const segments = [...document.querySelectorAll(".shares .share")];
+    const own = segments.map((share) => values[names.indexOf(share.dataset.parameter)] ?? 0);
+    const rest = Math.max(0, 1 - own.reduce((sum, value) => sum + value, 0));
+    const keys = document.querySelectorAll(".share-keys li");
+    const spoken = segments.map((share, i) => {
+      const value = share.dataset.parameter ? own[i] : rest;
+      const percent = `${Math.round(100 * value)}%`;
+      share.style.flexGrow = value.toFixed(3);
+      share.classList.toggle("slim", value < 0.12);
       share.querySelector(".percent").textContent = percent;
-      const key = document.querySelector(`.share-keys .${part}`);
-      spoken.push(`${key ? key.textContent : part} ${percent}`);
+      return `${keys[i]?.textContent ?? ""} ${percent}`;
     });
     document.querySelector(".shares")?.setAttribute("aria-label", spoken.join(", "));
   }
@@ -138,7 +138,6 @@ window.recompose = (() => {
   document.addEventListener("click", (event) => {
     const item = event.target.closest?.("#work [data-do], #work [data-edit]");
     if (!item) return;
-    if (item.dataset.do === "preset" && document.querySelector("#alpha input:disabled")) return; // nothing that it could move
     if (item.dataset.do === "more") before = results().length;
     refocus = likeIt(item);
     const { edit, kind, text } = item.dataset;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from cir.types import Weights
+from cir.composers.parameters import Values
 from cir.ui import render
 from cir.ui.handlers import describe_problem
 from cir.ui.session import Example, ForgottenPage, Session, Sessions
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from cir.ui.results.pieces import Results
     from cir.ui.triplets.source import TripletSource
 
-SLIDERS = {
-    "alpha": "Described edit  α",
-    "beta": "Image word + edit  β",
-    "gamma": "Captions of gallery images  γ",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
@@ -36,7 +30,7 @@ class PageContent:
 
     Attributes:
         retriever: what is searched.
-        presets: name -> weights, as buttons; the first one is set at the start.
+        presets: name -> numbers of a method, as buttons; the first one is set at the start.
         missing: part -> sentence with the remedy, for models that are not here.
         facts: the lines of "About the models".
         fingerprints: part -> fingerprint, for programs.
@@ -55,7 +49,7 @@ class PageContent:
     """
 
     retriever: Retriever
-    presets: Mapping[str, Weights] = field(default_factory=lambda: {"Default": Weights()})
+    presets: Mapping[str, Values] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     facts: Sequence[render.ModelFact] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -100,25 +94,38 @@ class PageContent:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The components of the left column: the query and its weights."""
+    """The components of the left column: the query and its numbers.
+
+    Attributes:
+        sliders: parameter -> its slider; those that the chosen method does not have are not to be seen.
+    """
 
     image: gr.Image
     text: gr.Textbox
     search: gr.Button
     filled: gr.Button
-    alpha: gr.Slider
-    beta: gr.Slider
-    gamma: gr.Slider
+    sliders: Mapping[str, gr.Slider]
     method: gr.Dropdown
     top_k: gr.Slider
     leave_out: gr.Checkbox
     weights_fold: gr.Accordion
     shares: gr.HTML
+    presets: gr.HTML
+    meanings: gr.HTML
 
     @property
     def settings(self) -> list[gr.components.Component]:
-        """What `read_settings` reads, in its order."""
-        return [self.alpha, self.beta, self.gamma, self.top_k, self.leave_out]
+        """The sliders, and what else `read_settings` reads, in order."""
+        return [*self.sliders.values(), self.top_k, self.leave_out]
+
+    @property
+    def numbers(self) -> list[gr.components.Component]:
+        """What another method changes."""
+        return [*self.sliders.values(), self.shares, self.presets, self.meanings]
+
+    def split(self, values: Sequence[object]) -> tuple[dict[str, object], Sequence[object]]:
+        """What `settings` sent, and what came after it -> (parameter -> number, the rest)."""
+        return dict(zip(self.sliders, values, strict=False)), values[len(self.sliders) :]
 
 
 @dataclass(frozen=True, slots=True)

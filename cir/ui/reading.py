@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from cir.errors import BadImage, BadQuery
-from cir.types import Weights
 
 MAX_RESULTS = 60
 Offered = TypeVar("Offered")
@@ -29,26 +28,6 @@ def read_number(name: str, value: object) -> float:
     if not numeric or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
         raise BadQuery(f"{name} has to be a number, not {str(value)[:40]!r}.", "Give a number from 0 to 1.")
     return float(value)  # type: ignore[arg-type]
-
-
-def read_weights(alpha: object, beta: object, gamma: object, before: Weights | None = None) -> Weights:
-    """The weights that arrived.
-
-    Args:
-        alpha, beta, gamma: numbers from 0 to 1.
-        before: the weights until now, where a person is moving one of them. When alpha + beta is too much,
-            the one that was not moved gives way.
-
-    Raises:
-        BadQuery: not a number, out of range, or alpha + beta above 1 without `before`.
-    """
-    a, b, c = read_number("alpha", alpha), read_number("beta", beta), read_number("gamma", gamma)
-    if before is not None and 0.0 <= a <= 1.0 and 0.0 <= b <= 1.0 and a + b > 1.0:
-        if a != before.alpha:
-            b = 1.0 - a
-        else:
-            a = 1.0 - b
-    return Weights(a, b, c)
 
 
 def read_top_k(value: object) -> tuple[int, list[str]]:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cir.composers.composer import Parameter
+from cir.composers.parameters import Parameter, Values, shares
 from cir.text import counted
-from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, Weights
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE
 from cir.ui.handlers import Answer, Problem
 
 _CODE = re.compile(r"`([^`]+)`|(python -m cir(?: [\w./:-]*\w)+)")
@@ -43,7 +43,7 @@ PART_WORDS = {
     REFERENCE_IMAGE: PartWords(
         "Reference look",
         "q_v",
-        "How the reference itself looks. It gets what the other two leave.",
+        "How the reference itself looks. It gets what the others leave.",
     ),
 }
 
@@ -113,46 +113,56 @@ def _with_code(sentence: str) -> str:
     return "".join(shown)
 
 
-def share_bar(weights: Weights, parameters: Sequence[Parameter] = ()) -> str:
-    """One bar of three shares, named as the method that has these parameters names them.
+def slider_label(parameter: Parameter) -> str:
+    """ "Described edit α"."""
+    return f"{parameter.label[:1].upper()}{parameter.label[1:]} {parameter.symbol}"
 
-    The page's script keeps it in step with the sliders.
+
+def share_bar(parameters: Sequence[Parameter], values: Values) -> str:
+    """One bar of the shares of a method, named as it names them; nothing for a method without shares.
+
+    The page's script keeps it in step with the sliders, by the names of the parameters that stand at the segments.
     """
-    words = {**PART_WORDS, **_own_words(parameters)}
-    segments = []
-    for (part, own), share in zip(words.items(), weights.parts, strict=True):
-        segments.append(
-            f'<div class="share {part}" style="flex-grow:{share:.3f}" title="{escape(own.meaning)}">'
-            f'<span class="percent">{share:.0%}</span></div>'
-        )
-    keys = "".join(
-        f'<li class="{part}" title="{escape(own.meaning)}"><i></i>{escape(own.name)}</li>'
-        for part, own in words.items()
+    by_part = shares(parameters, values)
+    if not by_part:
+        return ""
+    words, named = share_words(parameters), {p.part: p.name for p in parameters}
+    segments = "".join(
+        f'<div class="share {part}{" slim" if share < 0.12 else ""}" data-parameter="{named.get(part, "")}" '
+        f'style="flex-grow:{share:.3f}" title="{escape(words[part].meaning)}"><span class="percent">{share:.0%}</span></div>'
+        for part, share in by_part.items()
     )
-    spoken = ", ".join(f"{w.name} {s:.0%}" for w, s in zip(words.values(), weights.parts, strict=True))
+    keys = "".join(
+        f'<li class="{part}" title="{escape(words[part].meaning)}"><i></i>{escape(words[part].name)}</li>'
+        for part in by_part
+    )
+    spoken = ", ".join(f"{words[part].name} {share:.0%}" for part, share in by_part.items())
     return (
-        f'<div class="shares" role="img" aria-label="{escape(spoken)}">{"".join(segments)}</div>'
+        f'<div class="shares" role="img" aria-label="{escape(spoken)}">{segments}</div>'
         f'<ul class="share-keys" aria-hidden="true">{keys}</ul>'
     )
 
 
-def _own_words(parameters: Sequence[Parameter]) -> dict[str, PartWords]:
-    """part -> its words, of the parts that a method calls otherwise."""
-    weighed = {"alpha": MODIFIED_CAPTIONS, "beta": FINE_GRAINED}
-    return {weighed[p.name]: PartWords(p.part, p.symbol, f"{p.part}, as text.") for p in parameters if p.part}
+def share_words(parameters: Sequence[Parameter]) -> dict[str, PartWords]:
+    """Row of the query -> its words: those of CVSI, or what the method calls it."""
+    own = {p.part: PartWords(p.called, p.symbol, f"{p.called}, as text.") for p in parameters if p.called}
+    return {**PART_WORDS, **own}
 
 
-def meanings() -> str:
-    """What the three shares and gamma are, for those who ask."""
+def meanings(parameters: Sequence[Parameter]) -> str:
+    """What the numbers of a method are, for those who ask; nothing for a method without any."""
+    words, shared = share_words(parameters), [p.part for p in parameters if p.part]
+    shown = [(part, words[part]) for part in [*shared, *([REFERENCE_IMAGE] if shared else [])]]
+    rest = [("", PartWords(p.label.capitalize(), p.symbol, p.meaning)) for p in parameters if not p.part]
     rows = "".join(
-        f'<dt class="{part}"><i></i>{escape(w.name)} <var>{escape(w.symbol)}</var></dt>'
+        f'<dt class="{part}">{"<i></i>" if part else ""}{escape(w.name)} <var>{escape(w.symbol)}</var></dt>'
         f"<dd>{escape(w.meaning)}</dd>"
-        for part, w in PART_WORDS.items()
+        for part, w in [*shown, *rest]
     )
     return (
-        f'<details class="meanings"><summary>What these are</summary><dl>{rows}'
-        "<dt>Captions of gallery images <var>γ</var></dt>"
-        "<dd>How much what is said about a gallery image counts beside its pixels.</dd></dl></details>"
+        f'<details class="meanings"><summary>What these are</summary><dl>{rows}</dl></details>'
+        if rows
+        else ""
     )
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from cir.composers.parameters import Parameter, Values
 from cir.errors import CirError
-from cir.types import ComposedQuery, RetrievedImage, SignedTerm, Weights
+from cir.types import ComposedQuery, RetrievedImage, SignedTerm
 from cir.ui.narrowing import Only
 
 
@@ -23,14 +24,14 @@ class Settings:
     """What re-orders results without a new query.
 
     Attributes:
-        weights: the sliders.
+        values: the numbers of the method, by name; those that are missing are where the method starts.
         top_k: how many are ranked.
         leave_out_reference: whether the reference may not appear.
         at_least: results below this score are hidden; 0 hides none, whatever its score.
         fold: whether near-identical results stand behind the best of them.
     """
 
-    weights: Weights = field(default_factory=Weights)
+    values: Values = field(default_factory=dict)
     top_k: int = 30
     leave_out_reference: bool = True
     at_least: float = 0.0
@@ -66,6 +67,7 @@ class Session:
         version: how many answers were given; a page that gets an older one after a newer asks again.
         composed: the query as far as it is composed; a few rows of features.
         method: how it was composed.
+        parameters: the numbers that the method has.
         settings: as last sent; results that come in later are ranked by these.
         notes: what was noticed while the query was read.
         picked_id: the gallery image chosen as the reference, "" for an own picture.
@@ -94,6 +96,7 @@ class Session:
     version: int = 0
     composed: ComposedQuery | None = None
     method: str = ""
+    parameters: tuple[Parameter, ...] = ()
     settings: Settings = field(default_factory=Settings)
     notes: tuple[str, ...] = ()
     picked_id: str = ""

@@ -7,18 +7,23 @@ check them and say in words what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 
+from cir.composers.composer import Composer
+from cir.composers.parameters import Values
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
+from cir.ranking.retriever import Retriever
 from cir.ui import compare, galleries, handlers, render, results, triplets
 from cir.ui.assistants import serve_assistants
 from cir.ui.galleries.switcher import (
@@ -28,10 +33,10 @@ from cir.ui.galleries.switcher import (
     problem_on_page,
     wire_switcher,
 )
-from cir.ui.handlers import Session, read_settings
+from cir.ui.handlers import Session, Settings, read_settings
 from cir.ui.layout import lay_out_ask, lay_out_shown
 from cir.ui.own_pictures import wire_shown
-from cir.ui.page import PageContent, PageParts, html_piece
+from cir.ui.page import Ask, PageContent, PageParts, html_piece
 from cir.ui.pictures import serve_folder
 from cir.ui.programs import serve_programs
 from cir.ui.programs.documented import ProgramsPage
@@ -42,14 +47,13 @@ from cir.ui.search.screens import (
     answer_screen,
     grid_pictures,
     known,
+    numbers,
     rerank_outputs,
     rerank_screen,
-    share_bar,
-    sliders,
     then_answered,
     unique,
 )
-from cir.ui.search.wiring import QUIET, forgotten, open_page_with, query_fields, wire_acts
+from cir.ui.search.wiring import QUIET, filled_fields, forgotten, open_page_with, query_fields, wire_acts
 from cir.ui.waiting import Steps, Waiting
 
 SESSION_SECONDS = 3600
@@ -109,7 +113,7 @@ def build_page(content: PageContent) -> gr.Blocks:
             opened = opens(
                 open_page_with(content, parts),
                 [session, shown.snapshot],
-                unique(outputs_of_problem(parts), query_fields(ask, shown), [ask.shares]),
+                unique(outputs_of_problem(parts), filled_fields(ask, shown)),
                 js="async (state, shown) => [state, await recompose.before(shown)]",
                 **AT_ONCE,
             )
@@ -141,9 +145,9 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
     def steps(
         state: Session, turn: int, note: str, image: object, text: object, method: object, *values: object
     ) -> Steps[dict[Any, Any]]:
-        settings, notes = read_settings(values, state.settings.weights)
-        state.inspected_id = ""
         retriever = content.retriever_for(state)
+        settings, notes = settings_of(ask, retriever, method, values, state.settings.values)
+        state.inspected_id = ""
         stages = handlers.search(
             retriever,
             state,
@@ -211,21 +215,20 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
         ran = ready.then(search_if(meant), inputs, outputs, js="(...given) => recompose.asked(given)", **how)
         ran.failure(None, js="() => recompose.unanswered()", api_visibility="private")
 
-    def choose(state: Session, snapshot: object, method: object) -> list[Any]:
+    def choose(state: Session, snapshot: object, method: object) -> dict[Any, Any]:
         """Another method: its own sliders, where it has some."""
         try:
             known(content, state, snapshot)
             retriever = content.retriever_for(state)
-            name = read_method(retriever.methods, method)
-            return [*sliders(retriever, name), share_bar(retriever, name)]
+            composer = retriever.composers[read_method(retriever.methods, method)]
+            return numbers(content, ask, composer)
         except CirError:  # the search that follows says it in words
-            return [gr.skip() for _ in moved]
+            return {ask.shares: gr.skip()}
 
-    moved = [ask.alpha, ask.beta, ask.gamma, ask.shares]
     chosen = ask.method.input(
         choose,
         [session, shown.snapshot, ask.method],
-        moved,
+        ask.numbers,
         js="(...given) => recompose.inTurn(given)",
         **{**QUIET, "preprocess": False},
     )
@@ -239,22 +242,19 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
 def wire_weights(content: PageContent, parts: PageParts) -> None:
     """Sliders, presets and the other settings re-rank what was composed; the bar follows in the browser."""
     ask, shown = parts.ask, parts.shown
-    shares = [ask.alpha, ask.beta]
-    room: dict[str, Any] = {
-        "js": "(moved, other) => recompose.room(moved, other)",
-        "api_visibility": "private",
-    }
-    ask.alpha.input(None, [ask.alpha, ask.beta], [ask.beta], **room)
-    ask.beta.input(None, [ask.beta, ask.alpha], [ask.alpha], **room)
+    own: dict[str, Any] = {"api_visibility": "private"}
+    for one, other in competing(content.retriever.composers.values()):
+        pair = [ask.sliders[one], ask.sliders[other]]
+        pair[0].input(None, pair, pair[1:], js="(moved, other) => recompose.room(moved, other)", **own)
     gr.on(
-        [ask.alpha.change, ask.beta.change],
+        [slider.change for slider in ask.sliders.values()],
         None,
-        shares,
-        js="(a, b) => recompose.shares(a, b)",
-        api_visibility="private",
+        [*ask.sliders.values()],
+        js=f"(...values) => recompose.shares({json.dumps([*ask.sliders])}, values)",
+        **own,
     )
     # The script asks for the new order in its turn; whatever is moved until then is one request.
-    moved = [ask.alpha.input, ask.beta.input, ask.gamma.input, ask.top_k.input, ask.leave_out.input]
+    moved = [*(slider.input for slider in ask.sliders.values()), ask.top_k.input, ask.leave_out.input]
     moved += [shown.at_least.input, shown.fold.input]
     gr.on(moved, None, js="() => recompose.moved()", api_visibility="private")
     asked = shown.bridge.move(
@@ -265,6 +265,25 @@ def wire_weights(content: PageContent, parts: PageParts) -> None:
         **RERANKED,
     )
     then_answered(asked)
+
+
+def competing(composers: Iterable[Composer]) -> list[tuple[str, str]]:
+    """Pairs of parameters of one method that are shares: what the one takes, the other has to leave."""
+    shared = [[p.name for p in composer.parameters if p.part] for composer in composers]
+    return list(dict.fromkeys(pair for names in shared for pair in permutations(names, 2)))
+
+
+def settings_of(
+    ask: Ask, retriever: Retriever, method: object, values: Sequence[object], before: Values | None
+) -> tuple[Settings, list[str]]:
+    """The settings of a method from what `ask.settings` and the components after it sent, with notes.
+
+    Raises:
+        BadQuery: one of them cannot be read, or there is no such method.
+    """
+    sent, rest = ask.split(values)
+    parameters = retriever.composers[read_method(retriever.methods, method)].parameters
+    return read_settings(parameters, sent, rest, before)
 
 
 def wire_narrowing(content: PageContent, parts: PageParts) -> None:
@@ -300,11 +319,12 @@ def rerank_with(content: PageContent, parts: PageParts) -> Callable[..., dict[An
                 return forgotten(shown, state, note)
             if state.composed is None:
                 return {shown.stage: gr.skip()}
-            settings, _ = read_settings(values, state.settings.weights)
+            retriever = content.retriever_for(state)
+            settings, _ = settings_of(parts.ask, retriever, state.method, values, state.settings.values)
             found = handlers.rerank(
-                content.retriever_for(state),
+                retriever,
                 state,
-                weights=settings.weights,
+                values=settings.values,
                 top_k=settings.top_k,
                 leave_out=settings.leave_out_reference,
                 at_least=settings.at_least,

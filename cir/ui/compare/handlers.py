@@ -6,17 +6,18 @@ Everything after composing is arithmetic. This module knows neither gradio nor H
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from cir.composers.parameters import Parameter, Values, defaults
 from cir.errors import BadQuery
 from cir.images import read_image
-from cir.ranking.sweep import GAMMAS, Fit, Ranks, fit, shares, simplex, sweep
+from cir.ranking.retriever import scoring_of
+from cir.ranking.scoring import Linear
+from cir.ranking.sweep import Fit, Ranks, fit, grid, sweep
 from cir.text import clean_text, counted
-from cir.types import PARTS, ComposedQuery, Query, RetrievedImage, Weights
+from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.handlers import Problem, Session, describe_problem, read_reference
 from cir.ui.reading import read_method
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 LEAST, MOST = 2, 4
 SHOWN = 12  # results of each method
 MARKS = 3
-POINTS = simplex(0.1)
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Comparison:
     Attributes:
         methods: in the order of the columns.
         composed, problems: method -> its query as far as it is composed, or why it cannot be.
-        weights: method -> the weights that it is ranked by.
+        values: method -> the numbers that it is ranked by.
         result_ids: method -> what is on the screen.
         asked: (picture, edit, gallery) of this comparison; the same query is not composed again.
         reference_id: the reference, where it is a picture of the gallery: it is left out.
@@ -48,7 +48,7 @@ class Comparison:
     methods: tuple[str, ...] = ()
     composed: dict[str, ComposedQuery] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
-    weights: dict[str, Weights] = field(default_factory=dict)
+    values: dict[str, Values] = field(default_factory=dict)
     result_ids: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: tuple[str, str, str] = ("", "", "")
     reference_id: str = ""
@@ -67,11 +67,6 @@ class Comparison:
     def left_out(self) -> tuple[str, ...]:
         """Ids that no method ranks."""
         return (self.reference_id,) if self.reference_id else ()
-
-    @property
-    def weighable(self) -> str:
-        """The first method whose alpha, beta and gamma can be chosen; "" where there is none."""
-        return next((m for m in self.methods if m in self.composed and is_weighable(self.composed[m])), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +100,25 @@ class Judged:
         ids: of the marked pictures.
         by_method: method -> their ranks.
         by_part: (part, "pixels" or "captions") -> their ranks under it alone.
-        weighed: the method of `by_part`, `surface` and `fitted`; "" where no method has weights.
-        surface: (66,) the worst of their ranks over POINTS, at `gamma`.
-        gamma: the value on the grid nearest to that of the weights that were found.
-        present: the present weights of that method.
-        fitted: the best weights on the grid.
+        weighed: the method of `by_part`, `surface` and `fitted`: the first that has numbers; "" where none has.
+        parameters: of that method.
+        surface: where it has two shares, (one, other) -> the worst of their ranks, at `fixed`.
+        fixed: its other numbers, on the grid, nearest to those that were found.
+        present: its present numbers.
+        fitted: the best numbers on the grid.
+        tried: how many there are.
     """
 
     ids: tuple[str, ...]
     by_method: dict[str, tuple[int, ...]]
     by_part: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     weighed: str = ""
-    surface: Ranks | None = None
-    gamma: float = 0.0
-    present: Weights | None = None
+    parameters: tuple[Parameter, ...] = ()
+    surface: Mapping[tuple[float, float], int] = field(default_factory=dict)
+    fixed: Values = field(default_factory=dict)
+    present: Values = field(default_factory=dict)
     fitted: Fit | None = None
-
-
-def is_weighable(composed: ComposedQuery) -> bool:
-    """Whether alpha, beta and gamma apply to this query."""
-    return composed.weighted and not composed.spherical
+    tried: int = 0
 
 
 def read_choice(methods: Sequence[str], chosen: object) -> tuple[str, ...]:
@@ -153,7 +147,7 @@ def compare(
     image: object,
     text: object,
     chosen: object,
-    sliders: tuple[str, Weights],
+    sliders: tuple[str, Values],
     turn: int | None = None,
     notes: Sequence[str] = (),
 ) -> Iterator[str]:
@@ -165,7 +159,7 @@ def compare(
         state: takes what is composed. A newer comparison ends this one at its next stage.
         image, text: the fields of the Search tab.
         chosen: names of methods.
-        sliders: the method on the Search tab and its weights; other methods have those of their papers.
+        sliders: the method on the Search tab and its numbers; other methods have those of their papers.
         turn: from `begin`, where this may stand in a line for a while; None begins now.
         notes: what was noticed before.
 
@@ -185,8 +179,8 @@ def compare(
         state.composed, state.marked, state.asked = {}, (), asked
     state.methods, state.problems, state.notes = methods, {}, (*notes, *text_notes)
     state.reference_id = reference_id
-    state.weights = {
-        name: sliders[1] if name == sliders[0] else retriever.composers[name].default_weights
+    state.values = {
+        name: sliders[1] if name == sliders[0] else defaults(retriever.composers[name].parameters)
         for name in methods
     }
     whole = [m for m in methods if m in state.composed and not state.composed[m].pending]
@@ -226,7 +220,7 @@ def column(retriever: Retriever, state: Comparison, method: str) -> Column:
         return Column(method)
     composed = state.composed[method]
     since = time.perf_counter()
-    results = tuple(retriever.rank(composed, state.weights[method], top_k=SHOWN, exclude=state.left_out))
+    results = tuple(retriever.rank(composed, state.values[method], top_k=SHOWN, exclude=state.left_out))
     took = 1000.0 * (time.perf_counter() - since)
     ids = tuple(r.image_id for r in results)
     state.result_ids[method] = ids
@@ -242,8 +236,8 @@ def column(retriever: Retriever, state: Comparison, method: str) -> Column:
 
 
 def _ranks(retriever: Retriever, state: Comparison, method: str, ids: Sequence[str]) -> tuple[int, ...]:
-    composed, weights = state.composed[method], state.weights[method]
-    return tuple(retriever.rank_of(composed, weights, i, exclude=state.left_out) for i in ids)
+    composed, values = state.composed[method], state.values[method]
+    return tuple(retriever.rank_of(composed, values, i, exclude=state.left_out) for i in ids)
 
 
 def mark(state: Comparison, image_id: str) -> None:
@@ -255,39 +249,62 @@ def mark(state: Comparison, image_id: str) -> None:
 
 
 def judge(retriever: Retriever, state: Comparison) -> Judged | None:
-    """Where the marked pictures stand, and which weights would put them highest. None when nothing is marked."""
+    """Where the marked pictures stand, and which numbers of the first method that has any would put them highest. None when nothing is marked."""
     ids = tuple(i for i in state.marked if i not in state.left_out)
     if not ids or not state.composed:
         return None
     by_method = {m: _ranks(retriever, state, m, ids) for m in state.methods if m in state.composed}
-    method = state.weighable
+    method = next((m for m in by_method if retriever.composers[m].parameters), "")
     if not method:
         return Judged(ids, by_method)
-    gallery, composed, present = retriever.gallery, state.composed[method], state.weights[method]
-    grids = sweep(gallery, composed, ids, shares(POINTS), GAMMAS, exclude=state.left_out)
-    fitted = fit(grids, by_method[method], present)
-    near = int(np.abs(np.array(GAMMAS) - fitted.weights.gamma).argmin())
+    parameters, composed, present = (
+        retriever.composers[method].parameters,
+        state.composed[method],
+        state.values[method],
+    )
+    tried = grid(parameters)
+    scorings = [scoring_of(composed, values) for values in tried]
+    found = sweep(retriever.gallery, composed, ids, scorings, exclude=state.left_out)
+    fitted = fit(found, by_method[method], present, tried)
+    fixed = _nearest_fixed(parameters, fitted.values, tried)
     return Judged(
         ids,
         by_method,
         _by_part(retriever, state, composed, ids),
         method,
-        np.max([grid[near] for grid in grids], axis=0),
-        GAMMAS[near],
+        parameters,
+        _surface(parameters, found.max(axis=0), fixed, tried),
+        fixed,
         present,
         fitted,
+        len(tried),
     )
+
+
+def _nearest_fixed(parameters: Sequence[Parameter], values: Values, tried: Sequence[Values]) -> Values:
+    """The numbers that are no shares, on the grid, nearest to these."""
+    names = [p.name for p in parameters if not p.part]
+    best = min(tried, key=lambda one: sum(abs(one[name] - values[name]) for name in names))
+    return {name: best[name] for name in names}
+
+
+def _surface(
+    parameters: Sequence[Parameter], worst: Ranks, fixed: Values, tried: Sequence[Values]
+) -> dict[tuple[float, float], int]:
+    shared = [p.name for p in parameters if p.part]
+    if len(shared) != 2:
+        return {}
+    return {
+        (values[shared[0]], values[shared[1]]): int(rank)
+        for values, rank in zip(tried, worst, strict=True)
+        if all(values[name] == number for name, number in fixed.items())
+    }
 
 
 def _by_part(
     retriever: Retriever, state: Comparison, composed: ComposedQuery, ids: tuple[str, ...]
 ) -> dict[tuple[str, str], tuple[int, ...]]:
-    there = [part for part in PARTS if part in composed.parts]
-    alone = np.array([[float(part == other) for other in PARTS] for part in there])
-    sides = ("pixels", "captions") if retriever.gallery.captioned_images else ("pixels",)
-    grids = sweep(retriever.gallery, composed, ids, alone, [0.0, 1.0], exclude=state.left_out)
-    return {
-        (part, side): tuple(int(grid[g, w]) for grid in grids)
-        for w, part in enumerate(there)
-        for g, side in enumerate(sides)
-    }
+    sides = {"pixels": 0.0, **({"captions": 1.0} if retriever.gallery.captioned_images else {})}
+    alone = {(part, side): Linear({part: 1.0}, g) for part in composed.parts for side, g in sides.items()}
+    found = sweep(retriever.gallery, composed, ids, list(alone.values()), exclude=state.left_out)
+    return {name: tuple(found[:, place].tolist()) for place, name in enumerate(alone)}

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from cir.charts import Cell, heat_map
+from cir.composers.parameters import in_symbols, shares
 from cir.text import counted
-from cir.types import Weights
-from cir.ui.compare.handlers import POINTS, Column, Judged
-from cir.ui.render import PART_WORDS, duration, escape, problem_card, stage_name
+from cir.ui.compare.handlers import Column, Judged
+from cir.ui.render import duration, escape, problem_card, share_words, stage_name
 
 FIRST_PAGE = 10
 
@@ -92,10 +92,11 @@ def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> s
             "method and each part of the query puts it, and which weights would put it first.</p>"
         )
     heads = "".join(f"<th scope='col'>{escape(names[i])}</th>" for i in judged.ids)
+    words = share_words(judged.parameters)
     rows = [_row(escape(method), ranks) for method, ranks in judged.by_method.items()]
     for (part, side), ranks in judged.by_part.items():
         on = "" if side == "pixels" else ", on captions of gallery images"
-        rows.append(_row(f"<span class='alone'>{escape(PART_WORDS[part].name)} alone{on}</span>", ranks))
+        rows.append(_row(f"<span class='alone'>{escape(words[part].name)} alone{on}</span>", ranks))
     pictures = counted(images, "picture")
     table = (
         f'<div class="wide"><table class="ranks"><caption>Rank among {pictures}</caption>'
@@ -117,21 +118,16 @@ def fit_words(judged: Judged) -> str:
     before, after = _listed(found.before), _listed(found.ranks)
     many = len(found.ranks) > 1
     them, stand = ("them", "stand") if many else ("it", "stands")
-    if found.weights == judged.present:
-        said = f"Your weights are the best of {counted(11 * len(POINTS), 'setting')} that were tried: {_they(many)} {stand} at {after}."
+    if found.values == judged.present:
+        said = f"Your weights are the best of {counted(judged.tried, 'setting')} that were tried: {_they(many)} {stand} at {after}."
     else:
-        said = f"{weights_words(found.weights)} bring {them} from {before} to {after}."
+        said = f"{in_symbols(judged.parameters, found.values)} bring {them} from {before} to {after}."
     if max(found.ranks) > FIRST_PAGE:
         said += (
             f" No weights bring {them} {'all ' if many else ''}among the first {FIRST_PAGE}: what the parts say of "
             f"{them} is not enough. Another wording of the edit may help more."
         )
     return f'<p class="fitted">{said}</p>'
-
-
-def weights_words(weights: Weights) -> str:
-    """ "α 0.4, β 0.6, γ 0.2"."""
-    return f"α {weights.alpha:g}, β {weights.beta:g}, γ {weights.gamma:g}"
 
 
 def _they(many: bool) -> str:
@@ -144,31 +140,43 @@ def _listed(ranks: tuple[int, ...]) -> str:
 
 
 def _map(judged: Judged) -> str:
-    if judged.surface is None or judged.present is None or judged.fitted is None:
+    """The ranks over a method's two shares; nothing for a method that has not two."""
+    if not judged.surface or judged.fitted is None:
         return ""
-    cells, best, worst = {}, int(judged.surface.min()), int(judged.surface.max())
-    chosen = judged.fitted.weights
-    for (alpha, beta), rank in zip(POINTS, judged.surface, strict=True):
-        mark = "best" if (alpha, beta) == (chosen.alpha, chosen.beta) else ""
-        near = abs(alpha - judged.present.alpha) < 0.05 and abs(beta - judged.present.beta) < 0.05
+    one, other = (p for p in judged.parameters if p.part)
+    chosen, present = (tuple(v[p.name] for p in (one, other)) for v in (judged.fitted.values, judged.present))
+    cells, best, worst = {}, min(judged.surface.values()), max(judged.surface.values())
+    for place, rank in judged.surface.items():
+        near = all(abs(a - b) < 0.05 for a, b in zip(place, present, strict=True))
         # From the best to the worst of this map, by ratios: 4 and 18 differ as much as 400 and 1,800.
         goodness = 1.0 - math.log(rank / best) / math.log(worst / best) if worst > best else 1.0
-        title = f"α {alpha:g}, β {beta:g}, reference look {max(0.0, 1 - alpha - beta):.1f}: rank {rank}"
-        cells[(alpha, beta)] = Cell(_short(int(rank)), goodness, title, mark or ("now" if near else ""))
+        left = max(0.0, 1 - sum(place))
+        title = (
+            f"{one.symbol} {place[0]:g}, {other.symbol} {place[1]:g}, reference look {left:.1f}: rank {rank}"
+        )
+        mark = "best" if place == chosen else "now" if near else ""
+        cells[place] = Cell(_short(rank), goodness, title, mark)
     what = "Rank" if len(judged.ids) == 1 else "Worst rank of the marked pictures"
-    spoken = f"{what} over alpha and beta at gamma {judged.gamma:g}. The best is {best}."
+    rest = [p for p in judged.parameters if not p.part]
+    at = f", at {in_symbols(rest, judged.fixed)}" if rest else ""
+    spoken = f"{what} over {one.name} and {other.name}{at}. The best is {best}."
     return (
-        f'<figure class="map"><figcaption>{what} under {escape(judged.weighed)} for every α and β, at γ '
-        f"{judged.gamma:g}. Ring: the weights found. Dashed: your α and β.{_missing_parts(judged)}</figcaption>"
-        f"{heat_map(cells, spoken=spoken)}</figure>"
+        f'<figure class="map"><figcaption>{what} under {escape(judged.weighed)} for every {one.symbol} and '
+        f"{other.symbol}{at}. Ring: the weights found. Dashed: your {one.symbol} and {other.symbol}."
+        f"{_missing_parts(judged)}</figcaption>{heat_map(cells, spoken=spoken)}</figure>"
     )
 
 
 def _missing_parts(judged: Judged) -> str:
-    missing = [words for part, words in PART_WORDS.items() if (part, "pixels") not in judged.by_part]
+    words = share_words(judged.parameters)
+    missing = [
+        words[part]
+        for part in shares(judged.parameters, judged.present)
+        if (part, "pixels") not in judged.by_part
+    ]
     return "".join(
-        f" This query has no part “{escape(words.name.lower())}”, so its weight changes nothing."
-        for words in missing
+        f" This query has no part “{escape(one.name.lower())}”, so its weight changes nothing."
+        for one in missing
     )
 
 

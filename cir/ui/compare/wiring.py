@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from anyio import to_thread
 
+from cir.composers.parameters import read_values
 from cir.text import clean_text, counted
 from cir.ui import render as page_render
 from cir.ui.compare import handlers, render
@@ -17,8 +18,8 @@ from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
 from cir.ui.handlers import Session, caption_of, file_of, in_words, read_reference
 from cir.ui.page import PageContent, PageParts, saying_in, told
-from cir.ui.reading import read_index, read_method, read_weights
-from cir.ui.search.screens import known, reference_shown
+from cir.ui.reading import read_index, read_method
+from cir.ui.search.screens import known, numbers, reference_shown
 from cir.ui.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -70,11 +71,12 @@ def wire_comparison(
         image: object,
         text: object,
         chosen: object,
-        *sliders: object,
+        method: object,
+        *sent: object,
     ) -> Steps[dict[Any, Any]]:
         retriever = content.retriever_for(session)
-        method, alpha, beta, gamma = sliders
-        own = (read_method(retriever.methods, method), read_weights(alpha, beta, gamma))
+        name = read_method(retriever.methods, method)
+        own = (name, read_values(retriever.composers[name].parameters, page.ask.split(sent)[0]))
         stages = handlers.compare(
             retriever,
             session,
@@ -127,9 +129,7 @@ def wire_comparison(
             ask.text,
             parts.methods,
             ask.method,
-            ask.alpha,
-            ask.beta,
-            ask.gamma,
+            *ask.sliders.values(),
         ],
         outputs,
         preprocess=False,
@@ -156,15 +156,13 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
         return _drawn(content, parts, session, found)
 
     def use(found: Comparison, session: Session) -> dict[Any, Any]:
-        judged = handlers.judge(content.retriever_for(session), found)
+        retriever = content.retriever_for(session)
+        judged = handlers.judge(retriever, found)
         if judged is None or judged.fitted is None:
             return {parts.stage: gr.skip()}
-        weights = judged.fitted.weights
         session.intended_id = judged.ids[0]
         return {
-            ask.alpha: weights.alpha,
-            ask.beta: weights.beta,
-            ask.gamma: weights.gamma,
+            **numbers(content, ask, retriever.composers[judged.weighed], judged.fitted.values),
             ask.method: gr.Dropdown(value=judged.weighed),
             page.tabs: gr.Tabs(selected="search"),
         }
@@ -174,7 +172,7 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
     used = parts.use.click(
         saying_in(parts.stage, use),
         [state, page.session],
-        [parts.stage, ask.alpha, ask.beta, ask.gamma, ask.method, page.tabs],
+        [parts.stage, *ask.numbers, ask.method, page.tabs],
         **QUIET,
     )
     used.then(None, js="() => recompose.searchNow()", api_visibility="private")

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 import gradio as gr
 
-from cir.answers import AnswerRow, QueryRow, TermsRow, WeightsRow, query_row, terms_row
+from cir.answers import AnswerRow, QueryRow, TermsRow, query_row, terms_row
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui import handlers
@@ -26,13 +26,14 @@ class GalleryRow(TypedDict):
 
 
 class ParameterRow(TypedDict):
-    """A weight that a method has: the argument's name, its symbol in the paper, what it weighs, its range."""
+    """A number that a method has: its name, its symbol in the paper, what it does, its range, where it starts."""
 
     name: str
     symbol: str
     label: str
     low: float
     high: float
+    default: float
 
 
 class MethodRow(TypedDict):
@@ -40,7 +41,7 @@ class MethodRow(TypedDict):
 
     name: str
     parameters: list[ParameterRow]
-    weights: WeightsRow
+    weights: dict[str, float]
 
 
 class SearchAnswer(AnswerRow):
@@ -71,8 +72,8 @@ def explained(retriever: Retriever, found: Answer, image_id: object) -> Explaine
             f"image_id: {shown(image_id)} is not among the results of the search.",
             "Ask for one of them, or for more results: top_k.",
         )
-    composed, weights = found.composed, found.settings.weights
-    return {**terms_row(retriever, composed, weights, result), **query_row(retriever, composed, weights)}
+    composed, values = found.composed, found.settings.values
+    return {**terms_row(retriever, composed, values, result), **query_row(retriever, composed, values)}
 
 
 def for_programs(error: Exception) -> gr.Error:

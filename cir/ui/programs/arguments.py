@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cir.composers.parameters import Parameter, Values, read_values
 from cir.composers.revision import THOUGHTS
 from cir.errors import BadImage, BadQuery
 from cir.text import clean_text
-from cir.types import Weights
 from cir.ui import narrowing
 from cir.ui.reading import MAX_RESULTS
 
@@ -115,21 +115,39 @@ def read_top_k(name: str, value: object, default: int) -> tuple[int, list[str]]:
     return top_k, [] if top_k == value else [note]
 
 
-def read_weights(given: Mapping[str, object], before: Weights) -> Weights:
-    """The weights, those of `before` where none is given.
+def read_numbers(
+    parameters: Sequence[Parameter], given: Mapping[str, object], values: object, before: Values
+) -> dict[str, float]:
+    """The numbers of a method, those of `before` where none is given.
 
     Args:
-        given: "alpha", "beta", "gamma" -> what arrived.
+        parameters: the method's.
+        given: "alpha", "beta", "gamma" -> what arrived; of no meaning for a method that has no such number.
+        values: an object of numbers by the names that `/methods` lists, or None.
         before: the method's own, or those of the search that is ranked again.
 
     Raises:
-        BadQuery: no number, out of range, or alpha + beta above 1.
+        BadQuery: no number, out of range, a name that the method does not have, or shares that sum to more than 1.
     """
-    numbers = {
-        name: getattr(before, name) if value is None else read_number(name, value)
-        for name, value in given.items()
+    listed = ", ".join(parameter.name for parameter in parameters) or "none"
+    if values is not None and not isinstance(values, Mapping):
+        raise BadQuery(
+            f"values has to be an object of numbers by name, not {shown(values)}.",
+            f'For example values={{"alpha": 0.5}}; the names of this method: {listed}.',
+        )
+    numbers = {name: value for name, value in {**given, **(values or {})}.items() if value is not None}
+    known = {name: p for p in parameters for name in (p.formerly, p.name) if name}
+    for name in values or ():
+        if name not in known:
+            raise BadQuery(
+                f"values: this method has no number {shown(name)}.", f"Choose among its names: {listed}."
+            )
+    checked = {
+        name: read_number(name, value, known[name].low, known[name].high)
+        for name, value in numbers.items()
+        if name in known
     }
-    return Weights(**numbers)
+    return read_values(parameters, checked, before)
 
 
 def read_flag(name: str, value: object, default: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cir.answers import weights_row
+from cir.composers.parameters import defaults
 from cir.shelf import ShelfEntry
 from cir.ui.page import PageContent
 from cir.ui.programs.answers import GalleryRow, MethodRow, ParameterRow, for_programs
@@ -38,14 +38,21 @@ def methods_with(content: PageContent) -> Callable[[], list[MethodRow]]:
     """The call `/methods`."""
 
     def methods() -> list[MethodRow]:
-        """List the methods, the page's first one first, each with the weights that it has."""
+        """List the methods, the page's first one first, each with the numbers that it has."""
         rows: list[MethodRow] = []
         for name, composer in content.retriever.composers.items():
             known: list[ParameterRow] = [
-                {"name": p.name, "symbol": p.symbol, "label": p.label, "low": p.low, "high": p.high}
+                {
+                    "name": p.name,
+                    "symbol": p.symbol,
+                    "label": p.label,
+                    "low": p.low,
+                    "high": p.high,
+                    "default": p.default,
+                }
                 for p in composer.parameters
             ]
-            rows.append({"name": name, "parameters": known, "weights": weights_row(composer.default_weights)})
+            rows.append({"name": name, "parameters": known, "weights": defaults(composer.parameters)})
         return rows
 
     return methods

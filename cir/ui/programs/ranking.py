@@ -42,13 +42,14 @@ def rank_with(content: PageContent, kept: Searches) -> Callable[..., SearchAnswe
         leave_out_reference: bool | None = None,
         trace: dict | None = None,
         k: int | None = None,
+        values: dict | None = None,
     ) -> SearchAnswer:
         """Rank a search again; no captioner and no language model is called. What is left out stays as it was.
 
         Args:
-            alpha: weight of the described edit, from 0 to 1.
-            beta: weight of the image word with the edit, from 0 to 1.
-            gamma: weight of the captions of gallery images, from 0 to 1.
+            alpha: CVSI's weight of the described edit, from 0 to 1.
+            beta: CVSI's weight of the image word with the edit, from 0 to 1.
+            gamma: CVSI's weight of the captions of gallery images, from 0 to 1.
             top_k: how many results, from 1 to 60.
             search_id: of the search that is meant; the caller's last for none.
             folder: search only in this folder; "" for every folder.
@@ -63,6 +64,7 @@ def rank_with(content: PageContent, kept: Searches) -> Callable[..., SearchAnswe
             trace: texts in the place of the machine's, by the names that they have in the answer:
                 {"modified_captions": ["a red boat at night"]}.
             k: old name of top_k.
+            values: numbers of any method, by the names that /methods lists: {"t": 0.3} for Slerp.
         """
         try:
             search = kept.find(search_id, str(request.session_hash))
@@ -70,7 +72,8 @@ def rank_with(content: PageContent, kept: Searches) -> Callable[..., SearchAnswe
             retriever = content.retriever_for(state)
             before = state.settings
             count, notes = arguments.read_top_k(*arguments.named("top_k", top_k, "k", k), before.top_k)
-            weights = arguments.read_weights({"alpha": alpha, "beta": beta, "gamma": gamma}, before.weights)
+            given = {"alpha": alpha, "beta": beta, "gamma": gamma}
+            numbers = arguments.read_numbers(state.parameters, given, values, before.values)
             state.only = narrowed(
                 retriever,
                 state,
@@ -80,7 +83,7 @@ def rank_with(content: PageContent, kept: Searches) -> Callable[..., SearchAnswe
             rethink(retriever, state, trace)
             state.settings = replace(
                 before,
-                weights=weights,
+                values=numbers,
                 top_k=count,
                 at_least=before.at_least if at_least is None else arguments.read_number("at_least", at_least),
                 leave_out_reference=arguments.read_flag(

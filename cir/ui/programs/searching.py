@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from cir.composers.parameters import defaults
 from cir.ranking.retriever import Retriever
 from cir.ui import handlers
 from cir.ui.handlers import Answer, Session, Settings
@@ -32,12 +33,13 @@ class SearchCall:
     top_k: tuple[str, object] = ("top_k", None)
     text: object = None
     method: object = None
-    weights: Mapping[str, object] = field(default_factory=dict)
+    numbers: Mapping[str, object] = field(default_factory=dict)  # alpha, beta, gamma
     gallery: object = None
     narrowing: tuple[object, ...] = (None, None, None, None)  # folder, since, until, with_undated
     wishes: Mapping[str, object] = field(default_factory=dict)
     at_least: object = None
     leave_out_reference: object = None
+    values: object = None
 
 
 def search_with(content: PageContent, kept: Searches) -> Callable[..., AsyncIterator[SearchAnswer]]:
@@ -66,6 +68,7 @@ def search_with(content: PageContent, kept: Searches) -> Callable[..., AsyncIter
         image: gr.FileData | None = None,
         k: int | None = None,
         gallery_image_id: str = "",
+        values: dict | None = None,
     ) -> AsyncIterator[SearchAnswer]:
         """Search a gallery with a reference image and a modification text; answers come in stages, the last is whole.
 
@@ -73,9 +76,9 @@ def search_with(content: PageContent, kept: Searches) -> Callable[..., AsyncIter
             reference_image: the reference image, uploaded: handle_file("photo.jpg"); or none.
             text: the modification text, what should be different: "at night".
             method: a name that /methods lists, in capitals or not; the page's first for none.
-            alpha: weight of the described edit, from 0 to 1; the method's own for none, as for the other two.
-            beta: weight of the image word with the edit, from 0 to 1.
-            gamma: weight of the captions of gallery images, from 0 to 1.
+            alpha: CVSI's weight of the described edit, from 0 to 1; the method's own for none, as for the other two.
+            beta: CVSI's weight of the image word with the edit, from 0 to 1.
+            gamma: CVSI's weight of the captions of gallery images, from 0 to 1.
             top_k: how many results, from 1 to 60; 30 for none.
             reference_id: a gallery image as the reference, by the image_id of an earlier result.
             gallery: a name that /galleries lists; the page's first for none.
@@ -91,6 +94,7 @@ def search_with(content: PageContent, kept: Searches) -> Callable[..., AsyncIter
             image: old name of reference_image.
             k: old name of top_k.
             gallery_image_id: old name of reference_id.
+            values: numbers of any method, by the names that /methods lists: {"t": 0.3} for Slerp.
         """
         found: Any = {}
         try:
@@ -107,6 +111,7 @@ def search_with(content: PageContent, kept: Searches) -> Callable[..., AsyncIter
                 {"without": without, "more": more, "less": less},
                 at_least,
                 leave_out_reference,
+                values,
             )
             came = content.lines.in_turn(answers(content, kept, call))
             async with aclosing(came):
@@ -143,7 +148,8 @@ def stages(content: PageContent, call: SearchCall) -> Iterator[tuple[KeptSearch,
     search = KeptSearch(call.caller, entry.title, state)
     retriever = content.retriever_for(state)
     method = arguments.read_choice("method", call.method, retriever.methods, "method")
-    weights = arguments.read_weights(call.weights, retriever.composers[method].default_weights)
+    parameters = retriever.composers[method].parameters
+    values = arguments.read_numbers(parameters, call.numbers, call.values, defaults(parameters))
     top_k, notes = arguments.read_top_k(*call.top_k, Settings().top_k)
     text, text_notes = arguments.read_text("text", call.text)
     state.only = arguments.read_only(retriever.gallery, *call.narrowing)
@@ -151,7 +157,7 @@ def stages(content: PageContent, call: SearchCall) -> Iterator[tuple[KeptSearch,
     leave_out = arguments.read_flag("leave_out_reference", call.leave_out_reference, True)
     at_least = 0.0 if call.at_least is None else arguments.read_number("at_least", call.at_least)
     image = reference(retriever, state, call)
-    settings = Settings(weights, top_k, leave_out, at_least, fold=False)
+    settings = Settings(values, top_k, leave_out, at_least, fold=False)
     noted = (*notes, *text_notes)
     for found in handlers.search(
         retriever, state, image=image, text=text, method=method, settings=settings, notes=noted

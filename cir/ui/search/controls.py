@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
-from cir.types import Weights
+from cir.composers.parameters import Parameter, Values
 from cir.ui.render import escape
 
 _DOWNLOADS = {"zip": "Pictures (zip)", "csv": "Table (csv)", "json": "All of it (json)"}
@@ -33,13 +32,15 @@ def examples(queries: Sequence[tuple[str, str, str, str]]) -> str:
     return f'<div class="examples"><h2>Try</h2>{made}</div>' if made else ""
 
 
-def presets(known: Mapping[str, Weights]) -> str:
-    """Weights that are known to be good, by name."""
+def presets(known: Mapping[str, Values], parameters: Sequence[Parameter]) -> str:
+    """Numbers of this method that are known to be good, by name; nothing where none are of this method."""
+    own = {parameter.name for parameter in parameters}
     made = "".join(
-        _pill(name, "preset", place=str(place), text=json.dumps(asdict(weights)))
-        for place, (name, weights) in enumerate(known.items())
+        _pill(name, "preset", place=str(place), text=json.dumps(dict(values)))
+        for place, (name, values) in enumerate(known.items())
+        if set(values) == own
     )
-    return f'<div class="pills">{made}</div>'
+    return f'<div class="pills">{made}</div>' if made else ""
 
 
 def pick() -> str:

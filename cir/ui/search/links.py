@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from cir.composers.parameters import Parameter, own_values, read_values
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
 from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.text import clean_text, counted
-from cir.types import SignedTerm, Weights
+from cir.types import SignedTerm
 from cir.ui import handlers
 from cir.ui.narrowing import Only, folder_key, read_only
 from cir.ui.reading import read_method, read_threshold, read_top_k
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cir.ui.session import Session
 
 _THOUGHTS = {CAPTIONS: "captions", MODIFIED: "descriptions", OBJECTS: "objects"}
+_OLD_NAMES = {"alpha": "a", "beta": "b", "gamma": "g"}
 _MOST_THOUGHTS = 64
 
 
@@ -71,15 +73,12 @@ def link_to(session: Session) -> str:
 def fields_of(session: Session) -> dict[str, str]:
     """The present search as fields; those that say nothing are left out. An upload is not among them."""
     settings, only = session.settings, session.only
-    weights = settings.weights
     found = {
         "gallery": session.gallery,
         "image": session.reference_id,
         "text": session.text,
         "method": session.method,
-        "a": f"{weights.alpha:g}",
-        "b": f"{weights.beta:g}",
-        "g": f"{weights.gamma:g}",
+        **{name: f"{number:g}" for name, number in own_values(session.parameters, settings.values).items()},
         "k": str(settings.top_k),
         "keep": "" if settings.leave_out_reference else "1",
         "at": f"{settings.at_least:g}" if settings.at_least else "",
@@ -102,7 +101,6 @@ def fields_of(session: Session) -> dict[str, str]:
 def read_link(
     sent: Mapping[str, object],
     retriever_of: Callable[[str], Retriever],
-    usual: Weights,
     usual_k: int,
     *,
     pictured: bool = False,
@@ -112,7 +110,7 @@ def read_link(
     Args:
         sent: the fields of the address; those that are not ours are left alone.
         retriever_of: the retriever over a gallery by its name.
-        usual, usual_k: what holds where the address says nothing.
+        usual_k: how many results, where the address says nothing.
         pictured: whether a picture of one's own belongs to it, so that it may name no image and no text.
 
     Raises:
@@ -125,11 +123,9 @@ def read_link(
     retriever = retriever_of(gallery)
     if image_id:
         retriever.gallery.find(image_id)
-    weights = Weights(
-        _number(sent, "a", usual.alpha), _number(sent, "b", usual.beta), _number(sent, "g", usual.gamma)
-    )
+    method = read_method(retriever.methods, _field(sent, "method") or retriever.methods[0])
     settings = Settings(
-        weights,
+        _read_values(retriever.composers[method].parameters, sent),
         read_top_k(_number(sent, "k", usual_k))[0],
         leave_out_reference=_field(sent, "keep") != "1",
         at_least=read_threshold(_number(sent, "at", 0.0)),
@@ -139,7 +135,7 @@ def read_link(
         gallery,
         image_id,
         text,
-        read_method(retriever.methods, _field(sent, "method") or retriever.methods[0]),
+        method,
         settings,
         read_only(
             retriever.gallery,
@@ -167,6 +163,7 @@ def open_linked(retriever: Retriever, encoder: TextEncoder | None, session: Sess
     """
     session.gallery, session.only, session.settings = linked.gallery, linked.only, linked.settings
     session.method, session.text = linked.method, linked.text
+    session.parameters = retriever.composers[linked.method].parameters
     session.picked_id = session.reference_id = linked.image_id
     session.image_path = None
     if linked.image_id:
@@ -203,6 +200,17 @@ def _read_terms(retriever: Retriever, sent: Mapping[str, object]) -> tuple[tuple
             f"The link has {counted(len(found), 'term')}.", f"At most {changing.MAX_TERMS} are possible."
         )
     return tuple(found)
+
+
+def _read_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> dict[str, float]:
+    """The numbers of a method; links of before carry "a", "b" and "g" for alpha, beta and gamma."""
+    given: dict[str, object] = {}
+    for parameter in parameters:
+        for name in filter(None, (parameter.formerly, parameter.name)):
+            for field_name in (_OLD_NAMES.get(name, ""), name):
+                if _field(sent, field_name):
+                    given[name] = _read_number(field_name, _field(sent, field_name))
+    return read_values(parameters, given)
 
 
 def _lines(sent: Mapping[str, object], name: str) -> tuple[str, ...]:

@@ -66,13 +66,14 @@ def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer
         )
     session.inspected_id = image_id
     hidden = handlers.hidden(retriever, session)
+    parameters = retriever.composers[found.method].parameters
     return Inspected(
         image_id,
         result.rank,
         result.score,
         tuple(retriever.gallery.captions(image_id)),
-        why(retriever, found.composed, found.settings.weights, image_id, hidden=hidden),
-        found.composed.weighted,
+        why(retriever, found.composed, parameters, found.settings.values, image_id, hidden=hidden),
+        bool(parameters),
         len(found.similar.get(image_id, ())),
         image_id in session.unfolded,
         image_id in session.selected,

@@ -14,7 +14,7 @@ from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
 from cir.translating import TRANSLATION, TYPED
 from cir.types import SignedTerm
-from cir.ui.render import PART_WORDS, chips, escape
+from cir.ui.render import PART_WORDS, chips, escape, slider_label
 from cir.ui.search import steps
 from cir.ui.search.controls import inspector_buttons
 from cir.ui.search.looking import Inspected
@@ -28,11 +28,6 @@ TRACE_WORDS = {
 }
 _ADDING = {CAPTIONS: "Add a caption", MODIFIED: "Add a description", OBJECTS: "Add an object"}
 _TERM_WORDS = {"more": "more like", "less": "less like", "without": "without"}
-_SLIDERS = {
-    "alpha": "Described edit α",
-    "beta": "Image word + edit β",
-    "gamma": "Captions of gallery images γ",
-}
 _CROSSES = "Take away"
 _BRIEF = ' class="brief"'
 KEYS = (
@@ -284,7 +279,7 @@ def _move(seen: Inspected) -> str:
     if move is None or move.rank >= seen.rank:
         return "No single slider lifts it."
     return (
-        f"{escape(_SLIDERS[move.name])} {move.before:.2f} → {move.after:.2f} would lift it "
+        f"{escape(slider_label(move.parameter))} {move.before:.2f} → {move.after:.2f} would lift it "
         f"from {seen.rank} to {move.rank}."
     )
 

@@ -9,12 +9,12 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils, utils
 
+from cir.composers.composer import Composer
+from cir.composers.parameters import Values, own_values
 from cir.gallery.gallery import Gallery
-from cir.ranking.retriever import Retriever
-from cir.types import Weights
 from cir.ui import handlers, render
 from cir.ui.grids import grid, tile
-from cir.ui.page import SLIDERS, PageContent, Shown
+from cir.ui.page import Ask, PageContent, Shown
 from cir.ui.search import changing, controls, pieces, snapshots, steps
 from cir.ui.search.looking import inspect
 from cir.ui.session import Answer, Session
@@ -87,32 +87,35 @@ def inspected(content: PageContent, session: Session, found: Answer | None = Non
     return pieces.closer_look(seen), gr.Column(visible=True)
 
 
-def sliders(retriever: Retriever, method: str, weights: Weights | None = None) -> list[Any]:
-    """The three sliders as a method has them: those that it does not have rest, Slerp's t has its own words.
+def numbers(
+    content: PageContent, ask: Ask, composer: Composer, values: Values | None = None
+) -> dict[Any, Any]:
+    """The sliders, the bar of shares, the presets and the meanings as a method has them.
 
     Args:
-        retriever: whose method it is.
-        method: its name.
-        weights: where they stand; None for the method's own, and as they are for a method without any.
+        content, ask: the page.
+        composer: the method.
+        values: where its numbers stand; None for where it starts.
     """
-    composer = retriever.composers[method]
-    known = {parameter.name: parameter for parameter in composer.parameters}
-    at = weights or (composer.default_weights if known else None)
-    made = []
-    for name, words in SLIDERS.items():
-        own = len(known) < len(SLIDERS) and name in known
-        label = f"{known[name].label.capitalize()}  {known[name].symbol}" if own else words
-        value = {} if at is None else {"value": getattr(at, name)}
-        made.append(gr.Slider(label=label, interactive=name in known, **value))
-    return made
-
-
-def share_bar(retriever: Retriever, method: str, weights: Weights | None = None) -> Any:
-    """The bar of shares beside `sliders`, with the same arguments."""
-    composer = retriever.composers[method]
-    if weights is None and not composer.parameters:
-        return gr.skip()
-    return render.share_bar(weights or composer.default_weights, composer.parameters)
+    own = composer.parameters
+    at = own_values(own, values or {})
+    return {
+        **{
+            slider: gr.Slider(
+                visible=True,
+                label=render.slider_label(known),
+                minimum=known.low,
+                maximum=known.high,
+                value=at[name],
+            )
+            if (known := next((p for p in own if p.name == name), None))
+            else gr.Slider(visible=False)
+            for name, slider in ask.sliders.items()
+        },
+        ask.shares: render.share_bar(own, at),
+        ask.presets: controls.presets(content.presets, own),
+        ask.meanings: render.meanings(own),
+    }
 
 
 def unique(*outputs: Sequence[Any]) -> list[Any]:

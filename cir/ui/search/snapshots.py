@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cir.errors import CirError
-from cir.types import Weights
 from cir.ui.search import links
 from cir.ui.session import Session, Sessions
 
@@ -132,7 +131,7 @@ def restore(
     retriever = retriever_of(session.gallery)
     own = Path(shown.own) if shown.own and _is_below(Path(shown.own), uploads) else None
     try:
-        linked = links.read_link(shown.fields, retriever_of, Weights(), 30, pictured=bool(shown.own))
+        linked = links.read_link(shown.fields, retriever_of, 30, pictured=bool(shown.own))
         if linked is None:
             return ""
         links.open_linked(retriever, encoder, session, linked)

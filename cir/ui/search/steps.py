@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from cir.composers.parameters import in_symbols
 from cir.errors import BadQuery
 from cir.images import make_thumbnail
 from cir.ui.session import Session, Step
@@ -19,7 +20,7 @@ from cir.ui.session import Session, Step
 MAX_STEPS = 20
 PICTURE_SIDE = 56
 KEPT = (
-    "composed", "machine", "method", "settings", "notes", "picked_id", "reference_id", "intended_id", "signed",
+    "composed", "machine", "method", "parameters", "settings", "notes", "picked_id", "reference_id", "intended_id", "signed",
     "image_path", "text", "gallery", "only",
 )  # fmt: skip
 
@@ -85,21 +86,18 @@ def details(shown: Sequence[Step]) -> dict[int, str]:
         number -> words; nothing for a step that needs none.
     """
     methods = {step.kept["method"] for step in shown}
-    weights = {step.kept["settings"].weights for step in shown}
     said = {}
     for step in shown:
-        method, w = step.kept["method"], step.kept["settings"].weights
+        method, numbers = step.kept["method"], _numbers(step)
+        differ = any(_numbers(other) != numbers for other in shown if other.kept["method"] == method)
         words = [method] if len(methods) > 1 else []
-        words += (
-            [f"α {w.alpha:g}, β {w.beta:g}, γ {w.gamma:g}"] if len(weights) > 1 and _is_weighed(step) else []
-        )
-        said[step.number] = ", ".join(words)
+        said[step.number] = ", ".join([*words, *([numbers] if differ and numbers else [])])
     return said
 
 
-def _is_weighed(step: Step) -> bool:
-    composed = step.kept["composed"]
-    return composed is not None and composed.weighted and not composed.spherical
+def _numbers(step: Step) -> str:
+    """ "α 0.4, β 0.6, γ 0.2"; "" for a method without numbers."""
+    return in_symbols(step.kept["parameters"], step.kept["settings"].values)
 
 
 def go_to(session: Session, number: object) -> Step:

@@ -24,10 +24,9 @@ from cir.ui.search.screens import (
     grid_pictures,
     inspected,
     known,
+    numbers,
     reference_shown,
     restored,
-    share_bar,
-    sliders,
     unique,
 )
 from cir.ui.session import Session
@@ -37,23 +36,30 @@ _TYPES = {"zip": "application/zip", "json": "application/json", "csv": "text/csv
 
 
 def query_fields(ask: Ask, shown: Shown) -> list[Any]:
-    """The fields that a step or a link fills in."""
+    """What a search reads of the page, in order."""
     return [ask.image, ask.text, ask.method, *ask.settings, shown.at_least, shown.fold]
 
 
-def filled(retriever: Retriever, session: Session, picture: str | None) -> tuple[Any, ...]:
-    """What the session asked, for `query_fields`. A picture of the gallery is shown by the page's script (`referred`)."""
-    settings = session.settings
-    return (
-        gr.skip() if session.reference_id else picture and reference_shown(picture),
-        session.text,
-        session.method,
-        *sliders(retriever, session.method, settings.weights),
-        settings.top_k,
-        gr.Checkbox(value=settings.leave_out_reference, visible=bool(session.reference_id)),
-        settings.at_least,
-        settings.fold,
-    )
+def filled_fields(ask: Ask, shown: Shown) -> list[Any]:
+    """What a step or a link fills in."""
+    return list(dict.fromkeys([*query_fields(ask, shown), *ask.numbers]))
+
+
+def filled(
+    content: PageContent, ask: Ask, shown: Shown, session: Session, picture: str | None
+) -> dict[Any, Any]:
+    """What the session asked, for `filled_fields`. A picture of the gallery is shown by the page's script (`referred`)."""
+    settings, composer = session.settings, content.retriever_for(session).composers[session.method]
+    return {
+        ask.image: gr.skip() if session.reference_id else picture and reference_shown(picture),
+        ask.text: session.text,
+        ask.method: session.method,
+        **numbers(content, ask, composer, settings.values),
+        ask.top_k: settings.top_k,
+        ask.leave_out: gr.Checkbox(value=settings.leave_out_reference, visible=bool(session.reference_id)),
+        shown.at_least: settings.at_least,
+        shown.fold: settings.fold,
+    }
 
 
 def referred(retriever: Retriever, session: Session) -> dict[str, Any]:
@@ -69,9 +75,11 @@ def wire_acts(content: PageContent, parts: PageParts) -> None:
     """One listener for all that is clicked or pressed among results, texts and steps."""
     ask, shown = parts.ask, parts.shown
     # A gallery that is gone changes more than an act does.
-    fields = query_fields(ask, shown)
     outputs = unique(
-        answer_outputs(shown), fields, [ask.shares, shown.grid, shown.parcel], outputs_of_problem(parts)
+        answer_outputs(shown),
+        filled_fields(ask, shown),
+        [shown.grid, shown.parcel],
+        outputs_of_problem(parts),
     )
 
     def act(state: Session, snapshot: object, event: gr.EventData) -> dict[Any, Any]:
@@ -98,10 +106,9 @@ def wire_acts(content: PageContent, parts: PageParts) -> None:
 
 def wire_fields(ask: Ask, shown: Shown) -> None:
     """What the browser fills in by itself: a picked picture, an example, a preset. The script knows what is shown."""
-    sliders = [ask.alpha, ask.beta, ask.gamma]
     own: dict[str, Any] = {"api_visibility": "private"}
-    fields = [ask.image, ask.text, *sliders, ask.leave_out]
-    shown.bridge.fill(None, None, fields, js="() => recompose.filled()", **own)
+    fields = [ask.image, ask.text, *ask.sliders.values(), ask.leave_out]
+    shown.bridge.fill(None, None, fields, js=f"() => recompose.filled({json.dumps([*ask.sliders])})", **own)
     ask.image.change(None, [ask.image], None, js="(image) => recompose.pictured(image)", **own)
     ask.image.upload(None, [ask.image], [ask.leave_out], js="(image) => recompose.uploaded(image)", **own)
     ask.image.clear(None, None, [ask.leave_out], js="() => recompose.cleared()", **own)
@@ -122,8 +129,7 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
     if done in acts.FILLS:
         picture, note = acts.picture_of(session)
         drawn[shown.notes] += render.notes_list([note]) if note else ""
-        drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
-        drawn[ask.shares] = share_bar(retriever, session.method, session.settings.weights)
+        drawn |= filled(content, ask, shown, session, picture)
         drawn[shown.snapshot] = snapshots.take(session, **referred(retriever, session))
     return drawn
 
@@ -213,8 +219,7 @@ def _go_on(
         return ""
     if before.token:
         return restored(content, session, before)
-    usual = next(iter(content.presets.values()))
-    linked = links.read_link(address, content.retriever_of, usual, session.settings.top_k)
+    linked = links.read_link(address, content.retriever_of, session.settings.top_k)
     if linked is not None:
         links.open_linked(content.retriever_of(linked.gallery), content.text_encoder, session, linked)
     return ""
@@ -234,7 +239,6 @@ def _opened(content: PageContent, parts: PageParts, session: Session, note: str)
         drawn[shown.grid] = grid_pictures(retriever.gallery, browsed)
     if session.text or session.image_path:
         picture, lost = acts.picture_of(session)
-        drawn |= zip(query_fields(ask, shown), filled(retriever, session, picture), strict=True)
-        drawn[ask.shares] = share_bar(retriever, session.method, session.settings.weights)
+        drawn |= filled(content, ask, shown, session, picture)
         note = " ".join(part for part in (note, lost) if part)
     return {**drawn, shown.stage: render.notes_list([note])} if note else drawn
