@@ -23,7 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from cir.composers.cvsi import PARTS
-from cir.ranking.scoring import Linear, exact_top, gallery_terms, query_terms
+from cir.gallery.gallery import Gallery
+from cir.ranking.engines import open_engine
+from cir.ranking.scoring import Linear
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -35,11 +37,13 @@ def measure(images: int, dim: int, repeats: int) -> dict[str, float]:
     """Median milliseconds of each way, and their ratios."""
     rng = np.random.default_rng(0)
     image, captions = unit(rng.normal(size=(images, dim))), unit(rng.normal(size=(images, dim)))
+    engine = open_engine(
+        Gallery.from_features("random", [str(i) for i in range(images)], image, caption_features=captions)
+    )
     parts = {name: unit(rng.normal(size=dim)) for name in PARTS}
-    gallery = gallery_terms(image, captions, np.ones(images, bool))
-    terms = query_terms(parts, image, captions)
     weights, gamma = np.array([0.5, 0.3, 0.2]), 0.3
     scoring = Linear(dict(zip(PARTS, weights.tolist(), strict=True)), gamma)
+    engine.top(parts, scoring, 50)
 
     def published() -> None:
         query = sum(w * parts[name] for w, name in zip(weights, PARTS, strict=True))
@@ -47,10 +51,10 @@ def measure(images: int, dim: int, repeats: int) -> dict[str, float]:
         np.argsort(-(fused @ (query / np.linalg.norm(query))))
 
     def slider() -> None:
-        exact_top(parts, terms, gallery, (image, captions), scoring, 50)
+        engine.top(parts, scoring, 50)
 
     def query() -> None:
-        exact_top(parts, query_terms(parts, image, captions), gallery, (image, captions), scoring, 50)
+        engine.top({name: unit(rng.normal(size=dim)) for name in PARTS}, scoring, 50)
 
     ways: dict[str, Callable[[], None]] = {"published": published, "slider_move": slider, "new_query": query}
     times: dict[str, list[float]] = {name: [] for name in ways}

@@ -32,7 +32,7 @@ from cir.gallery.indexing import index_folder
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of
-from cir.ranking.scoring import exact_scores, rank_of, top_indices
+from cir.ranking.scoring import rank_of, top_indices
 from cir.text import counted
 from cir.types import ComposedQuery
 
@@ -260,13 +260,7 @@ def rank_subset(
     """Some images of the gallery by their scores in float64, best first; equal ones in the order given."""
     gallery = retriever.gallery
     rows = [gallery.find(image_id) for image_id in image_ids]
-    scores = exact_scores(
-        rows_of(composed),
-        (gallery.image_features, gallery.caption_features),
-        gallery.captioned,
-        scoring_of(composed, values),
-        rows,
-    )
+    scores = retriever.engine.scores(rows_of(composed), scoring_of(composed, values), rows)
     return [image_ids[int(i)] for i in top_indices(scores, len(image_ids))]
 
 

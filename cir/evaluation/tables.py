@@ -15,8 +15,9 @@ from cir.composers.parameters import Values, shares
 from cir.evaluation.bootstrap import interval
 from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
 from cir.gallery.gallery import Gallery
+from cir.ranking.engines import open_engine
 from cir.ranking.retriever import scoring_of
-from cir.ranking.scoring import Linear, Scoring, gallery_terms
+from cir.ranking.scoring import Linear, Scoring
 from cir.ranking.sweep import Ranks, ranks, terms_of
 from cir.types import CirQuery, ComposedQuery
 
@@ -40,22 +41,20 @@ def target_ranks(
         measure: whether the reference is left out, and which queries have sets.
     """
     asked = [q for q in queries if q.query_id in composed]
-    norms = gallery_terms(gallery.image_features, gallery.caption_features, gallery.captioned)
+    engine = open_engine(gallery)
     found = {}
-    all_terms = terms_of(
-        (composed[q.query_id] for q in asked), gallery.image_features, gallery.caption_features
-    )
+    all_terms = terms_of(engine, (composed[q.query_id] for q in asked))
     for query, terms in zip(asked, all_terms, strict=True):
         scorings = scorings_of(composed[query.query_id])
         targets = [gallery.find(image_id) for image_id in query.target_ids]
         left_out = [gallery.find(query.reference_id)] if measure.leaves_out_reference else []
-        placed = ranks(terms, norms, targets, scorings, excluded=left_out)
+        placed = ranks(terms, engine.norms, targets, scorings, excluded=left_out)
         placed[np.isin(targets, left_out)] = NOT_RANKED
         if query.query_id in measure.members:
             others = [m for m in measure.members[query.query_id] if m != query.reference_id]
             rows_of_set = [gallery.find(image_id) for image_id in others]
             target = others.index(query.target_ids[0])
-            inside = ranks(terms.among(rows_of_set), norms.among(rows_of_set), [target], scorings)
+            inside = ranks(terms.among(rows_of_set), engine.norms.among(rows_of_set), [target], scorings)
             placed = np.concatenate([placed, inside])
         found[query.query_id] = placed
     return found

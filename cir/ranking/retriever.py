@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from cir.composers.composer import Composer, bind_to_gallery
@@ -17,21 +14,11 @@ from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.images import size_note
 from cir.ranking.engines import open_engine
-from cir.ranking.scoring import (
-    GalleryTerms,
-    Linear,
-    QueryTerms,
-    Scoring,
-    exact_top,
-    gallery_terms,
-    query_terms,
-    rank_of,
-)
+from cir.ranking.scoring import Linear, Scoring, rank_of
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query, RetrievedImage
 
 MAX_RESULTS = 600
-REMEMBERED_QUERIES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +54,6 @@ class Retriever:
         self.composers: dict[str, Composer] = {
             name: bind_to_gallery(c, self.engine) for name, c in composers.items()
         }
-        self._gallery_terms: GalleryTerms = gallery_terms(
-            gallery.image_features, gallery.caption_features, gallery.captioned
-        )
-        self._terms: LRUCache[bytes, QueryTerms] = LRUCache(REMEMBERED_QUERIES)
-        self._lock = Lock()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -131,17 +113,12 @@ class Retriever:
                 "Index a folder: python -m cir index PHOTOS",
             )
         scoring = scoring_of(composed, values)
-        excluded = np.array([self.gallery.find(image_id) for image_id in exclude], dtype=np.int64)
-        if among is not None:
-            excluded = np.concatenate([excluded, np.flatnonzero(~among)])
-        indices, scores = exact_top(
+        indices, scores = self.engine.top(
             rows_of(composed),
-            self._query_terms(composed),
-            self._gallery_terms,
-            (self.gallery.image_features, self.gallery.caption_features),
             scoring if cosine or not isinstance(scoring, Linear) else replace(scoring, cosine=False),
             top_k,
-            excluded=excluded,
+            exclude=[self.gallery.find(image_id) for image_id in exclude],
+            among=among,
         )
         ids = self.gallery.image_ids
         return [
@@ -155,7 +132,7 @@ class Retriever:
 
     def score(self, composed: ComposedQuery, scoring: Scoring) -> NDArray[np.floating]:
         """(K,) scores of all images by a scoring of one's own, such as one row of the query alone."""
-        return scoring.scores(self._query_terms(composed), self._gallery_terms)
+        return scoring.scores(self.engine.terms(rows_of(composed)), self.engine.norms)
 
     def rank_of(
         self, composed: ComposedQuery, values: Values, image_id: str, *, exclude: Iterable[str] = ()
@@ -168,19 +145,20 @@ class Retriever:
     def explain(self, composed: ComposedQuery, values: Values, image_id: str) -> Explanation:
         """The dot products and norms behind one image's score."""
         index = self.gallery.find(image_id)
-        terms, gallery = self._query_terms(composed).among([index]), self._gallery_terms.among([index])
+        terms = self.engine.terms(rows_of(composed)).among([index])
+        norms = self.engine.norms.among([index])
         scoring = scoring_of(composed, values)
         return Explanation(
             {
                 name: {"image": float(terms.image[0, i]), "captions": float(terms.captions[0, i])}
                 for i, name in enumerate(terms.names)
             },
-            scoring.shares(terms, gallery),
+            scoring.shares(terms, norms),
             scoring.weights,
-            scoring.captions if gallery.captioned[0] else 0.0,
-            float(gallery.tv_tv[0]),
-            float(gallery.tc_tc[0]),
-            float(gallery.tv_tc[0]),
+            scoring.captions if norms.captioned[0] else 0.0,
+            float(norms.tv_tv[0]),
+            float(norms.tc_tc[0]),
+            float(norms.tv_tc[0]),
         )
 
     def gram(self, composed: ComposedQuery, names: Iterable[str]) -> list[list[float]]:
@@ -196,21 +174,6 @@ class Retriever:
                 f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
             )
         return self.composers[method]
-
-    def _query_terms(self, composed: ComposedQuery) -> QueryTerms:
-        digest = hashlib.blake2b(digest_size=16)
-        rows = rows_of(composed)
-        for name, row in rows.items():
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(row).tobytes())
-        key = digest.digest()
-        with self._lock:
-            if key in self._terms:
-                return self._terms[key]
-        terms = query_terms(rows, self.gallery.image_features, self.gallery.caption_features)
-        with self._lock:
-            self._terms[key] = terms
-        return terms
 
 
 def rows_of(composed: ComposedQuery) -> dict[str, NDArray[np.float32]]:

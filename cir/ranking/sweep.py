@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 
 from cir.composers.parameters import Parameter, Values, steps
 from cir.gallery.gallery import Gallery
-from cir.ranking.scoring import (
-    Floats,
-    GalleryTerms,
-    QueryTerms,
-    Scoring,
-    gallery_terms,
-    query_terms,
-    rank_of,
-)
+from cir.ranking.engines import Engine, open_engine
+from cir.ranking.scoring import GalleryTerms, QueryTerms, Scoring, rank_of
 from cir.types import ComposedQuery
 
 Ranks = NDArray[np.int64]
@@ -90,29 +83,27 @@ def sweep(
         scorings: of the query's parts.
         exclude: ids that are left out.
     """
-    terms = query_terms(composed.parts, gallery.image_features, gallery.caption_features)
-    norms = gallery_terms(gallery.image_features, gallery.caption_features, gallery.captioned)
+    engine = open_engine(gallery)
+    terms = engine.terms(composed.parts)
     left_out = [gallery.find(image_id) for image_id in exclude]
-    return ranks(terms, norms, [gallery.find(i) for i in image_ids], scorings, excluded=left_out)
+    return ranks(terms, engine.norms, [gallery.find(i) for i in image_ids], scorings, excluded=left_out)
 
 
-def terms_of(
-    composed: Iterable[ComposedQuery], image_features: Floats, caption_features: Floats
-) -> Iterator[QueryTerms]:
+def terms_of(engine: Engine, composed: Iterable[ComposedQuery]) -> Iterator[QueryTerms]:
     """The dot products of many queries, in order, taken for some of them at once."""
     waiting: list[ComposedQuery] = []
     for query in composed:
         waiting.append(query)
         if len(waiting) == AT_ONCE:
-            yield from _terms(waiting, image_features, caption_features)
+            yield from _terms(engine, waiting)
             waiting = []
     if waiting:
-        yield from _terms(waiting, image_features, caption_features)
+        yield from _terms(engine, waiting)
 
 
-def _terms(queries: Sequence[ComposedQuery], images: Floats, captions: Floats) -> Iterator[QueryTerms]:
-    rows = np.concatenate([np.stack(list(q.parts.values())) for q in queries]).astype(images.dtype)
-    by_image, by_captions = images @ rows.T, captions @ rows.T
+def _terms(engine: Engine, queries: Sequence[ComposedQuery]) -> Iterator[QueryTerms]:
+    rows = np.concatenate([np.stack(list(q.parts.values())) for q in queries]).astype(np.float32)
+    by_image, by_captions = engine.dots(rows)
     start = 0
     for query in queries:
         end = start + len(query.parts)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cir.ranking.engines.neighbours import Neighbours
+from cir.ranking.scoring import Floats, GalleryTerms, QueryTerms, Scoring
 from cir.types import Features
-
-Floats = NDArray[np.floating]
 
 
 class Sides(NamedTuple):
@@ -21,14 +21,18 @@ class Sides(NamedTuple):
 
 
 class Engine(Protocol):
-    """K images, by their places in the gallery: 0 to K - 1.
+    """K images, by their places in the gallery: 0 to K - 1. A query is rows (D,) by name.
 
     An image has a unit row t_v of its pixels and a row t_c, the mean of the unit rows of its captions: not normalised
     again, and zeros where it has none. Source: CVSI, section III-D, Eq. 5.
     """
 
-    def __len__(self) -> int:
-        """K."""
+    @property
+    def recall(self) -> float:
+        """What `top` promises: the share of the true best images that it finds.
+
+        1 of an engine that is exact; of another one measured on the gallery's own rows. Scores are exact in any case.
+        """
         ...
 
     @property
@@ -36,12 +40,52 @@ class Engine(Protocol):
         """(K,) which images have captions that count."""
         ...
 
+    @property
+    def norms(self) -> GalleryTerms:
+        """What norms need of each image."""
+        ...
+
+    def __len__(self) -> int:
+        """K."""
+        ...
+
     def features(self, indices: ArrayLike) -> Sides:
         """(N, D) t_v and t_c of N images; (D,) of one."""
         ...
 
     def dots(self, rows: Features) -> Sides:
-        """(K, P) dot products A = Tv Q' and B = Tc Q' of every image with P rows (P, D)."""
+        """(K, P) dot products A = Tv Q' and B = Tc Q' of every image with P rows (P, D). Nothing is remembered."""
+        ...
+
+    def terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
+        """The dot products of one query. Asked again with the same rows, as when a slider moves, it costs nothing."""
+        ...
+
+    def top(
+        self,
+        rows: Mapping[str, Floats],
+        scoring: Scoring,
+        count: int,
+        *,
+        among: NDArray[np.bool_] | None = None,
+        exclude: Sequence[int] = (),
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """The best images, the best first; equal scores in the gallery's order. No other rows are read for new weights.
+
+        Args:
+            rows: of the query.
+            scoring: how its dot products become scores.
+            count: how many; fewer where there are not so many.
+            among: (K,) which images may be found; None for all.
+            exclude: places of images that are left out.
+
+        Returns:
+            Their places and their scores, in float64.
+        """
+        ...
+
+    def scores(self, rows: Mapping[str, Floats], scoring: Scoring, indices: Sequence[int]) -> Floats:
+        """(N,) scores of some images in float64."""
         ...
 
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
