@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from download_doubles import FakeHub, FakePip, sha256, split_into_wheels
@@ -194,6 +196,21 @@ def test_a_captioner_that_cannot_be_opened_is_missing_with_its_reason(tmp_path: 
     models = Models(shipped=tmp_path / "shipped", device="cpu")
     assert models.captioner is None
     assert "could not be loaded" in models.missing["captioner"]
+
+
+def test_a_captioner_is_made_by_the_module_that_its_row_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    other = ModuleType("cir.models.other_captioner")
+    other.load_captioner = lambda path, device: made.append(path) or "another"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, other.__name__, other)
+    (tmp_path / "shipped" / "other").mkdir(parents=True)
+    models = Models(shipped=tmp_path / "shipped", device="cpu")
+    row = Part("Another", "MIT", shipped="other", module="other_captioner")
+    models.set = replace(models.set, captioner=row)
+    assert models.captioner == "another"
+    assert made == [tmp_path / "shipped" / "other"]
 
 
 def test_nothing_is_built_twice(tmp_path: Path) -> None:

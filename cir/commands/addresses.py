@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cir.commands.options import CommandParser
+from cir.commands.command_parser import CommandParser
 from cir.environment import setting
 from cir.errors import BadQuery
 

@@ -1,16 +1,14 @@
-"""The options of `evaluate` and `tables`, and what all commands' options share."""
+"""The options of `evaluate` and `tables`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from cir import commands
-from cir.commands import checks
+from cir.commands.command_parser import CommandParser, add_models_option, add_report_option, command
 from cir.commands.values import add_values
-from cir.environment import setting
 from cir.errors import BadQuery
 from cir.evaluation.datasets.query_fields import described
 
@@ -31,80 +29,6 @@ OWN_OPTIONS: Mapping[str, Mapping[str, object]] = {
     "jsonl": {"queries": None, "gallery": None, "keep_reference": False},
 }
 ALL_OWN = sorted({name for own in OWN_OPTIONS.values() for name in own})
-
-
-class CommandParser(argparse.ArgumentParser):
-    """A parser whose help ends with the names that its options take; they are looked up only then.
-
-    Attributes:
-        lists: of `checks.LISTS`, those that this command's options name something of.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-        self.lists: list[str] = []
-
-    def format_help(self) -> str:
-        """The help, with today's names."""
-        lines = [f"  {title}: {', '.join(checks.LISTS[title]()) or 'none yet'}" for title in self.lists]
-        self.epilog = "\n".join(["names:", *lines]) if lines else None
-        return super().format_help()
-
-
-def command(
-    group,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    text: str,
-    lists: Sequence[str] = (),
-) -> CommandParser:
-    """A command of a group, with its text as help and description, and what its help lists the names of."""
-    sub = group.add_parser(name, help=text, description=text)
-    sub.set_defaults(run=run)
-    sub.lists += lists
-    return sub
-
-
-def add_models_option(sub: CommandParser) -> None:
-    """--models and --llm."""
-    default = setting("CIR_MODELS", "embedded")
-    sub.add_argument("--models", default=default, help=f"model set (default: {default})")
-    sub.add_argument(
-        "--llm",
-        default=setting("CIR_LLM") or None,
-        help="language model: a name, a path to a .gguf file, or none to do without (default: the set's)",
-    )
-    sub.lists += ["model sets", "language models"]
-
-
-def add_narrowing(sub: CommandParser) -> None:
-    """Where to look, and what more and less is wanted: the arguments of the call `/search`, by the same names."""
-    own = sub.add_argument_group("where to look, and what more and less is wanted (as in docs/api.md)")
-    own.add_argument(
-        "--folder",
-        dest="inside",
-        metavar="FOLDER",
-        help="only in this folder, by its path below the gallery's; / for no folder",
-    )
-    own.add_argument("--since", metavar="DAY", help="only from this day on: 2024, 2024-05 or 2024-05-17")
-    own.add_argument("--until", metavar="DAY", help="only up to this day")
-    own.add_argument("--with-undated", action="store_true", help="also pictures of an unknown day")
-    own.add_argument("--without", action="append", metavar="TEXT", help="what should not be there")
-    for name in ("more", "less"):
-        text = f"{name} of what a gallery image looks like, by its image_id"
-        own.add_argument(f"--{name}", action="append", metavar="ID", help=text)
-    own.add_argument("--at-least", type=float, default=0.0, help="the score that results have to reach")
-    own.add_argument(
-        "--keep-reference",
-        action="store_true",
-        help="the reference may be a result, too, where the gallery has that very file (default: it is left out)",
-    )
-
-
-def add_report_option(sub: argparse.ArgumentParser) -> None:
-    """--out; --results is its older name."""
-    text = "the file that the table is written into (default: results.md in gallery_cache/evaluations)"
-    sub.add_argument("--out", "--results", dest="results", type=Path, metavar="FILE", help=text)
 
 
 def add_evaluate(group) -> None:

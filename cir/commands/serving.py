@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from cir import __version__
 from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, is_space, read_address
 from cir.commands.checks import check_arguments
+from cir.commands.command_parser import CommandParser, add_models_option
 from cir.commands.console import any_console
-from cir.commands.options import CommandParser, add_models_option
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, MissingModel
 

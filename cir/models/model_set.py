@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -21,10 +22,10 @@ from cir.models.downloads import ModelFile, locate, models_folder
 from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, Part
 
 if TYPE_CHECKING:
-    from cir.models.blip2 import Blip2Captioner
     from cir.models.clip import ClipModel
     from cir.models.llama import LlamaWorker
     from cir.models.mapping import MappingModel
+    from cir.models.protocols import Captioner
 
 WITHOUT = "none"  # as the name of a language model: do without one
 Built = TypeVar("Built")
@@ -180,16 +181,15 @@ class Models:
         return self._or_missing(f"mapping network {recipe}", part, load, f"{recipe} is left out")
 
     @cached_property
-    def captioner(self) -> Blip2Captioner | None:
+    def captioner(self) -> Captioner | None:
         """The captioner, or None with a sentence in `missing`."""
+        part = self.set.captioner
 
-        def load(path: Path) -> Blip2Captioner:
-            from cir.models.blip2 import load_captioner
-
-            return load_captioner(path, self.device)
+        def load(path: Path) -> Captioner:
+            return import_module(f"cir.models.{part.module}").load_captioner(path, self.device)
 
         lost = "captions, edited descriptions (alpha) and added objects are left out"
-        return self._or_missing("captioner", self.set.captioner, load, lost)
+        return self._or_missing("captioner", part, load, lost)
 
     @cached_property
     def language_model(self) -> LlamaWorker | None:

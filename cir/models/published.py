@@ -24,6 +24,7 @@ class Part:
         shipped: path below assets/models, for what comes with the program.
         architecture: open_clip's name for what `fetched` holds the weights of.
         noncommercial: fetched only when that is accepted.
+        module: of a captioner, the module of `cir.models` whose `load_captioner(path, device)` makes it.
         about_bytes: how large the publisher's page says it is, where the exact size was never seen by us; 0: not known.
     """
 
@@ -34,6 +35,7 @@ class Part:
     architecture: str = ""
     noncommercial: bool = False
     about_bytes: int = 0
+    module: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ def _blip2(repository: str, about_bytes: int) -> Part:
         ModelFolder(repository.split("/")[1], repository=repository, patterns=patterns),
         noncommercial=True,
         about_bytes=about_bytes,
+        module="blip2",
     )
 
 
@@ -195,7 +198,7 @@ SETS: Mapping[str, ModelSet] = {
             recipe: Part(f"Recompose {recipe}", "Apache-2.0", shipped=f"mapping/{recipe}.safetensors")
             for recipe in ("pic2word", "lincir", "searle", "hycir")
         },
-        Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2"),
+        Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2", module="blip2"),
         "qwen2.5-coder-1.5b",
     ),
     "base": ModelSet(

@@ -1,0 +1,61 @@
+"""The parser of a command, and the options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cir.commands import checks
+from cir.environment import setting
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose help ends with the names that its options take; they are looked up only then.
+
+    Attributes:
+        lists: of `checks.LISTS`, those that this command's options name something of.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.lists: list[str] = []
+
+    def format_help(self) -> str:
+        """The help, with today's names."""
+        lines = [f"  {title}: {', '.join(checks.LISTS[title]()) or 'none yet'}" for title in self.lists]
+        self.epilog = "\n".join(["names:", *lines]) if lines else None
+        return super().format_help()
+
+
+def command(
+    group,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    lists: Sequence[str] = (),
+) -> CommandParser:
+    """A command of a group, with its text as help and description, and what its help lists the names of."""
+    sub = group.add_parser(name, help=text, description=text)
+    sub.set_defaults(run=run)
+    sub.lists += lists
+    return sub
+
+
+def add_models_option(sub: CommandParser) -> None:
+    """--models and --llm."""
+    default = setting("CIR_MODELS", "embedded")
+    sub.add_argument("--models", default=default, help=f"model set (default: {default})")
+    sub.add_argument(
+        "--llm",
+        default=setting("CIR_LLM") or None,
+        help="language model: a name, a path to a .gguf file, or none to do without (default: the set's)",
+    )
+    sub.lists += ["model sets", "language models"]
+
+
+def add_report_option(sub: argparse.ArgumentParser) -> None:
+    """--out; --results is its older name."""
+    text = "the file that the table is written into (default: results.md in gallery_cache/evaluations)"
+    sub.add_argument("--out", "--results", dest="results", type=Path, metavar="FILE", help=text)

@@ -1,0 +1,146 @@
+"""The options of the commands that serve, search, index and keep: `serve`, `search`, `index`, `galleries`, `models`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cir import commands
+from cir.commands.command_parser import CommandParser, add_models_option, command
+from cir.commands.serving import add_options
+from cir.commands.values import add_values
+
+
+def add_serve(group) -> None:
+    """`serve`."""
+    sub = command(group, "serve", commands.serve, "Serve the page, without opening a browser.")
+    add_options(sub)
+
+
+def add_search(group) -> None:
+    """`search`."""
+    text = "Search a gallery with a reference image and an edit."
+    sub = command(group, "search", commands.search, text, ["methods", "galleries", "mapping networks"])
+    image = {"dest": "image", "type": Path, "metavar": "FILE", "help": "the reference image"}
+    sub.add_argument("--reference-image", "--image", **image)
+    sub.add_argument(
+        "--reference-id", metavar="ID", help="a gallery image as the reference, by the image_id of a result"
+    )
+    sub.add_argument("--text", default="", help="the edit")
+    sub.add_argument(
+        "--gallery", help="a gallery's name, or the folder that it was indexed from (default: the sample)"
+    )
+    sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
+    add_values(sub, "the method's own")
+    sub.add_argument("--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)")
+    sub.add_argument(
+        "--rerank",
+        choices=("local-concepts",),
+        help="look at the 100 best again: do they show what is added?",
+    )
+    sub.add_argument("--top-k", type=int, default=10, help="how many results (default: 10)")
+    sub.add_argument(
+        "--captions", type=int, default=2, help="captions of the reference, N (default: 2; paper: 15)"
+    )
+    sub.add_argument(
+        "--released-code", action="store_true", help="one joint call and dot products, as the released code"
+    )
+    add_models_option(sub)
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    sub.add_argument("--explain", action="store_true", help="add every term of every score")
+    add_narrowing(sub)
+
+
+def add_index(group) -> None:
+    """`index`."""
+    sub = command(
+        group, "index", commands.index, "Index a folder of pictures, or bring its gallery up to date."
+    )
+    sub.add_argument("folder", type=Path)
+    sub.add_argument(
+        "--name", help="the gallery's name (default: the one that the folder has, or the folder's)"
+    )
+    sub.add_argument(
+        "--another", action="store_true", help="make another gallery of a folder that has one already"
+    )
+    sub.add_argument(
+        "--captions-per-image", type=int, default=5, help="captions of each picture (default: 5)"
+    )
+    sub.add_argument("--no-captions", action="store_true", help="image features only")
+    sub.add_argument("--batch-size", type=int, default=32)
+    sub.add_argument(
+        "--confirm-purge", action="store_true", help="forget vanished files even when they are most"
+    )
+    sub.add_argument("--rehash", action="store_true", help="read every file again")
+    sub.add_argument(
+        "--exclude",
+        action="append",
+        metavar="PATTERN",
+        help="leave out, as in .gitignore: '*.png', 'Previews/', '2019/raw'; may be repeated, and is remembered "
+        "for the next runs ('' for nothing any more)",
+    )
+    add_models_option(sub)
+    sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def add_galleries(group) -> None:
+    """`galleries`, with its actions."""
+    text = "List the galleries; delete, rename or move one."
+    sub = command(group, "galleries", commands.galleries_list, text, ["galleries"])
+    sub.add_argument("--json", action="store_true", help="print one JSON list")
+    actions = sub.add_subparsers(dest="action", metavar="ACTION")
+    listing = command(actions, "list", commands.galleries_list, "The same as without an action.")
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    text = "Delete what was made of a folder. The pictures stay, except those that were uploaded."
+    delete = command(actions, "delete", commands.galleries_delete, text, ["galleries"])
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    rename = command(
+        actions, "rename", commands.galleries_rename, "Give a gallery another name.", ["galleries"]
+    )
+    text = "Say which folder the pictures are in now, after it was renamed or moved."
+    move = command(actions, "move", commands.galleries_move, text, ["galleries"])
+    for action in (delete, rename, move):
+        action.add_argument("name", metavar="NAME")
+    rename.add_argument("new_name", metavar="NEW")
+    move.add_argument("folder", type=Path, metavar="FOLDER")
+
+
+def add_models(group) -> None:
+    """`models`, with its actions."""
+    sub = command(group, "models", lambda _: 0, "List or fetch models.")
+    actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = command(
+        actions, "list", commands.models_list, "Every model of every set: size, licence, whether it is here."
+    )
+    listing.add_argument("--json", action="store_true")
+    pull = command(actions, "pull", commands.models_pull, "Fetch what a set needs.")
+    pull.add_argument("name", nargs="?", default="embedded")
+    pull.add_argument("--llm", help="another language model")
+    pull.add_argument(
+        "--accept-noncommercial", action="store_true", help="also fetch weights for non-commercial use"
+    )
+    pull.add_argument("--best-effort", action="store_true", help="say what could not be fetched, and succeed")
+
+
+def add_narrowing(sub: CommandParser) -> None:
+    """Where to look, and what more and less is wanted: the arguments of the call `/search`, by the same names."""
+    own = sub.add_argument_group("where to look, and what more and less is wanted (as in docs/api.md)")
+    own.add_argument(
+        "--folder",
+        dest="inside",
+        metavar="FOLDER",
+        help="only in this folder, by its path below the gallery's; / for no folder",
+    )
+    own.add_argument("--since", metavar="DAY", help="only from this day on: 2024, 2024-05 or 2024-05-17")
+    own.add_argument("--until", metavar="DAY", help="only up to this day")
+    own.add_argument("--with-undated", action="store_true", help="also pictures of an unknown day")
+    own.add_argument("--without", action="append", metavar="TEXT", help="what should not be there")
+    for name in ("more", "less"):
+        text = f"{name} of what a gallery image looks like, by its image_id"
+        own.add_argument(f"--{name}", action="append", metavar="ID", help=text)
+    own.add_argument("--at-least", type=float, default=0.0, help="the score that results have to reach")
+    own.add_argument(
+        "--keep-reference",
+        action="store_true",
+        help="the reference may be a result, too, where the gallery has that very file (default: it is left out)",
+    )
