@@ -450,6 +450,7 @@ def test_a_folder_that_was_shown_is_meant_however_the_list_has_changed_since(ben
     paint_folder(bench.place / "photos" / "a first one", 3, 9)
     assert dict(handlers.offer_folders(bench.making, bench.desk)).items() > keys.items()
     handlers.make_of_folder(bench.shelf, bench.making, bench.desk, keys["photos / rome"], "")
+    bench.making.indexer.join(30)
     assert bench.desk.chosen == "rome"
 
 
