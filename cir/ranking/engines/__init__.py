@@ -5,14 +5,17 @@ Another engine is a file beside `exact.py` and a line here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
-from cir.gallery.gallery import Gallery
-from cir.ranking.engines.exact import ExactEngine
 from cir.ranking.engines.protocol import Engine
 
-ENGINES: dict[str, Callable[[Gallery], Engine]] = {"exact": ExactEngine}
+if TYPE_CHECKING:
+    from cir.gallery.gallery import Gallery
+
+# Name -> what makes it of a gallery, by its place: only an engine that is opened is loaded.
+ENGINES = {"exact": "cir.ranking.engines.exact:ExactEngine"}
 DEFAULT = "exact"
 
 
@@ -24,4 +27,4 @@ def open_engine(gallery: Gallery, name: str = DEFAULT) -> Engine:
     """
     if name not in ENGINES:
         raise BadQuery(f"There is no engine called {name!r}.", f"Choose one of: {', '.join(ENGINES)}.")
-    return ENGINES[name](gallery)
+    return resolve_name(ENGINES[name])(gallery)
