@@ -130,8 +130,7 @@ def _phi(name: str, options: argparse.Namespace) -> None:
 
 
 def _gallery(name: str, options: argparse.Namespace) -> None:
-    from cir.gallery.gallery import locate_gallery
-    from cir.gallery.manifest import read_manifest
+    from cir.gallery.manifest import locate_gallery, read_manifest
     from cir.places import gallery_cache
 
     if getattr(options, "dataset", "") == "fashioniq":  # there it names a split

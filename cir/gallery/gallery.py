@@ -24,11 +24,10 @@ from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
 from cir.gallery.manifest import (
     FEATURES,
-    MANIFEST,
     GallerySummary,
     Manifest,
-    gallery_folder,
     list_galleries,
+    locate_gallery,
     read_manifest,
     refuse_other_models,
     source_root_of,
@@ -381,28 +380,6 @@ def _day(taken: str | None, relative: bytes) -> date | None:
         return date.fromisoformat(taken[:10]) if taken else day_of_name(relative.rsplit(b"/", 1)[-1])
     except ValueError:
         return None
-
-
-def locate_gallery(name_or_folder: str | Path, cache_root: Path) -> Path:
-    """A gallery's folder: by name, by itself, or by the folder of its images. Whether it is there is not looked at.
-
-    Raises:
-        GalleryError: no gallery was made from that folder, or a name that could lead out of `cache_root`.
-    """
-    given = Path(name_or_folder)
-    is_name = isinstance(name_or_folder, str) and given.name == name_or_folder
-    if is_name and (not given.is_dir() or (cache_root / given).is_dir()):
-        return gallery_folder(cache_root, given.name).absolute()
-    if (given / MANIFEST).is_file() or not given.is_dir():
-        return given.absolute()
-    for summary in list_galleries(cache_root):
-        if not summary.problem and _is_made_from(summary.folder, given):
-            return summary.folder.absolute()
-    raise GalleryError(f"{given.name} is not indexed yet.", "Index it first: python -m cir index PHOTOS")
-
-
-def _is_made_from(folder: Path, root: Path) -> bool:
-    return os.path.realpath(source_root_of(folder, read_manifest(folder))) == os.path.realpath(root)
 
 
 def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:

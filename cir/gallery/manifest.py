@@ -249,3 +249,25 @@ def noted_source(folder: Path) -> Path | None:
 
 def _key(*parts: str | int) -> str:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
+
+
+def locate_gallery(name_or_folder: str | Path, cache_root: Path) -> Path:
+    """A gallery's folder: by name, by itself, or by the folder of its images. Whether it is there is not looked at.
+
+    Raises:
+        GalleryError: no gallery was made from that folder, or a name that could lead out of `cache_root`.
+    """
+    given = Path(name_or_folder)
+    is_name = isinstance(name_or_folder, str) and given.name == name_or_folder
+    if is_name and (not given.is_dir() or (cache_root / given).is_dir()):
+        return gallery_folder(cache_root, given.name).absolute()
+    if (given / MANIFEST).is_file() or not given.is_dir():
+        return given.absolute()
+    for summary in list_galleries(cache_root):
+        if not summary.problem and _is_made_from(summary.folder, given):
+            return summary.folder.absolute()
+    raise GalleryError(f"{given.name} is not indexed yet.", "Index it first: python -m cir index PHOTOS")
+
+
+def _is_made_from(folder: Path, root: Path) -> bool:
+    return os.path.realpath(source_root_of(folder, read_manifest(folder))) == os.path.realpath(root)
