@@ -253,6 +253,13 @@ _COUNTS = (
 )
 # Option -> its check. An option that is not given is not checked, nor is a default that is no name of anything.
 CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
+    # First what needs no list of methods, which takes longest to load.
+    "image": _picture,
+    "since": _day,
+    "until": _day,
+    "folder": _picture_folder,
+    "root": _folder,
+    "gallery": _gallery,
     "command": _command,
     "models": _model_set,
     "llm": _language_model,
@@ -260,17 +267,11 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "methods": _methods,
     "engine_check": _method,
     "phi": _phi,
-    "gallery": _gallery,
     **{name: _weight(name) for name in ("alpha", "beta", "gamma")},
     **{name: _at_least_one(name) for name in _COUNTS},
     "set_values": _numbers,
     "name": _name,
-    "image": _picture,
-    "since": _day,
-    "until": _day,
     "at_least": _at_least,
-    "folder": _picture_folder,
-    "root": _folder,
     "clip": _folder,
     "annotations": _file,
     "predictions": _file,
