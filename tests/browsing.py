@@ -20,7 +20,7 @@ IN_A_BROWSER = [
 @contextmanager
 def served_page(content: Any) -> Iterator[str]:
     """The page of a `PageContent`, served; its address, with a slash at the end."""
-    from cir.ui.serving import launch
+    from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
     with launch(build_page(content), port=0) as server:

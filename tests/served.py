@@ -121,10 +121,10 @@ def serve_toys(folder: Path, *, content: Mapping[str, Any] | None = None, **opti
     Args:
         folder: where the gallery is made.
         content: fields of PageContent to set.
-        **options: for `cir.ui.serving.launch`.
+        **options: for `cir.ui.server.serving.launch`.
     """
     from cir.ui.page import PageContent
-    from cir.ui.serving import launch
+    from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
     gallery, model = make_gallery(folder), TaggingLanguageModel()

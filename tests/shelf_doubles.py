@@ -15,7 +15,7 @@ from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.handlers import Desk, Making, Report
-from cir.ui.handlers import Session
+from cir.ui.search.handlers import Session
 
 
 class Bench:

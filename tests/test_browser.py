@@ -12,7 +12,7 @@ from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
-from cir.ui.handlers import Example
+from cir.ui.search.handlers import Example
 
 HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{constructor}}<script>window.__x=3</script>'
 

@@ -17,7 +17,7 @@ from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import Section
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever
-from cir.ui.results.pieces import Results
+from cir.ui.results.render import Results
 
 pytestmark = IN_A_BROWSER
 HOLD_UPLOADS = """(() => {

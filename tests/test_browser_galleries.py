@@ -19,7 +19,7 @@ from cir.gallery.indexing import index_folder
 from cir.gallery.removal import delete_gallery
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
-from cir.ui.pictures import address_of
+from cir.ui.server.pictures import address_of
 
 pytestmark = IN_A_BROWSER
 PATIENCE = 120_000  # milliseconds: a gallery is made meanwhile

@@ -43,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a toy gallery."""
     from cir.composers.cvsi import weights as cvsi_weights
     from cir.ui.page import PageContent
-    from cir.ui.serving import launch
+    from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
     content = PageContent(

@@ -223,7 +223,7 @@ def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_re
     from gradio import utils
 
     from cir.ui.page import PageContent
-    from cir.ui.serving import launch
+    from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
     content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]

@@ -48,8 +48,8 @@ class Visit:
 
     def _searching(self) -> Any:
         """A visitor's session in the middle of a search."""
-        from cir.ui import handlers
-        from cir.ui.handlers import Session, Settings
+        from cir.ui.search import handlers
+        from cir.ui.search.handlers import Session, Settings
 
         session = Session(gallery="rome", **({"token": "one"} if "token" in Session.__slots__ else {}))
         retriever = self.bench.shelf.retriever("rome")

@@ -51,7 +51,7 @@ def test_a_packed_picture_keeps_blanks_and_letters_in_a_name_that_every_system_t
 
 
 def test_triplets_are_shown_with_the_pictures_of_their_own_gallery_while_another_is_searched(tmp_path):
-    from cir.ui.triplets.view import _Wiring
+    from cir.ui.triplets.events import _Wiring
 
     toys = make_gallery(tmp_path)
     indexed(tmp_path, "few", {"one.png": picture_bytes("green", "circle")})

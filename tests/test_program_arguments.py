@@ -29,11 +29,11 @@ from cir.composers.slerp import Slerp
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
-from cir.ui.programs.arguments import read_numbers
-from cir.ui.programs.documented import argument_texts, checked
-from cir.ui.programs.ranking import explain_with, rank_with
-from cir.ui.programs.searches import Searches
-from cir.ui.programs.searching import SearchCall, search_with, stages
+from cir.ui.server.programs.arguments import read_numbers
+from cir.ui.server.programs.documented import argument_texts, checked
+from cir.ui.server.programs.ranking import explain_with, rank_with
+from cir.ui.server.programs.searches import Searches
+from cir.ui.server.programs.searching import SearchCall, search_with, stages
 
 OLD = {"k": "top_k", "image": "reference_image", "gallery_image_id": "reference_id"}
 JUNK = itertools.cycle([{"a": 1}, [[1]], [{"of": 3}]])

@@ -155,8 +155,8 @@ def content_with_tool(folder: Path) -> object:
 
 
 def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path):
-    from cir.ui.assistants import find_pictures
-    from cir.ui.programs.searching import SearchCall
+    from cir.ui.server.assistants import find_pictures
+    from cir.ui.server.programs.searching import SearchCall
 
     content = content_with_tool(tmp_path)
 
@@ -182,7 +182,7 @@ def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path)
 
 
 def test_the_tool_is_one_call_more_and_of_all_calls_the_only_tool(tmp_path):
-    from cir.ui.assistants import offer_tool_alone
+    from cir.ui.server.assistants import offer_tool_alone
     from cir.ui.view import build_page
 
     page = build_page(content_with_tool(tmp_path))
@@ -300,7 +300,7 @@ def test_a_hosted_space_is_open_and_may_be_framed_by_the_hub_alone(bare):
 def test_a_port_that_is_taken_is_said_in_a_sentence(served):
     import gradio as gr
 
-    from cir.ui.serving import launch
+    from cir.ui.server.serving import launch
 
     with gr.Blocks() as other:
         gr.Markdown("other")
@@ -313,7 +313,7 @@ def test_uploads_of_one_process_are_kept_in_a_folder_of_its_own(monkeypatch):
     import os
     import stat
 
-    from cir.ui import serving
+    from cir.ui.server import serving
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     serving.keep_uploads_apart()
@@ -326,7 +326,7 @@ def test_uploads_of_one_process_are_kept_in_a_folder_of_its_own(monkeypatch):
 def test_tools_that_cannot_be_offered_are_an_error_and_not_a_page_without_them(monkeypatch):
     import gradio as gr
 
-    from cir.ui import serving
+    from cir.ui.server import serving
 
     def refuse(blocks, *_):
         blocks.mcp_error = "Error launching MCP server: too new"

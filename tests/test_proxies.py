@@ -9,7 +9,7 @@ import pytest
 
 from cir.commands.addresses import read_host_name, read_root_path
 from cir.errors import BadQuery
-from cir.ui.proxies import ForwardedHeaders, SubPath
+from cir.ui.server.proxies import ForwardedHeaders, SubPath
 
 
 def ask(app, path: str, client: str = "127.0.0.1", **headers: str) -> httpx.Response:

@@ -16,8 +16,8 @@ import pytest
 from browsing import IN_A_BROWSER
 from served import Served, free_port, picture_bytes, serve_toys
 
-from cir.ui.pictures import address_of
-from cir.ui.serving import THIS_MACHINE
+from cir.ui.server.pictures import address_of
+from cir.ui.server.serving import THIS_MACHINE
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,8 +22,8 @@ from gallery_doubles import folder_in_memory
 from PIL import Image
 from served import PATIENCE, SECRET, Served, picture_bytes, serve_toys
 
-from cir.ui import guards
-from cir.ui.pictures import address_of
+from cir.ui.server import guards
+from cir.ui.server.pictures import address_of
 from soak import connections, kills, mutations, users
 from soak.visitor import Visitor
 
@@ -507,7 +507,7 @@ def test_of_a_page_that_is_closed_nothing_is_kept_by_gradio_and_the_others_go_on
 def test_fault_82_a_full_queue_is_said_and_the_others_are_served(tmp_path, monkeypatch):
     from fakes import ToyClip
 
-    from cir.ui import serving
+    from cir.ui.server import serving
 
     encode, go_on = ToyClip.encode_texts, Event()
     monkeypatch.setattr(serving, "MAX_VISITORS", 2)

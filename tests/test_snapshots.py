@@ -13,10 +13,9 @@ from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, GalleryError
-from cir.ui import handlers
-from cir.ui.handlers import Session, Settings
 from cir.ui.page import PageContent
-from cir.ui.search import acts, links, snapshots
+from cir.ui.search import acts, handlers, links, snapshots
+from cir.ui.search.handlers import Session, Settings
 from cir.ui.session import ForgottenPage, Sessions, size_of
 
 SQUARE, CIRCLE = "red-square-large", "green-circle-small"

@@ -17,9 +17,9 @@ from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
-from cir.ui.handlers import Session
-from cir.ui.results import pieces
-from cir.ui.results.pieces import Results
+from cir.ui.results import render as results_render
+from cir.ui.results.render import Results
+from cir.ui.search.handlers import Session
 
 SLIDERS = ("CVSI", cvsi_weights(0.5, 0.4, 0.2))
 
@@ -247,7 +247,7 @@ def test_fault_12_a_hostile_edit_is_shown_and_never_markup():
 
 def test_figures_stand_where_the_markdown_has_them_and_a_missing_one_leaves_its_words():
     text = "## Weights\n\n![map](figures/simplex.svg)\n\nmore\n\n![gone](figures/none.svg)"
-    found = list(pieces.split_figures(text, {"figures/simplex.svg": "<svg></svg>"}))
+    found = list(results_render.split_figures(text, {"figures/simplex.svg": "<svg></svg>"}))
     assert found == [
         ("markdown", "## Weights"),
         ("figure", "<svg></svg>"),
@@ -274,17 +274,19 @@ def test_the_results_page_tells_measured_from_printed_and_its_words_are_never_ma
         markdown = "### Table I\n\n| method | R@1 |\n|---|---|\n| CVSI | 29.5 |"
 
     text = "## All methods\n\n| method | R@1 |\n|---|---|\n| the $ word | 88.7 |\n\n<script>alert(1)</script>"
-    shown = pieces.results_page(Results([Section("methods", text, {"date": "2026-11-21"})], [Table()]))
+    shown = results_render.results_page(
+        Results([Section("methods", text, {"date": "2026-11-21"})], [Table()])
+    )
     assert shown.index("Measured here</p>") < shown.index("88.7") < shown.index("As printed in CVSI, Table I")
     assert shown.index("<details") < shown.index("29.5")
     assert "<script" not in shown
     assert "<b>paper" not in shown
     assert "$" not in shown
-    assert "Nothing is measured yet" in pieces.results_page(Results())
+    assert "Nothing is measured yet" in results_render.results_page(Results())
 
 
 def test_the_manifest_is_shown_escaped():
-    said = pieces.how_measured({"date": "2026-11-21", "command": "<b>"})
+    said = results_render.how_measured({"date": "2026-11-21", "command": "<b>"})
     assert "Measured 2026-11-21" in said
     assert "&lt;b&gt;" in said
-    assert pieces.how_measured({}) == ""
+    assert results_render.how_measured({}) == ""

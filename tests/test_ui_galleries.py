@@ -17,20 +17,20 @@ from gallery_doubles import folder_in_memory, paint, paint_folder
 from shelf_doubles import Bench, Gate
 
 from cir.errors import BadQuery, CirError, GalleryError
+from cir.gallery import narrowing
 from cir.gallery.background import FAILED, FINISHED, RUNNING, IndexingJob
 from cir.gallery.cache import locked
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress
 from cir.gallery.intake import IntakeLimits
 from cir.gallery.left_out import LeftOut
+from cir.gallery.narrowing import Only
 from cir.images import read_image
 from cir.shelf import ShelfEntry
 from cir.types import Query
-from cir.ui import narrowing
 from cir.ui.galleries import handlers, render, switching
 from cir.ui.galleries.handlers import Desk, Making, Report
-from cir.ui.handlers import Session, Settings, answer
-from cir.ui.narrowing import Only
+from cir.ui.search.handlers import Session, Settings, answer
 
 HOSTILE = '<img src=x onerror="window.__x=1">${x}'
 

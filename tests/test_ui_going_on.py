@@ -27,9 +27,9 @@ from cir.gallery.gallery import Gallery
 from cir.ranking import export
 from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm
-from cir.ui import grids, handlers
-from cir.ui.handlers import Session, Settings, read_settings
-from cir.ui.search import acts, changing, controls, folding, links, looking, pieces, steps
+from cir.ui import grids
+from cir.ui.search import acts, changing, controls, folding, handlers, links, looking, render, steps
+from cir.ui.search.handlers import Session, Settings, read_settings
 
 SQUARE = "red-square-large"
 PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
@@ -357,12 +357,12 @@ def test_an_uploaded_picture_that_is_gone_leaves_its_results_and_a_note(retrieve
 
 def test_the_breadcrumb_shows_pictures_and_words_as_text(retriever, session):
     search(retriever, session, SQUARE, "<img src=x onerror=alert(1)>")
-    shown = pieces.crumbs(steps.way(session), steps.history(session), session.step)
+    shown = render.crumbs(steps.way(session), steps.history(session), session.step)
     assert shown.count('src="data:image/webp;base64,') == 4  # two on the way, two in the history
     assert "&lt;img src=x" in shown
     assert "<img src=x" not in shown
     assert re.search(r'data-place="2" aria-current="step"', shown)
-    assert pieces.crumbs(steps.way(session)[:1], steps.history(session)[-1:], 1) == ""
+    assert render.crumbs(steps.way(session)[:1], steps.history(session)[-1:], 1) == ""
 
 
 # --- what is shown --------------------------------------------------------------------------------------
@@ -416,7 +416,7 @@ def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retri
 
 
 def test_a_result_says_what_stands_behind_it_and_that_it_is_selected():
-    from cir.ui.render import result_caption
+    from cir.ui.pieces import result_caption
 
     assert result_caption(3, 0.5, "a dog", similar=2, selected=True) == "✓ 3 · 0.500 · +2 similar\na dog"
 
@@ -456,7 +456,7 @@ def test_a_closer_look_says_what_the_score_is_made_of_and_what_would_lift_it(ret
     assert (seen.rank, seen.score) == (4, found.results[3].score)
     shares = [side for share in seen.why.shares.values() for side in share.values()]
     assert sum(shares) == pytest.approx(seen.score, abs=1e-5)
-    card = pieces.closer_look(seen)
+    card = render.closer_look(seen)
     assert f"<td>{seen.why.ranks_alone[MODIFIED_CAPTIONS]}</td>" in card
     assert "Without … (1)" in card
     if seen.why.move:
@@ -466,41 +466,41 @@ def test_a_closer_look_says_what_the_score_is_made_of_and_what_would_lift_it(ret
 
 
 def test_the_first_result_needs_no_lifting(retriever, session):
-    assert "It is first already." in pieces.closer_look(
+    assert "It is first already." in render.closer_look(
         looking.inspect(retriever, session, session.result_ids[0])
     )
 
 
 def test_texts_that_can_be_changed_are_buttons_and_shown_as_text():
     trace = {"captions": ["<b>a cat</b>", "<b>a cat</b>"], "modified_captions": [], "added_objects": ["dog"]}
-    shown = pieces.thoughts(trace, pending=False, changeable=True, changed=True)
+    shown = render.thoughts(trace, pending=False, changeable=True, changed=True)
     assert (
         '<button type="button" class="chip" data-edit="thought" data-kind="captions" data-place="0"' in shown
     )
     assert "&lt;b&gt;a cat&lt;/b&gt; <small>×2</small>" in shown
     assert 'data-do="reset"' in shown
-    still = pieces.thoughts(trace, pending=False)
+    still = render.thoughts(trace, pending=False)
     assert "data-edit" not in still
     assert '<span class="none">none</span>' in still
 
 
 def test_what_is_still_missing_keeps_its_place_until_the_search_is_done():
-    waiting = pieces.thoughts({}, pending=True)
+    waiting = render.thoughts({}, pending=True)
     assert waiting.count('class="chip waiting"') == 3
-    assert pieces.thoughts({}, pending=False) == ""
+    assert render.thoughts({}, pending=False) == ""
 
 
 def test_the_image_word_is_told_by_its_nearest_words():
-    shown = pieces.thoughts({"image_word": ["beach", "whale"]}, pending=False)
+    shown = render.thoughts({"image_word": ["beach", "whale"]}, pending=False)
     assert "≈ beach, whale" in shown
 
 
 def test_a_term_shows_its_sign_its_words_as_text_and_its_weight():
-    shown = pieces.wishes([SignedTerm("less", "<i>x</i>", unit(["red"]), -0.3)])
+    shown = render.wishes([SignedTerm("less", "<i>x</i>", unit(["red"]), -0.3)])
     assert "less like <q>&lt;i&gt;x&lt;/i&gt;</q>" in shown
     assert ">−0.30</button>" in shown
-    assert pieces.wishes([]) == ""
-    row = pieces.thoughts({"added_objects": ["dog"]}, pending=False, more=pieces.leave_out_button())
+    assert render.wishes([]) == ""
+    row = render.thoughts({"added_objects": ["dog"]}, pending=False, more=render.leave_out_button())
     assert row.count("<dd") == 1
     assert row.index("dog") < row.index('data-edit="without"') < row.index("</dd>")
 
@@ -649,7 +649,7 @@ def test_nothing_and_too_much_are_not_packed(gallery):
 
 
 def test_a_result_can_be_kept_whole_as_json(retriever, session):
-    wiring = pytest.importorskip("cir.ui.search.wiring", reason="gradio is not installed")
+    wiring = pytest.importorskip("cir.ui.search.events", reason="gradio is not installed")
     from cir.ui.page import PageContent
 
     do(retriever, session, "select", place=0)
@@ -674,11 +674,11 @@ def test_two_searches_that_differ_in_their_method_or_weights_look_different_in_t
         session.method, session.settings = method, Settings(weights)
         session.parameters = PARAMETERS if method == "CVSI" else ()
         steps.remember(session, "make it blue", "")
-    shown = pieces.crumbs(steps.way(session), steps.history(session), session.step)
+    shown = render.crumbs(steps.way(session), steps.history(session), session.step)
     said = re.findall(r"<small>(.*?)</small>", shown)
     assert set(said) == {"CVSI, α 0.6, β 0.4, γ 0.2", "CVSI, α 0.2, β 0.6, γ 0.1", "Sum"}
     for step in session.steps[1:]:
         step.kept["method"], step.kept["settings"] = "CVSI", Settings(cvsi_weights())
         step.kept["parameters"] = PARAMETERS
     del session.steps[0]
-    assert "<small>" not in pieces.crumbs(steps.way(session), steps.history(session), session.step)
+    assert "<small>" not in render.crumbs(steps.way(session), steps.history(session), session.step)

@@ -19,9 +19,8 @@ from cir.composers.parameters import read_moved, read_values
 from cir.composers.slerp import Slerp
 from cir.errors import BadImage, BadQuery, CirError
 from cir.text import counted
-from cir.ui import handlers, render
+from cir.ui import pieces
 from cir.ui.grids import tile
-from cir.ui.handlers import Example, Session, Settings
 from cir.ui.reading import (
     MAX_RESULTS,
     read_index,
@@ -30,7 +29,8 @@ from cir.ui.reading import (
     read_top_k,
     read_upload,
 )
-from cir.ui.search import looking
+from cir.ui.search import handlers, looking
+from cir.ui.search.handlers import Example, Session, Settings
 
 SQUARE = "red-square-large"
 # After the first stage nothing was captioned; alpha then counts as 0.
@@ -392,16 +392,16 @@ def test_an_error_for_people_keeps_its_words_and_its_way_out():
         CirError("No captioner.", "Get it: `python -m cir models pull embedded`")
     )
     assert problem == handlers.Problem("No captioner.", "Get it: `python -m cir models pull embedded`")
-    assert "<code>python -m cir models pull embedded</code>" in render.problem_card(problem)
+    assert "<code>python -m cir models pull embedded</code>" in pieces.problem_card(problem)
 
 
 @pytest.mark.parametrize(
     "text", ["<img src=x onerror=alert(1)>", "${alert(1)}", "{{constructor}}", '" onload="a', "`a`"]
 )
 def test_fault_12_typed_and_generated_text_is_shown_as_text(text):
-    for piece in (render.chips([text], 1), render.notes_list([text]), render.working(text)):
+    for piece in (pieces.chips([text], 1), pieces.notes_list([text]), pieces.working(text)):
         assert not any(mark in piece.replace("<code>", "") for mark in ("<img", "${", "{{", '" onload'))
-    assert "&lt;img" in render.chips(["<img src=x>"], 1)
+    assert "&lt;img" in pieces.chips(["<img src=x>"], 1)
 
 
 def test_an_answer_for_programs_has_the_keys_of_the_command_line(gallery, retriever):
@@ -422,35 +422,35 @@ def test_an_answer_for_programs_has_the_keys_of_the_command_line(gallery, retrie
 
 def test_the_stage_line_says_what_is_still_going_on_and_then_how_long_it_took(gallery, retriever):
     first, last = search(retriever, Session(), upload(gallery, SQUARE), "make it blue")
-    assert "Still captioning and asking the language model …" in render.stage_line(first)
-    assert "5 of 40 pictures in 3.2 s" in render.stage_line(last)
-    assert "captions 1.2 s" in render.stage_line(last)
+    assert "Still captioning and asking the language model …" in pieces.stage_line(first)
+    assert "5 of 40 pictures in 3.2 s" in pieces.stage_line(last)
+    assert "captions 1.2 s" in pieces.stage_line(last)
 
 
 def test_equal_captions_are_shown_once_and_counted():
-    assert render.chips(["a cat", "a cat", "a dog"], 1) == (
+    assert pieces.chips(["a cat", "a cat", "a dog"], 1) == (
         '<span class="chip">a cat <small>×2</small></span>'
         '<details><summary>1 more</summary><span class="chip">a dog</span></details>'
     )
 
 
 def test_the_bar_of_shares_says_its_three_shares_to_those_who_do_not_see_it():
-    assert 'aria-label="Described edit 60%, Image word + edit 30%, Reference look 10%"' in render.share_bar(
+    assert 'aria-label="Described edit 60%, Image word + edit 30%, Reference look 10%"' in pieces.share_bar(
         PARAMETERS, cvsi_weights(0.6, 0.3, 0.0)
     )
 
 
 def test_the_bar_of_shares_names_the_parts_as_the_method_does():
-    bar = render.share_bar(Slerp.parameters, {"t": 0.8})
+    bar = pieces.share_bar(Slerp.parameters, {"t": 0.8})
     assert 'aria-label="Edit 80%, Reference look 20%"' in bar
     assert "Image word" not in bar
 
 
 def test_missing_models_are_named_with_the_command_that_gets_them():
     for remedy in ("python -m cir models pull embedded", "`python -m cir models pull embedded`"):
-        banner = render.missing_banner({"captioner": f"It is not here. Fetch it: {remedy}"})
+        banner = pieces.missing_banner({"captioner": f"It is not here. Fetch it: {remedy}"})
         assert "<li>It is not here. Fetch it: <code>python -m cir models pull embedded</code></li>" in banner
-    assert render.missing_banner({}) == ""
+    assert pieces.missing_banner({}) == ""
 
 
 def test_a_picked_image_is_shown_by_its_thumbnail(gallery):
@@ -464,4 +464,4 @@ def test_a_picked_image_is_shown_by_its_thumbnail(gallery):
 )
 def test_a_number_has_its_noun_as_a_sentence_wants_it(number: int, said: str) -> None:
     assert counted(number, "query", "queries") == said
-    assert f"<span>{number:,} picture{'s' * (number != 1)}</span>" in render.header("Holiday", number)
+    assert f"<span>{number:,} picture{'s' * (number != 1)}</span>" in pieces.header("Holiday", number)

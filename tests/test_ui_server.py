@@ -17,8 +17,8 @@ from ui_doubles import ToyGallery, ToyRetriever
 import app
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery
-from cir.ui.guards import MAX_FILE_BYTES
-from cir.ui.pictures import address_of
+from cir.ui.server.guards import MAX_FILE_BYTES
+from cir.ui.server.pictures import address_of
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")
 
@@ -41,7 +41,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from cir.ui.page import PageContent
-    from cir.ui.serving import launch
+    from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))

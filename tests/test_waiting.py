@@ -9,8 +9,8 @@ from contextlib import aclosing
 
 import pytest
 
-from cir.ui import waiting
-from cir.ui.waiting import Lines, Waiting, WaitingLine
+from cir.ui.server import waiting
+from cir.ui.server.waiting import Lines, Waiting, WaitingLine
 
 
 @pytest.fixture(autouse=True)

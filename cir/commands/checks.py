@@ -225,7 +225,7 @@ def _at_least_one(name: str) -> Callable[[int, argparse.Namespace], None]:
 
 
 def _day(value: str, options: argparse.Namespace) -> None:
-    from cir.ui.narrowing import read_only_days
+    from cir.gallery.narrowing import read_only_days
 
     read_only_days(options.since, options.until)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cir.application import ROOT
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import read_sections
-from cir.ui.results.pieces import Results
+from cir.ui.results.render import Results
 
 DOCS = ROOT / "docs"
 

@@ -18,13 +18,13 @@ from cir.composers.parameters import Values, defaults
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.files import content_hash
+from cir.gallery import narrowing
 from cir.images import read_image
 from cir.ranking.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
 from cir.ranking.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
 from cir.ranking.wishes import like_image, without
 from cir.text import clean_text
 from cir.types import ComposedQuery, Query, RetrievedImage, SignedTerm
-from cir.ui import narrowing
 
 if TYPE_CHECKING:
     from PIL.Image import Image

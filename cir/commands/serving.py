@@ -103,7 +103,7 @@ def serve(options: argparse.Namespace) -> int:
     roots = gallery_roots(options, address)
     if options.mcp:
         _require_mcp()
-    from cir.ui.listening import listen_on  # imports the server's library
+    from cir.ui.server.listening import listen_on  # imports the server's library
 
     with listen_on(address.host, address.port) as listener:
         _serve_on(listener, options, address, roots)
@@ -117,8 +117,8 @@ def _serve_on(
         _fetch_models(options)
     leave_proxies_out()
     from cir import application
-    from cir.ui.proxies import LOOPBACK_PROXIES
-    from cir.ui.serving import keep_uploads_apart, launch
+    from cir.ui.server.proxies import LOOPBACK_PROXIES
+    from cir.ui.server.serving import keep_uploads_apart, launch
     from cir.ui.view import build_page
 
     keep_uploads_apart()
@@ -177,8 +177,8 @@ def page_content(
     from cir.commands.results import read_results
     from cir.triplet_source import open_triplets
     from cir.ui.galleries.handlers import Making
-    from cir.ui.handlers import load_examples
     from cir.ui.page import PageContent
+    from cir.ui.search.handlers import load_examples
 
     title = "" if options.gallery else "Sample gallery"
     shelf = application.build_shelf(models, retriever, title=title)

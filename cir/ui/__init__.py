@@ -1,9 +1,6 @@
 """The page: the only part that knows gradio.
 
-`layout` says where things stand, `view` which event calls which handler, `handlers` what happens then;
-`reading` checks what arrives, `render` puts answers into HTML, `programs` is what programs may call.
+A folder for each tab, with the same names in each: `layout` says where things stand, `events` which event calls which
+handler, `handlers` what happens then, `render` puts answers into HTML. `page` has the nouns that tabs share, `view` joins
+the tabs, `reading` checks what arrives; `server` serves the page, and answers programs and assistants.
 """
-
-from cir.ui.quick_import import leave_out_stubs
-
-leave_out_stubs()  # here, because this runs before any module of the page imports gradio

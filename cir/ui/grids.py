@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from cir.errors import GalleryError
-from cir.ui.pictures import address_of
-from cir.ui.render import escape
+from cir.ui.pieces import escape
+from cir.ui.server.pictures import address_of
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from cir.composers.parameters import Values
-from cir.ui import render
-from cir.ui.handlers import describe_problem
+from cir.ui import pieces
+from cir.ui.search.handlers import describe_problem
+from cir.ui.server.waiting import Lines
 from cir.ui.session import Example, ForgottenPage, Session, Sessions
-from cir.ui.waiting import Lines
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
     from cir.ranking.retriever import Retriever
     from cir.shelf import Shelf
     from cir.ui.galleries.handlers import Making
-    from cir.ui.results.pieces import Results
+    from cir.ui.results.render import Results
     from cir.ui.triplets.source import TripletSource
 
 
@@ -51,7 +51,7 @@ class PageContent:
     retriever: Retriever
     presets: Mapping[str, Values] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
-    facts: Sequence[render.ModelFact] = ()
+    facts: Sequence[pieces.ModelFact] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
     gallery_title: str = ""
@@ -199,7 +199,7 @@ def html_piece(value: str, **options: Any) -> gr.HTML:
 
 def told(error: Exception) -> str:
     """An error as the page shows it; a fault is logged under an id."""
-    return render.problem_card(describe_problem(error))
+    return pieces.problem_card(describe_problem(error))
 
 
 def saying_in(part: gr.HTML, handler: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from cir.composers.parameters import Parameter, Values
 from cir.errors import CirError
+from cir.gallery.narrowing import Only
 from cir.types import ComposedQuery, RetrievedImage, SignedTerm
-from cir.ui.narrowing import Only
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which event of the page calls which handler, and where its answer goes. Nothing is computed here.
 
-Every event of the page is private; programs have `/search` and `/rank` (`cir.ui.programs`). Values are handed
+Every event of the page is private; programs have `/search` and `/rank` (`cir.ui.server.programs`). Values are handed
 over as they were sent (`preprocess=False`; uploads are still checked to be uploads), because the handlers
 check them and say in words what is wrong.
 """
@@ -24,8 +24,7 @@ from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
 from cir.ranking.retriever import Retriever
-from cir.ui import compare, galleries, handlers, render, results, triplets
-from cir.ui.assistants import serve_assistants
+from cir.ui import compare, galleries, pieces, results, triplets
 from cir.ui.galleries.switcher import (
     lay_out_switcher,
     narrowing_events,
@@ -33,15 +32,13 @@ from cir.ui.galleries.switcher import (
     problem_on_page,
     wire_switcher,
 )
-from cir.ui.handlers import Session, Settings, read_settings
-from cir.ui.layout import lay_out_ask, lay_out_shown
-from cir.ui.own_pictures import wire_shown
 from cir.ui.page import Ask, PageContent, PageParts, html_piece
-from cir.ui.pictures import serve_folder
-from cir.ui.programs import serve_programs
-from cir.ui.programs.documented import ProgramsPage
 from cir.ui.reading import read_method
-from cir.ui.search import snapshots
+from cir.ui.search import handlers, snapshots
+from cir.ui.search.events import QUIET, filled_fields, forgotten, open_page_with, query_fields, wire_acts
+from cir.ui.search.handlers import Session, Settings, read_settings
+from cir.ui.search.layout import lay_out_ask, lay_out_shown
+from cir.ui.search.own_pictures import wire_shown
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
@@ -53,8 +50,11 @@ from cir.ui.search.screens import (
     then_answered,
     unique,
 )
-from cir.ui.search.wiring import QUIET, filled_fields, forgotten, open_page_with, query_fields, wire_acts
-from cir.ui.waiting import Steps, Waiting
+from cir.ui.server.assistants import serve_assistants
+from cir.ui.server.pictures import serve_folder
+from cir.ui.server.programs import serve_programs
+from cir.ui.server.programs.documented import ProgramsPage
+from cir.ui.server.waiting import Steps, Waiting
 
 SESSION_SECONDS = 3600
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
@@ -86,9 +86,9 @@ def build_page(content: PageContent) -> gr.Blocks:
         # Part of the page: no event has to be waited for.
         pictures = grid_pictures(gallery, handlers.browse(gallery, first))
         session = gr.State(first, time_to_live=SESSION_SECONDS)
-        head = html_piece(render.header(content.title_of(""), len(gallery.image_ids)))
-        html_piece(render.missing_banner(content.missing), visible=bool(content.missing))
-        html_piece(render.notes_list(gallery.notes), visible=bool(gallery.notes))
+        head = html_piece(pieces.header(content.title_of(""), len(gallery.image_ids)))
+        html_piece(pieces.missing_banner(content.missing), visible=bool(content.missing))
+        html_piece(pieces.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
             with gr.Tab("Search", id="search") as search_tab:
                 switcher = lay_out_switcher(head)
@@ -99,7 +99,7 @@ def build_page(content: PageContent) -> gr.Blocks:
             for title, lay_out in TABS.items():
                 with gr.Tab(title, id=title.lower()) as tab:
                     lay_out(content, replace(parts, tab=tab))
-        html_piece(render.about_models(content.facts), visible=bool(content.facts))
+        html_piece(pieces.about_models(content.facts), visible=bool(content.facts))
         wire_search(content, parts)
         wire_weights(content, parts)
         wire_switcher(content, parts)
@@ -173,7 +173,7 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
                     yield there
                     return
                 turn = handlers.begin(state)
-                yield {shown.stage: render.working(LOOKING if content.ready() else LOADING)}
+                yield {shown.stage: pieces.working(LOOKING if content.ready() else LOADING)}
                 wanted = steps(state, turn, note, *values)
                 answers = content.lines.in_turn(wanted, lambda: state.searches == turn)
                 async with aclosing(answers):
@@ -182,9 +182,9 @@ def wire_search(content: PageContent, parts: PageParts) -> None:
                             stage = answer[shown.stage]
                             yield {**answer, **there}
                         elif answer.before:
-                            yield {shown.stage: render.waiting(answer.before, first_results=bool(stage))}
+                            yield {shown.stage: pieces.waiting(answer.before, first_results=bool(stage))}
                         else:  # its turn has come
-                            yield {shown.stage: stage or render.working(LOOKING)}
+                            yield {shown.stage: stage or pieces.working(LOOKING)}
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 yield {**problem_on_page(content, parts, state, error), **there}
             # What a finished generator said last is sent once more: after a newer search, that has to be nothing.

@@ -3,6 +3,6 @@
 `handlers` says what happens, `render` puts it into HTML, `layout` and `wiring` put it on the page.
 """
 
-from cir.ui.compare.wiring import lay_out
+from cir.ui.compare.events import lay_out
 
 __all__ = ["lay_out"]

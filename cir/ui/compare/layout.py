@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from cir.ui import render as page_render
+from cir.ui import pieces
 from cir.ui.compare import render
 from cir.ui.compare.handlers import LEAST, MOST
-from cir.ui.layout import picture_grid
 from cir.ui.page import PageContent, html_piece
+from cir.ui.search.layout import picture_grid
 
 KEYS = (
     ("arrows  Home  End  PgUp  PgDn", "from picture to picture, and from column to column"),
@@ -72,5 +72,5 @@ def lay_out_compare(content: PageContent) -> CompareParts:
             use = gr.Button("Search with these weights", size="sm", min_width=0, elem_id="compare-use")
             clear = gr.Button("Clear the marks", size="sm", min_width=0, elem_id="compare-clear")
         columns = picture_grid("", elem_id="compare-columns", js_on_load=_TELL_CLICKS)
-        html_piece(page_render.keys(KEYS))
+        html_piece(pieces.keys(KEYS))
     return CompareParts(query, picture, methods, start, stage, columns, judged, buttons, use, clear)

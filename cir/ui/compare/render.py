@@ -9,7 +9,7 @@ from cir.charts import Cell, heat_map
 from cir.composers.parameters import in_symbols, shares
 from cir.text import counted
 from cir.ui.compare.handlers import Column, Judged
-from cir.ui.render import duration, escape, problem_card, share_words, stage_name
+from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name
 
 FIRST_PAGE = 10
 

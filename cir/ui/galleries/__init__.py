@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 def lay_out(content: PageContent, page: PageParts) -> None:
     """Lay the tab out and wire it; the handlers beside this module are of use without gradio as well."""
-    from cir.ui.galleries.tab import lay_out_tab
+    from cir.ui.galleries.layout import lay_out_tab
 
     lay_out_tab(content, page)

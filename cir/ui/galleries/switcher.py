@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from cir.errors import CirError
+from cir.gallery import narrowing
 from cir.text import counted
-from cir.ui import handlers, narrowing, render
+from cir.ui import pieces
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
 from cir.ui.page import PageContent, PageParts, Switcher
-from cir.ui.search import snapshots
+from cir.ui.search import handlers, snapshots
 from cir.ui.search.controls import browse_bar
 from cir.ui.search.screens import grid_pictures, known, then_answered
 
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob
-    from cir.ui.handlers import Session
+    from cir.ui.search.handlers import Session
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -63,7 +64,7 @@ def state_of(content: PageContent, session: Session) -> tuple[Any, ...]:
     nowhere: dict[str, Any] = {"value": narrowing.EVERYWHERE_CHOICE} if blank else {}
     unticked: dict[str, Any] = {"value": False} if blank else {}
     return (
-        render.header(content.title_of(session.gallery), len(gallery)),
+        pieces.header(content.title_of(session.gallery), len(gallery)),
         gr.Dropdown(choices=choices, value=chosen, visible=len(choices) > 1),
         switched(switching.notes_of(gallery, job_of(content))) if len(choices) > 1 else "",
         gr.Accordion(visible=narrowing.can_narrow(gallery)),
@@ -130,7 +131,7 @@ def problem_on_page(
     Where the gallery itself is not there any more, the page turns to the one that it began with, and says so.
     """
     problem = handlers.describe_problem(error)
-    card = {page.shown.stage: render.problem_card(problem)}
+    card = {page.shown.stage: pieces.problem_card(problem)}
     if not is_gone(content, session):
         return card
     content.sessions.keep(session)
@@ -215,7 +216,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         except Exception as error:  # shown as a sentence; faults are logged under an id
             if is_gone(content, state):
                 return problem_on_page(content, page, state, error)
-            return {switcher.notes: render.problem_card(handlers.describe_problem(error))}
+            return {switcher.notes: pieces.problem_card(handlers.describe_problem(error))}
         left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
         left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
         return {switcher.notes: switched([left or notes_without_bounds(gallery)])}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
+from cir.gallery.narrowing import Only
 from cir.gallery.sources import same_folder
 from cir.shelf import Shelf
 from cir.ui.galleries.standing import job_words
-from cir.ui.narrowing import Only
 
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob
     from cir.gallery.gallery import Gallery
-    from cir.ui.handlers import Session
+    from cir.ui.search.handlers import Session
 
 
 BEGAN_WITH = "/"  # the key of the gallery that the page began with; no other can be called so

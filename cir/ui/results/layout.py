@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from cir.errors import CirError
-from cir.ui import render
-from cir.ui.handlers import describe_problem
+from cir.ui import pieces
 from cir.ui.page import PageContent, PageParts, html_piece
-from cir.ui.results.pieces import Results, results_page
+from cir.ui.results.render import Results, results_page
+from cir.ui.search.handlers import describe_problem
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -19,7 +19,7 @@ def lay_out(content: PageContent, page: PageParts) -> None:
             return results_page(content.results() if content.results else Results())
         except CirError as error:
             logging.getLogger(__name__).warning("The results cannot be shown: %s", error)
-            return render.problem_card(describe_problem(error))
+            return pieces.problem_card(describe_problem(error))
 
     shown = html_piece("", elem_id="results-tab")
     page.tab.select(read, None, [shown], show_progress="hidden", api_visibility="private")

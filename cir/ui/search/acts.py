@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cir.errors import BadQuery
-from cir.ui import handlers
 from cir.ui.reading import read_index
-from cir.ui.search import changing, steps
+from cir.ui.search import changing, handlers, steps
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from cir.composers.parameters import Parameter, Values
-from cir.ui.render import escape
+from cir.ui.pieces import escape
 
 _DOWNLOADS = {"zip": "Pictures (zip)", "csv": "Table (csv)", "json": "All of it (json)"}
 _TURNS = {"previous": "Previous", "shuffle": "Shuffle", "next": "Next"}

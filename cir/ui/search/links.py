@@ -15,13 +15,12 @@ from urllib.parse import urlencode
 from cir.composers.parameters import Parameter, own_values, read_values
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
+from cir.gallery.narrowing import Only, folder_key, read_only
 from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.text import clean_text, counted
 from cir.types import SignedTerm
-from cir.ui import handlers
-from cir.ui.narrowing import Only, folder_key, read_only
 from cir.ui.reading import read_method, read_threshold, read_top_k
-from cir.ui.search import changing
+from cir.ui.search import changing, handlers
 from cir.ui.session import Settings
 
 if TYPE_CHECKING:

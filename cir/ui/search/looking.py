@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
 from cir.ranking.explaining import Why, why
-from cir.ui import handlers
+from cir.ui.search import handlers
 
 if TYPE_CHECKING:
     from cir.ranking.retriever import Retriever

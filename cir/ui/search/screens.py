@@ -12,10 +12,10 @@ from gradio import processing_utils, utils
 from cir.composers.composer import Composer
 from cir.composers.parameters import Values, own_values
 from cir.gallery.gallery import Gallery
-from cir.ui import handlers, render
+from cir.ui import pieces
 from cir.ui.grids import grid, tile
 from cir.ui.page import Ask, PageContent, Shown
-from cir.ui.search import changing, controls, pieces, snapshots, steps
+from cir.ui.search import changing, controls, handlers, render, snapshots, steps
 from cir.ui.search.looking import inspect
 from cir.ui.session import Answer, Session
 
@@ -64,11 +64,11 @@ def pictures(content: PageContent, found: Answer, session: Session) -> str:
         behind = 0 if r.image_id in session.unfolded else len(found.similar.get(r.image_id, ()))
         ticked, looked = r.image_id in session.selected, r.image_id == session.inspected_id
         gone = gallery.note(r.image_id)
-        words = render.result_caption(r.rank, r.score, gone, similar=behind, selected=ticked)
+        words = pieces.result_caption(r.rank, r.score, gone, similar=behind, selected=ticked)
         state = " ".join(["ticked"] * ticked + ["looked"] * looked)
         caption, file = handlers.caption_of(gallery, r.image_id), handlers.file_of(gallery, r.image_id)
         tiles.append(tile(gallery, r.image_id, words, state=state, caption=caption, file=file))
-    more = pieces.show_more(len(found.results), found.total, session.settings.top_k)
+    more = render.show_more(len(found.results), found.total, session.settings.top_k)
     return grid(tiles, do="look") + more
 
 
@@ -84,7 +84,7 @@ def inspected(content: PageContent, session: Session, found: Answer | None = Non
         session.inspected_id = ""
         return gr.skip(), gr.Column(visible=False)
     seen = inspect(content.retriever_for(session), session, session.inspected_id, found)
-    return pieces.closer_look(seen), gr.Column(visible=True)
+    return render.closer_look(seen), gr.Column(visible=True)
 
 
 def numbers(
@@ -103,7 +103,7 @@ def numbers(
         **{
             slider: gr.Slider(
                 visible=True,
-                label=render.slider_label(known),
+                label=pieces.slider_label(known),
                 minimum=known.low,
                 maximum=known.high,
                 value=at[name],
@@ -112,9 +112,9 @@ def numbers(
             else gr.Slider(visible=False)
             for name, slider in ask.sliders.items()
         },
-        ask.shares: render.share_bar(own, at),
+        ask.shares: pieces.share_bar(own, at),
         ask.presets: controls.presets(content.presets, own),
-        ask.meanings: render.meanings(own),
+        ask.meanings: pieces.meanings(own),
     }
 
 
@@ -132,9 +132,9 @@ def answer_outputs(shown: Shown) -> list[Any]:
 def answer_screen(content: PageContent, session: Session, found: Answer) -> tuple[Any, ...]:
     """One stage of a search, or a changed query, for `answer_outputs`."""
     return (
-        render.stage_line(found, len(session.selected)),
-        pieces.crumbs(steps.way(session), steps.history(session), session.step),
-        render.notes_list(found.notes),
+        pieces.stage_line(found, len(session.selected)),
+        render.crumbs(steps.way(session), steps.history(session), session.step),
+        pieces.notes_list(found.notes),
         thoughts(content, session, found),
         gr.Column(visible=True),
         pictures(content, found, session),
@@ -147,17 +147,17 @@ def answer_screen(content: PageContent, session: Session, found: Answer) -> tupl
 
 def thoughts(content: PageContent, session: Session, found: Answer) -> str:
     """The machine's texts, and what more or less is wanted."""
-    said = pieces.thoughts(
+    said = render.thoughts(
         found.composed.trace,
         pending=bool(found.composed.pending),
         changeable=not found.composed.pending
         and changing.can_change(content.retriever_for(session), session),
         changed=changing.is_changed(session),
-        more=pieces.leave_out_button() if content.text_encoder is not None else "",
+        more=render.leave_out_button() if content.text_encoder is not None else "",
     )
     gallery = content.retriever_for(session).gallery
     wanted = [term.image_id for term in found.composed.signed if term.image_id in gallery.image_ids]
-    return said + pieces.wishes(found.composed.signed, {i: tile(gallery, i, "").address for i in wanted})
+    return said + render.wishes(found.composed.signed, {i: tile(gallery, i, "").address for i in wanted})
 
 
 def rerank_outputs(shown: Shown) -> list[Any]:
@@ -169,8 +169,8 @@ def rerank_screen(content: PageContent, session: Session, found: Answer) -> tupl
     """The same query in another order, for `rerank_outputs`."""
     return (
         pictures(content, found, session),
-        render.stage_line(found, len(session.selected)),
-        render.notes_list(found.notes),
+        pieces.stage_line(found, len(session.selected)),
+        pieces.notes_list(found.notes),
         *inspected(content, session, found),
         snapshots.take(session),
     )

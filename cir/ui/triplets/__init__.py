@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 def lay_out(content: PageContent, page: PageParts) -> None:
     """Lay the tab out and wire it."""
-    from cir.ui.triplets import view
+    from cir.ui.triplets import events
 
-    view.lay_out(content, page)
+    events.lay_out(content, page)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from cir.ui import render
+from cir.ui import pieces
 from cir.ui.page import html_piece
 from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
@@ -227,7 +227,7 @@ def _lay_out_closer() -> dict[str, Any]:
             save = _small("Save text", "triplet-save", scale=0)
         search = gr.Button("Search with this", variant="primary", size="sm", elem_id="triplet-search")
         details = html_piece("", elem_id="triplet-details", js_on_load=_script("details.js"))
-        html_piece(render.keys(KEYS))
+        html_piece(pieces.keys(KEYS))
     return {
         "previous": previous,
         "accept": accept,

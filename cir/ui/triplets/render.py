@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 
 from cir.text import counted
-from cir.ui.pictures import address_of
-from cir.ui.render import escape
+from cir.ui.pieces import escape
+from cir.ui.server.pictures import address_of
 from cir.ui.triplets.handlers import Card, Closer, Edge, FunnelView, Page, Picture
 from cir.ui.triplets.source import ACCEPTED, INCONSISTENT, REJECTED, Made, Mining
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from cir.composers.parameters import Parameter, Values, read_values
 from cir.composers.revision import THOUGHTS
 from cir.errors import BadImage, BadQuery
+from cir.gallery import narrowing
 from cir.text import clean_text
-from cir.ui import narrowing
 from cir.ui.reading import MAX_RESULTS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Protocol
 from cir.composers.parameters import Parameter, Values, shares
 from cir.text import counted
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE
-from cir.ui.handlers import Answer, Problem
+from cir.ui.search.handlers import Answer, Problem
 
 _CODE = re.compile(r"`([^`]+)`|(python -m cir(?: [\w./:-]*\w)+)")
 

@@ -13,10 +13,10 @@ import gradio as gr
 
 from cir.errors import CirError
 from cir.ui.page import PageContent
-from cir.ui.programs.answers import for_programs
-from cir.ui.programs.arguments import named
-from cir.ui.programs.searching import SearchCall, stages
-from cir.ui.waiting import Steps, Waiting
+from cir.ui.server.programs.answers import for_programs
+from cir.ui.server.programs.arguments import named
+from cir.ui.server.programs.searching import SearchCall, stages
+from cir.ui.server.waiting import Steps, Waiting
 
 TOOL = "search_gallery"
 USUAL_RESULTS = 10

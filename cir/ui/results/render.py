@@ -10,7 +10,7 @@ from typing import Protocol
 
 from markdown_it import MarkdownIt
 
-from cir.ui.render import escape
+from cir.ui.pieces import escape
 
 MEASURED = "Measured here: on the illustrated world where nothing else is said"
 PRINTED = "As printed in the papers, on CIRR, CIRCO and FashionIQ: other images, larger models"

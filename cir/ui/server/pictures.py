@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cir.ui.proxies import route_of
+from cir.ui.server.proxies import route_of
 
 _ROUTE = "/small-pictures/"
 _SERVED: dict[str, Path] = {}

@@ -11,16 +11,16 @@ from anyio import to_thread
 
 from cir.composers.parameters import read_values
 from cir.text import clean_text, counted
-from cir.ui import render as page_render
+from cir.ui import pieces
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
-from cir.ui.handlers import Session, caption_of, file_of, in_words, read_reference
 from cir.ui.page import PageContent, PageParts, saying_in, told
 from cir.ui.reading import read_index, read_method
+from cir.ui.search.handlers import Session, caption_of, file_of, in_words, read_reference
 from cir.ui.search.screens import known, numbers, reference_shown
-from cir.ui.waiting import Steps, Waiting
+from cir.ui.server.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SESSION_SECONDS = 3600
@@ -96,7 +96,7 @@ def wire_comparison(
     async def run(
         found: Comparison, session: Session, snapshot: object, *values: Any
     ) -> AsyncIterator[dict[Any, Any]]:
-        turn, said = handlers.begin(found), page_render.working("Looking at the query …")
+        turn, said = handlers.begin(found), pieces.working("Looking at the query …")
         yield {parts.stage: said}
         try:
             note = await to_thread.run_sync(known, content, session, snapshot)
@@ -108,7 +108,7 @@ def wire_comparison(
                         said = drawn[parts.stage]
                         yield drawn
                     elif drawn.before:
-                        waiting = page_render.waiting(drawn.before, first_results=bool(found.composed))
+                        waiting = pieces.waiting(drawn.before, first_results=bool(found.composed))
                         yield {parts.stage: waiting}
                     else:  # its turn has come
                         yield {parts.stage: said}
@@ -187,7 +187,7 @@ def _drawn(
     content: PageContent, parts: CompareParts, session: Session, found: Comparison, stage: str | None = None
 ) -> dict[Any, Any]:
     """The whole comparison as it stands; without a stage line, what was noticed about the query."""
-    said = page_render.notes_list(found.notes) if stage is None else stage
+    said = pieces.notes_list(found.notes) if stage is None else stage
     panel, buttons = _judged(content, session, found)
     columns = _columns(content, session, found)
     return dict(zip(outputs_of(parts), (said, panel, buttons, columns), strict=True))
@@ -197,7 +197,7 @@ def _said(found: Comparison) -> str:
     done = sum(
         m in found.problems or (m in found.composed and not found.composed[m].pending) for m in found.methods
     )
-    return page_render.working(f"Done: {done} of {counted(len(found.methods), 'method')} …")
+    return pieces.working(f"Done: {done} of {counted(len(found.methods), 'method')} …")
 
 
 def _judged(content: PageContent, session: Session, found: Comparison) -> tuple[Any, Any]:

@@ -90,7 +90,7 @@ class PageServer:
     def __init__(
         self, app: ASGIApp, listener: socket.socket, url: str, stop_streams: Callable[[], object]
     ) -> None:
-        # Which proxy is believed is settled by `cir.ui.proxies`; uvicorn would believe any on this machine.
+        # Which proxy is believed is settled by `cir.ui.server.proxies`; uvicorn would believe any on this machine.
         config = uvicorn.Config(
             app,
             log_level="warning",

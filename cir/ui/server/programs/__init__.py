@@ -9,12 +9,12 @@ from __future__ import annotations
 import gradio as gr
 
 from cir.ui.page import PageContent
-from cir.ui.programs.answers import ExplainedResult, GalleryRow, MethodRow, SearchAnswer
-from cir.ui.programs.documented import offer
-from cir.ui.programs.listing import galleries_with, methods_with
-from cir.ui.programs.ranking import explain_with, rank_with
-from cir.ui.programs.searches import Searches
-from cir.ui.programs.searching import search_with
+from cir.ui.server.programs.answers import ExplainedResult, GalleryRow, MethodRow, SearchAnswer
+from cir.ui.server.programs.documented import offer
+from cir.ui.server.programs.listing import galleries_with, methods_with
+from cir.ui.server.programs.ranking import explain_with, rank_with
+from cir.ui.server.programs.searches import Searches
+from cir.ui.server.programs.searching import search_with
 
 
 def serve_programs(content: PageContent, page: gr.Blocks) -> None:

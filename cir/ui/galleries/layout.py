@@ -10,7 +10,6 @@ import gradio as gr
 
 from cir.errors import CirError, GalleryError
 from cir.shelf import Shelf
-from cir.ui import handlers as search_handlers
 from cir.ui.galleries import handlers, render, switching
 from cir.ui.galleries.handlers import Desk, Making, Report
 from cir.ui.galleries.switcher import (
@@ -19,8 +18,9 @@ from cir.ui.galleries.switcher import (
     state_of,
     switched_page,
 )
-from cir.ui.handlers import Session, describe_problem
-from cir.ui.render import escape
+from cir.ui.pieces import escape
+from cir.ui.search import handlers as search_handlers
+from cir.ui.search.handlers import Session, describe_problem
 from cir.ui.search.screens import grid_pictures, known
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ import gradio as gr
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
-from cir.ui import render as page_render
-from cir.ui.handlers import Session
+from cir.ui import pieces
 from cir.ui.page import PageContent, PageParts, html_piece, saying_in, told
-from cir.ui.pictures import address_of
 from cir.ui.reading import read_upload
+from cir.ui.search.handlers import Session
+from cir.ui.server.pictures import address_of
+from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import Page, Tables, TripletSession
 from cir.ui.triplets.layout import PAPER, STOP, Parts, lay_out_parts
@@ -33,7 +34,6 @@ from cir.ui.triplets.reading import (
     read_thresholds,
 )
 from cir.ui.triplets.source import ACCEPTED, REJECTED, TripletSource
-from cir.ui.waiting import Steps, Waiting
 
 SESSION_SECONDS = 3600
 QUIET: dict[str, Any] = {
@@ -351,7 +351,7 @@ class _Wiring:
         async def generate(state: TripletSession, session: Session) -> AsyncIterator[tuple[Any, ...]]:
             state.stopping = False
             stoppable = gr.Button(STOP, interactive=True, visible=True)
-            looking = page_render.working("Looking for pairs …")
+            looking = pieces.working("Looking for pairs …")
             yield (begun[0], stoppable, gr.skip(), *self.saying(looking))
             done, lines = 0, self.content.lines
             making = lines.in_turn(steps(state, session), lambda: not state.stopping, lines=[lines.long])
@@ -360,9 +360,7 @@ class _Wiring:
                     async for step in making:
                         if isinstance(step, Waiting):
                             line = (
-                                page_render.waiting(step.before, first_results=False)
-                                if step.before
-                                else looking
+                                pieces.waiting(step.before, first_results=False) if step.before else looking
                             )
                             yield (*begun, *self.saying(line))
                         else:

@@ -9,11 +9,11 @@ import gradio as gr
 from cir.answers import AnswerRow, QueryRow, TermsRow, query_row, terms_row
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
-from cir.ui import handlers
-from cir.ui.handlers import Answer
 from cir.ui.page import PageContent
-from cir.ui.programs.arguments import shown
-from cir.ui.programs.searches import KeptSearch
+from cir.ui.search import handlers
+from cir.ui.search.handlers import Answer
+from cir.ui.server.programs.arguments import shown
+from cir.ui.server.programs.searches import KeptSearch
 
 
 class GalleryRow(TypedDict):

@@ -11,16 +11,16 @@ import gradio as gr
 
 from cir.composers.parameters import defaults
 from cir.ranking.retriever import Retriever
-from cir.ui import handlers
-from cir.ui.handlers import Answer, Session, Settings
 from cir.ui.page import PageContent
-from cir.ui.programs import arguments
-from cir.ui.programs.answers import SearchAnswer, as_answer, for_programs
-from cir.ui.programs.documented import is_upload
-from cir.ui.programs.listing import entries
-from cir.ui.programs.searches import KeptSearch, Searches
-from cir.ui.programs.wishes import read_wishes
-from cir.ui.waiting import Steps, Waiting
+from cir.ui.search import handlers
+from cir.ui.search.handlers import Answer, Session, Settings
+from cir.ui.server.programs import arguments
+from cir.ui.server.programs.answers import SearchAnswer, as_answer, for_programs
+from cir.ui.server.programs.documented import is_upload
+from cir.ui.server.programs.listing import entries
+from cir.ui.server.programs.searches import KeptSearch, Searches
+from cir.ui.server.programs.wishes import read_wishes
+from cir.ui.server.waiting import Steps, Waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import gradio as gr
 
 from cir.composers.parameters import Parameter, numbers_of, own_values
 from cir.images import read_image
-from cir.ui import render
-from cir.ui.guards import MAX_FILE_BYTES
+from cir.ui import pieces
 from cir.ui.page import Ask, PageContent, Shown, html_piece
-from cir.ui.pictures import address_of
 from cir.ui.reading import MAX_RESULTS
-from cir.ui.search import controls, pieces, steps
+from cir.ui.search import controls, render, steps
+from cir.ui.server.guards import MAX_FILE_BYTES
+from cir.ui.server.pictures import address_of
 from cir.ui.session import Settings
 
 
@@ -70,7 +70,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
     own = composers[methods[0]].parameters
     start = own_values(own, next(iter(content.presets.values()), {}))
     with gr.Accordion("Weights", open=False, elem_id="weights") as fold:
-        shares = html_piece(render.share_bar(own, start), elem_id="share-bar")
+        shares = html_piece(pieces.share_bar(own, start), elem_id="share-bar")
         known = numbers_of(composer.parameters for composer in composers.values())
         sliders = {p.name: _slider(p, start.get(p.name, p.default), p.name in start) for p in known.values()}
         presets = html_piece(controls.presets(content.presets, own), elem_id="presets")
@@ -87,7 +87,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
                 elem_id="top-k",
             )
         leave_out = gr.Checkbox(True, label="Leave out the reference", visible=False, elem_id="leave-out")
-        meanings = html_piece(render.meanings(own), elem_id="meanings")
+        meanings = html_piece(pieces.meanings(own), elem_id="meanings")
     return fold, {
         "sliders": sliders,
         "method": method,
@@ -105,7 +105,7 @@ def _slider(parameter: Parameter, value: float, visible: bool) -> gr.Slider:
         parameter.high,
         value=value,
         step=0.01,
-        label=render.slider_label(parameter),
+        label=pieces.slider_label(parameter),
         buttons=[],
         visible=visible,
         elem_id=parameter.name,
@@ -168,7 +168,7 @@ def lay_out_keeping() -> dict[str, Any]:
                 elem_id="at-least",
             )
             fold = gr.Checkbox(True, label="Fold near-identical pictures", min_width=180, elem_id="fold")
-        html_piece(controls.keeping(render.keys(pieces.KEYS)), elem_id="keep-buttons")
+        html_piece(controls.keeping(pieces.keys(render.KEYS)), elem_id="keep-buttons")
     return {"at_least": at_least, "fold": fold}
 
 

@@ -8,9 +8,9 @@ from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.types import SignedTerm
-from cir.ui import handlers
 from cir.ui.page import PageContent
-from cir.ui.programs import arguments
+from cir.ui.search import handlers
+from cir.ui.server.programs import arguments
 
 
 def read_wishes(

@@ -14,7 +14,7 @@ from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
 from cir.translating import TRANSLATION, TYPED
 from cir.types import SignedTerm
-from cir.ui.render import PART_WORDS, chips, escape, slider_label
+from cir.ui.pieces import PART_WORDS, chips, escape, slider_label
 from cir.ui.search import steps
 from cir.ui.search.controls import inspector_buttons
 from cir.ui.search.looking import Inspected

@@ -9,16 +9,16 @@ import gradio as gr
 
 from cir.composers.revision import revisable
 from cir.errors import BadQuery
+from cir.gallery.narrowing import Only
 from cir.ranking.retriever import Retriever
 from cir.types import SignedTerm
-from cir.ui import handlers
-from cir.ui.handlers import Session
-from cir.ui.narrowing import Only
 from cir.ui.page import PageContent
-from cir.ui.programs import arguments
-from cir.ui.programs.answers import ExplainedResult, SearchAnswer, as_answer, explained, for_programs
-from cir.ui.programs.searches import Searches
-from cir.ui.programs.wishes import read_wishes
+from cir.ui.search import handlers
+from cir.ui.search.handlers import Session
+from cir.ui.server.programs import arguments
+from cir.ui.server.programs.answers import ExplainedResult, SearchAnswer, as_answer, explained, for_programs
+from cir.ui.server.programs.searches import Searches
+from cir.ui.server.programs.wishes import read_wishes
 
 
 def rank_with(content: PageContent, kept: Searches) -> Callable[..., SearchAnswer]:

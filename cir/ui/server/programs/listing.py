@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cir.composers.parameters import defaults
 from cir.shelf import ShelfEntry
 from cir.ui.page import PageContent
-from cir.ui.programs.answers import GalleryRow, MethodRow, ParameterRow, for_programs
+from cir.ui.server.programs.answers import GalleryRow, MethodRow, ParameterRow, for_programs
 
 
 def entries(content: PageContent) -> list[ShelfEntry]:

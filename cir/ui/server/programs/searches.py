@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from cir.errors import BadQuery
-from cir.ui.programs.arguments import shown
+from cir.ui.server.programs.arguments import shown
 from cir.ui.session import Session
 
 SEARCHES_KEPT = 500

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from cir.answers import AnswerRow, answer_row, reaching
 from cir.composers.parameters import Parameter, Values, own_values, read_moved, read_values
 from cir.errors import CirError
+from cir.gallery import narrowing
 from cir.images import read_image
 from cir.ranking.explaining import hidden_rows
 from cir.ranking.relevance import relevance_note
@@ -29,7 +30,6 @@ from cir.ranking.retriever import weight_note
 from cir.ranking.scoring import rank_of
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
-from cir.ui import narrowing
 from cir.ui.reading import read_method, read_picked, read_threshold, read_top_k, read_upload
 from cir.ui.search import changing, folding, steps
 from cir.ui.session import Answer, Example, Problem, Session, Settings

@@ -22,7 +22,7 @@ from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
-from cir.ui.programs.arguments import refuse_upload
+from cir.ui.server.programs.arguments import refuse_upload
 
 _ARGUMENT = re.compile(r"^    (\w+): (.+)$")
 

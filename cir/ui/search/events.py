@@ -13,11 +13,10 @@ import gradio as gr
 from cir.errors import BadQuery, CirError
 from cir.ranking import export
 from cir.ranking.retriever import Retriever
-from cir.ui import handlers, render
+from cir.ui import pieces
 from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
 from cir.ui.page import Ask, PageContent, PageParts, Shown
-from cir.ui.pictures import address_of
-from cir.ui.search import acts, links, snapshots
+from cir.ui.search import acts, handlers, links, snapshots
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
@@ -29,6 +28,7 @@ from cir.ui.search.screens import (
     restored,
     unique,
 )
+from cir.ui.server.pictures import address_of
 from cir.ui.session import Session
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -118,7 +118,7 @@ def forgotten(shown: Shown, session: Session, note: str) -> dict[Any, Any]:
     """The page's search is made again; the act that found the page forgotten has to be done once more."""
     again = f"{note} Your search is made again; then do that once more."
     more = {"fields": links.fields_of(session), "next": "ask"}
-    return {shown.notes: render.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
+    return {shown.notes: pieces.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
 
 
 def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done: str) -> dict[Any, Any]:
@@ -128,7 +128,7 @@ def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done
     drawn = dict(zip(answer_outputs(shown), screen, strict=True))
     if done in acts.FILLS:
         picture, note = acts.picture_of(session)
-        drawn[shown.notes] += render.notes_list([note]) if note else ""
+        drawn[shown.notes] += pieces.notes_list([note]) if note else ""
         drawn |= filled(content, ask, shown, session, picture)
         drawn[shown.snapshot] = snapshots.take(session, **referred(retriever, session))
     return drawn
@@ -241,4 +241,4 @@ def _opened(content: PageContent, parts: PageParts, session: Session, note: str)
         picture, lost = acts.picture_of(session)
         drawn |= filled(content, ask, shown, session, picture)
         note = " ".join(part for part in (note, lost) if part)
-    return {**drawn, shown.stage: render.notes_list([note])} if note else drawn
+    return {**drawn, shown.stage: pieces.notes_list([note])} if note else drawn

@@ -23,12 +23,12 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from cir.ui import styles
-from cir.ui.assistants import offer_tool_alone
-from cir.ui.guards import MAX_FILE_BYTES, MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
-from cir.ui.listening import PageServer, address_of, listen_on
-from cir.ui.pictures import Pictures
-from cir.ui.programs.documented import refusals
-from cir.ui.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
+from cir.ui.server.assistants import offer_tool_alone
+from cir.ui.server.guards import MAX_FILE_BYTES, MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
+from cir.ui.server.listening import PageServer, address_of, listen_on
+from cir.ui.server.pictures import Pictures
+from cir.ui.server.programs.documented import refusals
+from cir.ui.server.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
 MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
 HEAPS = 2
@@ -99,7 +99,7 @@ def launch(
         root_path: the path below which a proxy shows the page, as "/pictures"; "" for none.
         trusted_proxies: addresses or networks of proxies that are believed in what host and scheme was asked for.
         framed_by: origins that may show the page in a frame.
-        assistants: offer the tool of `cir.ui.assistants` (MCP).
+        assistants: offer the tool of `cir.ui.server.assistants` (MCP).
         upload_limit: bytes of all uploads that are kept at one time.
 
     Raises:

@@ -16,8 +16,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cir.ui.handlers import describe_problem
-from cir.ui.proxies import route_of
+from cir.ui.search.handlers import describe_problem
+from cir.ui.server.proxies import route_of
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
 MAX_FILE_BYTES = 150 * 2**20  # of one upload: what a camera's file may have

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.days import REMEDY, read_span
 from cir.errors import BadQuery
 from cir.files import display_name, image_id_of
 from cir.gallery.gallery import TOP
 from cir.text import counted
-from cir.ui.days import REMEDY, read_span
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
@@ -96,7 +96,7 @@ def read_only(
     Args:
         gallery: what is searched.
         folder: a key of `folder_choices`.
-        since, until: a year, a month, a week or a day as `cir.ui.days` reads it; nothing for no bound.
+        since, until: a year, a month, a week or a day as `cir.days` reads it; nothing for no bound.
         with_undated: whether pictures of an unknown day count.
 
     Raises:
