@@ -16,7 +16,7 @@ from cir.__main__ import parser
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
 from cir.ui.search import handlers
-from cir.ui.search.events import _packed
+from cir.ui.search.acting import _packed
 from cir.ui.session import Session, Settings
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")

@@ -1,244 +1,262 @@
-"""The Search tab's events after an answer: acts on results and texts, steps, downloads, links. Nothing is computed here."""
+"""Which event of the Search tab calls which handler, and where its answer goes. Nothing is computed here.
+
+Every event of the page is private; programs have `/search` and `/rank` (`cir.ui.server.programs`). Values are handed
+over as they were sent (`preprocess=False`; uploads are still checked to be uploads), because the handlers
+check them and say in words what is wrong.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from itertools import permutations
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 
-from cir.errors import BadQuery, CirError
-from cir.ranking import export
+from cir.composers.composer import Composer
+from cir.composers.parameters import Values
+from cir.errors import CirError
 from cir.ranking.retriever import Retriever
 from cir.ui import pieces
-from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
-from cir.ui.page import Ask, PageContent, PageParts, Shown
-from cir.ui.search import acts, handlers, links, snapshots
+from cir.ui.galleries.switcher import narrowing_events, outputs_of_problem, problem_on_page
+from cir.ui.page import Ask, PageContent, PageParts
+from cir.ui.reading import read_method
+from cir.ui.search import handlers, snapshots
+from cir.ui.search.acting import wire_acts
+from cir.ui.search.filling import QUIET, forgotten, query_fields, wire_fields
+from cir.ui.search.handlers import Settings, read_settings
+from cir.ui.search.opening import wire_opening
+from cir.ui.search.own_pictures import wire_shown
 from cir.ui.search.screens import (
     answer_outputs,
     answer_screen,
-    grid_pictures,
-    inspected,
     known,
     numbers,
-    reference_shown,
-    restored,
+    rerank_outputs,
+    rerank_screen,
+    then_answered,
     unique,
 )
-from cir.ui.server.pictures import address_of
+from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-_TYPES = {"zip": "application/zip", "json": "application/json", "csv": "text/csv"}
+RERANKED: dict[str, Any] = {**QUIET, "preprocess": False, "concurrency_limit": None}
+LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
 
 
-def query_fields(ask: Ask, shown: Shown) -> list[Any]:
-    """What a search reads of the page, in order."""
-    return [ask.image, ask.text, ask.method, *ask.settings, shown.at_least, shown.fold]
+def wire(content: PageContent, parts: PageParts, page: gr.Blocks) -> None:
+    """All events of the tab; those that open the page come last, when all else is there."""
+    wire_search(content, parts)
+    wire_weights(content, parts)
+    wire_narrowing(content, parts)
+    wire_fields(parts.ask, parts.shown)
+    wire_shown(parts.ask)
+    wire_acts(content, parts)
+    wire_opening(content, parts, page)
 
 
-def filled_fields(ask: Ask, shown: Shown) -> list[Any]:
-    """What a step or a link fills in."""
-    return list(dict.fromkeys([*query_fields(ask, shown), *ask.numbers]))
+def wire_search(content: PageContent, parts: PageParts) -> None:
+    """Enter and the button start the same search, whose answers come in stages.
 
+    It begins once what was done before it is answered: the page's script waits for that, and then sends the text
+    and the picture that were shown when it was asked for.
+    """
+    session, ask, shown = parts.session, parts.ask, parts.shown
+    outputs = unique(answer_outputs(shown), [shown.turn], outputs_of_problem(parts))
 
-def filled(
-    content: PageContent, ask: Ask, shown: Shown, session: Session, picture: str | None
-) -> dict[Any, Any]:
-    """What the session asked, for `filled_fields`. A picture of the gallery is shown by the page's script (`referred`)."""
-    settings, composer = session.settings, content.retriever_for(session).composers[session.method]
-    return {
-        ask.image: gr.skip() if session.reference_id else picture and reference_shown(picture),
-        ask.text: session.text,
-        ask.method: session.method,
-        **numbers(content, ask, composer, settings.values),
-        ask.top_k: settings.top_k,
-        ask.leave_out: gr.Checkbox(value=settings.leave_out_reference, visible=bool(session.reference_id)),
-        shown.at_least: settings.at_least,
-        shown.fold: settings.fold,
+    def steps(
+        state: Session, turn: int, note: str, image: object, text: object, method: object, *values: object
+    ) -> Steps[dict[Any, Any]]:
+        retriever = content.retriever_for(state)
+        settings, notes = settings_of(ask, retriever, method, values, state.settings.values)
+        state.inspected_id = ""
+        stages = handlers.search(
+            retriever,
+            state,
+            image=image,
+            text=text,
+            method=method,
+            settings=settings,
+            notes=[*notes, note, handlers.change_of(retriever.gallery, state)],
+            turn=turn,
+        )
+        for found in stages:
+            screen = answer_screen(content, state, found)
+            yield dict(zip(answer_outputs(shown), screen, strict=True)), bool(found.composed.pending)
+
+    def search_if(meant: Callable[[Session], bool]) -> Callable[..., AsyncIterator[dict[Any, Any]]]:
+        async def run(state: Session, snapshot: object, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+            # Tells the page's script that there are first results, or none to wait for.
+            there = {shown.turn: snapshots.turn_of(snapshot)}
+            stage = ""
+            try:
+                note = await to_thread.run_sync(known, content, state, snapshot)
+                if not meant(state):
+                    yield there
+                    return
+                turn = handlers.begin(state)
+                yield {shown.stage: pieces.working(LOOKING if content.ready() else LOADING)}
+                wanted = steps(state, turn, note, *values)
+                answers = content.lines.in_turn(wanted, lambda: state.searches == turn)
+                async with aclosing(answers):
+                    async for answer in answers:
+                        if not isinstance(answer, Waiting):
+                            stage = answer[shown.stage]
+                            yield {**answer, **there}
+                        elif answer.before:
+                            yield {shown.stage: pieces.waiting(answer.before, first_results=bool(stage))}
+                        else:  # its turn has come
+                            yield {shown.stage: stage or pieces.working(LOOKING)}
+            except Exception as error:  # shown as a sentence; faults are logged under an id
+                yield {**problem_on_page(content, parts, state, error), **there}
+            # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
+            yield there
+
+        return run
+
+    def own(state: Session) -> bool:
+        """A search of the person's own: no image is meant to be found by it."""
+        state.intended_id = ""
+        return True
+
+    inputs = [session, shown.snapshot, *query_fields(ask, shown)]
+    how: dict[str, Any] = {
+        **QUIET,
+        "preprocess": False,
+        "trigger_mode": "multiple",
+        "concurrency_limit": None,  # they stand in lines of their own
     }
+    for asked, meant in (([ask.text.submit, ask.search.click], own), ([ask.filled.click], lambda _: True)):
+        ready = gr.on(
+            asked,
+            None,
+            [ask.text, ask.image],
+            js="(text, image) => recompose.ready(text, image)",
+            api_visibility="private",
+        )
+        ran = ready.then(search_if(meant), inputs, outputs, js="(...given) => recompose.asked(given)", **how)
+        ran.failure(None, js="() => recompose.unanswered()", api_visibility="private")
 
+    def choose(state: Session, snapshot: object, method: object) -> dict[Any, Any]:
+        """Another method: its own sliders, where it has some."""
+        try:
+            known(content, state, snapshot)
+            retriever = content.retriever_for(state)
+            composer = retriever.composers[read_method(retriever.methods, method)]
+            return numbers(content, ask, composer)
+        except CirError:  # the search that follows says it in words
+            return {ask.shares: gr.skip()}
 
-def referred(retriever: Retriever, session: Session) -> dict[str, Any]:
-    """For the page's script: the picture of the gallery that is the reference, and where the page finds it."""
-    try:
-        address = session.reference_id and address_of(retriever.gallery.thumbnail_path(session.reference_id))
-    except CirError:  # nothing of it is left, which the search says
-        return {}
-    return {"refer": {"id": session.reference_id, "address": address}} if address else {}
-
-
-def wire_acts(content: PageContent, parts: PageParts) -> None:
-    """One listener for all that is clicked or pressed among results, texts and steps."""
-    ask, shown = parts.ask, parts.shown
-    # A gallery that is gone changes more than an act does.
-    outputs = unique(
-        answer_outputs(shown),
-        filled_fields(ask, shown),
-        [shown.grid, shown.parcel],
-        outputs_of_problem(parts),
+    chosen = ask.method.input(
+        choose,
+        [session, shown.snapshot, ask.method],
+        ask.numbers,
+        js="(...given) => recompose.inTurn(given)",
+        **{**QUIET, "preprocess": False},
     )
+    # The query on the screen is asked again, if there is one.
+    asked_again = search_if(lambda state: state.composed is not None)
+    again = chosen.then(asked_again, inputs, outputs, js="(...given) => recompose.again(given)", **how)
+    for failed in (chosen, again):
+        failed.failure(None, js="() => recompose.unanswered()", api_visibility="private")
 
-    def act(state: Session, snapshot: object, event: gr.EventData) -> dict[Any, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
+
+def wire_weights(content: PageContent, parts: PageParts) -> None:
+    """Sliders, presets and the other settings re-rank what was composed; the bar follows in the browser."""
+    ask, shown = parts.ask, parts.shown
+    own: dict[str, Any] = {"api_visibility": "private"}
+    for one, other in competing(content.retriever.composers.values()):
+        pair = [ask.sliders[one], ask.sliders[other]]
+        pair[0].input(None, pair, pair[1:], js="(moved, other) => recompose.room(moved, other)", **own)
+    gr.on(
+        [slider.change for slider in ask.sliders.values()],
+        None,
+        [*ask.sliders.values()],
+        js=f"(...values) => recompose.shares({json.dumps([*ask.sliders])}, values)",
+        **own,
+    )
+    # The script asks for the new order in its turn; whatever is moved until then is one request.
+    moved = [*(slider.input for slider in ask.sliders.values()), ask.top_k.input, ask.leave_out.input]
+    moved += [shown.at_least.input, shown.fold.input]
+    gr.on(moved, None, js="() => recompose.moved()", api_visibility="private")
+    asked = shown.bridge.move(
+        rerank_with(content, parts),
+        rerank_inputs(parts),
+        rerank_answers(parts),
+        queue=False,  # arithmetic alone: the way through the queue would take longer than the answer
+        **RERANKED,
+    )
+    then_answered(asked)
+
+
+def competing(composers: Iterable[Composer]) -> list[tuple[str, str]]:
+    """Pairs of parameters of one method that are shares: what the one takes, the other has to leave."""
+    shared = [[p.name for p in composer.parameters if p.part] for composer in composers]
+    return list(dict.fromkeys(pair for names in shared for pair in permutations(names, 2)))
+
+
+def settings_of(
+    ask: Ask, retriever: Retriever, method: object, values: Sequence[object], before: Values | None
+) -> tuple[Settings, list[str]]:
+    """The settings of a method from what `ask.settings` and the components after it sent, with notes.
+
+    Raises:
+        BadQuery: one of them cannot be read, or there is no such method.
+    """
+    sent, rest = ask.split(values)
+    parameters = retriever.composers[read_method(retriever.methods, method)].parameters
+    return read_settings(parameters, sent, rest, before)
+
+
+def wire_narrowing(content: PageContent, parts: PageParts) -> None:
+    """A folder or a span of days was chosen: what was composed is ranked again, among fewer pictures."""
+    for bounded in narrowing_events(content, parts):
+        asked = bounded.then(
+            rerank_with(content, parts), rerank_inputs(parts), rerank_answers(parts), **RERANKED
+        )
+        then_answered(asked)
+        bounded.failure(None, js="() => recompose.answered()", api_visibility="private")
+
+
+def rerank_inputs(parts: PageParts) -> list[Any]:
+    """What `rerank_with`'s handler reads."""
+    return [
+        parts.session, parts.shown.snapshot, *parts.ask.settings, parts.shown.at_least, parts.shown.fold
+    ]  # fmt: skip
+
+
+def rerank_answers(parts: PageParts) -> list[Any]:
+    """What `rerank_with`'s handler may answer for."""
+    return unique(rerank_outputs(parts.shown), outputs_of_problem(parts))
+
+
+def rerank_with(content: PageContent, parts: PageParts) -> Callable[..., dict[Any, Any]]:
+    """The handler of a moved weight: same query, new order, no model."""
+    shown = parts.shown
+
+    def rerank(state: Session, snapshot: object, *values: object) -> dict[Any, Any]:
         try:
             note = known(content, state, snapshot)
             if note:
                 return forgotten(shown, state, note)
+            if state.composed is None:
+                return {shown.stage: gr.skip()}
             retriever = content.retriever_for(state)
-            done = acts.perform(acts.Asked(retriever, content.text_encoder, state, sent))
-            if done in acts.VIEWS:
-                return _view(content, shown, state, done, sent.get("kind"))
-            return _answer(content, ask, shown, state, done)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return problem_on_page(content, parts, state, error)
-
-    how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
-    for way, then in (("submit", "recompose.answered()"), ("view", "")):
-        acted = getattr(shown.bridge, way)(act, [parts.session, shown.snapshot], outputs, **how)
-        for after in (acted.then, acted.failure):
-            after(None, js=f"() => {{ recompose.acted('{way}'); {then} }}", api_visibility="private")
-    wire_fields(ask, shown)
-
-
-def wire_fields(ask: Ask, shown: Shown) -> None:
-    """What the browser fills in by itself: a picked picture, an example, a preset. The script knows what is shown."""
-    own: dict[str, Any] = {"api_visibility": "private"}
-    fields = [ask.image, ask.text, *ask.sliders.values(), ask.leave_out]
-    shown.bridge.fill(None, None, fields, js=f"() => recompose.filled({json.dumps([*ask.sliders])})", **own)
-    ask.image.change(None, [ask.image], None, js="(image) => recompose.pictured(image)", **own)
-    ask.image.upload(None, [ask.image], [ask.leave_out], js="(image) => recompose.uploaded(image)", **own)
-    ask.image.clear(None, None, [ask.leave_out], js="() => recompose.cleared()", **own)
-
-
-def forgotten(shown: Shown, session: Session, note: str) -> dict[Any, Any]:
-    """The page's search is made again; the act that found the page forgotten has to be done once more."""
-    again = f"{note} Your search is made again; then do that once more."
-    more = {"fields": links.fields_of(session), "next": "ask"}
-    return {shown.notes: pieces.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
-
-
-def _answer(content: PageContent, ask: Ask, shown: Shown, session: Session, done: str) -> dict[Any, Any]:
-    """After an act that changed the answer: the answer, and the fields that changed with it."""
-    retriever = content.retriever_for(session)
-    screen = answer_screen(content, session, handlers.answer(retriever, session))
-    drawn = dict(zip(answer_outputs(shown), screen, strict=True))
-    if done in acts.FILLS:
-        picture, note = acts.picture_of(session)
-        drawn[shown.notes] += pieces.notes_list([note]) if note else ""
-        drawn |= filled(content, ask, shown, session, picture)
-        drawn[shown.snapshot] = snapshots.take(session, **referred(retriever, session))
-    return drawn
-
-
-def _view(content: PageContent, shown: Shown, session: Session, done: str, kind: object) -> dict[Any, Any]:
-    """Something else of what is there already: other pictures of the gallery, another box, a parcel."""
-    if done == "look":
-        return dict(zip([shown.card, shown.inspector], inspected(content, session), strict=True))
-    if done == "turn":
-        return {shown.grid: grid_pictures(content.retriever_for(session).gallery, session.browsed_ids)}
-    if done == "close":
-        return {shown.inspector: gr.Column(visible=False)}
-    if done == "enlarge":
-        gallery, image_id = content.retriever_for(session).gallery, session.inspected_id
-        encoded = base64.b64encode(export.whole_picture(gallery, image_id)).decode()
-        names = {"name": gallery.label(image_id), "words": handlers.caption_of(gallery, image_id)}
-        return {shown.parcel: _parcel(type="image/jpeg", data=encoded, larger="yes", **names)}
-    if done == "link":
-        return {shown.parcel: _parcel(copy=links.link_to(session))}
-    if done == "save":
-        if kind not in _TYPES:
-            raise BadQuery("The page asked for something that does not exist.", "Load the page again.")
-        encoded = base64.b64encode(_packed(content, session, str(kind))).decode()
-        return {shown.parcel: _parcel(name=f"recompose.{kind}", type=_TYPES[str(kind)], data=encoded)}
-    browsing = done == "browse"
-    boxes = {shown.browse_box: browsing, shown.results_box: not browsing}
-    return {shown.inspector: gr.Column(visible=False), **{b: gr.Column(visible=v) for b, v in boxes.items()}}
-
-
-def _packed(content: PageContent, session: Session, kind: str) -> bytes:
-    retriever = content.retriever_for(session)
-    found = handlers.answer(retriever, session)
-    if kind == "csv":
-        return export.to_csv(found.results, retriever.gallery, session.selected)
-    if kind == "json":
-        answer = handlers.as_json(found, retriever, content.fingerprints, content.title_of(session.gallery))
-        rows = {**answer, "selected": list(session.selected)}
-        return json.dumps(rows, ensure_ascii=False, indent=1).encode()
-    ranks = {result.image_id: result.rank for result in found.results}
-    packed, missing = export.to_zip(session.selected or session.result_ids, retriever.gallery, ranks)
-    if missing and len(missing) == len(session.selected or session.result_ids):
-        raise BadQuery("Nothing is left of these pictures.", "Choose others, or index the folder again.")
-    return packed
-
-
-def _parcel(**fields: str) -> str:
-    """What the page's script saves or copies; the number makes two equal parcels two."""
-    return json.dumps({**fields, "number": secrets.token_hex(4)})
-
-
-def open_page_with(content: PageContent, parts: PageParts) -> Callable[..., dict[Any, Any]]:
-    """The handler of a page that is opened: with the search of its address, or with the one that it showed before.
-
-    The page's script goes on as the snapshot says: "ask" for a search, "show" for an answer that is kept.
-    """
-    shown = parts.shown
-
-    def open_page(state: Session, snapshot: object, request: gr.Request) -> dict[Any, Any]:
-        content.opened()
-        try:
-            before = snapshots.read(snapshot)
-            note = _go_on(content, state, before, dict(request.query_params))
-            drawn = _opened(content, parts, state, note)
-            further = (
-                "show" if state.composed is not None else "ask" if state.text or state.image_path else ""
+            settings, _ = settings_of(parts.ask, retriever, state.method, values, state.settings.values)
+            found = handlers.rerank(
+                retriever,
+                state,
+                values=settings.values,
+                top_k=settings.top_k,
+                leave_out=settings.leave_out_reference,
+                at_least=settings.at_least,
+                fold=settings.fold,
             )
-            more = referred(content.retriever_for(state), state)
-            if further == "ask":
-                more["fields"] = links.fields_of(state)
-            return {**drawn, shown.snapshot: snapshots.take(state, next=further, **more)}
+            return dict(zip(rerank_outputs(shown), rerank_screen(content, state, found), strict=True))
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return problem_on_page(content, parts, state, error)
 
-    return open_page
-
-
-def _go_on(
-    content: PageContent, session: Session, before: snapshots.Snapshot, address: Mapping[str, str]
-) -> str:
-    """Make a new session go on where the page was before it was loaded again, or where its address leads."""
-    kept = content.sessions.find(before.token)
-    if kept is not None:
-        session.take_over(kept)
-        session.token = ""  # another tab may go on with the one that is kept
-    content.sessions.keep(session)
-    if kept is not None:
-        return ""
-    if before.token:
-        return restored(content, session, before)
-    linked = links.read_link(address, content.retriever_of, session.settings.top_k)
-    if linked is not None:
-        links.open_linked(content.retriever_of(linked.gallery), content.text_encoder, session, linked)
-    return ""
-
-
-def _opened(content: PageContent, parts: PageParts, session: Session, note: str) -> dict[Any, Any]:
-    """The gallery that is searched, and the fields of a search that is to be made."""
-    ask, shown = parts.ask, parts.shown
-    retriever, before = content.retriever_for(session), session.browsed_ids
-    drawn = (
-        dict(zip(parts.switcher.outputs, state_of(content, session), strict=True)) if parts.switcher else {}
-    )
-    drawn |= bounds_of(parts, session)
-    note = " ".join(part for part in (note, handlers.change_of(retriever.gallery, session)) if part)
-    browsed = handlers.browse(retriever.gallery, session)
-    if session.gallery or browsed != before:  # else they came with the page
-        drawn[shown.grid] = grid_pictures(retriever.gallery, browsed)
-    if session.text or session.image_path:
-        picture, lost = acts.picture_of(session)
-        drawn |= filled(content, ask, shown, session, picture)
-        note = " ".join(part for part in (note, lost) if part)
-    return {**drawn, shown.stage: pieces.notes_list([note])} if note else drawn
+    return rerank
