@@ -18,7 +18,6 @@ from cir.evaluation.datasets.query_fields import FIELDS
 from cir.evaluation.kept import CaptionBook, append_line, read_lines
 from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import index_dataset, searched_gallery
-from cir.evaluation.submission import submissions
 from cir.types import CirQuery
 from tests.dataset_doubles import DATA, SHARED, CountingModel, ToyModels, die, lay_out, toy_methods
 from tests.fakes import ToyCaptioner, ToyClip, draw
@@ -730,7 +729,7 @@ def test_a_submission_is_checked_before_it_is_written(tmp_path) -> None:
     names = list(dataset.images)
     whole = {q.query_id: names for q in dataset.queries}
     subset = {q.query_id: list(q.members) for q in dataset.queries}
-    made = submissions(dataset, whole, subset)
+    made = dataset.card.submission.files(dataset, whole, subset)
     assert made["recall.json"]["version"] == "rc2"
     assert made["recall.json"]["metric"] == "recall"
     assert "dev-red-square" not in made["recall.json"]["11"]
@@ -742,15 +741,15 @@ def test_a_submission_is_checked_before_it_is_written(tmp_path) -> None:
         ({"14": []}, "query 14 has no predictions"),
     ):
         with pytest.raises(DatasetError, match=said):
-            submissions(dataset, whole | change, subset)
+            dataset.card.submission.files(dataset, whole | change, subset)
     with pytest.raises(DatasetError, match="query 15 was not answered"):
-        submissions(dataset, {k: v for k, v in whole.items() if k != "15"}, subset)
+        dataset.card.submission.files(dataset, {k: v for k, v in whole.items() if k != "15"}, subset)
 
 
 def test_the_submission_of_circo_reads_as_its_example_does(tmp_path) -> None:
     dataset = circo.open_dataset(lay_out("circo", tmp_path / "CIRCO"), "test")
     ranked = {q.query_id: list(dataset.images) for q in dataset.queries}
-    made = submissions(dataset, ranked, {})["submission.json"]
+    made = dataset.card.submission.files(dataset, ranked, {})["submission.json"]
     assert made == {"0": list(range(101, 113)), "1": list(range(101, 113)), "2": list(range(101, 113))}
     path = written(tmp_path / "p.json", made)
     assert read_predictions(path, dataset.queries, dataset.images, kind=int)["0"] == ranked["0"]

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cir.evaluation.bootstrap import interval
+from cir.evaluation.datasets import circo, cirr
 from cir.evaluation.datasets.dataset import DatasetQuery
 from cir.evaluation.measures import average_precision, hit, recall_at, recalls, soft_hit, without
-from cir.evaluation.scoring import cirr_values, means, score_circo, score_cirr
+from cir.evaluation.scoring import means
 from cir.types import CirQuery
 
 IMAGES = [f"i{n}" for n in range(12)]
@@ -69,8 +70,8 @@ def test_the_reference_at_rank_one_changes_no_measure_of_cirr(ranked, target) ->
     subset = [one for one in plain if one in IMAGES[:6]]
     query = [_cirr(target, {target: 1.0, "i9": 0.5})]
     for soft in (False, True):
-        alone = means(cirr_values(query, {"7": plain}, {"7": subset}, soft=soft))
-        first = means(cirr_values(query, {"7": ["i0", *plain]}, {"7": ["i0", *subset]}, soft=soft))
+        alone = means(cirr.values_of(query, {"7": plain}, {"7": subset}, soft=soft))
+        first = means(cirr.values_of(query, {"7": ["i0", *plain]}, {"7": ["i0", *subset]}, soft=soft))
         assert alone == first
     assert alone["R@5"] == 100.0 * max(float(target in plain[:5]), 0.5 * ("i9" in plain[:5]))
 
@@ -80,7 +81,7 @@ def test_cirr_reports_both_averages_that_papers_call_avg() -> None:
         _cirr("i1"),
         DatasetQuery(CirQuery("8", "i0", "red", ("i3",)), ("red",), members=tuple(IMAGES[:6])),
     ]
-    found = score_cirr(
+    found = cirr.score(
         queries, {"7": IMAGES[1:], "8": IMAGES[1:]}, {"7": ["i2", "i1", "i4"], "8": ["i3", "i4", "i5"]}
     )
     assert [found[f"R@{k}"] for k in (1, 5, 10, 50)] == [50.0, 100.0, 100.0, 100.0]
@@ -95,7 +96,7 @@ def test_circo_counts_all_targets_for_map_and_the_first_for_recall_and_aspects_b
         return DatasetQuery(CirQuery(number, "i0", "t", ids), ("t",), aspects=aspects)
 
     queries = [query("0", ("i3", "i1"), "addition", "viewpoint"), query("1", ("i0",), "addition")]
-    found = score_circo(queries, {"0": ["i1", "i2", "i3"], "1": ["i0", "i5"]})
+    found = circo.score(queries, {"0": ["i1", "i2", "i3"], "1": ["i0", "i5"]})
     first = (1 + 2 / 3) / 2
     assert found["mAP@5"] == pytest.approx(100 * (first + 1) / 2)
     assert found["Recall@5"] == 100.0

@@ -17,10 +17,11 @@ from cir.composers.cvsi import PARTS
 from cir.composers.cvsi import scoring as cvsi_scoring
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import LanguageModelFailed
-from cir.evaluation import hyperparameters, scoring, tables
+from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import compose_kept
-from cir.evaluation.datasets import circo
+from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery
+from cir.evaluation.datasets.registry import DATASETS
 from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
@@ -74,7 +75,11 @@ def random_dataset(benchmark: str, seed: int = 0) -> tuple[Dataset, Gallery, dic
     name = {"cirr": "CIRR", "circo": "CIRCO", "fashioniq": "FashionIQ dress", "jsonl": "own"}[benchmark]
     left_out = benchmark in ("cirr", "jsonl")
     images = {i: i for i in IMAGES}
-    return Dataset(name, "val", tuple(queries), images, IMAGES, Path(), left_out, ""), gallery, composed
+    return (
+        Dataset(name, "val", tuple(queries), images, IMAGES, Path(), left_out, "", DATASETS[benchmark]),
+        gallery,
+        composed,
+    )
 
 
 def scored(benchmark: str, dataset: Dataset, gallery: Gallery, composed: dict[str, ComposedQuery]):
@@ -88,24 +93,21 @@ def scored(benchmark: str, dataset: Dataset, gallery: Gallery, composed: dict[st
         others = [m for m in query.members if m != reference]
         subsets[query.query_id] = rank_subset(retriever, composed[query.query_id], WEIGHTS, others)
     queries = dataset.queries
+    report = dataset.card.score(dataset, queries, whole, subsets)
     if benchmark == "cirr":
-        report = scoring.score_cirr(queries, whole, subsets)
-        return report | {"mean": report["Avg_HyCIR"]}, scoring.cirr_values(queries, whole, subsets)
+        return report | {"mean": report["Avg_HyCIR"]}, cirr.values_of(queries, whole, subsets)
     if benchmark == "circo":
-        return scoring.score_circo(queries, whole), scoring.circo_values(queries, whole)
+        return report, circo.values_of(queries, whole)
     if benchmark == "fashioniq":
-        report = scoring.score_fashioniq(queries, whole, "")
-        return report | {"mean": report["Avg"]}, scoring.fashioniq_values(queries, whole)
-    report = scoring.score_plain("own", queries, whole, "")
-    mean = np.mean([report[f"R@{k}"] for k in scoring.PLAIN_KS])
-    return report | {"mean": mean}, {}
+        return report | {"mean": report["Avg"]}, fashioniq.values_of(queries, whole)
+    return report | {"mean": np.mean([report[f"R@{k}"] for k in queries_file.KS])}, {}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("benchmark", ["cirr", "circo", "fashioniq", "jsonl"])
 def test_a_table_has_the_numbers_of_the_official_scoring(benchmark: str, seed: int) -> None:
     dataset, gallery, composed = random_dataset(benchmark, seed)
-    measure = measure_of(dataset, benchmark)
+    measure = measure_of(dataset)
     queries = [q.query for q in dataset.queries]
     ranked = tables.method_ranks(gallery, queries, composed, WEIGHTS, measure)
     report, values = scored(benchmark, dataset, gallery, composed)
@@ -125,7 +127,7 @@ def test_a_table_has_the_numbers_of_the_official_scoring(benchmark: str, seed: i
 @pytest.mark.parametrize("benchmark", ["cirr", "circo", "fashioniq"])
 def test_the_surface_and_the_ablation_at_given_weights_are_the_row_of_the_table(benchmark: str) -> None:
     dataset, gallery, composed = random_dataset(benchmark)
-    measure, queries = measure_of(dataset, benchmark), [q.query for q in dataset.queries]
+    measure, queries = measure_of(dataset), [q.query for q in dataset.queries]
     ranked = tables.method_ranks(gallery, queries, composed, WEIGHTS, measure)
     row = measure.means(ranked.values())
     found = hyperparameters.surface(gallery, queries, composed, measure)

@@ -11,10 +11,13 @@ import argparse
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cir.commands.values import read_pair
 from cir.errors import BadQuery, GalleryError
+
+if TYPE_CHECKING:
+    from cir.evaluation.datasets.dataset import DatasetCard
 
 
 def check_arguments(options: argparse.Namespace) -> None:
@@ -129,12 +132,18 @@ def _phi(name: str, options: argparse.Namespace) -> None:
         refuse_unknown(f"mapping network of the set {options.models}", name, chosen.mapping)
 
 
+def _card(options: argparse.Namespace) -> DatasetCard | None:
+    from cir.evaluation.datasets.registry import DATASETS
+
+    return DATASETS.get(getattr(options, "dataset", ""))
+
+
 def _gallery(name: str, options: argparse.Namespace) -> None:
     from cir.gallery.manifest import locate_gallery, read_manifest
     from cir.places import gallery_cache
 
-    if getattr(options, "dataset", "") == "fashioniq":  # there it names a split
-        return
+    if (card := _card(options)) and any(o.flag == "--gallery" and o.name for o in card.options):
+        return  # there it names something else
     folder = locate_gallery(name, gallery_cache())
     try:
         read_manifest(folder)
@@ -207,7 +216,7 @@ def _queries(path: Path, options: argparse.Namespace) -> None:
     from cir.places import SAMPLE_GALLERY, gallery_cache
 
     _file(path, options)
-    if options.dataset == "jsonl":  # elsewhere the option is refused
+    if (card := _card(options)) and card.searches_gallery:  # elsewhere the option is refused
         read_queries(path, picture_places(options.gallery or SAMPLE_GALLERY, gallery_cache())[1])
 
 

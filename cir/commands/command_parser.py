@@ -16,14 +16,28 @@ class CommandParser(argparse.ArgumentParser):
 
     Attributes:
         lists: of `checks.LISTS`, those that this command's options name something of.
+        later: adds options that cost something to know, when the command is used or its help is asked for.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **options)
         self.lists: list[str] = []
+        self.later: Callable[[CommandParser], None] | None = None
+
+    def fill(self) -> None:
+        """Add what was put off."""
+        later, self.later = self.later, None
+        if later is not None:
+            later(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of argparse, with all options."""
+        self.fill()
+        return super().parse_known_args(args, namespace)
 
     def format_help(self) -> str:
         """The help, with today's names."""
+        self.fill()
         lines = [f"  {title}: {', '.join(checks.LISTS[title]()) or 'none yet'}" for title in self.lists]
         self.epilog = "\n".join(["names:", *lines]) if lines else None
         return super().format_help()

@@ -14,10 +14,9 @@ from cir.errors import BadQuery
 
 Applies = Callable[[argparse.Namespace, set[str]], bool]
 RUNNING = (
-    "root split method models llm alpha beta gamma captions gallery_captions batch_size limit resume k out order "
-    "searched_images"
+    "root split method models llm alpha beta gamma captions gallery_captions batch_size limit resume k out"
 )
-SCORING = "annotations predictions subset_predictions labels"
+SCORING = "annotations predictions"
 GENERAL = "models gallery steps rate batch_images mixed_precision tokens minutes recipe out"
 # What each stage of training listens to, beside --runs and --seed.
 STAGES = {
@@ -45,7 +44,7 @@ class Rule:
         command: of which they are.
         applies: whether it is the case, by the options and the names of those that were given.
         names: of the options, separated by blanks.
-        why: the case, as the end of a sentence.
+        why: the case, as the end of a sentence; an option's value stands in it by the option's name in braces.
         remedy: what to do instead.
     """
 
@@ -70,12 +69,42 @@ def _pulls_a_language_model(options: argparse.Namespace, _: set[str]) -> bool:
     return options.action == "pull" and options.name in LANGUAGE_MODELS
 
 
-def _scores(options: argparse.Namespace, given: set[str]) -> bool:
-    return options.dataset in ("circo", "cirr", "fashioniq") and bool(given & set(SCORING.split()))
+def _scores(_: argparse.Namespace, given: set[str]) -> bool:
+    return bool(given & set(_scoring().split()))
 
 
 def _runs(options: argparse.Namespace, given: set[str]) -> bool:
     return "root" in given
+
+
+def _scoring() -> str:
+    """Names of the options that belong to predictions that someone made."""
+    return " ".join([SCORING, *_own("scores")])
+
+
+def _own(only: str) -> list[str]:
+    """Names of the options of benchmarks that belong to a run alone, or to predictions alone."""
+    from cir.evaluation.datasets.registry import DATASETS
+
+    return [o.dest for card in DATASETS.values() for o in card.options if o.only == only]
+
+
+def _on_a_gallery(options: argparse.Namespace, _: set[str]) -> bool:
+    from cir.evaluation.datasets.registry import DATASETS
+
+    return options.dataset in DATASETS and DATASETS[options.dataset].searches_gallery
+
+
+def _without(flag: str) -> Applies:
+    """The dataset has no such option."""
+
+    def applies(options: argparse.Namespace, _: set[str]) -> bool:
+        from cir.evaluation.datasets.registry import DATASETS
+
+        card = DATASETS.get(options.dataset)
+        return card is None or flag not in {option.flag for option in card.options}
+
+    return applies
 
 
 ONE = "Do one of the two: score (--annotations, --predictions), or run a method (--root)."
@@ -84,16 +113,12 @@ RULES = (
     Rule("search", lambda _, given: not given & {"reference_id", "image"}, "keep_reference", "without a reference"),
     Rule("models", _pulls_a_language_model, "llm", "when a language model is fetched by its name"),
     Rule("index", _has("no_captions"), "captions_per_image", "with --no-captions"),
-    Rule("evaluate", lambda o, g: _scores(o, g) and _runs(o, g), SCORING, "when a method is run (--root)", ONE),
-    Rule("evaluate", _scores, RUNNING, "when predictions are scored"),
-    Rule("evaluate", _runs, SCORING, "when a method is run (--root)", ONE),
-    Rule("evaluate", _is("dataset", "jsonl"), "gallery_captions batch_size", "on a gallery that is indexed already"),
+    Rule("evaluate", _on_a_gallery, "gallery_captions batch_size", "on a gallery that is indexed already"),
     Rule("evaluate", _has("kept_only"), "fresh", "with --kept-only"),
     Rule("tables", _has("kept_only"), "ask fresh", "with --kept-only"),
-    *(Rule("tables", _is("dataset", one), "gallery", f"on {one}", "Leave it out, or name another dataset: --dataset jsonl")
-      for one in ("world", "cirr", "circo")),
-    Rule("tables", _is("dataset", "cirr", "circo", "fashioniq", "jsonl"), "ask", "on a dataset: there it is always asked"),
-    Rule("tables", _is("dataset", "jsonl"), "gallery_captions batch_size", "on a gallery that is indexed already"),
+    Rule("tables", _without("--gallery"), "gallery", "on {dataset}", "Leave it out, or name another: --dataset jsonl"),
+    Rule("tables", lambda o, _: o.dataset != "world", "ask", "on a dataset: there it is always asked"),
+    Rule("tables", _on_a_gallery, "gallery_captions batch_size", "on a gallery that is indexed already"),
     Rule("tables", _is("dataset", "world"), "batch_size", "on the world benchmark"),
     Rule("tables", _is("table", "methods", "ablation", "language-models", "hyperparameters"), "timed",
          "for a table without times", "Leave it out, or make the table efficiency."),
@@ -126,11 +151,24 @@ def refuse_conflicts(options: argparse.Namespace, given: set[str]) -> None:
     rules = [rule for rule in RULES if rule.command == options.command and rule.applies(options, given)]
     if options.command == "train":
         rules.append(_stage_rule(options))
+    if options.command == "evaluate" and options.dataset != "world":
+        rules = [rule for rule in _evaluate_rules() if rule.applies(options, given)] + rules
     for rule in rules:
         for name in rule.names.split():
             if name in given:
-                raise BadQuery(f"--{name.replace('_', '-')} has no meaning {rule.why}.", rule.remedy)
+                raise BadQuery(
+                    f"--{name.replace('_', '-')} has no meaning {rule.why.format_map(vars(options))}.",
+                    rule.remedy,
+                )
     refuse_for_methods(options, given)
+
+
+def _evaluate_rules() -> list[Rule]:
+    running = " ".join([RUNNING, *_own("runs")])
+    return [
+        Rule("evaluate", _runs, _scoring(), "when a method is run (--root)", ONE),
+        Rule("evaluate", _scores, running, "when predictions are scored"),
+    ]
 
 
 def _stage_rule(options: argparse.Namespace) -> Rule:

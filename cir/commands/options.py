@@ -1,40 +1,34 @@
-"""The options of `evaluate` and `tables`."""
+"""The options of `evaluate` and `tables`. What belongs to one benchmark is asked of its card when the command is one of these."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cir import commands
 from cir.commands.command_parser import CommandParser, add_models_option, add_report_option, command
 from cir.commands.values import add_values
 from cir.errors import BadQuery
-from cir.evaluation.datasets.query_fields import described
 
-DATASETS = ("world", "cirr", "circo", "fashioniq", "jsonl")
-SPLITS = {"circo": ("val", "test"), "cirr": ("train", "val", "test1"), "fashioniq": ("train", "val")}
-# What a dataset's options are when they are not given; no other options have a meaning for it.
-OWN_OPTIONS: Mapping[str, Mapping[str, object]] = {
-    "world": {},
-    "cirr": {"root": None, "split": "val"},
-    "circo": {"root": None, "split": "val"},
-    "fashioniq": {
-        "root": None,
-        "split": "val",
-        "category": "all",
-        "order": "forward",
-        "searched_images": "original",
-    },
-    "jsonl": {"queries": None, "gallery": None, "keep_reference": False},
-}
-ALL_OWN = sorted({name for own in OWN_OPTIONS.values() for name in own})
+if TYPE_CHECKING:
+    from cir.evaluation.datasets.dataset import Option
 
 
 def add_evaluate(group) -> None:
     """`evaluate`, with a command for each benchmark."""
     sub = command(group, "evaluate", lambda _: 0, "Measure methods on a benchmark.")
+    sub.later = _fill_evaluate
+
+
+def _fill_evaluate(sub: CommandParser) -> None:
     datasets = sub.add_subparsers(dest="dataset", required=True, metavar="DATASET")
+    _add_world(datasets)
+    _add_datasets(datasets)
+
+
+def _add_world(datasets) -> None:
     world = command(
         datasets,
         "world",
@@ -61,65 +55,30 @@ def add_evaluate(group) -> None:
         "--tune", action="store_true", help="find CVSI's weights on the validation split first"
     )
     world.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_evaluate_datasets(datasets)
 
 
-def _add_evaluate_datasets(group) -> None:
-    said = "Score predictions for {} (--annotations, --predictions), or run a method over it (--root)."
-    circo = command(group, "circo", commands.evaluate_dataset, said.format("CIRCO"), ["methods"])
-    cirr = command(group, "cirr", commands.evaluate_dataset, said.format("CIRR"), ["methods"])
-    fashioniq = command(group, "fashioniq", commands.evaluate_dataset, said.format("FashionIQ"), ["methods"])
-    text = "Run a method over queries of your own: JSON lines over an indexed gallery."
-    own = command(group, "jsonl", commands.evaluate_dataset, text, ["methods", "galleries"])
-    for name, sub in (("circo", circo), ("cirr", cirr), ("fashioniq", fashioniq)):
-        sub.add_argument("--annotations", type=Path, help="the annotation file that the predictions answer")
-        sub.add_argument("--predictions", type=Path, help="JSON: query id -> ranked image ids")
-        _add_place(sub, SPLITS[name])
-    cirr.add_argument("--subset-predictions", type=Path, help="JSON: pair id -> ranked images of its set")
-    cirr.add_argument(
-        "--labels",
-        choices=("target_hard", "target_soft"),
-        default="target_hard",
-        help="what counts as found when predictions are scored (default: target_hard)",
-    )
-    _add_captions_of_fashioniq(fashioniq)
-    fashioniq.add_argument(
-        "--gallery",
-        dest="searched_images",
-        choices=("original", "VAL"),
-        default="original",
-        help="search the original split, or its references and targets alone (default: original)",
-    )
-    own.description = f"{text} {described()}"
-    _add_own_queries(own, required=True)
-    own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
-    for sub in (circo, cirr, fashioniq, own):
+def _add_datasets(datasets) -> None:
+    from cir.evaluation.datasets.registry import DATASETS
+
+    for card in DATASETS.values():
+        lists = ["methods", "galleries"] if card.searches_gallery else ["methods"]
+        sub = command(datasets, card.name, commands.evaluate_dataset, card.summary, lists)
+        sub.description = card.about or card.summary
+        if card.score_files:
+            sub.add_argument(
+                "--annotations", type=Path, help="the annotation file that the predictions answer"
+            )
+            sub.add_argument("--predictions", type=Path, help="JSON: query id -> ranked image ids")
+        if card.splits:
+            _add_place(sub, card.splits)
+        for option in card.options:
+            sub.add_argument(option.flag, dest=option.dest, **option.settings)
         _add_run_options(sub)
 
 
-def _add_place(sub: argparse._ActionsContainer, splits: Sequence[str]) -> None:
+def _add_place(sub: argparse._ActionsContainer, splits: Iterable[str]) -> None:
     sub.add_argument("--root", type=Path, help="the benchmark's folder, laid out as it was published")
-    sub.add_argument("--split", choices=splits, default="val", help="default: val")
-
-
-def _add_captions_of_fashioniq(sub: argparse._ActionsContainer) -> None:
-    sub.add_argument("--category", choices=("dress", "shirt", "toptee", "all"), default="all")
-    sub.add_argument(
-        "--order",
-        choices=("forward", "reversed", "both"),
-        default="forward",
-        help="of the two captions (default: forward, as CVSI; SEARLE and LinCIR: both; Pic2Word: reversed)",
-    )
-
-
-def _add_own_queries(sub: argparse._ActionsContainer, *, required: bool) -> None:
-    sub.add_argument(
-        "--queries",
-        type=Path,
-        required=required,
-        help="JSON lines of queries; their fields: evaluate jsonl --help",
-    )
-    sub.add_argument("--keep-reference", action="store_true", help="rank the reference, too")
+    sub.add_argument("--split", choices=tuple(splits), default="val", help="default: val")
 
 
 def _add_batch_size(sub: argparse._ActionsContainer) -> None:
@@ -153,6 +112,12 @@ def add_tables(group) -> None:
     """`tables`, on the world benchmark or on a dataset."""
     text = "Measure a table in the form of docs/results.md, on the world benchmark or on a dataset."
     sub = command(group, "tables", commands.make_tables, text, ["methods", "galleries"])
+    sub.later = _fill_tables
+
+
+def _fill_tables(sub: CommandParser) -> None:
+    from cir.evaluation.datasets.registry import DATASETS
+
     sub.add_argument(
         "table",
         choices=("methods", "ablation", "language-models", "efficiency", "hyperparameters", "all"),
@@ -180,38 +145,62 @@ def add_tables(group) -> None:
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     add_report_option(sub)
     own = sub.add_argument_group("on a dataset, as for `evaluate`")
-    own.add_argument("--dataset", choices=DATASETS, default="world", help="default: world")
-    _add_place(own, sorted({split for splits in SPLITS.values() for split in splits}))
-    _add_captions_of_fashioniq(own)
-    _add_own_queries(own, required=False)
-    own.add_argument(
-        "--gallery", help="FashionIQ: original (default) or VAL; jsonl: a gallery's name, or its folder"
-    )
+    own.add_argument("--dataset", choices=("world", *DATASETS), default="world", help="default: world")
+    _add_place(own, sorted({split for card in DATASETS.values() for split in card.splits}))
+    for flag, options in _by_flag().items():
+        settings: dict[str, Any] = {**options[0].settings}
+        if len(options) > 1:  # one flag, of which each benchmark has its own meaning
+            settings = {"help": "; ".join(str(option.settings["help"]) for option in options)}
+        settings.pop("required", None)
+        own.add_argument(flag, **settings)
     _add_batch_size(own)
     # What is None was not given: `settle` sees by it what has no meaning for the dataset.
-    sub.set_defaults(**dict.fromkeys(ALL_OWN))
+    sub.set_defaults(**dict.fromkeys(_own_names()))
+
+
+def _by_flag() -> dict[str, list[Option]]:
+    """Flag -> the options that benchmarks have under it, of those that a run has."""
+    from cir.evaluation.datasets.registry import DATASETS
+
+    found: dict[str, list[Option]] = {}
+    for card in DATASETS.values():
+        for option in card.options:
+            if option.only != "scores":
+                found.setdefault(option.flag, []).append(option)
+    return found
+
+
+def _own_names() -> list[str]:
+    return sorted({"root", "split", *(options[0].flag_name for options in _by_flag().values())})
 
 
 def settle(options: argparse.Namespace) -> argparse.Namespace:
-    """The options of `tables`, those of its dataset filled in.
+    """The options of `tables`, those of its dataset filled in under the names by which it finds them.
 
     Raises:
         BadQuery: an option that belongs to another dataset, or one that this dataset needs is missing.
     """
-    dataset, found = options.dataset, argparse.Namespace(**vars(options))
-    if dataset == "fashioniq":
-        found.searched_images, found.gallery = found.gallery, None
-    own = OWN_OPTIONS[dataset]
-    for name in ALL_OWN:
-        given = getattr(found, name)
-        if given is not None and name not in own:
+    from cir.evaluation.datasets.registry import DATASETS
+
+    found = argparse.Namespace(**vars(options))
+    card = DATASETS.get(options.dataset)
+    given = {name: getattr(options, name) for name in _own_names() if getattr(options, name) is not None}
+    own = [option for option in card.options if option.only != "scores"] if card else []
+    has = {option.flag_name for option in own} | ({"root", "split"} if card and card.splits else set())
+    for name in given:
+        if name not in has:
             raise BadQuery(
-                f"--{name.replace('_', '-')} has no meaning on {dataset}.",
-                f"Leave it out, or name another dataset: --dataset {', '.join(DATASETS)}",
+                f"--{name.replace('_', '-')} has no meaning on {options.dataset}.",
+                f"Leave it out, or name another dataset: --dataset world, {', '.join(DATASETS)}",
             )
-        setattr(found, name, own.get(name) if given is None else given)
-    if "root" in own and found.root is None:
-        raise BadQuery(f"Where {dataset} lies was not said.", "Give its folder: --root FOLDER")
-    if dataset == "jsonl" and found.queries is None:
-        raise BadQuery("There are no queries.", "Give a file of JSON lines: --queries FILE")
+    for option in own:
+        if option.settings.get("required") and option.flag_name not in given:
+            raise BadQuery(
+                f"{option.flag} was not given, and {options.dataset} needs it.", f"{option.flag} FILE"
+            )
+        setattr(found, option.dest, given.get(option.flag_name, option.default))
+    if "root" in has:
+        found.split = given.get("split", "val")
+        if found.root is None:
+            raise BadQuery(f"Where {options.dataset} lies was not said.", "Give its folder: --root FOLDER")
     return found

@@ -5,14 +5,14 @@ A file is a JSON object: query id -> ranked image ids, best first. It knows no m
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Collection, Container, Mapping, Sequence
 from pathlib import Path
 
-from cir.errors import DatasetError
+from cir.errors import BadQuery, DatasetError
 from cir.evaluation.datasets.dataset import DatasetQuery
 from cir.evaluation.datasets.reading import read_json
 
-Rankings = Mapping[str, Sequence[str]]
 _WHAT = "an object of query id -> ranked image ids"
 _HEADER = ("version", "metric")
 
@@ -129,3 +129,14 @@ def _inside(path: Path, query_id: str, ranked: Sequence[str], members: Collectio
                 f"{path.name}: query {query_id} names {image_id}, which is not in its image set.",
                 "Rank the other five images of the query's set.",
             )
+
+
+def given_predictions(options: Namespace) -> Path:
+    """The file of predictions that a command was given.
+
+    Raises:
+        BadQuery: none.
+    """
+    if options.predictions is None:
+        raise BadQuery("There are no predictions to score.", "Give them: --predictions FILE")
+    return options.predictions

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.evaluation.datasets.dataset import Dataset
-from cir.evaluation.scoring import CIRCO_KS, CIRR_KS, FASHIONIQ_KS, PLAIN_KS, SUBSET_KS
+from cir.evaluation.scoring import columns_at
 
 MEAN = "mean"
 NOT_RANKED = np.iinfo(np.int64).max  # a target that is left out of its own ranking: no k reaches it
@@ -75,25 +75,11 @@ def share(ranks: NDArray[np.int64], column: str) -> NDArray[np.float64]:
     return np.cumsum(precisions, axis=0)[-1] / min(len(ordered), k)  # summed in the order of the places
 
 
-def _at(name: str, ks: Iterable[int]) -> tuple[str, ...]:
-    return tuple(f"{name}@{k}" for k in ks)
+RECALLS = Measure((*columns_at("R", (1, 5, 10, 50)), MEAN), ("R@1", "R@10"), "R@1")
 
 
-RECALLS = Measure((*_at("R", PLAIN_KS), MEAN), ("R@1", "R@10"), "R@1")
-
-
-def measure_of(dataset: Dataset, benchmark: str) -> Measure:
-    """What is measured on a dataset, by its benchmark's definitions.
-
-    Args:
-        dataset: one split, or one category of it.
-        benchmark: "cirr", "circo", "fashioniq", or "jsonl" for a file of queries.
-    """
-    columns, brief, by_kind = {
-        "cirr": ((*_at("R", CIRR_KS), MEAN, *_at("R_subset", SUBSET_KS)), ("R@1", "R@10"), "R@1"),
-        "circo": (_at("mAP", CIRCO_KS), ("mAP@5", "mAP@10"), "mAP@10"),
-        "fashioniq": ((*_at("R", FASHIONIQ_KS), MEAN), ("R@10", "R@50"), "R@10"),
-        "jsonl": (RECALLS.columns, RECALLS.brief, RECALLS.by_kind),
-    }[benchmark]
+def measure_of(dataset: Dataset) -> Measure:
+    """What is measured on one split, or one category of it, by its benchmark's definitions."""
+    card = dataset.card
     members = {q.query_id: q.members for q in dataset.queries if q.members}
-    return Measure(columns, brief, by_kind, dataset.leaves_out_reference, members=members)
+    return Measure(card.columns, card.brief, card.by_kind, dataset.leaves_out_reference, members=members)

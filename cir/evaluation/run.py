@@ -20,7 +20,6 @@ from PIL import Image
 
 from cir.composers.parameters import Values
 from cir.errors import DatasetError
-from cir.evaluation import scoring
 from cir.evaluation.composed import compose_texts
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, require_files
 from cir.evaluation.datasets.reading import read_json
@@ -275,7 +274,7 @@ def report(dataset: Dataset, queries: Sequence[DatasetQuery], rows: Sequence[Row
     found: Row = {"dataset": dataset.name, "protocol": dataset.protocol, "queries": len(queries)}
     found["hidden_targets"] = not dataset.has_targets
     if dataset.has_targets:
-        found |= _measures(dataset, queries, rows) | {"dataset": dataset.name}
+        found |= dataset.card.score(dataset, queries, *rankings(rows)) | {"dataset": dataset.name}
         names = sorted({name for row in rows for name in row["parts"]})
         ranks = {name: [row["parts"].get(name, 0) for row in rows] for name in names}
         found["parts"] = {name: recalls(row, (1, 10, 50)) for name, row in ranks.items()}
@@ -285,14 +284,3 @@ def report(dataset: Dataset, queries: Sequence[DatasetQuery], rows: Sequence[Row
     }
     notes = Counter(note for row in rows for note in dict.fromkeys(row["notes"]))
     return found | {"split": dataset.split, "searched": len(dataset.searched), "notes": dict(notes)}
-
-
-def _measures(dataset: Dataset, queries: Sequence[DatasetQuery], rows: Sequence[Row]) -> Row:
-    whole, subsets = rankings(rows)
-    if dataset.name == "CIRR":
-        return scoring.score_cirr(queries, whole, subsets)
-    if dataset.name == "CIRCO":
-        return scoring.score_circo(queries, whole)
-    if dataset.name.startswith("FashionIQ"):
-        return scoring.score_fashioniq(queries, whole, dataset.protocol)
-    return scoring.score_plain(dataset.name, queries, whole, dataset.protocol)

@@ -21,7 +21,7 @@ from cir.evaluation.rank_measures import measure_of
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.measuring.bench import Bench, section_name
-from cir.measuring.datasets import answers_path, book_folder, books_of, file_name, starting_weights
+from cir.measuring.datasets import answers_path, book_folder, books_of, file_name, starting_values
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.text import counted
@@ -45,25 +45,23 @@ class DatasetBench(Bench):
     ) -> None:
         super().__init__(options, models)
         self.dataset, self._gallery = dataset, gallery
-        self.measure = measure_of(dataset, options.dataset)
+        self.measure = measure_of(dataset)
         self.folder = book_folder(dataset)
         books = books_of(models, self.folder)
         self.captioner = cast(Captioner, books.captioner)
         self.book = books.answers or AnswerBook(answers_path(self.folder, None), None)
         self.key = file_name(dataset.gallery_name)
-        variant = [""]
-        if options.dataset == "fashioniq":
-            variant += [options.order] if options.order != "forward" else []
-            variant += ["val-gallery"] if options.searched_images == "VAL" else []
+        card = dataset.card
+        variant = ["", *card.variant(options)]
         self.suffix = f"-{section_name(dataset.gallery_name)}" + "-".join(variant) + self.suffix
         self.heading = f" on {dataset.name} {dataset.split}{self.heading}"
         self.protocol = f"{counted(len(self.queries), 'query', 'queries')} over {counted(len(gallery), 'image')}. {dataset.protocol}"
-        if options.dataset == "fashioniq":
-            self.protocol += " The mean over categories is that of `python -m cir evaluate fashioniq`."
-        own = options.dataset == "jsonl"
-        self.weights_are = "the method's own" if own else "the paper's for this benchmark"
-        if options.dataset == "circo":
-            self.kinds_are = "semantic aspect"
+        if card.overall:
+            self.protocol += (
+                f" The mean over categories is that of `python -m cir evaluate {options.dataset}`."
+            )
+        self.weights_are = "the paper's for this benchmark" if card.preset else "the method's own"
+        self.kinds_are = card.kinds_are
 
     @cached_property
     def all_queries(self) -> Sequence[CirQuery]:
@@ -88,7 +86,7 @@ class DatasetBench(Bench):
 
     def weights(self, composer: Composer) -> Values:
         """As `evaluate` has them."""
-        return starting_weights(composer, self.options.dataset)
+        return starting_values(composer, self.dataset.card)
 
     @cached_property
     def _texts(self) -> Mapping[str, Sequence[str]]:
@@ -100,12 +98,9 @@ class DatasetBench(Bench):
 
     @property
     def kinds(self) -> Mapping[str, Sequence[str]]:
-        """CIRCO's semantic aspects; of a file, the kinds that it names."""
-        if self.options.dataset != "circo":
-            return super().kinds
-        chosen = self.dataset.queries[: self.options.limit]
-        aspects = sorted({aspect for q in chosen for aspect in q.aspects})
-        return {a.replace("_", " "): [q.query_id for q in chosen if a in q.aspects] for a in aspects}
+        """What the benchmark tells its queries apart by; kinds of edits where it has nothing of its own."""
+        kinds = self.dataset.card.kinds
+        return kinds(self.dataset.queries[: self.options.limit]) if kinds else super().kinds
 
     @cached_property
     def _asked(self) -> str:
@@ -131,7 +126,7 @@ class DatasetBench(Bench):
             "split": self.dataset.split,
             "protocol": self.dataset.protocol,
         }
-        if self.options.dataset == "jsonl":
+        if self.dataset.card.searches_gallery:
             about["captions_of_gallery_images"] = "as indexed"
         return super().manifest(**about, **more)
 

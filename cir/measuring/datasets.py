@@ -20,8 +20,8 @@ from cir.composers.cvsi import PAPER_PRESETS, Cvsi
 from cir.composers.parameters import Values, defaults
 from cir.errors import DatasetError
 from cir.evaluation.answers import AnswerBook
-from cir.evaluation.datasets import circo, cirr, fashioniq, queries_file
-from cir.evaluation.datasets.dataset import Dataset
+from cir.evaluation.datasets.dataset import Dataset, DatasetCard
+from cir.evaluation.datasets.registry import DATASETS
 from cir.evaluation.kept import CaptionBook, read_lines
 from cir.evaluation.run import index_dataset
 from cir.gallery.gallery import Gallery
@@ -41,14 +41,13 @@ def opened(
         DatasetError: its files are not as published, or it `needs_targets` and they are hidden.
         GalleryError: see `index_folder` and `open_gallery`.
     """
-    if options.dataset == "jsonl":
+    card = DATASETS[options.dataset]
+    if card.searches_gallery:
         gallery = open_for(models, options.gallery)
-        yield (
-            queries_file.open_dataset(options.queries, gallery, keep_reference=options.keep_reference),
-            gallery,
-        )
+        for dataset in card.open(options, gallery):
+            yield dataset, gallery
         return
-    for dataset in _datasets(options):
+    for dataset in card.open(options, None):
         if needs_targets and not dataset.has_targets:
             raise DatasetError(
                 f"Only the server of {dataset.name} knows the targets of its split {dataset.split}.",
@@ -57,20 +56,6 @@ def opened(
                 f"{dataset.split}",
             )
         yield dataset, _indexed(options, models, dataset)
-
-
-def _datasets(options: argparse.Namespace) -> list[Dataset]:
-    if options.dataset == "circo":
-        return [circo.open_dataset(options.root, options.split)]
-    if options.dataset == "cirr":
-        return [cirr.open_dataset(options.root, options.split)]
-    categories = fashioniq.CATEGORIES if options.category == "all" else (options.category,)
-    return [
-        fashioniq.open_dataset(
-            options.root, category, options.split, order=options.order, gallery=options.searched_images
-        )
-        for category in categories
-    ]
 
 
 def _indexed(options: argparse.Namespace, models: Models, dataset: Dataset) -> Gallery:
@@ -167,15 +152,15 @@ def books_of(models: Models, folder: Path) -> Books:
     return Books(captions, answers)
 
 
-def starting_weights(composer: Composer, benchmark: str) -> Values:
-    """CVSI's are the paper's for this benchmark; of a file of queries, and of other methods, the method's own.
+def starting_values(composer: Composer, card: DatasetCard) -> Values:
+    """CVSI's are the paper's for this benchmark, where it has any; other methods have their own.
 
     Args:
         composer: the method; CVSI with another mapping network is CVSI, too.
-        benchmark: "cirr", "circo", "fashioniq" or "jsonl".
+        card: of the benchmark.
     """
-    if isinstance(composer, Cvsi) and benchmark != "jsonl":
-        return PAPER_PRESETS["FashionIQ" if benchmark == "fashioniq" else "CIRCO / CIRR"]
+    if isinstance(composer, Cvsi) and card.preset:
+        return PAPER_PRESETS[card.preset]
     return defaults(composer.parameters)
 
 

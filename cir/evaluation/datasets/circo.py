@@ -7,14 +7,33 @@ reference is not left out of a ranking: so does the benchmark's own code.
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cir.errors import DatasetError
-from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, checked_queries, require_known
+from cir.evaluation.datasets.dataset import (
+    Dataset,
+    DatasetCard,
+    DatasetQuery,
+    Rankings,
+    Report,
+    Submission,
+    checked_queries,
+    require_known,
+)
 from cir.evaluation.datasets.reading import Record, first_file, read_json
+from cir.evaluation.measures import average_precision, hit
+from cir.evaluation.predictions import given_predictions, read_predictions
+from cir.evaluation.scoring import Values, columns_at, percent, report_of, require_targets
+from cir.evaluation.submission import PLACES, submitted
 from cir.text import clean_text
 from cir.types import CirQuery
 
+KS = (5, 10, 25, 50)
 SPLITS = ("val", "test")
 IMAGE_FOLDER = "COCO2017_unlabeled"
 COCO_IDS_END = 600_000  # every image id of COCO, labelled or not, is below
@@ -101,7 +120,7 @@ def open_dataset(root: Path, split: str = "val") -> Dataset:
     queries = read_queries(annotations)
     images = read_images(info, f"{IMAGE_FOLDER}/unlabeled2017")
     require_known(queries, images, info.name)
-    return Dataset("CIRCO", split, queries, images, images.keys(), root, False, PROTOCOL)
+    return Dataset("CIRCO", split, queries, images, images.keys(), root, False, PROTOCOL, CARD)
 
 
 class KnownImages:
@@ -115,3 +134,59 @@ class KnownImages:
         if self._ids is not None:
             return image_id in self._ids
         return isinstance(image_id, str) and image_id.isdecimal() and 0 < int(image_id) < COCO_IDS_END
+
+
+def values_of(queries: Sequence[DatasetQuery], rankings: Rankings) -> Values:
+    """AP@k over all targets, and Recall@k on the target that the text was written for, of each query of CIRCO."""
+    pairs = [(q.query.target_ids, rankings[q.query_id]) for q in queries]
+    values = {f"mAP@{k}": percent(average_precision(top, set(ids), k) for ids, top in pairs) for k in KS}
+    return values | {f"Recall@{k}": percent(hit(top, ids[0], k) for ids, top in pairs) for k in KS}
+
+
+def score(queries: Sequence[DatasetQuery], rankings: Rankings) -> Report:
+    """CIRCO's report, with the semantic mAP@10 of every aspect that a query has."""
+    require_targets(queries, "CIRCO")
+    values = values_of(queries, rankings)
+    named = {aspect for query in queries for aspect in query.aspects}
+    semantic = {
+        aspect: float(np.mean(values["mAP@10"][[aspect in query.aspects for query in queries]]))
+        for aspect in (*ASPECTS, *sorted(named.difference(ASPECTS)))
+        if aspect in named
+    }
+    return report_of("CIRCO", PROTOCOL, values, {"semantic_mAP@10": semantic})
+
+
+def score_files(options: Namespace) -> Report:
+    """CIRCO's report of predictions that someone made."""
+    queries = read_queries(options.annotations)
+    known = KnownImages(options.annotations)
+    return score(queries, read_predictions(given_predictions(options), queries, known, kind=int))
+
+
+def _kinds(queries: Sequence[DatasetQuery]) -> Mapping[str, Sequence[str]]:
+    aspects = sorted({aspect for query in queries for aspect in query.aspects})
+    return {a.replace("_", " "): [q.query_id for q in queries if a in q.aspects] for a in aspects}
+
+
+def _files(dataset: Dataset, rankings: Rankings, _: Rankings) -> dict[str, dict[str, Any]]:
+    lists = submitted(dataset, rankings, "submission.json", PLACES)
+    return {"submission.json": {key: [int(one) for one in row] for key, row in lists.items()}}
+
+
+CARD = DatasetCard(
+    "circo",
+    "CIRCO",
+    "Score predictions for CIRCO (--annotations, --predictions), or run a method over it (--root).",
+    (),
+    lambda options, _: [open_dataset(options.root, options.split)],
+    lambda _, queries, rankings, __: score(queries, rankings),
+    columns_at("mAP", KS),
+    ("mAP@5", "mAP@10"),
+    "mAP@10",
+    splits=SPLITS,
+    score_files=score_files,
+    submission=Submission(_files, "https://circo.micc.unifi.it", {"submission.json": "mAP@K"}),
+    preset="CIRCO / CIRR",
+    kinds=_kinds,
+    kinds_are="semantic aspect",
+)

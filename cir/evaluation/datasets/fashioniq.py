@@ -12,15 +12,32 @@ one; the VAL gallery (references and targets only) gives several points more tha
 from __future__ import annotations
 
 import re
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cir.errors import DatasetError
-from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, checked_queries, require_known
+from cir.evaluation.datasets.dataset import (
+    Dataset,
+    DatasetCard,
+    DatasetQuery,
+    Option,
+    Rankings,
+    Report,
+    checked_queries,
+    require_known,
+)
 from cir.evaluation.datasets.reading import Record, first_file, read_json, split_beside
+from cir.evaluation.measures import hit
+from cir.evaluation.predictions import given_predictions, read_predictions
+from cir.evaluation.scoring import Values, columns_at, means, percent, report_of, require_targets
 from cir.text import clean_text, counted
 from cir.types import CirQuery
 
 CATEGORIES = ("dress", "shirt", "toptee")
+KS = (10, 50)
 SPLITS = ("train", "val")
 ORDERS = ("forward", "reversed", "both")
 GALLERIES = ("original", "VAL")
@@ -122,7 +139,7 @@ def open_dataset(
     used = {name for q in queries for name in (q.query.reference_id, *q.query.target_ids)}
     searched = list(paths) if gallery == "original" else [name for name in paths if name in used]
     said = protocol(order, gallery)
-    return Dataset(f"FashionIQ {category}", split, queries, paths, searched, root, False, said)
+    return Dataset(f"FashionIQ {category}", split, queries, paths, searched, root, False, said, CARD)
 
 
 def _image_paths(root: Path, names: list[str]) -> dict[str, str]:
@@ -148,3 +165,93 @@ class KnownImages:
         if image_id in self._names:
             return True
         return not self._whole and isinstance(image_id, str) and bool(_ASIN.fullmatch(image_id))
+
+
+def values_of(queries: Sequence[DatasetQuery], rankings: Rankings) -> Values:
+    """R@10 and R@50 of each query of a category of FashionIQ."""
+    return {
+        f"R@{k}": percent(hit(rankings[q.query_id], q.query.target_ids[0], k) for q in queries) for k in KS
+    }
+
+
+def score(queries: Sequence[DatasetQuery], rankings: Rankings, protocol: str) -> Report:
+    """A category's report."""
+    require_targets(queries, "FashionIQ")
+    values = values_of(queries, rankings)
+    return report_of("FashionIQ", protocol, values, {"Avg": float(np.mean(list(means(values).values())))})
+
+
+def mean_over_categories(reports: Mapping[str, Report], protocol: str) -> Report:
+    """FashionIQ's headline: the mean of the categories' measures, each category counting once."""
+    keys = [*(f"R@{k}" for k in KS), "Avg"]
+    return {
+        "dataset": "FashionIQ",
+        "protocol": protocol,
+        "queries": sum(report["queries"] for report in reports.values()),
+        **{key: float(np.mean([report[key] for report in reports.values()])) for key in keys},
+        "categories": dict(reports),
+    }
+
+
+def score_files(options: Namespace) -> Report:
+    """A category's report of predictions that someone made."""
+    queries = read_queries(options.annotations)
+    known = KnownImages(options.annotations, queries)
+    rankings = read_predictions(given_predictions(options), queries, known)
+    return score(queries, rankings, SCORING_PROTOCOL) | {"category": options.category}
+
+
+def _open(options: Namespace, _: object) -> list[Dataset]:
+    categories = CATEGORIES if options.category == "all" else (options.category,)
+    return [
+        open_dataset(
+            options.root, category, options.split, order=options.order, gallery=options.searched_images
+        )
+        for category in categories
+    ]
+
+
+def _variant(options: Namespace) -> list[str]:
+    order = [options.order] if options.order != "forward" else []
+    return order + (["val-gallery"] if options.searched_images == "VAL" else [])
+
+
+CARD = DatasetCard(
+    "fashioniq",
+    "FashionIQ",
+    "Score predictions for FashionIQ (--annotations, --predictions), or run a method over it (--root).",
+    (
+        Option("--category", {"choices": (*CATEGORIES, "all"), "default": "all"}),
+        Option(
+            "--order",
+            {
+                "choices": ORDERS,
+                "default": "forward",
+                "help": "of the two captions (default: forward, as CVSI; SEARLE and LinCIR: both; Pic2Word: reversed)",
+            },
+            only="runs",
+        ),
+        Option(
+            "--gallery",
+            {
+                "choices": GALLERIES,
+                "default": "original",
+                "help": "FashionIQ: search the original split, or its references and targets alone (VAL)",
+            },
+            "searched_images",
+            "runs",
+        ),
+    ),
+    _open,
+    lambda dataset, queries, rankings, _: score(queries, rankings, dataset.protocol),
+    (*columns_at("R", KS), "mean"),
+    ("R@10", "R@50"),
+    "R@10",
+    splits=SPLITS,
+    score_files=score_files,
+    preset="FashionIQ",
+    variant=_variant,
+    overall=lambda reports, options: mean_over_categories(
+        reports, protocol(options.order, options.searched_images)
+    ),
+)

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cir.errors import DatasetError
-from cir.evaluation.datasets.dataset import Dataset, DatasetQuery
-from cir.evaluation.datasets.query_fields import EXAMPLE, IMAGES
+from cir.evaluation.datasets.dataset import Dataset, DatasetCard, DatasetQuery, Option, Rankings, Report
+from cir.evaluation.datasets.query_fields import EXAMPLE, IMAGES, described
+from cir.evaluation.measures import average_precision, hit
+from cir.evaluation.scoring import Values, columns_at, percent, report_of
 from cir.files import read_text
-from cir.gallery.gallery import Gallery
 from cir.text import clean_text, counted
 from cir.types import CirQuery
 
+if TYPE_CHECKING:
+    from cir.gallery.gallery import Gallery
+
+KS, PRECISION_KS = (1, 5, 10, 50), (5, 10, 25, 50)
 MOST_LINES = 20  # with something wrong, that are told in full
 
 
@@ -48,7 +56,7 @@ def open_dataset(path: Path, gallery: Gallery, *, keep_reference: bool = False) 
     )
     said += "R@k: the first target is among the first k; mAP@k: mean of AP@k over all targets."
     return Dataset(
-        path.stem, gallery.name, queries, images, images.keys(), gallery.root, not keep_reference, said
+        path.stem, gallery.name, queries, images, images.keys(), gallery.root, not keep_reference, said, CARD
     )
 
 
@@ -150,3 +158,50 @@ def _query(row: Mapping[str, Any], ids: Mapping[str, str]) -> DatasetQuery:
     reference, *targets = (ids[one] for one in (row["reference_id"], *row["target_ids"]))
     query = CirQuery(row["query_id"], reference, text, tuple(dict.fromkeys(targets)), row.get("kind") or "")
     return DatasetQuery(query, (text,))
+
+
+def score(name: str, queries: Sequence[DatasetQuery], rankings: Rankings, protocol: str) -> Report:
+    """The report of a file of queries, by kind of edit too where the queries have one."""
+    values: Values = {
+        f"R@{k}": percent(hit(rankings[q.query_id], q.query.target_ids[0], k) for q in queries) for k in KS
+    }
+    values |= {
+        f"mAP@{k}": percent(average_precision(rankings[q.query_id], q.query.target_ids, k) for q in queries)
+        for k in PRECISION_KS
+    }
+    kinds = sorted({q.query.kind for q in queries} - {""})
+    rows = {kind: values["R@1"][[q.query.kind == kind for q in queries]] for kind in kinds}
+    by_kind = {kind: {"R@1": float(np.mean(row)), "queries": len(row)} for kind, row in rows.items()}
+    return report_of(name, protocol, values, {"by_kind": by_kind} if kinds else {})
+
+
+def _open(options: Namespace, gallery: Gallery | None) -> Sequence[Dataset]:
+    assert gallery is not None, "the card says that a gallery is searched"
+    return [open_dataset(options.queries, gallery, keep_reference=options.keep_reference)]
+
+
+_ABOUT = "Run a method over queries of your own: JSON lines over an indexed gallery."
+CARD = DatasetCard(
+    "jsonl",
+    "queries of your own",
+    _ABOUT,
+    (
+        Option(
+            "--queries",
+            {
+                "type": Path,
+                "required": True,
+                "help": "JSON lines of queries; their fields: evaluate jsonl --help",
+            },
+        ),
+        Option("--keep-reference", {"action": "store_true", "help": "rank the reference, too"}),
+        Option("--gallery", {"help": "a gallery's name, or the folder that it was indexed from"}),
+    ),
+    _open,
+    lambda dataset, queries, rankings, _: score(dataset.name, queries, rankings, dataset.protocol),
+    (*columns_at("R", KS), "mean"),
+    ("R@1", "R@10"),
+    "R@1",
+    about=f"{_ABOUT} {described()}",
+    searches_gallery=True,
+)
