@@ -7,12 +7,14 @@ the coloured cells take the colour of the text around them. Knows nothing of wha
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # From pale to deep pine: light enough and dark enough for words on either end.
 _PALE, _DEEP = (232, 242, 239), (24, 82, 75)
 _LINES = ("#2f7d74", "#8f5f16", "#7c6ca6")  # of words as well: at least 4.5 : 1 of contrast on white
+_MARK = "#c68a35"
 _CELL, _LEFT, _TOP = 44, 54, 14
 
 
@@ -58,8 +60,8 @@ def _cell(x: float, y: float, cell: Cell) -> str:
     colour = tuple(round(p + (d - p) * good) for p, d in zip(_PALE, _DEEP, strict=True))
     ink = "#ffffff" if good > 0.727 else "#000000"  # there both have 4.58 : 1 of contrast
     ring = {
-        "best": ' stroke="#c68a35" stroke-width="3"',
-        "now": ' stroke="#c68a35" stroke-width="2.5" stroke-dasharray="5 3"',
+        "best": f' stroke="{_MARK}" stroke-width="3"',
+        "now": f' stroke="{_MARK}" stroke-width="2.5" stroke-dasharray="5 3"',
     }.get(cell.mark, "")
     return (
         f'<g><title>{_safe(cell.title)}</title><rect x="{x + 1:g}" y="{y + 1:g}" width="{_CELL - 2}" '
@@ -67,6 +69,42 @@ def _cell(x: float, y: float, cell: Cell) -> str:
         f'<text x="{x + _CELL / 2:g}" y="{y + _CELL / 2 + 4:g}" font-size="12" text-anchor="middle" '
         f'fill="{ink}">{_safe(cell.text)}</text></g>'
     )
+
+
+def rank_curve(
+    ranks: Mapping[float, int], *, best: float, now: float, x_label: str, y_label: str, spoken: str
+) -> str:
+    """Ranks over one number, the first rank on top; from rank to rank by ratios, as 4 and 18 differ like 400 and 1,800.
+
+    Args:
+        ranks: number -> rank.
+        best, now: two of the numbers; the one has a ring, the other a dashed one.
+        x_label, y_label: of the axes.
+        spoken: what a screen reader says instead of the picture.
+    """
+    left, right, top, bottom = 30, 490, 56, 190
+    low, high, worst = min(ranks), max(ranks), max(ranks.values())
+    at = {
+        x: (
+            left + (x - low) / ((high - low) or 1.0) * (right - left),
+            top + math.log(rank) / (math.log(worst) or 1.0) * (bottom - top),
+        )
+        for x, rank in sorted(ranks.items())
+    }
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in at.values())
+    drawn = [f'<path d="{path}" fill="none" stroke="{_LINES[0]}" stroke-width="2.2"/>']
+    for number, (x, y) in at.items():
+        title = f"<title>{number:g}: rank {ranks[number]:,}</title>"
+        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{_LINES[0]}">{title}</circle>')
+        drawn.append(_word(round(x, 1), round(y - 15, 1), f"{ranks[number]:,}"))
+        drawn.append(_word(round(x, 1), bottom + 26, f"{number:g}"))
+    for number, dashes in ((best, ""), (now, ' stroke-dasharray="4 3"')):
+        x, y = at[number]
+        ring = f'r="{10 if dashes else 7}" fill="none" stroke="{_MARK}" stroke-width="2.5"{dashes}'
+        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {ring}/>')
+    drawn.append(_word((left + right) / 2, bottom + 50, x_label, size=13))
+    drawn.append(_word(left - 12, top - 36, y_label, anchor="start", size=13))
+    return _svg(right + 22, bottom + 60, "".join(drawn), spoken, False)
 
 
 def line_chart(

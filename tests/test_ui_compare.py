@@ -9,6 +9,7 @@ import pytest
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
+from cir.composers.basic import LAMBDA, Basic
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, MissingModel
@@ -227,6 +228,38 @@ def test_without_a_method_that_has_weights_there_is_nothing_to_fit_and_it_is_sai
     assert judged is not None
     assert (judged.weighed, judged.surface) == ("", {})
     assert "nothing to fit" in render.judged_panel(judged, {"blue-square": "x"}, 12)
+
+
+def test_a_method_with_one_number_has_a_curve_of_the_ranks_under_it_with_the_best_and_the_present_one(
+    reference,
+):
+    clip = ToyClip()
+    methods = {m.name: m for m in (Basic(clip, clip), ImageOnly(clip))}
+    retriever = Retriever(toy_gallery(), methods)
+    state = Comparison()
+    how = {"image": reference, "chosen": [*methods], "sliders": ("BASIC", {"lambda": 0.03})}
+    list(handlers.compare(retriever, Session(), state, text="make it blue", **how))
+    handlers.mark(state, "red-square")
+    judged = handlers.judge(retriever, state)
+    assert judged is not None
+    assert judged.fitted is not None
+    composed = state.composed["BASIC"]
+    assert len(judged.curve) == 12, "eleven places and the present one"
+    for number, rank in judged.curve.items():
+        assert rank == retriever.rank_of(composed, {LAMBDA.name: number}, "red-square")
+    assert min(judged.curve.values()) == judged.curve[judged.fitted.values[LAMBDA.name]]
+    panel = render.judged_panel(judged, {"red-square": "x"}, 12)
+    assert panel.count("<title>") == 12
+    assert panel.count("stroke-dasharray") == 1
+    assert "0.03: rank" in panel
+    assert "Image word" not in panel, "BASIC puts the edit as text there"
+
+
+def test_a_method_that_tells_no_steps_says_how_long_it_took(retriever, reference):
+    state = compared(retriever, reference, ["CVSI", "Sum"])
+    assert state.composed["Sum"].timings_ms["composing"] > 0
+    assert "composing" not in state.composed["CVSI"].timings_ms
+    assert "<span>composing " in render.column_head(handlers.column(retriever, state, "Sum"), "CVSI")
 
 
 def test_a_result_says_its_rank_its_move_and_its_mark():

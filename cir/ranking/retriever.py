@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from cir.translating import Translator
 from cir.types import ComposedQuery, Query, RetrievedImage
 
 MAX_RESULTS = 600
+COMPOSING = "composing"  # the stage of a method that tells no times of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,12 @@ class Retriever:
         """Turn a query into named features: first what needs no language model, then more, finally the whole.
 
         Of a tiny reference image, each says that little is to be expected. An edit in another language is translated.
+        Each says how long it took: by the method's own steps, or as one where the method tells none.
 
         Raises:
             BadQuery: no such method.
         """
-        composed = self.translator.compose(query, self._composer(method).compose)
+        composed = timed(self.translator.compose(query, self._composer(method).compose))
         note = size_note(query.reference_image) if query.reference_image is not None else ""
         return (replace(one, notes=(*one.notes, note)) for one in composed) if note else composed
 
@@ -174,6 +177,15 @@ class Retriever:
                 f"There is no method called {method!r}.", f"Choose one of: {', '.join(self.methods)}."
             )
         return self.composers[method]
+
+
+def timed(stages: Iterator[ComposedQuery]) -> Iterator[ComposedQuery]:
+    """The stages of a query; those that tell no times of their own have the time that composing took until then."""
+    took, since = 0.0, time.perf_counter()
+    for composed in stages:
+        took += 1000.0 * (time.perf_counter() - since)
+        yield composed if composed.timings_ms else replace(composed, timings_ms={COMPOSING: took})
+        since = time.perf_counter()
 
 
 def rows_of(composed: ComposedQuery) -> dict[str, NDArray[np.float32]]:

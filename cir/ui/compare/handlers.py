@@ -100,8 +100,10 @@ class Judged:
         ids: of the marked pictures.
         by_method: method -> their ranks.
         by_part: (part, "pixels" or "captions") -> their ranks under it alone.
-        weighed: the method of `by_part`, `surface` and `fitted`: the first that has numbers; "" where none has.
+        called: part -> what the method puts there, where that is not what CVSI puts there.
+        weighed: the method of `by_part`, `curve`, `surface` and `fitted`: the first that has numbers; "" where none has.
         parameters: of that method.
+        curve: where it has one number, that number -> the worst of their ranks; the present one is among them.
         surface: where it has two shares, (one, other) -> the worst of their ranks, at `fixed`.
         fixed: its other numbers, on the grid, nearest to those that were found.
         present: its present numbers.
@@ -112,8 +114,10 @@ class Judged:
     ids: tuple[str, ...]
     by_method: dict[str, tuple[int, ...]]
     by_part: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
     weighed: str = ""
     parameters: tuple[Parameter, ...] = ()
+    curve: Mapping[float, int] = field(default_factory=dict)
     surface: Mapping[tuple[float, float], int] = field(default_factory=dict)
     fixed: Values = field(default_factory=dict)
     present: Values = field(default_factory=dict)
@@ -271,8 +275,10 @@ def judge(retriever: Retriever, state: Comparison) -> Judged | None:
         ids,
         by_method,
         _by_part(retriever, state, composed, ids),
+        composed.called,
         method,
         parameters,
+        _curve(parameters, found.max(axis=0), tried, present, by_method[method]),
         _surface(parameters, found.max(axis=0), fixed, tried),
         fixed,
         present,
@@ -286,6 +292,20 @@ def _nearest_fixed(parameters: Sequence[Parameter], values: Values, tried: Seque
     names = [p.name for p in parameters if not p.part]
     best = min(tried, key=lambda one: sum(abs(one[name] - values[name]) for name in names))
     return {name: best[name] for name in names}
+
+
+def _curve(
+    parameters: Sequence[Parameter],
+    worst: Ranks,
+    tried: Sequence[Values],
+    present: Values,
+    before: Sequence[int],
+) -> dict[float, int]:
+    if len(parameters) != 1:
+        return {}
+    name = parameters[0].name
+    curve = {values[name]: int(rank) for values, rank in zip(tried, worst, strict=True)}
+    return {**curve, present[name]: max(before)}
 
 
 def _surface(

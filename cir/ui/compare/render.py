@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from cir.charts import Cell, heat_map
+from cir.charts import Cell, heat_map, rank_curve
 from cir.composers.parameters import in_symbols, shares
 from cir.text import counted
 from cir.ui.compare.handlers import Column, Judged
@@ -96,13 +96,14 @@ def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> s
     rows = [_row(escape(method), ranks) for method, ranks in judged.by_method.items()]
     for (part, side), ranks in judged.by_part.items():
         on = "" if side == "pixels" else ", on captions of gallery images"
-        rows.append(_row(f"<span class='alone'>{escape(words[part].name)} alone{on}</span>", ranks))
+        name = judged.called.get(part) or words[part].name
+        rows.append(_row(f"<span class='alone'>{escape(name)} alone{on}</span>", ranks))
     pictures = counted(images, "picture")
     table = (
         f'<div class="wide"><table class="ranks"><caption>Rank among {pictures}</caption>'
         f"<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
-    return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_map(judged)}</div>'
+    return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_curve(judged)}{_map(judged)}</div>'
 
 
 def _row(head: str, ranks: tuple[int, ...]) -> str:
@@ -139,6 +140,31 @@ def _listed(ranks: tuple[int, ...]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def _curve(judged: Judged) -> str:
+    """The ranks over a method's only number; nothing for a method that has more."""
+    if not judged.curve or judged.fitted is None:
+        return ""
+    number = judged.parameters[0]
+    what = _what_rank(judged)
+    best, now = judged.fitted.values[number.name], judged.present[number.name]
+    drawn = rank_curve(
+        judged.curve,
+        best=best,
+        now=now,
+        x_label=f"{number.symbol}  {number.label}",
+        y_label="rank",
+        spoken=f"{what} over {number.name}. The best is {min(judged.curve.values())}, at {best:g}.",
+    )
+    return (
+        f'<figure class="map"><figcaption>{what} under {escape(judged.weighed)} for every {escape(number.symbol)}. '
+        f"Ring: the {escape(number.symbol)} found. Dashed: yours.</figcaption>{drawn}</figure>"
+    )
+
+
+def _what_rank(judged: Judged) -> str:
+    return "Rank" if len(judged.ids) == 1 else "Worst rank of the marked pictures"
+
+
 def _map(judged: Judged) -> str:
     """The ranks over a method's two shares; nothing for a method that has not two."""
     if not judged.surface or judged.fitted is None:
@@ -156,7 +182,7 @@ def _map(judged: Judged) -> str:
         )
         mark = "best" if place == chosen else "now" if near else ""
         cells[place] = Cell(_short(rank), goodness, title, mark)
-    what = "Rank" if len(judged.ids) == 1 else "Worst rank of the marked pictures"
+    what = _what_rank(judged)
     rest = [p for p in judged.parameters if not p.part]
     at = f", at {in_symbols(rest, judged.fixed)}" if rest else ""
     spoken = f"{what} over {one.name} and {other.name}{at}. The best is {best}."
