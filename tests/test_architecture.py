@@ -222,7 +222,7 @@ def arrays_read(source: str) -> list[str]:
 @pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nobody_but_an_engine_reads_the_arrays_of_a_gallery(path: Path) -> None:
     place = path.relative_to(ROOT / "cir")
-    if place.parent.as_posix() not in ENGINES_OWN and place.as_posix() != "ranking/scoring.py":
+    if place.parent.as_posix() not in ENGINES_OWN:
         assert arrays_read(path.read_text(encoding="utf-8")) == []
 
 

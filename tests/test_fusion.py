@@ -11,11 +11,12 @@ from cir.composers.cvsi import PARAMETERS, PARTS
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.parameters import read_values
 from cir.errors import BadQuery
+from cir.gallery.gallery import Gallery
+from cir.ranking.engines.exact import ExactEngine
 from cir.ranking.scoring import (
     Factor,
     Linear,
     Product,
-    exact_top,
     gallery_terms,
     query_terms,
     rank_of,
@@ -49,6 +50,14 @@ def brute_force(parts, weights, gamma, image, captions, captioned) -> np.ndarray
     return np.array(scores)
 
 
+def an_engine(seed: int) -> tuple[ExactEngine, np.ndarray, np.ndarray, np.ndarray]:
+    """An engine over `a_gallery`, and the rows that it holds."""
+    image, captions, _ = a_gallery(seed)
+    ids = [str(i) for i in range(len(image))]
+    gallery = Gallery.from_features("made", ids, image, caption_features=captions)
+    return ExactEngine(gallery), gallery.image_features, gallery.caption_features, gallery.captioned
+
+
 SHARES = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ab: (ab[0], ab[1] * (1 - ab[0])))
 CORNERS = st.sampled_from([(0.6, 0.4), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.2, 0.6)])
 
@@ -62,13 +71,12 @@ CORNERS = st.sampled_from([(0.6, 0.4), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.2,
 def test_the_top_50_is_that_of_equation_10_in_float64(
     seed: int, shares: tuple[float, float], gamma: float
 ) -> None:
-    image, captions, captioned = a_gallery(seed % 7)
+    engine, image, captions, captioned = an_engine(seed % 7)
     rng = np.random.default_rng(seed)
     parts = {name: unit(rng.normal(size=32) + 0.3).astype(np.float32) for name in PARTS}
     weights = np.array([*shares, max(0.0, 1.0 - sum(shares))])
     scoring = Linear(dict(zip(PARTS, weights, strict=True)), gamma)
-    terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
-    found, scores = exact_top(parts, terms, gallery, (image, captions), scoring, 50)
+    found, scores = engine.top(parts, scoring, 50)
     truth = brute_force(parts, weights, gamma, image, captions, captioned)
     order = np.lexsort((np.arange(len(truth)), -truth))[:50]
     assert found.tolist() == order.tolist()
@@ -90,7 +98,7 @@ def test_the_top_50_of_a_product_is_that_of_its_equation_in_float64(
     penalty: float,
     signed: float,
 ) -> None:
-    image, captions, captioned = a_gallery(seed % 7)
+    engine, image, *_ = an_engine(seed % 7)
     rng = np.random.default_rng(seed)
     rows = {name: unit(rng.normal(size=32) + 0.3).astype(np.float32) for name in ("one", "other", "more 1")}
     factors = {
@@ -104,19 +112,18 @@ def test_the_top_50_of_a_product_is_that_of_its_equation_in_float64(
         b = max(0.0, scales[1] * float(tv @ rows["other"].astype(np.float64)) + offsets[1])
         more = signed * float(tv @ rows["more 1"].astype(np.float64))
         truth.append(a * b - penalty * (a + b) ** 2 + more)
-    terms, gallery = query_terms(rows, image, captions), gallery_terms(image, captions, captioned)
-    found, scores = exact_top(rows, terms, gallery, (image, captions), scoring, 50)
+    found, scores = engine.top(rows, scoring, 50)
     order = np.lexsort((np.arange(len(truth)), -np.array(truth)))[:50]
     np.testing.assert_allclose(scores, np.array(truth)[order], atol=1e-12)
     assert found.tolist() == order.tolist()
-    shares = scoring.shares(terms.among([7]), gallery.among([7]))
+    shares = scoring.shares(engine.terms(rows).among([7]), engine.norms.among([7]))
     total = sum(share[side] for share in shares.values() for side in ("image", "captions"))
     assert total == pytest.approx(truth[7], abs=1e-5 * (1 + sum(scales)) ** 2)
 
 
 def test_faiss_over_fused_rows_finds_the_same_images() -> None:
     faiss = pytest.importorskip("faiss")
-    image, captions, captioned = a_gallery(3)
+    engine, image, captions, captioned = an_engine(3)
     rng = np.random.default_rng(1)
     parts = {name: unit(rng.normal(size=32)).astype(np.float32) for name in PARTS}
     weights, gamma = np.array([0.5, 0.3, 0.2]), 0.35
@@ -126,9 +133,7 @@ def test_faiss_over_fused_rows_finds_the_same_images() -> None:
     index.add(fused)
     query = unit(sum(w * parts[n] for w, n in zip(weights, PARTS, strict=True))).astype(np.float32)
     _, faiss_found = index.search(query[None], 10)
-    terms, gallery = query_terms(parts, image, captions), gallery_terms(image, captions, captioned)
-    scoring = Linear(dict(zip(PARTS, weights, strict=True)), gamma)
-    found, _ = exact_top(parts, terms, gallery, (image, captions), scoring, 10)
+    found, _ = engine.top(parts, Linear(dict(zip(PARTS, weights, strict=True)), gamma), 10)
     assert found.tolist() == faiss_found[0].tolist()
 
 

@@ -20,10 +20,9 @@ from cir.ranking.scoring import (
     GalleryTerms,
     QueryTerms,
     Scoring,
-    exact_scores,
-    exact_top,
     gallery_terms,
     query_terms,
+    top_indices,
 )
 from cir.types import Features
 
@@ -86,17 +85,31 @@ class ExactEngine:
         among: NDArray[np.bool_] | None = None,
         exclude: Sequence[int] = (),
     ) -> tuple[NDArray[np.int64], Floats]:
-        """The `count` best images and their scores, in exactly the order of the scoring in float64."""
-        excluded = np.asarray(exclude, dtype=np.int64)
-        if among is not None:
-            excluded = np.concatenate([excluded, np.flatnonzero(~among)])
-        return exact_top(
-            rows, self.terms(rows), self.norms, self._features, scoring, count, excluded=excluded
-        )
+        """The `count` best images and their scores, in exactly the order of the scoring in float64.
 
-    def scores(self, rows: Mapping[str, Floats], scoring: Scoring, indices: Sequence[int]) -> Floats:
-        """(N,) scores of some images in float64."""
-        return exact_scores(rows, self._features, self.captioned, scoring, list(indices))
+        float32 terms score everything; those within rounding of the last place are scored again from their rows.
+        """
+        approximate = scoring.scores(self.terms(rows), self.norms)
+        approximate[np.asarray(exclude, dtype=np.int64)] = -np.inf
+        if among is not None:
+            approximate[~among] = -np.inf
+        first = top_indices(approximate, min(count, int(np.count_nonzero(approximate > -np.inf))))
+        if not len(first):
+            return first, np.zeros(0)
+        near = np.flatnonzero(approximate >= approximate[first[-1]] - 2 * scoring.rounding)
+        exact = self.scores(rows, scoring, near)
+        best = top_indices(exact, count)
+        return near[best], exact[best]
+
+    def scores(self, rows: Mapping[str, Floats], scoring: Scoring, indices: ArrayLike) -> Floats:
+        """(N,) scores of some images in float64, from their rows."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        image, captions = (one[chosen].astype(np.float64) for one in self._features)
+        exact_rows = {name: np.asarray(row, dtype=np.float64) for name, row in rows.items()}
+        return scoring.scores(
+            query_terms(exact_rows, image, captions),
+            gallery_terms(image, captions, self.captioned[chosen]),
+        )
 
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
         """The `top` images most alike to each of N images among these N."""

@@ -84,7 +84,7 @@ class Engine(Protocol):
         """
         ...
 
-    def scores(self, rows: Mapping[str, Floats], scoring: Scoring, indices: Sequence[int]) -> Floats:
+    def scores(self, rows: Mapping[str, Floats], scoring: Scoring, indices: ArrayLike) -> Floats:
         """(N,) scores of some images in float64."""
         ...
 
