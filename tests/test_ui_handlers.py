@@ -19,7 +19,7 @@ from cir.composers.parameters import read_moved, read_values
 from cir.composers.slerp import Slerp
 from cir.errors import BadImage, BadQuery, CirError
 from cir.text import counted
-from cir.ui import pieces
+from cir.ui import pieces, problems
 from cir.ui.grids import tile
 from cir.ui.reading import (
     MAX_RESULTS,
@@ -149,7 +149,7 @@ def test_fault_03_ten_thousand_characters_are_cut_with_a_note(retriever):
 def test_fault_16_neither_picture_nor_text_is_a_sentence_with_a_way_out(retriever):
     with pytest.raises(BadQuery) as caught:
         search(retriever, Session(), None, " ")
-    problem = handlers.describe_problem(caught.value)
+    problem = problems.describe_problem(caught.value)
     assert problem.message == "There is nothing to search for."
     assert "Choose a reference image" in problem.remedy
 
@@ -380,7 +380,7 @@ def test_examples_of_other_galleries_and_a_missing_file_give_no_chips(gallery, t
 
 def test_a_fault_is_shown_as_a_sentence_and_logged_under_the_id_that_is_shown(caplog):
     with caplog.at_level(logging.ERROR):
-        problem = handlers.describe_problem(ZeroDivisionError("secret detail"))
+        problem = problems.describe_problem(ZeroDivisionError("secret detail"))
     fault_id = caplog.records[0].getMessage().split()[-1]
     assert fault_id in problem.remedy
     assert "secret detail" not in problem.message + problem.remedy
@@ -388,10 +388,10 @@ def test_a_fault_is_shown_as_a_sentence_and_logged_under_the_id_that_is_shown(ca
 
 
 def test_an_error_for_people_keeps_its_words_and_its_way_out():
-    problem = handlers.describe_problem(
+    problem = problems.describe_problem(
         CirError("No captioner.", "Get it: `python -m cir models pull embedded`")
     )
-    assert problem == handlers.Problem("No captioner.", "Get it: `python -m cir models pull embedded`")
+    assert problem == problems.Problem("No captioner.", "Get it: `python -m cir models pull embedded`")
     assert "<code>python -m cir models pull embedded</code>" in pieces.problem_card(problem)
 
 

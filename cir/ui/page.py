@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import gradio as gr
 
 from cir.composers.parameters import Values
 from cir.ui import pieces
-from cir.ui.search.handlers import describe_problem
+from cir.ui.problems import describe_problem
 from cir.ui.server.waiting import Lines
 from cir.ui.session import Example, ForgottenPage, Session, Sessions
 
@@ -197,19 +199,57 @@ def html_piece(value: str, **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **options)
 
 
-def told(error: Exception) -> str:
+def problem_html(error: Exception) -> str:
     """An error as the page shows it; a fault is logged under an id."""
     return pieces.problem_card(describe_problem(error))
 
 
-def saying_in(part: gr.HTML, handler: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:
-    """An event handler that answers by component; where it fails, `part` says why and all else stays as it was."""
+def with_problems_shown(
+    handler: Callable[..., Any], shown: gr.HTML | Callable[..., dict[Any, Any]]
+) -> Callable[..., Any]:
+    """An event handler that answers {component: value}, and never with an error: that is shown in words.
 
-    @functools.wraps(handler)  # gradio reads from its signature whether it wants the event
-    def answer(*values: Any) -> dict[Any, Any]:
+    Args:
+        handler: a function, a generator, or an asynchronous generator.
+        shown: what shows an error while all else stays as it was; or a function (error, *what the handler was
+            called with) -> {component: value}.
+    """
+
+    def problem(error: Exception, values: Sequence[Any]) -> dict[Any, Any]:
+        return {shown: problem_html(error)} if isinstance(shown, gr.HTML) else shown(error, *values)
+
+    # Gradio reads from a handler's signature whether it wants the event, and from its kind whether it has stages.
+    @functools.wraps(handler)
+    def answer(*values: Any) -> Any:
         try:
             return handler(*values)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return {part: told(error)}
+        except Exception as error:
+            return problem(error, values)
 
-    return answer
+    @functools.wraps(handler)
+    def answers(*values: Any) -> Iterator[Any]:
+        try:
+            yield from handler(*values)
+        except Exception as error:
+            yield problem(error, values)
+
+    @functools.wraps(handler)
+    async def answers_async(*values: Any) -> AsyncIterator[Any]:
+        try:
+            async with aclosing(handler(*values)) as came:
+                async for one in came:
+                    yield one
+        except Exception as error:
+            yield problem(error, values)
+
+    if inspect.isasyncgenfunction(handler):
+        return answers_async
+    return answers if inspect.isgeneratorfunction(handler) else answer
+
+
+def sent_with(event: gr.EventData, name: str) -> object:
+    """A value that the page's script sent along with an event; None where it sent none of that name."""
+    try:
+        return getattr(event, name, None)
+    except TypeError:  # what came is no object of values
+        return None

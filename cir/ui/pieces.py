@@ -15,7 +15,8 @@ from typing import Protocol
 from cir.composers.parameters import Parameter, Values, shares
 from cir.text import counted
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE
-from cir.ui.search.handlers import Answer, Problem
+from cir.ui.problems import Problem
+from cir.ui.session import Answer
 
 _CODE = re.compile(r"`([^`]+)`|(python -m cir(?: [\w./:-]*\w)+)")
 

@@ -214,11 +214,3 @@ class Example:
 
     image_id: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One sentence about what went wrong, and one about the way out."""
-
-    message: str
-    remedy: str

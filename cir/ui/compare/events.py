@@ -16,7 +16,7 @@ from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
-from cir.ui.page import PageContent, PageParts, saying_in, told
+from cir.ui.page import PageContent, PageParts, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_index, read_method
 from cir.ui.search.handlers import Session, caption_of, file_of, in_words, read_reference
 from cir.ui.search.screens import known, numbers, reference_shown
@@ -43,7 +43,7 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> tu
             path, _ = read_reference(content.retriever_for(session).gallery, session, image)
             edit, _ = clean_text(text)
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.Image(visible=False), told(error)
+            return gr.Image(visible=False), problem_html(error)
         shown = (
             gr.Image(value=reference_shown(path), visible=True)
             if path
@@ -113,7 +113,7 @@ def wire_comparison(
                     else:  # its turn has come
                         yield {parts.stage: said}
         except Exception as error:  # shown as a sentence; faults are logged under an id
-            yield {parts.stage: told(error)}
+            yield {parts.stage: problem_html(error)}
 
     ask = page.ask
     # An upload or another act that is under way changes the query: it is waited for, as Search does.
@@ -146,9 +146,8 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
     ask = page.ask
 
     def mark(found: Comparison, session: Session, event: gr.EventData) -> dict[Any, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
-        ids = found.result_ids[read_index(found.methods, sent.get("column"))]
-        handlers.mark(found, read_index(ids, sent.get("place")))
+        ids = found.result_ids[read_index(found.methods, sent_with(event, "column"))]
+        handlers.mark(found, read_index(ids, sent_with(event, "place")))
         return _drawn(content, parts, session, found)
 
     def clear(found: Comparison, session: Session) -> dict[Any, Any]:
@@ -167,10 +166,10 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
             page.tabs: gr.Tabs(selected="search"),
         }
 
-    parts.columns.pick(saying_in(parts.stage, mark), [state, page.session], outputs, **how)
-    parts.clear.click(saying_in(parts.stage, clear), [state, page.session], outputs, **QUIET)
+    parts.columns.pick(with_problems_shown(mark, parts.stage), [state, page.session], outputs, **how)
+    parts.clear.click(with_problems_shown(clear, parts.stage), [state, page.session], outputs, **QUIET)
     used = parts.use.click(
-        saying_in(parts.stage, use),
+        with_problems_shown(use, parts.stage),
         [state, page.session],
         [parts.stage, *ask.numbers, ask.method, page.tabs],
         **QUIET,

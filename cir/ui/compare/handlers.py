@@ -18,8 +18,10 @@ from cir.ranking.scoring import Linear
 from cir.ranking.sweep import Fit, Ranks, fit, grid, sweep
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
+from cir.ui.problems import Problem, describe_problem
 from cir.ui.reading import read_method
-from cir.ui.search.handlers import Problem, Session, describe_problem, read_reference
+from cir.ui.search.handlers import read_reference
+from cir.ui.session import Session
 
 if TYPE_CHECKING:
     from cir.ranking.retriever import Retriever

@@ -26,7 +26,7 @@ from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.gallery.sources import galleries_of, move_gallery, name_gallery
 from cir.shelf import Shelf, ShelfEntry
 from cir.text import counted
-from cir.ui.session import Problem
+from cir.ui.problems import Problem
 
 if TYPE_CHECKING:
     from cir.gallery.background import Indexer

@@ -19,9 +19,10 @@ from cir.ui.galleries.switcher import (
     switched_page,
 )
 from cir.ui.pieces import escape
+from cir.ui.problems import describe_problem
 from cir.ui.search import handlers as search_handlers
-from cir.ui.search.handlers import Session, describe_problem
 from cir.ui.search.screens import grid_pictures, known
+from cir.ui.session import Session
 
 if TYPE_CHECKING:
     from cir.ui.page import PageContent, PageParts

@@ -11,7 +11,7 @@ from cir.text import counted
 from cir.ui.galleries.handlers import Report, Screen
 from cir.ui.galleries.standing import STAGES, is_about, state_words
 from cir.ui.pieces import escape, problem_card
-from cir.ui.search.handlers import describe_problem
+from cir.ui.problems import describe_problem
 
 PROBLEMS_SHOWN = 200
 

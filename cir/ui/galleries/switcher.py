@@ -14,6 +14,7 @@ from cir.ui import pieces
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
 from cir.ui.page import PageContent, PageParts, Switcher
+from cir.ui.problems import describe_problem
 from cir.ui.search import handlers, snapshots
 from cir.ui.search.controls import browse_bar
 from cir.ui.search.screens import grid_pictures, known, then_answered
@@ -130,7 +131,7 @@ def problem_on_page(
 
     Where the gallery itself is not there any more, the page turns to the one that it began with, and says so.
     """
-    problem = handlers.describe_problem(error)
+    problem = describe_problem(error)
     card = {page.shown.stage: pieces.problem_card(problem)}
     if not is_gone(content, session):
         return card
@@ -216,7 +217,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         except Exception as error:  # shown as a sentence; faults are logged under an id
             if is_gone(content, state):
                 return problem_on_page(content, page, state, error)
-            return {switcher.notes: pieces.problem_card(handlers.describe_problem(error))}
+            return {switcher.notes: pieces.problem_card(describe_problem(error))}
         left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
         left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
         return {switcher.notes: switched([left or notes_without_bounds(gallery)])}

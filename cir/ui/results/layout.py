@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 
 from cir.errors import CirError
-from cir.ui import pieces
-from cir.ui.page import PageContent, PageParts, html_piece
+from cir.ui.page import PageContent, PageParts, html_piece, problem_html
 from cir.ui.results.render import Results, results_page
-from cir.ui.search.handlers import describe_problem
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -19,7 +17,7 @@ def lay_out(content: PageContent, page: PageParts) -> None:
             return results_page(content.results() if content.results else Results())
         except CirError as error:
             logging.getLogger(__name__).warning("The results cannot be shown: %s", error)
-            return pieces.problem_card(describe_problem(error))
+            return problem_html(error)
 
     shown = html_piece("", elem_id="results-tab")
     page.tab.select(read, None, [shown], show_progress="hidden", api_visibility="private")

@@ -13,7 +13,7 @@ from cir.errors import BadQuery
 from cir.ranking import export
 from cir.ui import pieces
 from cir.ui.galleries.switcher import outputs_of_problem, problem_on_page
-from cir.ui.page import Ask, PageContent, PageParts, Shown
+from cir.ui.page import Ask, PageContent, PageParts, Shown, sent_with
 from cir.ui.search import acts, handlers, links, snapshots
 from cir.ui.search.filling import QUIET, filled, filled_fields, forgotten, referred
 from cir.ui.search.screens import answer_outputs, answer_screen, grid_pictures, inspected, known, unique
@@ -34,7 +34,7 @@ def wire_acts(content: PageContent, parts: PageParts) -> None:
     )
 
     def act(state: Session, snapshot: object, event: gr.EventData) -> dict[Any, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
+        sent = {name: sent_with(event, name) for name in acts.FIELDS}
         try:
             note = known(content, state, snapshot)
             if note:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cir.ui.session import Session
 
 FILLS = frozenset({"undo", "step", "show"})
+FIELDS = ("do", "kind", "place", "text", "id", "was")  # what the page may send
 VIEWS = frozenset({"look", "turn", "close", "browse", "back", "save", "link", "enlarge"})
 
 

@@ -7,9 +7,7 @@ checked by `cir.ui.reading`. This module knows neither gradio nor HTML.
 from __future__ import annotations
 
 import json
-import logging
 import math
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,6 @@ from numpy.typing import NDArray
 
 from cir.answers import AnswerRow, answer_row, reaching
 from cir.composers.parameters import Parameter, Values, own_values, read_moved, read_values
-from cir.errors import CirError
 from cir.gallery import narrowing
 from cir.images import read_image
 from cir.ranking.explaining import hidden_rows
@@ -32,15 +29,13 @@ from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.reading import read_method, read_picked, read_threshold, read_top_k, read_upload
 from cir.ui.search import changing, folding, steps
-from cir.ui.session import Answer, Example, Problem, Session, Settings
+from cir.ui.session import Answer, Example, Session, Settings
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
     from cir.ranking.retriever import Retriever
 
 BROWSE_PAGE = 24
-
-logger = logging.getLogger(__name__)
 
 
 # --- searching ------------------------------------------------------------------------------------------
@@ -341,18 +336,3 @@ def load_examples(path: Path, gallery: Gallery, *, limit: int = 5) -> list[Examp
     rows = json.loads(path.read_text(encoding="utf-8"))
     examples = [Example(row["image_id"], row["text"]) for row in rows if row["image_id"] in known]
     return examples[:limit]
-
-
-# --- when something goes wrong --------------------------------------------------------------------------
-
-
-def describe_problem(error: Exception) -> Problem:
-    """What a person is told. A CirError speaks for itself; a fault is logged under an id, which is told."""
-    if isinstance(error, CirError):
-        return Problem(error.message, error.remedy)
-    fault_id = secrets.token_hex(4)
-    logger.error("fault %s", fault_id, exc_info=error)
-    return Problem(
-        "Something went wrong in the program; your query is not to blame.",
-        f"Try again. If it stays, the log has the details under {fault_id}.",
-    )

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cir.ui.search.handlers import describe_problem
+from cir.ui.problems import describe_problem
 from cir.ui.server.proxies import route_of
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload

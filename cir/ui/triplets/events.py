@@ -17,7 +17,7 @@ import gradio as gr
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ui import pieces
-from cir.ui.page import PageContent, PageParts, html_piece, saying_in, told
+from cir.ui.page import PageContent, PageParts, html_piece, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_upload
 from cir.ui.search.handlers import Session
 from cir.ui.server.pictures import address_of
@@ -141,7 +141,7 @@ class _Wiring:
             try:
                 return self.screen(state, session, act(state, session, *values), funnel=funnel)
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                return self.saying(told(error))
+                return self.saying(problem_html(error))
 
         return answer
 
@@ -167,7 +167,7 @@ class _Wiring:
                 handlers.choose(self.tables, state, key)
                 return self.file_screen(state, session)
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                return (*nothing, *self.saying(told(error)))
+                return (*nothing, *self.saying(problem_html(error)))
 
         def first(state: TripletSession, session: Session) -> tuple[Any, ...]:
             if state.key:
@@ -186,7 +186,7 @@ class _Wiring:
                     raise BadQuery("No file arrived.", "Choose a .json or .jsonl file.")
                 return opened(state, session, self.source.take_in(path))
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                return (*nothing, *self.saying(told(error)))
+                return (*nothing, *self.saying(problem_html(error)))
 
         self.page.tab.select(first, self.inputs, outputs, **QUIET)
         p.file.input(opened, [*self.inputs, p.file], outputs, **QUIET)
@@ -226,7 +226,7 @@ class _Wiring:
                     self.source.export(state.key, state.thresholds.consistency, schema, out)
                     yield str(out), ""
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                yield gr.skip(), told(error)
+                yield gr.skip(), problem_html(error)
 
         return export
 
@@ -246,7 +246,7 @@ class _Wiring:
 
         def picked(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
             def pick(state: TripletSession, session: Session) -> Page:
-                state.row = state.rows[read_place(len(state.rows), _sent(event, "place"))]
+                state.row = state.rows[read_place(len(state.rows), sent_with(event, "place"))]
                 return handlers.show(self.tables, state, self.pictured(state, session))
 
             return self.answering(pick)(state, session)
@@ -300,7 +300,7 @@ class _Wiring:
 
         def followed(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
             def follow(state: TripletSession, session: Session) -> Page:
-                ranks = read_edge(_sent(event, "edge"))
+                ranks = read_edge(sent_with(event, "edge"))
                 return handlers.follow(self.tables, state, self.pictured(state, session), ranks)
 
             return self.answering(follow)(state, session)
@@ -328,7 +328,7 @@ class _Wiring:
             asked = {"id": triplet.reference_id, "address": address, "text": text}
             return {p.stage: "", self.page.tabs: gr.Tabs(selected="search"), query: json.dumps(asked)}
 
-        asked = saying_in(p.stage, fill)
+        asked = with_problems_shown(fill, p.stage)
         filled = p.search.click(asked, self.inputs, [p.stage, self.page.tabs, query], **QUIET)
         filled.then(None, [query], js=_SEARCH_WITH, api_visibility="private")
 
@@ -369,7 +369,7 @@ class _Wiring:
                 files = self.files_to_choose(state)
                 yield (*ended, files, *self.saying(render.stopped(done) if state.stopping else gr.skip()))
             except Exception as error:  # shown as a sentence; faults are logged under an id
-                yield (*ended, gr.skip(), *self.saying(told(error)))
+                yield (*ended, gr.skip(), *self.saying(problem_html(error)))
 
         def stop(state: TripletSession) -> gr.Button:
             """The button says it: this answer may come after the last one of the making, whose line stays."""
@@ -378,9 +378,3 @@ class _Wiring:
 
         p.generate.click(generate, self.inputs, outputs, **QUIET)
         p.stop.click(stop, [self.state], [p.stop], **QUIET)
-
-
-def _sent(event: gr.EventData, name: str) -> object:
-    """A value that the browser sent along with an event; None when it did not."""
-    data = getattr(event, "_data", None)
-    return data.get(name) if isinstance(data, dict) else None

@@ -10,6 +10,7 @@ from cir.answers import AnswerRow, QueryRow, TermsRow, query_row, terms_row
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
+from cir.ui.problems import describe_problem
 from cir.ui.search import handlers
 from cir.ui.search.handlers import Answer
 from cir.ui.server.programs.arguments import shown
@@ -78,5 +79,5 @@ def explained(retriever: Retriever, found: Answer, image_id: object) -> Explaine
 
 def for_programs(error: Exception) -> gr.Error:
     """An error as a program gets it: two sentences, and no traceback in the log for what is the caller's own."""
-    problem = handlers.describe_problem(error)
+    problem = describe_problem(error)
     return gr.Error(f"{problem.message} {problem.remedy}".strip(), print_exception=False)

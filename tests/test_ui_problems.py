@@ -1,0 +1,65 @@
+"""Every event handler answers an error in words, on the page, whatever kind of handler it is."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from cir.errors import BadQuery
+from cir.ui.page import sent_with, with_problems_shown
+
+WRONG = BadQuery("No such day.", "Give another.")
+
+
+def function(value: object) -> dict[str, object]:
+    raise WRONG
+
+
+def stages(value: object):
+    yield {"stage": value}
+    raise WRONG
+
+
+async def awaited_stages(value: object):
+    yield {"stage": value}
+    raise WRONG
+
+
+def answers_of(handler: Any, *values: object) -> list[Any]:
+    """All that a handler answers, whatever its kind."""
+
+    async def all_of(answers: Any) -> list[Any]:
+        return [answer async for answer in answers]
+
+    if inspect.isasyncgenfunction(handler):
+        return asyncio.run(all_of(handler(*values)))
+    return list(handler(*values)) if inspect.isgeneratorfunction(handler) else [handler(*values)]
+
+
+@pytest.mark.parametrize("handler", [function, stages, awaited_stages])
+def test_an_error_of_a_handler_is_shown_in_words_after_all_that_it_answered(handler: Any):
+    part = gr.HTML()
+    *before, last = answers_of(with_problems_shown(handler, part), 7)
+    assert before == ([] if handler is function else [{"stage": 7}])
+    assert list(last) == [part]
+    assert "No such day." in last[part]
+    assert "Give another." in last[part]
+
+
+@pytest.mark.parametrize("handler", [function, stages, awaited_stages])
+def test_who_shows_an_error_differently_is_given_what_the_handler_was_called_with(handler: Any):
+    shown = with_problems_shown(handler, lambda error, value: {"kept": value, "error": error})
+    assert answers_of(shown, 7)[-1] == {"kept": 7, "error": WRONG}
+
+
+@pytest.mark.parametrize("sent", [None, 3, "do it", ["do"], {}, {"place": 2}])
+def test_what_a_script_did_not_send_is_none_whatever_came_in_its_place(sent: object):
+    assert sent_with(gr.EventData(None, sent), "do") is None
+
+
+def test_what_a_script_sent_is_read_by_its_name():
+    assert sent_with(gr.EventData(None, {"do": "undo"}), "do") == "undo"
