@@ -245,11 +245,11 @@ def load_clip(
     name: str | None = None,
     half_precision: bool = False,
 ) -> ClipModel:
-    """Load through `open_clip.create_model_and_transforms`, in evaluation mode, float32.
+    """Load an open_clip model, or one of transformers as such, in evaluation mode, float32.
 
     Args:
-        name_or_folder: a folder with open_clip_config.json and weights (open_clip's "local-dir:"), or one of
-            open_clip's own names, such as "ViT-B-32".
+        name_or_folder: a folder with open_clip_config.json and weights (open_clip's "local-dir:"), the folder of a
+            CLIP as transformers saves it (`cir.models.hf_clip`), or one of open_clip's own names, such as "ViT-B-32".
         pretrained: for a name: open_clip's tag ("openai") or a weights file. Ignored for a folder.
         device: None takes a GPU where there is one.
         name: what people see; the folder's name or "NAME/TAG" by default.
@@ -262,19 +262,27 @@ def load_clip(
     import open_clip
     from safetensors import SafetensorError
 
+    from cir.models.hf_clip import build_hugging_face_clip, is_hugging_face_clip
+
     where = pick_device(device)
     folder = Path(name_or_folder)
     options: dict[str, Any] = {}
-    if folder.is_dir():
+    of_transformers = is_hugging_face_clip(folder)
+    if of_transformers:
+        source, pretrained = str(folder), None
+    elif folder.is_dir():
         _check_folder(folder)
         source, pretrained = f"local-dir:{folder}", None
     else:
         source = str(name_or_folder)
         options = {"pretrained": pretrained, "force_quick_gelu": _wants_quick_gelu(source, pretrained)}
     try:
-        built: Any = open_clip.create_model_and_transforms(source, device=where, **options)
-        model, _, preprocess = built
-        tokenizer = open_clip.get_tokenizer(source)
+        if of_transformers:
+            model, tokenizer, preprocess = build_hugging_face_clip(folder)
+        else:
+            built: Any = open_clip.create_model_and_transforms(source, device=where, **options)
+            model, _, preprocess = built
+            tokenizer = open_clip.get_tokenizer(source)
     except (
         OSError,
         RuntimeError,
