@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from browsing import IN_A_BROWSER, overflow, served_page
 from contrast import faint_texts
-from triplet_doubles import MEMBERS, ToySource
+from triplet_doubles import MEMBERS, ToySource, triplet
 from ui_doubles import ToyGallery, ToyRetriever
 
 from cir.composers.cvsi import weights as cvsi_weights
-from cir.ui.triplets.source import EDGES, Judgement
+from cir.ui.triplets.source import EDGES, Judgement, TripletSet
 
 pytestmark = IN_A_BROWSER
 
@@ -91,14 +92,123 @@ def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(address
     page.keyboard.press("Escape")
     page.keyboard.press("k")
     wait_for_title(page, "Triplet 1")
-    page.locator("[data-edge='3']").focus()
+    page.locator(".edge[aria-label^='3 to 4']").focus()
     page.keyboard.press("Enter")
     wait_for_title(page, "Triplet 4")
-    page.locator("[data-edge='2'] .grip").click(force=True)
+    page.locator(".edge[aria-label^='2 to 3'] .grip").click(force=True)
     wait_for_title(page, "Triplet 3")
     page.locator("#triplets .card button").nth(5).click()
     wait_for_title(page, "Triplet 6")
     assert overflow(page) == 0
+
+
+class Held:
+    """Events of a page that are held back on their way to the server, as on a slow connection."""
+
+    def __init__(self, page) -> None:
+        self._page, self._routes, self._holds = page, [], True
+        page.route("**/queue/join*", self._take)
+
+    def _take(self, route) -> None:
+        if self._holds:
+            self._routes.append(route)
+        else:
+            route.continue_()
+
+    def wait(self, count: int = 1) -> None:
+        """Until so many are held; what comes after passes."""
+        deadline = 100
+        while len(self._routes) < count and deadline:
+            self._page.wait_for_timeout(50)
+            deadline -= 1
+        assert len(self._routes) >= count  # gradio tells a choice twice
+        self._holds = False
+
+    def release(self) -> None:
+        for route in self._routes:
+            route.continue_()
+
+
+def test_what_is_done_is_about_the_triplet_that_is_shown_also_when_the_next_one_is_on_its_way(
+    address, visit, source
+):
+    page = visit(address)
+    open_tab(page)
+    held = Held(page)
+    page.keyboard.press("j")
+    held.wait()
+    page.keyboard.press("a")
+    page.wait_for_selector("#triplet-closer .closer.accepted")
+    assert shown(page) == "Triplet 1"
+    held.release()
+    wait_for_title(page, "Triplet 2")
+    assert [one[:2] for one in source.judged] == [("toy", "01")]
+
+
+def test_what_is_done_is_about_the_triplet_that_is_shown_also_when_the_server_has_gone_on_to_the_next(
+    address, visit, source, monkeypatch
+):
+    from cir.ui.triplets import handlers
+
+    page = visit(address)
+    open_tab(page)
+    drawn, let_through, picture = Event(), Event(), handlers.picture
+
+    def drawn_slowly(gallery, image_id):
+        if not drawn.is_set():
+            drawn.set()
+            assert let_through.wait(30)
+        return picture(gallery, image_id)
+
+    monkeypatch.setattr(handlers, "picture", drawn_slowly)
+    page.keyboard.press("j")
+    assert drawn.wait(30)
+    assert shown(page) == "Triplet 1"
+    page.keyboard.press("r")
+    page.wait_for_selector("#triplets .card.rejected")
+    assert source.judged == [("toy", "01", Judgement("rejected"))]
+    let_through.set()
+    wait_for_title(page, "Triplet 2")
+
+
+def test_a_file_that_is_chosen_while_another_is_shown_changes_nothing_about_what_is_done_meanwhile(
+    address, visit, source
+):
+    source.sets["other"] = TripletSet([triplet((2, 3), 0.9)], gallery="Toy shapes")
+    page = visit(address)
+    open_tab(page)
+    held = Held(page)
+    page.click("#triplets-file input")
+    page.locator("#triplets-file [role=option]", has_text="File other").click()
+    held.wait()
+    with page.expect_download():
+        page.click("#triplets-jsonl")
+    assert source.exported == [("other", 0.7, "jsonl")]  # the file that the page says it is
+    page.keyboard.press("r")
+    page.wait_for_selector("#triplet-closer .closer.rejected")
+    assert source.judged == [("toy", "01", Judgement("rejected"))]  # the triplet that it shows
+    held.release()
+    page.wait_for_function("document.querySelectorAll('#triplets .card').length === 1")
+    page.click("#triplet-search")
+    page.wait_for_selector("#stage .timings span")
+    assert page.input_value("#edit textarea") == "make it small red star"
+
+
+def test_a_text_that_is_being_typed_outlives_the_answer_to_what_was_done_before(address, visit, source):
+    page = visit(address)
+    open_tab(page)
+    held = Held(page)
+    page.keyboard.press("a")
+    held.wait()
+    page.fill("#triplet-text textarea, #triplet-text input", "a jar of jam")
+    held.release()
+    page.wait_for_selector("#triplet-closer .closer.accepted")
+    assert page.input_value("#triplet-text textarea, #triplet-text input") == "a jar of jam"
+    page.click("#triplet-save")
+    page.wait_for_function(
+        "document.querySelector('#triplet-closer .text').textContent.includes('jar of jam')"
+    )
+    assert source.judged[-1] == ("toy", "01", Judgement("accepted", "a jar of jam"))
 
 
 def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(

@@ -173,7 +173,7 @@ def test_fault_60_most_files_gone_has_to_be_confirmed_on_the_page(bench: Bench) 
         6,
     )
     assert "5 of 6 images of rome" in render.job_card(screen.job)
-    handlers.go_on(bench.making, confirm_purge=True)
+    handlers.go_on(bench.making, "rome", confirm_purge=True)
     bench.wait()
     assert not handlers.look(bench.shelf, bench.making, bench.desk).wants_confirmation
     assert len(bench.shelf.retriever("rome").gallery) == 1
@@ -185,12 +185,12 @@ def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(benc
     handlers.look(bench.shelf, bench.making, bench.desk)
     handlers.choose(bench.desk, "rome")
     with pytest.raises(GalleryError, match="nothing to delete"):
-        handlers.delete(bench.shelf, bench.making, bench.desk)
+        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
     handlers.ask_to_delete(bench.shelf, bench.desk)
     screen = handlers.look(bench.shelf, bench.making, bench.desk)
     assert "Delete <b>rome</b>?" in render.doom(screen.chosen, screen.doomed)
     assert (
-        handlers.delete(bench.shelf, bench.making, bench.desk).done
+        handlers.delete(bench.shelf, bench.making, bench.desk, "rome").done
         == "rome is deleted. Your pictures are where they were."
     )
     assert [e.name for e in bench.shelf.entries()] == ["", "Mine"]
@@ -213,7 +213,37 @@ def test_choosing_another_gallery_takes_the_question_about_deleting_back(bench: 
     handlers.ask_to_delete(bench.shelf, bench.desk)
     handlers.choose(bench.desk, "rome")
     with pytest.raises(GalleryError, match="nothing to delete"):
-        handlers.delete(bench.shelf, bench.making, bench.desk)
+        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
+
+
+def test_what_is_confirmed_is_the_question_that_the_page_shows(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    bench.upload(paint(bench.place / "a.png", 5), name="Mine")
+    for name in (
+        "rome",
+        "Mine",
+    ):  # the second question is not on the page yet when the first one is confirmed
+        handlers.choose(bench.desk, name)
+        handlers.ask_to_delete(bench.shelf, bench.desk)
+    with pytest.raises(GalleryError, match="nothing to delete"):
+        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
+    assert [e.name for e in bench.shelf.entries()] == ["", "Mine", "rome"]
+
+
+def test_what_is_stopped_or_goes_on_is_the_indexing_that_the_page_shows(bench: Bench) -> None:
+    bench.make_of("photos / rome")
+    gate = Gate(bench.encoder, "encode_images")
+    bench.indexer.start(paint_folder(bench.place / "photos" / "paris", 6, 70), "paris")
+    gate.reached()
+    with pytest.raises(GalleryError, match="another gallery is being indexed now"):
+        handlers.stop(bench.making, "rome")
+    handlers.stop(bench.making, "paris")
+    gate.open()
+    bench.wait()
+    with pytest.raises(GalleryError, match="Another gallery was indexed since"):
+        handlers.go_on(bench.making, "rome", confirm_purge=True)
+    handlers.go_on(bench.making, "paris")
+    assert bench.wait().state == FINISHED
 
 
 def test_a_renamed_gallery_is_chosen_and_searched_under_its_new_name(bench: Bench) -> None:
@@ -269,10 +299,10 @@ def test_what_was_stopped_does_not_go_on_under_a_name_that_is_gone(act: str, ben
         handlers.rename(bench.shelf, bench.making, bench.desk, "Roma")
     else:
         handlers.ask_to_delete(bench.shelf, bench.desk)
-        handlers.delete(bench.shelf, bench.making, bench.desk)
+        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
     assert not handlers.look(bench.shelf, bench.making, bench.desk).can_resume
     with pytest.raises(GalleryError, match="nothing to go on with"):
-        handlers.go_on(bench.making)
+        handlers.go_on(bench.making, "rome")
 
 
 # --- how a gallery stands ---
@@ -485,7 +515,7 @@ def test_a_gallery_that_was_deleted_meanwhile_gives_way_to_the_first(bench: Benc
     bench.make_of("photos / rome")
     bench.session.gallery = "rome"
     handlers.ask_to_delete(bench.shelf, bench.desk)
-    handlers.delete(bench.shelf, bench.making, bench.desk)
+    handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
     choices, chosen = switching.offer(bench.shelf, bench.session)
     assert (bench.session.gallery, choices, chosen) == ("", [("At home (3)", "/")], "/")
 

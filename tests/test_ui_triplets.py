@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,14 @@ from hypothesis import strategies as st
 from triplet_doubles import MEMBERS, SCORES, ToySource, toy_triplets, triplet
 from ui_doubles import ToyGallery
 
-from cir.errors import BadQuery
+from cir.errors import BadQuery, CirError
 from cir.types import Triplet
 from cir.ui.triplets import handlers, render
-from cir.ui.triplets.handlers import Tables, TripletSession
+from cir.ui.triplets.handlers import ShownTriplet, Tables, TripletSession
 from cir.ui.triplets.reading import (
-    read_edge,
     read_filters,
     read_page_size,
-    read_place,
+    read_shown,
     read_sort,
     read_thresholds,
 )
@@ -56,6 +56,11 @@ def session(tables, gallery) -> TripletSession:
 
 def table_of(*triplets: Triplet) -> TripletTable:
     return TripletTable(TripletSet(triplets))
+
+
+def on_page(tables: Tables, row: int, key: str = "toy") -> ShownTriplet:
+    """A triplet as a page that shows it now sends it back."""
+    return handlers.shown_as(tables.of_file(key), key, row)
 
 
 def found(table: TripletTable, sort: str = "file", threshold: float = 0.7, **filters: object) -> list[int]:
@@ -215,19 +220,17 @@ def test_a_hundred_thousand_triplets_are_read_once_and_shown_by_the_page(gallery
 
 
 def test_accepting_is_kept_in_the_sidecar_and_taken_back_by_accepting_again(tables, source, session):
-    session.row = 1
-    assert handlers.judge(tables, session, "accepted") == Judgement("accepted")
+    assert handlers.judge(tables, on_page(tables, 1), "accepted") == Judgement("accepted")
     assert found(tables.table(session), verdict="accepted") == [1]
-    assert handlers.judge(tables, session, "accepted") == Judgement()
+    assert handlers.judge(tables, on_page(tables, 1), "accepted") == Judgement()
     assert found(tables.table(session), verdict="accepted") == []
     assert source.judged == [("toy", "12", Judgement("accepted")), ("toy", "12", Judgement())]
 
 
 def test_rejecting_takes_the_place_of_accepting_and_an_edit_outlives_both(tables, session):
-    session.row = 0
-    handlers.edit(tables, session, "  much   larger ")
-    handlers.judge(tables, session, "accepted")
-    assert handlers.judge(tables, session, "rejected") == Judgement("rejected", "much larger")
+    handlers.edit(tables, on_page(tables, 0), "  much   larger ")
+    handlers.judge(tables, on_page(tables, 0), "accepted")
+    assert handlers.judge(tables, on_page(tables, 0), "rejected") == Judgement("rejected", "much larger")
     table = tables.table(session)
     assert found(table, verdict="edited") == found(table, verdict="rejected") == [0]
     assert found(table, verdict="unjudged") == [1, 2, 3, 4, 5, 6]
@@ -235,24 +238,54 @@ def test_rejecting_takes_the_place_of_accepting_and_an_edit_outlives_both(tables
 
 
 def test_the_edited_text_is_the_one_that_words_find(tables, session):
-    session.row = 0
-    handlers.edit(tables, session, "gigantic")
+    handlers.edit(tables, on_page(tables, 0), "gigantic")
     assert found(tables.table(session), words="gigantic") == [0]
     assert found(tables.table(session), words="gigantic elephant") == []
 
 
 def test_typing_the_original_text_again_takes_the_edit_back(tables, session):
-    session.row = 0
     original = tables.table(session).triplets[0].text
-    handlers.edit(tables, session, "gigantic")
-    assert handlers.edit(tables, session, original) == Judgement()
+    handlers.edit(tables, on_page(tables, 0), "gigantic")
+    assert handlers.edit(tables, on_page(tables, 0), original) == Judgement()
+
+
+def test_what_is_done_twice_before_the_page_shows_it_is_done_once(tables, session):
+    seen = on_page(tables, 1)
+    for _ in range(2):
+        assert handlers.judge(tables, seen, "accepted") == Judgement("accepted")
+
+
+def test_what_is_done_is_about_the_triplet_that_was_shown_wherever_the_session_has_gone_since(
+    tables, source, gallery, session
+):
+    seen = on_page(tables, 1)
+    source.sets["other"] = TripletSet([triplet((0, 1), triplet_id="another")])
+    handlers.choose(tables, session, "other")
+    handlers.show(tables, session, gallery)
+    handlers.judge(tables, seen, "rejected")
+    handlers.edit(tables, seen, "gigantic")
+    assert source.judged[-1] == ("toy", "12", Judgement("rejected", "gigantic"))
+    page = handlers.again(tables, session, gallery, seen)
+    assert [card.triplet.triplet_id for card in page.cards] == ["another"]
+    assert handlers.reference_of(tables, seen)[1] == "gigantic"
+    with pytest.raises(BadQuery, match="not on the page any more"):
+        handlers.pick(tables, session, gallery, seen)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"row": 7}, {"row": -1}, {"triplet_id": "01"}, {"key": "gone"}, {"key": ""}]
+)
+def test_a_triplet_that_is_not_in_its_file_is_refused_in_words(tables, source, session, changes):
+    with pytest.raises(CirError) as caught:
+        handlers.judge(tables, replace(on_page(tables, 1), **changes), "accepted")
+    assert caught.value.remedy
+    assert source.judged == []
 
 
 @pytest.mark.parametrize("text", ["", "   ", None, 7, ["a"]])
 def test_a_text_that_is_none_is_refused_in_words(tables, source, session, text):
-    session.row = 0
     with pytest.raises(BadQuery):
-        handlers.edit(tables, session, text)
+        handlers.edit(tables, on_page(tables, 0), text)
     assert source.judged == []
 
 
@@ -319,25 +352,20 @@ def test_the_group_has_six_pictures_nine_arrows_and_marks_the_current_one(tables
     assert [picture.name for picture in seen.members] == [f"{member}.webp" for member in MEMBERS]
     assert [edge.ranks for edge in seen.edges] == list(EDGES)
     assert [edge.ranks for edge in seen.edges if edge.current] == [(2, 3)]
-    assert [edge.ranks for edge in seen.edges if edge.row is None] == [(0, 3), (0, 4)]
+    assert [edge.ranks for edge in seen.edges if edge.shown is None] == [(0, 3), (0, 4)]
     svg = render.group(seen)
     assert svg.count("<image ") == 6
     assert svg.count('class="drawn"') == 9
-    assert svg.count("data-edge=") == 7
+    assert svg.count("data-triplet=") == 7
     assert svg.count('aria-current="true"') == 1
 
 
 def test_an_arrow_leads_to_its_triplet_even_when_a_filter_hid_it(tables, gallery, session):
     session.filters = Filters(verdict="kept")
     handlers.show(tables, session, gallery)
-    page = handlers.follow(tables, session, gallery, EDGES[3])
+    page = handlers.pick(tables, session, gallery, on_page(tables, 3))
     assert session.row == 3
     assert [card.number for card in page.cards if card.chosen] == [4]
-
-
-def test_an_arrow_without_a_triplet_says_so(tables, gallery, session):
-    with pytest.raises(BadQuery, match="No text was asked for this pair"):
-        handlers.follow(tables, session, gallery, EDGES[7])
 
 
 def test_an_imported_triplet_has_no_group_and_grey_tiles_for_pictures_that_are_not_here(tmp_path, gallery):
@@ -377,13 +405,11 @@ def test_stopping_ends_the_making_and_keeps_what_was_made(tables, gallery, sessi
 
 
 def test_a_search_is_begun_with_the_text_as_the_person_wants_it(tables, session):
-    session.row = 0
-    handlers.edit(tables, session, "gigantic")
-    chosen, text = handlers.reference_of(tables, session)
+    handlers.edit(tables, on_page(tables, 0), "gigantic")
+    chosen, text = handlers.reference_of(tables, on_page(tables, 0))
     assert (chosen.reference_id, chosen.target_id, text) == (MEMBERS[0], MEMBERS[1], "gigantic")
-    session.row = 5
     with pytest.raises(BadQuery, match="no text"):
-        handlers.reference_of(tables, session)
+        handlers.reference_of(tables, on_page(tables, 5))
 
 
 # --- what arrives ---------------------------------------------------------------------------------------
@@ -403,12 +429,15 @@ def test_a_search_is_begun_with_the_text_as_the_person_wants_it(tables, session)
         (read_page_size, (10**9,)),
         (read_page_size, (True,)),
         (read_page_size, ([12],)),
-        (read_place, (12, 12)),
-        (read_place, (12, -1)),
-        (read_place, (12, "0")),
-        (read_place, (12, True)),
-        (read_edge, (9,)),
-        (read_edge, (None,)),
+        (read_shown, ("",)),
+        (read_shown, (None,)),
+        (read_shown, (["toy", 0, "01", ""],)),
+        (read_shown, ('["toy", true, "01", ""]',)),
+        (read_shown, ('["toy", 0.5, "01", ""]',)),
+        (read_shown, ('["toy", 0, 1, ""]',)),
+        (read_shown, ('["toy", 0]',)),
+        (read_shown, ("7",)),
+        (read_shown, ("[" * 100_000,)),
         (read_thresholds, ("0.7", 0.94, 0.002)),
         (read_thresholds, (0.7, math.inf, 0.002)),
         (read_thresholds, (0.7, 1.2, 0.002)),

@@ -79,6 +79,8 @@ class ToySource:
         return [TripletFile(key, f"File {key}") for key in self.sets]
 
     def read(self, key: str) -> TripletSet:
+        if key not in self.sets:
+            raise CirError("That file of triplets is not here any more.", "Choose another.")
         return self.sets[key]
 
     def judge(self, key: str, triplet_id: str, judgement: Judgement) -> None:

@@ -268,15 +268,33 @@ def bring_up_to_date(shelf: Shelf, making: Making, desk: Desk) -> Report:
     return Report(begun=f"{entry.title} is being brought up to date.")
 
 
-def go_on(making: Making, *, confirm_purge: bool = False) -> Report:
-    """Go on with what was stopped, or take vanished files out of the gallery, which was asked for.
+def stop(making: Making, name: object) -> None:
+    """Stop the indexing that the page shows.
 
     Raises:
-        CirError: there is nothing to go on with.
+        GalleryError: another gallery is being indexed by now.
+    """
+    if name != making.indexer.job.name:
+        raise GalleryError("That indexing is over; another gallery is being indexed now.", "Look again.")
+    making.indexer.stop()
+
+
+def go_on(making: Making, name: object, *, confirm_purge: bool = False) -> Report:
+    """Go on with what was stopped, or take vanished files out of the gallery, which was asked for.
+
+    Args:
+        making: of the page.
+        name: of the gallery whose indexing the page shows.
+        confirm_purge: whether vanished files are taken out.
+
+    Raises:
+        CirError: there is nothing to go on with, or another gallery was indexed since.
     """
     job = making.indexer.job
     if job.root is None or job.is_running:
         raise GalleryError("There is nothing to go on with.", "Choose a folder, or upload pictures.")
+    if name != job.name:
+        raise GalleryError("Another gallery was indexed since.", "Choose this one, and “Bring up to date”.")
     making.indexer.start(job.root, job.name, confirm_purge=confirm_purge, exclude=job.exclude)
     return Report(begun=f"{job.name} goes on.")
 
@@ -319,16 +337,20 @@ def ask_to_delete(shelf: Shelf, desk: Desk) -> None:
     desk.doomed = _chosen(shelf, desk).name
 
 
-def delete(shelf: Shelf, making: Making, desk: Desk) -> Report:
+def delete(shelf: Shelf, making: Making, desk: Desk, name: object) -> Report:
     """Delete the gallery whose deletion was asked for and is now confirmed.
 
+    Args:
+        shelf, making, desk: of the page.
+        name: of the gallery that the page asks about.
+
     Raises:
-        CirError: it is not there any more, or is being indexed.
+        CirError: another one was asked about since, it is not there any more, or it is being indexed.
     """
     doomed, desk.doomed = desk.doomed, ""
+    if not doomed or name != doomed:
+        raise GalleryError("There is nothing to delete.", "Choose a gallery, and “Delete …”.")
     entry = shelf.entry(doomed)
-    if not doomed or not entry.own:
-        raise GalleryError("There is nothing to delete.", "Choose a gallery first.")
     _refuse_busy(making, entry)
     delete_gallery(shelf.cache_root, doomed)
     shelf.drop(doomed)

@@ -61,11 +61,13 @@ class _Parts:
     move: gr.Button
     delete: gr.Button
     doom: gr.HTML
+    doomed: gr.Textbox
     doom_row: gr.Row
     confirm: gr.Button
     keep: gr.Button
     said: gr.HTML
     job: gr.HTML
+    job_name: gr.Textbox
     stop: gr.Button
     resume: gr.Button
     purge: gr.Button
@@ -82,8 +84,8 @@ class _Parts:
     def screen(self) -> list[Any]:
         """What `_screen` answers for, in its order."""
         return [
-            self.listing, self.choice, self.own, self.place, self.doom, self.doom_row, self.said, self.job, self.stop,
-            self.resume, self.purge, self.timer,
+            self.listing, self.choice, self.own, self.place, self.doom, self.doomed, self.doom_row, self.said, self.job,
+            self.job_name, self.stop, self.resume, self.purge, self.timer,
         ]  # fmt: skip
 
 
@@ -120,10 +122,11 @@ def _lay_out(making: Making) -> _Parts:
                 )
                 move = _button("Look for them there", "galleries-move")
         doom = _html("", elem_id="galleries-doom")
+        doomed = gr.Textbox(visible="hidden")  # about which gallery the page asks: that is confirmed
         with gr.Row(visible=False) as doom_row:
             confirm = _button("Delete it", "galleries-confirm", variant="stop")
             keep = _button("Keep it", "galleries-keep")
-    said, job, stop, resume, purge = _lay_out_now()
+    said, job, job_name, stop, resume, purge = _lay_out_now()
     _html("<h2>Make a gallery</h2>")
     if making.note:
         _html(f'<p class="hint">{escape(making.note)}</p>')
@@ -132,21 +135,22 @@ def _lay_out(making: Making) -> _Parts:
         files, files_name, upload = _lay_out_uploads(making)
     timer = gr.Timer(POLL_SECONDS, active=False)
     return _Parts(
-        listing, choice, own, search, rescan, rename_to, rename, place, move_to, move, delete, doom, doom_row, confirm,
-        keep, said, job, stop, resume, purge, folder, folder_name, exclude, make, files, files_name, upload, timer,
+        listing, choice, own, search, rescan, rename_to, rename, place, move_to, move, delete, doom, doomed,
+        doom_row, confirm, keep, said, job, job_name, stop, resume, purge, folder, folder_name, exclude, make, files, files_name, upload, timer,
     )  # fmt: skip
 
 
-def _lay_out_now() -> tuple[gr.HTML, gr.HTML, gr.Button, gr.Button, gr.Button]:
+def _lay_out_now() -> tuple[gr.HTML, gr.HTML, gr.Textbox, gr.Button, gr.Button, gr.Button]:
     """What came of the last click, and how the indexing gets on: between what is there and what can be made."""
     with gr.Column(elem_id="galleries-now"):
         said = _html("", elem_id="galleries-said")
         job = _html("", elem_id="galleries-job")
+        job_name = gr.Textbox(visible="hidden")  # whose indexing the page shows: that is stopped, or goes on
         with gr.Row(elem_id="galleries-job-actions"):
             stop = _button("Stop", "galleries-stop", visible=False)
             resume = _button("Go on", "galleries-resume", visible=False)
             purge = _button("They are really gone: take them out", "galleries-purge", visible=False)
-    return said, job, stop, resume, purge
+    return said, job, job_name, stop, resume, purge
 
 
 def _lay_out_folder(making: Making) -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox, gr.Button]:
@@ -214,9 +218,11 @@ def _screen(shelf: Shelf, making: Making, desk: Desk) -> tuple[Any, ...]:
         gr.Column(visible=bool(choices)),
         gr.Row(visible=bool(making.roots) and seen.chosen is not None and not seen.chosen.uploaded),
         render.doom(seen.chosen, seen.doomed),
+        seen.doomed,
         gr.Row(visible=bool(seen.doomed)),
         render.report(seen.report, running=running),
         render.job_card(seen.job),
+        seen.job.name,
         gr.Button(visible=running),
         gr.Button(visible=seen.can_resume and not running),
         gr.Button(visible=seen.wants_confirmation),
@@ -272,10 +278,14 @@ def _wire(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) 
         of_chosen(lambda d, folder: handlers.move(shelf, making, d, folder)),
         [parts.choice, parts.move_to],
     )
-    shown([parts.confirm.click], lambda d: handlers.delete(shelf, making, d))
-    shown([parts.stop.click], lambda d: making.indexer.stop())
-    shown([parts.resume.click], lambda d: handlers.go_on(making))
-    shown([parts.purge.click], lambda d: handlers.go_on(making, confirm_purge=True))
+    shown([parts.confirm.click], lambda d, name: handlers.delete(shelf, making, d, name), [parts.doomed])
+    shown([parts.stop.click], lambda d, name: handlers.stop(making, name), [parts.job_name])
+    shown([parts.resume.click], lambda d, name: handlers.go_on(making, name), [parts.job_name])
+    shown(
+        [parts.purge.click],
+        lambda d, name: handlers.go_on(making, name, confirm_purge=True),
+        [parts.job_name],
+    )
     shown(
         [parts.make.click, parts.folder_name.submit, parts.exclude.submit],
         lambda d, *typed: handlers.make_of_folder(shelf, making, d, *typed),
@@ -293,7 +303,7 @@ def _wire(content: PageContent, page: PageParts, desk: gr.State, parts: _Parts) 
         return [value for part, value in shown if part not in asked] + _searched(content, state, session)
 
     # A tick that was on its way must not take back the question that a click has just put.
-    asked = (parts.doom, parts.doom_row)
+    asked = (parts.doom, parts.doomed, parts.doom_row)
     ticked = [part for part in parts.screen if part not in asked]
     ticked += [page.switcher.head, page.switcher.choice, page.switcher.notes] if page.switcher else []
     parts.timer.tick(progress, [desk, page.session], ticked, **_HOW)

@@ -1,7 +1,7 @@
-// Runs once for the list of cards. A click tells its place on the page; keys press the tab's own buttons.
+// Runs once for the list of cards. A click tells its triplet; keys press the tab's own buttons.
 element.addEventListener('click', (event) => {
-  const card = event.target.closest('[data-place]');
-  if (card) trigger('pick', { place: Number(card.dataset.place) });
+  const card = event.target.closest('[data-triplet]');
+  if (card) trigger('pick', { triplet: card.dataset.triplet });
 });
 
 const tab = () => document.querySelector('#triplets');

@@ -1,9 +1,9 @@
 // Runs once for the details of a triplet: an arrow of the group leads to its triplet, by mouse and by keyboard.
 const follow = (event) => {
-  const edge = event.target.closest('[data-edge]');
+  const edge = event.target.closest('[data-triplet]');
   if (!edge) return;
   event.preventDefault();
-  trigger('follow', { edge: Number(edge.dataset.edge) });
+  trigger('pick', { triplet: edge.dataset.triplet });
 };
 element.addEventListener('click', follow);
 element.addEventListener('keydown', (event) => {

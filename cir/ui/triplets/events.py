@@ -26,10 +26,10 @@ from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import Page, Tables, TripletSession
 from cir.ui.triplets.layout import PAPER, STOP, Parts, lay_out_parts
 from cir.ui.triplets.reading import (
-    read_edge,
+    read_cosine,
     read_filters,
     read_page_size,
-    read_place,
+    read_shown,
     read_sort,
     read_thresholds,
 )
@@ -41,6 +41,7 @@ QUIET: dict[str, Any] = {
     "api_visibility": "private",
     "preprocess": False,
     "concurrency_limit": None,
+    "trigger_mode": "multiple",  # what is done while an answer is on its way is done as well
 }
 _TO_CLOSER = "() => recompose.isPhone() && document.querySelector('#triplet')?.scrollIntoView()"
 _SEARCH_WITH = "(query) => query && recompose.searchWith(JSON.parse(query))"
@@ -74,6 +75,7 @@ class _Wiring:
             p.where,
             p.cards,
             p.closer,
+            p.on_screen,
             p.details,
             p.text,
             p.accept,
@@ -115,12 +117,21 @@ class _Wiring:
             render.where(page),
             render.cards(page),
             render.closer(seen),
+            render.sent(seen.card.shown) if seen else "",
             render.details(seen),
-            seen.card.text if seen else "",
+            self.text_value(state, seen),
             gr.Button("Accepted" if verdict == ACCEPTED else "Accept"),
             gr.Button("Rejected" if verdict == REJECTED else "Reject"),
             shown,
         )
+
+    def text_value(self, state: TripletSession, seen: handlers.Closer | None) -> Any:
+        """The text of the triplet; what is being typed stays until it is saved, or there is another triplet."""
+        now = (seen.card.shown.key, seen.card.shown.row, seen.card.text) if seen else None
+        if now == state.text_shown:
+            return gr.skip()
+        state.text_shown = now
+        return now[2] if now else ""
 
     def field_values(self, state: TripletSession) -> list[Any]:
         """The values of `fields`, where the program has changed them; else they are the person's."""
@@ -189,10 +200,12 @@ class _Wiring:
                 return (*nothing, *self.saying(problem_html(error)))
 
         self.page.tab.select(first, self.inputs, outputs, **QUIET)
-        p.file.input(opened, [*self.inputs, p.file], outputs, **QUIET)
+        how = {**QUIET, "trigger_mode": "always_last"}
+        p.file.input(opened, [*self.inputs, p.file], outputs, **how)
         p.upload.upload(brought, [*self.inputs, p.upload], outputs, **QUIET)
         for button, schema in ((p.export_jsonl, "jsonl"), (p.export_cirr, "cirr")):
-            written = button.click(self.exporting(schema), [self.state], [p.download, p.stage], **QUIET)
+            asked = [p.file, p.consistency]
+            written = button.click(self.exporting(schema), asked, [p.download, p.stage], **QUIET)
             written.success(None, js=_DOWNLOAD, api_visibility="private")
 
     def file_screen(self, state: TripletSession, session: Session) -> tuple[Any, ...]:
@@ -214,16 +227,16 @@ class _Wiring:
         """All files as they are called now, with the one that is looked at."""
         return gr.Dropdown([(file.title, file.key) for file in self.source.files()], value=state.key)
 
-    def exporting(self, schema: str) -> Callable[[TripletSession], Iterator[tuple[Any, Any]]]:
+    def exporting(self, schema: str) -> Callable[..., Iterator[tuple[Any, Any]]]:
         """The handler of a download: the file is written aside, handed over, and removed."""
 
-        def export(state: TripletSession) -> Iterator[tuple[Any, Any]]:
+        def export(key: object, consistency: object) -> Iterator[tuple[Any, Any]]:
             try:
-                if not state.key:
+                if not isinstance(key, str) or not key:
                     raise BadQuery("There is nothing to download yet.", "Choose a file of triplets first.")
                 with tempfile.TemporaryDirectory(prefix="recompose-") as folder:
                     out = Path(folder) / ("triplets.jsonl" if schema == "jsonl" else "triplets-cirr.json")
-                    self.source.export(state.key, state.thresholds.consistency, schema, out)
+                    self.source.export(key, read_cosine("The lowest score", consistency), schema, out)
                     yield str(out), ""
             except Exception as error:  # shown as a sentence; faults are logged under an id
                 yield gr.skip(), problem_html(error)
@@ -244,13 +257,6 @@ class _Wiring:
                 self.tables, state, self.pictured(state, session), turn=by
             )
 
-        def picked(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
-            def pick(state: TripletSession, session: Session) -> Page:
-                state.row = state.rows[read_place(len(state.rows), sent_with(event, "place"))]
-                return handlers.show(self.tables, state, self.pictured(state, session))
-
-            return self.answering(pick)(state, session)
-
         changed = [c.input for c in (p.verdict, p.reason, p.low, p.high, p.sort, p.page_size)]
         changed.append(p.words.change)  # a pasted word is no input to a text field
         gr.on(
@@ -258,12 +264,22 @@ class _Wiring:
             self.answering(narrowed),
             [*inputs, *fields],
             outputs,
-            trigger_mode="always_last",
-            **QUIET,
+            **{**QUIET, "trigger_mode": "always_last"},
         )
         p.page_back.click(self.answering(turned(-1)), inputs, outputs, **QUIET)
         p.page_on.click(self.answering(turned(1)), inputs, outputs, **QUIET)
-        p.cards.pick(picked, inputs, outputs, **QUIET).then(None, js=_TO_CLOSER, api_visibility="private")
+        p.cards.pick(self.picked, inputs, outputs, **QUIET).then(
+            None, js=_TO_CLOSER, api_visibility="private"
+        )
+
+    def picked(self, state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
+        """A card or an arrow of a group was clicked: it says which triplet it stands for."""
+
+        def pick(state: TripletSession, session: Session) -> Page:
+            shown = read_shown(sent_with(event, "triplet"))
+            return handlers.pick(self.tables, state, self.pictured(state, session), shown)
+
+        return self.answering(pick)(state, session)
 
     def wire_thresholds(self) -> None:
         """Sliders judge anew what is stored, and count anew what there would be."""
@@ -275,7 +291,8 @@ class _Wiring:
 
         outputs, answer = self.screen_parts, self.answering(moved, funnel=True)
         sliders = [p.consistency.input, p.near_duplicate.input, p.gap.input]
-        gr.on(sliders, answer, [*self.inputs, *p.thresholds], outputs, trigger_mode="always_last", **QUIET)
+        how = {**QUIET, "trigger_mode": "always_last"}
+        gr.on(sliders, answer, [*self.inputs, *p.thresholds], outputs, **how)
         paper = (PAPER.consistency, PAPER.near_duplicate, PAPER.gap)
         back = p.paper.click(lambda: paper, None, p.thresholds, **QUIET)
         back.then(answer, [*self.inputs, *p.thresholds], outputs, **QUIET)
@@ -287,31 +304,27 @@ class _Wiring:
         def stepped(by: int) -> Callable[[TripletSession, Session], Page]:
             return lambda state, session: handlers.step(self.tables, state, self.pictured(state, session), by)
 
-        def judged(verdict: str) -> Callable[[TripletSession, Session], Page]:
-            def judge(state: TripletSession, session: Session) -> Page:
-                handlers.judge(self.tables, state, verdict)
-                return handlers.go_to(self.tables, state, self.pictured(state, session), state.row)
+        def judged(verdict: str) -> Callable[..., Page]:
+            def judge(state: TripletSession, session: Session, on_screen: object) -> Page:
+                shown = read_shown(on_screen)
+                handlers.judge(self.tables, shown, verdict)
+                return handlers.again(self.tables, state, self.pictured(state, session), shown)
 
             return judge
 
-        def edited(state: TripletSession, session: Session, text: object) -> Page:
-            handlers.edit(self.tables, state, text)
-            return handlers.go_to(self.tables, state, self.pictured(state, session), state.row)
-
-        def followed(state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
-            def follow(state: TripletSession, session: Session) -> Page:
-                ranks = read_edge(sent_with(event, "edge"))
-                return handlers.follow(self.tables, state, self.pictured(state, session), ranks)
-
-            return self.answering(follow)(state, session)
+        def edited(state: TripletSession, session: Session, on_screen: object, text: object) -> Page:
+            shown = read_shown(on_screen)
+            handlers.edit(self.tables, shown, text)
+            return handlers.again(self.tables, state, self.pictured(state, session), shown)
 
         p.previous.click(self.answering(stepped(-1)), inputs, outputs, **QUIET)
         p.following.click(self.answering(stepped(1)), inputs, outputs, **QUIET)
-        p.accept.click(self.answering(judged(ACCEPTED), funnel=True), inputs, outputs, **QUIET)
-        p.reject.click(self.answering(judged(REJECTED), funnel=True), inputs, outputs, **QUIET)
+        about = [*inputs, p.on_screen]
+        p.accept.click(self.answering(judged(ACCEPTED), funnel=True), about, outputs, **QUIET)
+        p.reject.click(self.answering(judged(REJECTED), funnel=True), about, outputs, **QUIET)
         saved = self.answering(edited, funnel=True)
-        gr.on([p.save.click, p.text.submit], saved, [*inputs, p.text], outputs, **QUIET)
-        p.details.follow(followed, inputs, outputs, **QUIET)
+        gr.on([p.save.click, p.text.submit], saved, [*about, p.text], outputs, **QUIET)
+        p.details.pick(self.picked, inputs, outputs, **QUIET)
         self.wire_search()
 
     def wire_search(self) -> None:
@@ -319,8 +332,8 @@ class _Wiring:
         p = self.parts
         query = gr.Textbox(visible="hidden")  # for the page's script, which fills the fields in as if by hand
 
-        def fill(state: TripletSession, session: Session) -> dict[Any, Any]:
-            triplet, text = handlers.reference_of(self.tables, state)
+        def fill(session: Session, on_screen: object) -> dict[Any, Any]:
+            triplet, text = handlers.reference_of(self.tables, read_shown(on_screen))
             gallery = self.gallery(session)
             gallery.label(triplet.target_id)  # an unknown target could not be found
             address = address_of(gallery.thumbnail_path(triplet.reference_id))
@@ -329,7 +342,8 @@ class _Wiring:
             return {p.stage: "", self.page.tabs: gr.Tabs(selected="search"), query: json.dumps(asked)}
 
         asked = with_problems_shown(fill, p.stage)
-        filled = p.search.click(asked, self.inputs, [p.stage, self.page.tabs, query], **QUIET)
+        about = [self.page.session, p.on_screen]
+        filled = p.search.click(asked, about, [p.stage, self.page.tabs, query], **QUIET)
         filled.then(None, [query], js=_SEARCH_WITH, api_visibility="private")
 
     def wire_generating(self) -> None:
@@ -340,7 +354,11 @@ class _Wiring:
         begun = (gr.update(interactive=False), gr.update(visible=True), gr.skip())
         ended = (gr.update(interactive=True), gr.update(visible=False))
 
-        def steps(state: TripletSession, session: Session) -> Steps[tuple[int, tuple[Any, ...]]]:
+        def steps(
+            state: TripletSession, session: Session, key: object, *thresholds: object
+        ) -> Steps[tuple[int, tuple[Any, ...]]]:
+            handlers.turn_to(self.tables, state, key)
+            state.thresholds = read_thresholds(*thresholds)
             for made in handlers.generate(self.tables, state, self.gallery(session)):
                 page = handlers.show(self.tables, state, self.pictured(state, session))
                 drawn = self.screen(state, session, page, said=render.making(made), funnel=True)
@@ -348,13 +366,17 @@ class _Wiring:
                 file = gr.skip() if made.new else self.files_to_choose(state)
                 yield (made.done, (*begun[:2], file, *drawn)), True
 
-        async def generate(state: TripletSession, session: Session) -> AsyncIterator[tuple[Any, ...]]:
+        async def generate(
+            state: TripletSession, session: Session, *shown: object
+        ) -> AsyncIterator[tuple[Any, ...]]:
             state.stopping = False
             stoppable = gr.Button(STOP, interactive=True, visible=True)
             looking = pieces.working("Looking for pairs …")
             yield (begun[0], stoppable, gr.skip(), *self.saying(looking))
             done, lines = 0, self.content.lines
-            making = lines.in_turn(steps(state, session), lambda: not state.stopping, lines=[lines.long])
+            making = lines.in_turn(
+                steps(state, session, *shown), lambda: not state.stopping, lines=[lines.long]
+            )
             try:
                 async with aclosing(making):
                     async for step in making:
@@ -376,5 +398,6 @@ class _Wiring:
             state.stopping = True
             return gr.Button("Stopping after this pair …", interactive=False)
 
-        p.generate.click(generate, self.inputs, outputs, **QUIET)
+        asked = [*self.inputs, p.file, *p.thresholds]
+        p.generate.click(generate, asked, outputs, **{**QUIET, "trigger_mode": "once"})
         p.stop.click(stop, [self.state], [p.stop], **QUIET)

@@ -1,7 +1,8 @@
 """What the triplet tab does, as plain functions: checked values in, values out.
 
-Rows stay on the server: a click arrives as a place on the page that the session remembers. Tables are shared by
-all visitors and read once; a session keeps small numbers only. Knows neither gradio nor HTML.
+What is done is about the triplet that the page showed when it was asked for: the page sends along which one that
+was, as an answer that changes it may be on its way still. Tables are shared by all visitors and read once; a
+session keeps small numbers only. Knows neither gradio nor HTML.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class TripletSession:
         row: the row looked at closely; -1 for none.
         thresholds: as the sliders stand.
         reset: the program has changed filters and order itself, which the fields do not show yet.
+        text_shown: the triplet that the text field was filled for, and with what; its text stays as it is typed until
+            there is another.
         stopping: the person wants the run that is going on to end.
     """
 
@@ -59,7 +62,25 @@ class TripletSession:
     row: int = -1
     thresholds: Thresholds = field(default_factory=Thresholds)
     reset: bool = False
+    text_shown: tuple[str, int, str] | None = None
     stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTriplet:
+    """A triplet as a page shows it, which sends it along with what is done.
+
+    Attributes:
+        key: its file.
+        row: where it stands in the file.
+        triplet_id: its id.
+        verdict: what a person said of it, as far as the page shows it.
+    """
+
+    key: str
+    row: int
+    triplet_id: str
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +96,7 @@ class Card:
     """One triplet as it is shown, judged by the thresholds of this moment.
 
     Attributes:
+        shown: which triplet it is.
         place: where it stands on the page.
         number: its row in the file, from 1.
         triplet: as it was made.
@@ -86,6 +108,7 @@ class Card:
         chosen: whether it is the one looked at closely.
     """
 
+    shown: ShownTriplet
     place: int
     number: int
     triplet: Triplet
@@ -101,10 +124,10 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One of the nine pairs of a subgroup: its ranks, and its triplet's text; `row` is None where there is none."""
+    """One of the nine pairs of a subgroup: its ranks, and its triplet with its text; None where there is none."""
 
     ranks: tuple[int, int]
-    row: int | None
+    shown: ShownTriplet | None
     text: str
     kept: bool
     current: bool
@@ -172,12 +195,21 @@ class Tables:
             BadQuery: no file was chosen.
             CirError: it cannot be read.
         """
-        if not session.key:
+        return self.of_file(session.key)
+
+    def of_file(self, key: str) -> TripletTable:
+        """The table of a file.
+
+        Raises:
+            BadQuery: no file was chosen.
+            CirError: there is no such file, or it cannot be read.
+        """
+        if not key:
             raise BadQuery("No file of triplets is open.", "Choose one of the list.")
         with self._lock:
-            table = self._tables.pop(session.key, None)
-            table = TripletTable(self.source.read(session.key)) if table is None else table
-            self._tables[session.key] = table  # the newest last
+            table = self._tables.pop(key, None)
+            table = TripletTable(self.source.read(key)) if table is None else table
+            self._tables[key] = table  # the newest last
             while len(self._tables) > TABLES_KEPT:
                 self._tables.pop(next(iter(self._tables)))
         return table
@@ -198,7 +230,7 @@ class Tables:
 
 
 def choose(tables: Tables, session: TripletSession, key: object) -> TripletTable:
-    """Open a file. Filters stay, thresholds become the file's own.
+    """Open a file, where it is not open already. Filters stay, thresholds become the file's own.
 
     Raises:
         BadQuery: there is no such file.
@@ -207,11 +239,23 @@ def choose(tables: Tables, session: TripletSession, key: object) -> TripletTable
     files = {file.key: file for file in tables.source.files()}
     if not isinstance(key, str) or key not in files:
         raise BadQuery("That file of triplets is not here any more.", "Choose one of the list.")
-    opened = tables.table(replace(session, key=key))
+    opened = tables.of_file(key)
+    if key == session.key:
+        return opened
     session.key, session.page, session.row = key, 0, -1
     session.thresholds = opened.thresholds
     session.filters, session.reset = replace(session.filters, reason=""), True
     return opened
+
+
+def turn_to(tables: Tables, session: TripletSession, key: object) -> None:
+    """Look at the file that the page shows as chosen, whose choice may be on its way still; None for none.
+
+    Raises:
+        BadQuery: there is no such file.
+    """
+    if key not in (None, "", session.key):
+        choose(tables, session, key)
 
 
 def first_file(source: TripletSource) -> TripletFile | None:
@@ -274,29 +318,35 @@ def go_to(tables: Tables, session: TripletSession, gallery: Gallery, row: int) -
     return show(tables, session, gallery)
 
 
-def follow(tables: Tables, session: TripletSession, gallery: Gallery, ranks: tuple[int, int]) -> Page:
-    """Go to the triplet of another edge of the subgroup looked at.
+def pick(tables: Tables, session: TripletSession, gallery: Gallery, shown: ShownTriplet) -> Page:
+    """Look at a triplet closely that stands on the page, as a card or as an arrow of a group.
 
     Raises:
-        BadQuery: the file has no triplet for it.
+        BadQuery: it is not of the file that is looked at now.
     """
-    table = tables.table(session)
-    members = table.triplets[looked_at(session)].members
-    row = table.row_of_pair(members[ranks[0]], members[ranks[1]]) if len(members) == 6 else None
-    if row is None:
-        raise BadQuery("No text was asked for this pair.", "Choose an arrow that is drawn solid.")
-    return go_to(tables, session, gallery, row)
+    table_of(tables, shown)
+    if shown.key != session.key:
+        raise BadQuery("That triplet is not on the page any more.", "Choose one of those that are shown.")
+    return go_to(tables, session, gallery, shown.row)
 
 
-def looked_at(session: TripletSession) -> int:
-    """The row looked at closely.
+def again(tables: Tables, session: TripletSession, gallery: Gallery, shown: ShownTriplet) -> Page:
+    """The page after something was done with a triplet: that one closely, unless another was chosen meanwhile."""
+    if (shown.key, shown.row) == (session.key, session.row):
+        return go_to(tables, session, gallery, shown.row)
+    return show(tables, session, gallery)
+
+
+def table_of(tables: Tables, shown: ShownTriplet) -> TripletTable:
+    """The table that a triplet of a page is in.
 
     Raises:
-        BadQuery: there is none.
+        CirError: the file is not here any more, or that triplet is not in it.
     """
-    if session.row < 0:
-        raise BadQuery("No triplet is chosen.", "Choose one of the cards.")
-    return session.row
+    table = tables.of_file(shown.key)
+    if not 0 <= shown.row < len(table) or table.triplets[shown.row].triplet_id != shown.triplet_id:
+        raise BadQuery("That triplet is not in this file any more.", "Choose one of those that are shown.")
+    return table
 
 
 # --- one triplet ----------------------------------------------------------------------------------------
@@ -310,10 +360,16 @@ def picture(gallery: Gallery, image_id: str) -> Picture:
         return Picture(None, image_id)
 
 
+def shown_as(table: TripletTable, key: str, row: int) -> ShownTriplet:
+    """A row as a page sends it back."""
+    return ShownTriplet(key, row, table.triplets[row].triplet_id, table.judgement(row).verdict)
+
+
 def card(table: TripletTable, session: TripletSession, gallery: Gallery, row: int) -> Card:
     """A row as it is shown."""
     triplet, consistency = table.triplets[row], session.thresholds.consistency
     return Card(
+        shown=shown_as(table, session.key, row),
         place=session.rows.index(row) if row in session.rows else 0,
         number=row + 1,
         triplet=triplet,
@@ -347,40 +403,39 @@ def _edge(table: TripletTable, session: TripletSession, ranks: tuple[int, int]) 
     if row is None:
         return Edge(ranks, None, "", False, current=False)
     kept = table.is_kept(row, session.thresholds.consistency)
-    return Edge(ranks, row, table.text(row), kept, current=ranks == current.ranks)
+    shown = shown_as(table, session.key, row)
+    return Edge(ranks, shown, table.text(row), kept, current=ranks == current.ranks)
 
 
-def judge(tables: Tables, session: TripletSession, verdict: str) -> Judgement:
-    """Accept or reject the triplet looked at; the same verdict again takes it back.
+def judge(tables: Tables, shown: ShownTriplet, verdict: str) -> Judgement:
+    """Accept or reject a triplet; the verdict that the page shows already is taken back.
 
     Raises:
-        BadQuery: no triplet is chosen.
-        CirError: what was said cannot be kept.
+        CirError: that triplet is not here any more, or what was said cannot be kept.
     """
     assert verdict in (ACCEPTED, REJECTED)
-    before = tables.table(session).judgement(looked_at(session))
-    return _say(tables, session, replace(before, verdict="" if before.verdict == verdict else verdict))
+    before = table_of(tables, shown).judgement(shown.row)
+    return _say(tables, shown, replace(before, verdict="" if shown.verdict == verdict else verdict))
 
 
-def edit(tables: Tables, session: TripletSession, text: object) -> Judgement:
-    """Give the triplet looked at another text; its own text again takes the edit back.
+def edit(tables: Tables, shown: ShownTriplet, text: object) -> Judgement:
+    """Give a triplet another text; its own text again takes the edit back.
 
     Raises:
-        BadQuery: no triplet is chosen, or the text is empty or no text.
-        CirError: what was said cannot be kept.
+        BadQuery: the text is empty or no text.
+        CirError: that triplet is not here any more, or what was said cannot be kept.
     """
-    table, row = tables.table(session), looked_at(session)
+    table, row = table_of(tables, shown), shown.row
     wanted, _ = clean_text(text)
     if not wanted:
         raise BadQuery("The text is empty.", "Type one, or reject the triplet.")
     changed = "" if wanted == table.triplets[row].text else wanted
-    return _say(tables, session, replace(table.judgement(row), text=changed))
+    return _say(tables, shown, replace(table.judgement(row), text=changed))
 
 
-def _say(tables: Tables, session: TripletSession, judgement: Judgement) -> Judgement:
-    table = tables.table(session)
-    tables.source.judge(session.key, table.triplets[session.row].triplet_id, judgement)
-    table.judge(session.row, judgement)
+def _say(tables: Tables, shown: ShownTriplet, judgement: Judgement) -> Judgement:
+    tables.source.judge(shown.key, shown.triplet_id, judgement)
+    table_of(tables, shown).judge(shown.row, judgement)
     return judgement
 
 
@@ -436,13 +491,14 @@ def generate(tables: Tables, session: TripletSession, gallery: Gallery) -> Itera
         yield made
 
 
-def reference_of(tables: Tables, session: TripletSession) -> tuple[Triplet, str]:
-    """The triplet looked at, and its text as the person wants it: what a search is begun with.
+def reference_of(tables: Tables, shown: ShownTriplet) -> tuple[Triplet, str]:
+    """A triplet, and its text as the person wants it: what a search is begun with.
 
     Raises:
-        BadQuery: no triplet is chosen, or it has no text.
+        BadQuery: it has no text.
+        CirError: it is not here any more.
     """
-    table, row = tables.table(session), looked_at(session)
+    table, row = table_of(tables, shown), shown.row
     if not table.text(row):
         raise BadQuery("This triplet has no text to search with.", "Write one first, or choose another.")
     return table.triplets[row], table.text(row)

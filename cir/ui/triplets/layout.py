@@ -62,6 +62,7 @@ class Parts:
     page_back: gr.Button
     page_on: gr.Button
     closer: gr.HTML
+    on_screen: gr.Textbox
     previous: gr.Button
     following: gr.Button
     accept: gr.Button
@@ -220,6 +221,7 @@ def _lay_out_closer() -> dict[str, Any]:
             reject = _small("Reject", "triplet-reject")
             following = _small("Next", "triplet-next")
         closer = html_piece("", elem_id="triplet-closer")
+        on_screen = gr.Textbox(visible="hidden")  # which triplet that is: what is done is about it
         with gr.Row(elem_id="triplet-editing"):
             text = gr.Textbox(
                 label="Say it better", lines=1, max_lines=3, max_length=500, elem_id="triplet-text", scale=4
@@ -234,6 +236,7 @@ def _lay_out_closer() -> dict[str, Any]:
         "reject": reject,
         "following": following,
         "closer": closer,
+        "on_screen": on_screen,
         "text": text,
         "save": save,
         "search": search,

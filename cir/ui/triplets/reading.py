@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from cir.errors import BadQuery
 from cir.ui.reading import read_number
-from cir.ui.triplets.source import EDGES, Thresholds
+from cir.ui.triplets.handlers import ShownTriplet
+from cir.ui.triplets.source import Thresholds
 from cir.ui.triplets.table import ANY_REASON, SORTS, VERDICTS, Filters
 
 PAGE_SIZES = (12, 24, 48, 96)
@@ -23,7 +26,7 @@ def read_filters(verdict: object, reason: object, low: object, high: object, wor
         raise BadQuery("The reason has to be text.", "Choose one of the list.")
     if words is not None and not isinstance(words, str):
         raise BadQuery("The words to look for have to be text.", "Type them into the field.")
-    ends = sorted((_cosine("The lowest score", low), _cosine("The highest score", high)))
+    ends = sorted((read_cosine("The lowest score", low), read_cosine("The highest score", high)))
     wanted = (words or "").replace("\0", "")[:_WORDS_LIMIT]
     return Filters(verdict, reason or ANY_REASON, ends[0], ends[1], wanted)
 
@@ -57,36 +60,34 @@ def read_thresholds(consistency: object, near_duplicate: object, gap: object) ->
         BadQuery: not a number, or outside [-1, 1].
     """
     return Thresholds(
-        _cosine("The lowest score", consistency),
-        _cosine("Near duplicate", near_duplicate),
-        _cosine("The gap", gap),
+        read_cosine("The lowest score", consistency),
+        read_cosine("Near duplicate", near_duplicate),
+        read_cosine("The gap", gap),
     )
 
 
-def read_place(count: int, value: object) -> int:
-    """The place of a card on the page.
+def read_shown(value: object) -> ShownTriplet:
+    """Which triplet the page showed, as it sent it along (see `render.sent`).
 
     Raises:
-        BadQuery: no whole number, negative, or beyond the page.
+        BadQuery: it showed none, or something else was sent.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
-        raise BadQuery("That triplet is not on the page any more.", "Choose one of those that are shown.")
-    return value
+    try:
+        key, row, triplet_id, verdict = json.loads(value) if isinstance(value, str) and value else ()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadQuery("No triplet is chosen.", "Choose one of the cards.") from error
+    if type(row) is not int or not all(isinstance(text, str) for text in (key, triplet_id, verdict)):
+        raise BadQuery("No triplet is chosen.", "Choose one of the cards.")
+    return ShownTriplet(key, row, triplet_id, verdict)
 
 
-def read_edge(value: object) -> tuple[int, int]:
-    """The ranks of one of the nine edges, by its number.
+def read_cosine(name: str, value: object) -> float:
+    """A score or a threshold, with as many decimals as a file of triplets has.
 
     Raises:
-        BadQuery: there is no such edge.
+        BadQuery: not a number, or outside [-1, 1].
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(EDGES):
-        raise BadQuery("There is no such pair in the group.", "Choose one of the arrows.")
-    return EDGES[value]
-
-
-def _cosine(name: str, value: object) -> float:
     number = read_number(name, value)
     if not -1.0 <= number <= 1.0:
         raise BadQuery(f"{name} is {number:g}, which no cosine can reach.", "Give a number from -1 to 1.")
-    return round(number, 5)  # as many decimals as a file of triplets has
+    return round(number, 5)

@@ -5,13 +5,14 @@ Knows neither gradio nor how triplets are kept; the looks are in `style.css` und
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
 from cir.text import counted
 from cir.ui.pieces import escape
 from cir.ui.server.pictures import address_of
-from cir.ui.triplets.handlers import Card, Closer, Edge, FunnelView, Page, Picture
+from cir.ui.triplets.handlers import Card, Closer, Edge, FunnelView, Page, Picture, ShownTriplet
 from cir.ui.triplets.source import ACCEPTED, INCONSISTENT, REJECTED, Made, Mining
 
 REASON_WORDS = {
@@ -49,6 +50,11 @@ def tile(picture: Picture, words: str = "") -> str:
     return f'<img src="{escape(address(picture))}" alt="{alt}" loading="lazy" decoding="async">'
 
 
+def sent(shown: ShownTriplet) -> str:
+    """What the page sends along of a triplet that it shows; `reading.read_shown` reads it."""
+    return json.dumps([shown.key, shown.row, shown.triplet_id, shown.verdict])
+
+
 def _short(name: str) -> str:
     return name if len(name) <= 26 else f"…{name[-25:]}"
 
@@ -82,7 +88,8 @@ def _card(one: Card) -> str:
     spoken = f"Triplet {one.number}: {one.text or 'no text'}; {_verdict_words(one)}"
     return (
         f'<li class="card {_state(one)}"{current}>'
-        f'<button type="button" data-place="{one.place}" aria-label="{escape(spoken)}">'
+        f'<button type="button" data-place="{one.place}" data-triplet="{escape(sent(one.shown))}" '
+        f'aria-label="{escape(spoken)}">'
         f'<span class="pair">{tile(one.reference, "reference")}{_ARROW}{tile(one.target, "target")}</span>'
         f'<span class="text">{_quoted(one.text)}</span>'
         f'<span class="captions"><span>{escape(triplet.reference_caption)}</span>'
@@ -207,10 +214,10 @@ def group(seen: Closer) -> str:
         return ""
     places = [_place(rank) for rank in range(6)]
     # The current arrow is drawn last, above the others.
-    edges = sorted(enumerate(seen.edges), key=lambda numbered: numbered[1].current)
-    arrows = "".join(_edge(number, edge, places) for number, edge in edges)
+    edges = sorted(seen.edges, key=lambda edge: edge.current)
+    arrows = "".join(_edge(edge, places) for edge in edges)
     pictures = "".join(_node(seen, rank, places[rank]) for rank in range(6))
-    missing = sum(edge.row is None for edge in seen.edges)
+    missing = sum(edge.shown is None for edge in seen.edges)
     hint = "Choose an arrow to see its triplet." + (
         f" {missing} pale arrow{'s have' if missing > 1 else ' has'} no triplet in this file."
         if missing
@@ -254,18 +261,18 @@ def _node(seen: Closer, rank: int, place: tuple[float, float]) -> str:
     )
 
 
-def _edge(number: int, edge: Edge, places: Sequence[tuple[float, float]]) -> str:
+def _edge(edge: Edge, places: Sequence[tuple[float, float]]) -> str:
     (x1, y1), (x2, y2) = _between(places[edge.ranks[0]], places[edge.ranks[1]])
-    state = "absent" if edge.row is None else "kept" if edge.kept else "dropped"
+    state = "absent" if edge.shown is None else "kept" if edge.kept else "dropped"
     head = "current" if edge.current else state
     line = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     drawn = f'<line {line} class="drawn" marker-end="url(#head-{head})"/>'
     words = f"{edge.ranks[0]} to {edge.ranks[1]}: {edge.text or 'no text'}"
-    if edge.row is None:
+    if edge.shown is None:
         return f'<g class="edge absent">{drawn}</g>'
     current = ' aria-current="true"' if edge.current else ""
     return (
-        f'<g class="edge {state}" role="button" tabindex="0" data-edge="{number}"{current} '
+        f'<g class="edge {state}" role="button" tabindex="0" data-triplet="{escape(sent(edge.shown))}"{current} '
         f'aria-label="{escape(f"{words}, {state}")}"><title>{escape(words)}</title>{drawn}'
         f'<line {line} class="grip"/></g>'
     )
