@@ -145,6 +145,11 @@ def name_of(path: Path) -> str:
     return display_name(path.name.encode("utf-8", "replace")) or "The file"
 
 
+def file_name(text: str, gap: str = "-") -> str:
+    """A text as a harmless name of a file: letters, digits, "-", "_" and "." as they are, `gap` for all else."""
+    return "".join(c if c.isalnum() or c in "-_." else gap for c in text)
+
+
 def kind_of(mode: int) -> str:
     """What something of this mode is, when it is no regular file."""
     return _KINDS.get(stat.S_IFMT(mode), "a device")

@@ -6,10 +6,12 @@ to the person's own folders: nothing is ever written among installed packages.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from cir.environment import folder_setting
+from cir.errors import CirError
 
 PACKAGE = Path(__file__).resolve().parent
 IS_CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file()
@@ -33,3 +35,27 @@ def data_folder() -> Path:
 def gallery_cache() -> Path:
     """Where galleries of people's own folders are kept: $CIR_CACHE, or a folder of the checkout or of the person."""
     return folder_setting("CIR_CACHE") or (ROOT if IS_CHECKOUT else data_folder()) / "gallery_cache"
+
+
+def kept_beside(shipped: Path) -> Path:
+    """Where answers and weights like those in a shipped folder are written.
+
+    In a checkout beside those, to be shipped with them; else in the person's own folders.
+    """
+    if IS_CHECKOUT and os.access(shipped, os.W_OK):
+        return shipped
+    return gallery_cache() / "evaluations" / shipped.name
+
+
+def made_anew(shipped: Path) -> Path:
+    """What comes with the program, to be written by the command that makes it.
+
+    Raises:
+        CirError: an installed program has its own already; only a checkout makes what is shipped.
+    """
+    if IS_CHECKOUT:
+        return shipped
+    raise CirError(
+        f"This makes what comes with the program ({shipped.name}), and an installed program is not changed.",
+        "Run it in a checkout of the repository, or say where to write, where the command has --out.",
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from cir.cache_keys import digest_of
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.parameters import Values, read_values
-from cir.places import ASSETS
+from cir.places import ASSETS, kept_beside
 
 FOLDER = ASSETS / "models"
 
@@ -24,7 +24,8 @@ def tuned_weights(model_set: str, models: Mapping[str, str]) -> Values | None:
         model_set: its name.
         models: part -> fingerprint, of those that are here: one that is missing takes no part, and changes nothing.
     """
-    for path in sorted(FOLDER.glob(f"weights-{model_set}-*.json")):
+    own_first = dict.fromkeys((kept_beside(FOLDER), FOLDER))
+    for path in (path for folder in own_first for path in sorted(folder.glob(f"weights-{model_set}-*.json"))):
         row = json.loads(path.read_text(encoding="utf-8"))
         if models.items() <= row["models"].items():
             return read_values(PARAMETERS, row["weights"])
@@ -32,8 +33,10 @@ def tuned_weights(model_set: str, models: Mapping[str, str]) -> Values | None:
 
 
 def keep_weights(model_set: str, models: Mapping[str, str], weights: Values, found_on: str) -> Path:
-    """Write weights down beside the models, with what they were found for and how."""
-    path = FOLDER / f"weights-{model_set}-{digest_of(dict(models))[:8]}.json"
+    """Write weights down, with what they were found for and how: beside the models where those may be changed."""
+    folder = kept_beside(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"weights-{model_set}-{digest_of(dict(models))[:8]}.json"
     row = {
         "weights": dict(weights),
         "found_on": found_on,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cir import tuned_weights
+from cir import places, tuned_weights
 from cir.__main__ import main
 from cir.commands import evaluating
+from cir.evaluation import answers
 from cir.evaluation.benchmark import draw_benchmark
 from cir.measuring import answering, world_report
 from tests.dataset_doubles import CountingModel, ToyModels, toy_methods
@@ -27,7 +28,8 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CountingModel:
     monkeypatch.setattr(evaluating, "build_models", lambda *_, **__: ToyModels(made))
     monkeypatch.setattr(world_report, "build_methods", toy_methods)
     monkeypatch.setattr(world_report, "read_benchmark", lambda _: world)
-    monkeypatch.setattr(world_report, "answer_book_path", lambda *_: tmp_path / "answers.jsonl")
+    (tmp_path / "shipped").mkdir()
+    monkeypatch.setattr(answers, "FOLDER", tmp_path / "shipped")
     return made
 
 
@@ -66,8 +68,9 @@ def test_with_kept_only_no_model_is_asked_and_what_is_not_kept_is_left_out_by_na
     assert main([*COMMAND, "--kept-only"]) == 0
     assert json.loads(capsys.readouterr().out)["methods"] == whole
     assert len(model.prompts) == asked
-    lines = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (tmp_path / "answers.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
+    (book,) = (tmp_path / "shipped").iterdir()
+    lines = book.read_text(encoding="utf-8").splitlines(keepends=True)
+    book.write_text("".join(lines[:-1]), encoding="utf-8")
     assert main([*COMMAND, "--kept-only"]) == 0
     assert "CVSI" not in json.loads(capsys.readouterr().out)["methods"]
 
@@ -129,3 +132,41 @@ def test_without_a_language_model_methods_are_measured_without_it(
     assert main([*COMMAND, "--llm", "none"]) == 0
     assert {"CVSI", "Sum"} <= set(json.loads(capsys.readouterr().out)["methods"])
     assert model.prompts == []
+
+
+def test_an_installed_program_reads_what_is_shipped_and_writes_answers_and_weights_to_the_person(
+    capsys, model: CountingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, weights = tmp_path / "shipped", tmp_path / "models"
+    weights.mkdir()
+    monkeypatch.setattr(tuned_weights, "FOLDER", weights)
+    assert main([*COMMAND, "--limit", "2"]) == 0
+    (book,) = shipped.iterdir()  # a checkout: answers are written beside those that are shipped
+    before, asked = book.read_bytes(), len(model.prompts)
+    monkeypatch.setattr(places, "IS_CHECKOUT", False)
+    assert main([*COMMAND, "--tune"]) == 0
+    whole = json.loads(capsys.readouterr().out.splitlines()[-1])["methods"]
+    assert [path.read_bytes() for path in shipped.iterdir()] == [before]
+    assert list(weights.iterdir()) == []
+    own = tmp_path / "cache" / "evaluations"
+    assert (own / "shipped" / book.name).exists()
+    (found,) = (own / "models").iterdir()
+    toys = ToyModels(model)
+    row = json.loads(found.read_text(encoding="utf-8"))
+    assert tuned_weights.tuned_weights(toys.name, row["models"]) == row["weights"]
+    keys = {json.loads(line)["prompt"] for line in before.decode().splitlines()}
+    again = {json.loads(line)["prompt"] for line in (own / "shipped" / book.name).read_text().splitlines()}
+    assert len(model.prompts) > asked
+    assert not keys & again  # what is shipped was not asked for again
+    assert main([*COMMAND, "--kept-only"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["methods"].keys() == whole.keys()
+
+
+@pytest.mark.parametrize("command", [["world", "benchmark"], ["world", "gallery"], ["train", "captioner"]])
+def test_an_installed_program_is_not_changed_by_the_commands_that_make_what_is_shipped(
+    capsys, command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "IS_CHECKOUT", False)
+    assert main(command) == 2
+    assert "an installed program is not changed" in capsys.readouterr().err

@@ -94,7 +94,6 @@ def test_the_rank_under_each_part_alone_is_the_rank_by_that_part():
     assert explained.ranks_alone[MODIFIED_CAPTIONS] == 1
     assert explained.ranks_alone[FINE_GRAINED] > 4
     assert explained.weights == {MODIFIED_CAPTIONS: 0.5, FINE_GRAINED: 0.5}
-    assert explained.closeness[FINE_GRAINED] == 0.0
 
 
 def test_the_best_move_is_the_one_that_a_walk_over_all_sliders_finds():

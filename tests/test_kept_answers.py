@@ -11,7 +11,7 @@ from cir import tuned_weights
 from cir.application import TUNED, decisive, presets
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.evaluation import answers
-from cir.evaluation.answers import AnswerBook, answer_book_path
+from cir.evaluation.answers import AnswerBook, open_book
 from cir.models import blip2, chat_templates, llama
 from cir.models.blip2 import load_captioner
 from cir.models.chat_templates import ChatTemplate
@@ -35,7 +35,7 @@ def test_answers_to_prompts_that_were_laid_out_or_sampled_otherwise_are_asked_fo
     def ask(times: int) -> None:
         worker = LlamaWorker(tmp_path / "small.gguf", command=command("answers", tmp_path / "starts"))
         with worker:
-            book = AnswerBook(answer_book_path("world", worker), worker)
+            book = open_book("world", worker)
             assert book.complete("a question", max_tokens=4) == "about a question (4, 0)"
         assert starts(tmp_path / "starts") == times
 
@@ -65,7 +65,7 @@ def test_the_shipped_answers_are_found_by_this_program() -> None:
             continue
         model = ToyLanguageModel()
         model.fingerprint = f"{name}@{part.fetched.sha256[:12]}.{llama._asked_how()}"
-        shipped = answer_book_path("world", model)
+        shipped = open_book("world", model).path
         others = list(answers.FOLDER.glob(f"world-answers-{name}_*"))
         assert others in ([], [shipped])
     assert list(answers.FOLDER.glob("world-answers-qwen2.5-coder-1.5b_*"))

@@ -30,10 +30,10 @@ class CommandParser(argparse.ArgumentParser):
         if later is not None:
             later(self)
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
         """As of argparse, with all options."""
         self.fill()
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(*args, **options)
 
     def format_help(self) -> str:
         """The help, with today's names."""

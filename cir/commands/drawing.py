@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from cir.application import ROOT, SAMPLE_GALLERY, build_models
-from cir.evaluation.benchmark import draw_benchmark, write_benchmark
+from cir.evaluation.benchmark import FOLDER, draw_benchmark, write_benchmark
 from cir.evaluation.sample import draw_sample
 from cir.gallery.indexing import index_folder
 from cir.gallery.upkeep import pack_gallery
+from cir.places import made_anew
 from cir.text import counted
 
 # Queries, gallery, seed. Both have the same make-up, so that weights found on one suit the other.
@@ -19,15 +20,16 @@ BENCHMARKS = {"world": (1000, 5000, 2026), "world-validation": (300, 1500, 11)}
 
 def world_benchmark(options: argparse.Namespace) -> int:
     """Draw both splits into assets/benchmark. The same seeds draw the same."""
+    folder = made_anew(FOLDER)
     for name, (queries, gallery, seed) in BENCHMARKS.items():
-        write_benchmark(draw_benchmark(queries=queries, gallery=gallery, seed=seed), name)
+        write_benchmark(draw_benchmark(queries=queries, gallery=gallery, seed=seed), name, folder)
         sys.stdout.write(f"{name}: {counted(queries, 'query', 'queries')} over {counted(gallery, 'scene')}\n")
     return 0
 
 
 def world_gallery(options: argparse.Namespace) -> int:
     """Draw the sample gallery, index it with the embedded models, and pack it for shipping."""
-    images = SAMPLE_GALLERY / "images"
+    images = made_anew(SAMPLE_GALLERY) / "images"
     if not images.exists():
         for done in draw_sample(SAMPLE_GALLERY):
             sys.stderr.write(f"\rdrawn: {done}")

@@ -24,8 +24,9 @@ from cir.evaluation.datasets.dataset import Dataset, DatasetCard, Report
 from cir.evaluation.datasets.registry import DATASETS
 from cir.evaluation.run import Run
 from cir.evaluation.submission import how_to_send
+from cir.files import file_name
 from cir.gallery.gallery import Gallery
-from cir.measuring.datasets import book_folder, books_of, file_name, opened, say, starting_values
+from cir.measuring.datasets import book_folder, books_of, opened, say, starting_values
 from cir.models.model_set import Models
 from cir.ranking.retriever import Retriever
 from cir.text import counted
@@ -78,7 +79,7 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
         Retriever(gallery, {method: composers[method]}),
         method,
         values,
-        base / file_name(_run_name(options, method)),
+        base / file_name(_run_name(options, method).lower()),
         _manifest(options, models, dataset, gallery, method, values),
         options.k,
     )

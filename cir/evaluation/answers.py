@@ -10,7 +10,9 @@ from typing import Any
 
 from cir.errors import LanguageModelFailed
 from cir.evaluation.benchmark import FOLDER
+from cir.files import file_name
 from cir.models.protocols import LanguageModel
+from cir.places import kept_beside
 
 
 def answer_key(prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
@@ -25,19 +27,23 @@ class AnswerBook:
     """A language model whose answers are written down: asked again, it answers from the book.
 
     Args:
-        path: JSON lines {"prompt": hash, "answer": text}.
+        path: JSON lines {"prompt": hash, "answer": text}, made with its folder for the first answer.
         model: who answers what is not in the book; None makes that an error.
         fresh: do not read what is there.
+        shipped: a book that is read, too, and never written.
     """
 
-    def __init__(self, path: Path, model: LanguageModel | None, *, fresh: bool = False) -> None:
+    def __init__(
+        self, path: Path, model: LanguageModel | None, *, fresh: bool = False, shipped: Path | None = None
+    ) -> None:
         self.path, self.model = path, model
         self.fingerprint = model.fingerprint if model else "answers in the book"
         self.answers: dict[str, str] = {}
-        if path.exists() and not fresh:
-            for line in path.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
-                self.answers[row["prompt"]] = row["answer"]
+        for book in (shipped, path):
+            if book is not None and book.exists() and not fresh:
+                for line in book.read_text(encoding="utf-8").splitlines():
+                    row = json.loads(line)
+                    self.answers[row["prompt"]] = row["answer"]
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
         """The answer in the book, or a new one, which is written down at once."""
@@ -50,6 +56,7 @@ class AnswerBook:
                 )
             answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
             self.answers[key] = answer
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"prompt": key, "answer": answer}) + "\n")
         return self.answers[key]
@@ -88,18 +95,38 @@ class MissingAnswers:
         raise LanguageModelFailed("An answer is not kept.", "Let the language model be asked.")
 
 
-def answer_book_path(name: str, model: LanguageModel | None, wanted: str = "") -> Path:
-    """Where one language model's answers for a benchmark are kept; without a model, the shipped ones of `wanted`.
+def open_book(
+    benchmark: str,
+    model: LanguageModel | None,
+    wanted: str = "",
+    *,
+    ask: bool = True,
+    fresh: bool = False,
+) -> AnswerBook:
+    """One language model's answers for a benchmark; without a model, those of `wanted`.
 
     The file's name is the manifest of what answered: benchmark and the model's fingerprint.
 
     Args:
-        name: of the benchmark.
+        benchmark: its name.
         model: who answers; None where it is not here.
         wanted: the name of the language model that was asked for.
+        ask: whether the model is asked for what is not in the book.
+        fresh: do not read what is there.
     """
-    if model is None:
-        shipped = sorted(FOLDER.glob(f"{name}-answers-{wanted}_*.jsonl")) if wanted else []
-        return shipped[0] if shipped else FOLDER / f"{name}-answers-none.jsonl"
-    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.fingerprint)
-    return FOLDER / f"{name}-answers-{safe}.jsonl"
+    if model is not None:
+        file = f"{benchmark}-answers-{file_name(model.fingerprint, '_')}.jsonl"
+    else:
+        known = [file for name, file in books_of(benchmark) if name == wanted]
+        file = known[0] if known else f"{benchmark}-answers-none.jsonl"
+    return AnswerBook(kept_beside(FOLDER) / file, model if ask else None, fresh=fresh, shipped=FOLDER / file)
+
+
+def books_of(benchmark: str) -> list[tuple[str, str]]:
+    """The name of each language model that has answered a benchmark, and of its book, shipped or written here."""
+    files = {
+        path.name
+        for folder in (FOLDER, kept_beside(FOLDER))
+        for path in folder.glob(f"{benchmark}-answers-*.jsonl")
+    }
+    return [(file.removeprefix(f"{benchmark}-answers-").rsplit("_", 1)[0], file) for file in sorted(files)]

@@ -24,6 +24,7 @@ from cir.composers.composer import Composer, unit_row
 from cir.errors import CirError, LanguageModelFailed
 from cir.evaluation.answers import answer_key
 from cir.evaluation.encoders import Say
+from cir.files import file_name
 from cir.models.protocols import LanguageModel
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
@@ -98,8 +99,7 @@ class Kept:
 def kept_path(folder: Path, benchmark: str, method: str, models: Mapping[str, object]) -> Path:
     """Where a method's composed queries are kept; another file for other models or settings."""
     digest = hashlib.blake2b(json.dumps([method, models], sort_keys=True).encode(), digest_size=6).hexdigest()
-    safe = "".join(c.lower() if c.isalnum() else "-" for c in method).strip("-")
-    return folder / f"composed-{benchmark}-{safe}-{digest}.npz"
+    return folder / f"composed-{benchmark}-{file_name(method.lower())}-{digest}.npz"
 
 
 def one_text(query: CirQuery) -> Sequence[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.cache_keys import digest_of
+from cir.files import file_name
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.types import Features
 
@@ -101,13 +102,14 @@ class Encoders:
 
     def _captions_path(self, name: str, drawn: str, per_image: int) -> Path:
         return (
-            self.cache / f"{_safe(f'captions-{name}-{drawn}-{per_image}-{self.captioner.fingerprint}')}.jsonl"
+            self.cache
+            / f"{file_name(f'captions-{name}-{drawn}-{per_image}-{self.captioner.fingerprint}', '_')}.jsonl"
         )
 
     def _kept(
         self, key: str, fingerprint: str, make: Callable[[], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        path = self.cache / f"{_safe(f'{key}-{fingerprint}')}.npy"
+        path = self.cache / f"{file_name(f'{key}-{fingerprint}', '_')}.npy"
         if path.exists():
             return np.load(path)
         self.cache.mkdir(parents=True, exist_ok=True)
@@ -128,10 +130,6 @@ def _whole_lines(path: Path) -> list[list[str]]:
         with path.open("r+b") as file:
             file.truncate(whole)
     return [json.loads(line) for line in data[:whole].decode("utf-8").splitlines()]
-
-
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
 
 
 def unit(rows: NDArray[np.float32]) -> Features:

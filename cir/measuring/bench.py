@@ -104,25 +104,25 @@ class Bench(ABC):
                 f" with the CLIP {options.clip.name}",
             )
 
-    @property
-    @abstractmethod
+    @cached_property
     def all_queries(self) -> Sequence[CirQuery]:
         """The queries, whatever the limit."""
+        raise NotImplementedError
 
     @property
     def queries(self) -> Sequence[CirQuery]:
         """The queries, or the first of them."""
         return self.all_queries[: self.options.limit]
 
-    @property
-    @abstractmethod
+    @cached_property
     def gallery(self) -> Gallery:
         """What is searched, with all its captions."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
+    @cached_property
     def caption_rows(self) -> list[NDArray[np.float32]]:
         """For each gallery image, (n, D) features of its captions."""
+        raise NotImplementedError
 
     @abstractmethod
     def picture(self, image_id: str) -> Image.Image:
@@ -153,7 +153,7 @@ class Bench(ABC):
         """Ranks by the target's true caption as a text query, where it is known."""
         return None
 
-    @property
+    @cached_property
     def bare_gallery(self) -> Gallery:
         """The gallery whose captions are exchanged."""
         return self.gallery

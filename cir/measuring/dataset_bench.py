@@ -18,10 +18,11 @@ from cir.evaluation.answers import AnswerBook
 from cir.evaluation.datasets.dataset import Dataset
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import measure_of
+from cir.files import file_name
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.measuring.bench import Bench, section_name
-from cir.measuring.datasets import answers_path, book_folder, books_of, file_name, starting_values
+from cir.measuring.datasets import answers_path, book_folder, books_of, starting_values
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.text import counted
@@ -44,7 +45,7 @@ class DatasetBench(Bench):
         self, options: argparse.Namespace, models: Models, dataset: Dataset, gallery: Gallery
     ) -> None:
         super().__init__(options, models)
-        self.dataset, self._gallery = dataset, gallery
+        self.dataset, self.gallery = dataset, gallery
         self.measure = measure_of(dataset)
         self.folder = book_folder(dataset)
         books = books_of(models, self.folder)
@@ -67,11 +68,6 @@ class DatasetBench(Bench):
     def all_queries(self) -> Sequence[CirQuery]:
         """Its queries."""
         return tuple(q.query for q in self.dataset.queries)
-
-    @property
-    def gallery(self) -> Gallery:
-        """The images that are searched."""
-        return self._gallery
 
     @cached_property
     def caption_rows(self) -> list[NDArray[np.float32]]:

@@ -24,6 +24,7 @@ from cir.evaluation.datasets.dataset import Dataset, DatasetCard
 from cir.evaluation.datasets.registry import DATASETS
 from cir.evaluation.kept import CaptionBook, read_lines
 from cir.evaluation.run import index_dataset
+from cir.files import file_name
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import list_galleries
 from cir.gallery.sources import count_found
@@ -86,7 +87,7 @@ def searched_name(dataset: Dataset, place: Path) -> str:
         dataset: a split.
         place: the folder of all such galleries.
     """
-    names = f"{file_name(dataset.gallery_name)}-{digest_of(dict(dataset.images))}"
+    names = f"{file_name(dataset.gallery_name.lower())}-{digest_of(dict(dataset.images))}"
     known = [one for one in list_galleries(place) if one.folder.name.startswith(f"{names}-")]
     fits = [one for one in known if one.root == dataset.folder.resolve()]
     fits += [
@@ -120,14 +121,14 @@ def book_folder(dataset: Dataset, root: Path | None = None) -> Path:
         dataset: a split.
         root: the folder of all of them; None for gallery_cache/evaluations.
     """
-    folder = (root or gallery_cache() / "evaluations") / file_name(f"{dataset.name}-{dataset.split}")
+    folder = (root or gallery_cache() / "evaluations") / file_name(f"{dataset.name}-{dataset.split}".lower())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def answers_path(folder: Path, model: LanguageModel | None) -> Path:
     """Where the answers of a language model are written down; without a model, where none are."""
-    return folder / file_name(f"answers-{model.fingerprint if model else 'none'}.jsonl")
+    return folder / file_name(f"answers-{model.fingerprint if model else 'none'}.jsonl".lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,9 @@ def books_of(models: Models, folder: Path) -> Books:
     captioner, model = models.captioner, models.language_model
     captions = answers = None
     if captioner is not None:
-        captions = CaptionBook(folder / file_name(f"captions-{captioner.fingerprint}.jsonl"), captioner)
+        captions = CaptionBook(
+            folder / file_name(f"captions-{captioner.fingerprint}.jsonl".lower()), captioner
+        )
     if model is not None:
         model.deadline_seconds = PATIENCE_SECONDS
         path = answers_path(folder, model)
@@ -162,11 +165,6 @@ def starting_values(composer: Composer, card: DatasetCard) -> Values:
     if isinstance(composer, Cvsi) and card.preset:
         return PAPER_PRESETS[card.preset]
     return defaults(composer.parameters)
-
-
-def file_name(text: str) -> str:
-    """A text as a harmless name of a file."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text.lower())
 
 
 def say(sentence: str) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from cir.application import gallery_cache
 from cir.evaluation import world
-from cir.evaluation.answers import AnswerBook, answer_book_path
-from cir.evaluation.benchmark import FOLDER, Benchmark, read_benchmark
+from cir.evaluation.answers import AnswerBook, books_of, open_book
+from cir.evaluation.benchmark import Benchmark, read_benchmark
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import Ranked
 from cir.gallery.gallery import Gallery
@@ -36,14 +36,14 @@ class WorldBench(Bench):
         self.captioner = cast(Captioner, models.captioner)
         self.folder = gallery_cache() / "benchmark"
         model = models.language_model
-        self.book = AnswerBook(answer_book_path(BENCHMARK, model, models.llm), model if options.ask else None)
+        self.book = open_book(BENCHMARK, model, models.llm, ask=options.ask)
 
     @cached_property
     def benchmark(self) -> Benchmark:
         """Its scenes and queries."""
         return read_benchmark(BENCHMARK)
 
-    @property
+    @cached_property
     def all_queries(self) -> Sequence[CirQuery]:
         """Its queries."""
         return self.benchmark.queries
@@ -85,12 +85,11 @@ class WorldBench(Bench):
         return self.options.gallery_captions
 
     def books(self) -> dict[str, AnswerBook]:
-        """The shipped answers, and those of the set's language model."""
-        found = {}
-        for path in sorted(FOLDER.glob(f"{BENCHMARK}-answers-*.jsonl")):
-            name = path.stem.removeprefix(f"{BENCHMARK}-answers-").rsplit("_", 1)[0]
-            found[name] = self.book if path == self.book.path else AnswerBook(path, None)
-        return found
+        """The shipped answers, and those that were given here."""
+        return {
+            name: self.book if file == self.book.path.name else open_book(BENCHMARK, None, name)
+            for name, file in books_of(BENCHMARK)
+        }
 
     def asked(self) -> dict[str, object]:
         """The queries and the scenes: what is kept of others would be wrong."""

@@ -18,7 +18,7 @@ from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.evaluation import hyperparameters, world
-from cir.evaluation.answers import AnswerBook, MissingAnswers, answer_book_path
+from cir.evaluation.answers import AnswerBook, MissingAnswers, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark, scenes_digest
 from cir.evaluation.encoders import Encoders
 from cir.gallery.gallery import Gallery
@@ -130,9 +130,7 @@ class WorldReport:
             )
 
     def _book(self, name: str) -> AnswerBook:
-        model = self.models.language_model
-        path = answer_book_path(name, model, self.models.llm)
-        return AnswerBook(path, model, fresh=self.options.fresh)
+        return open_book(name, self.models.language_model, self.models.llm, fresh=self.options.fresh)
 
     def _methods(self, weights: Values) -> dict[str, Any]:
         """The report of each method. Where no model may be asked, those that lack answers are left out, and named."""

@@ -252,11 +252,6 @@ class Models:
             found.append(ModelFact("phi of your own", self.own_phi.name, "your own", "a file of your own"))
         return tuple(found)
 
-    @property
-    def licences(self) -> dict[str, str]:
-        """Name -> licence of every part of the set, for people."""
-        return {fact.name: fact.licence for fact in self.facts}
-
     def close(self) -> None:
         """End the language model's process, if it was started."""
         worker = self.__dict__.get("language_model")

@@ -36,14 +36,12 @@ class Why:
     Attributes:
         shares: row of the query -> {"image": ..., "captions": ...}, what each adds; their sum is the score.
         weights: row of the query -> the weight that counted.
-        closeness: row of the query -> its cosine with the image's pixels.
         ranks_alone: part -> rank from 1, were the query that part alone.
         move: the single slider move that lifts the image most; None when no move lifts it.
     """
 
     shares: Mapping[str, Mapping[str, float]]
     weights: Mapping[str, float]
-    closeness: Mapping[str, float]
     ranks_alone: Mapping[str, int]
     move: Move | None
 
@@ -79,7 +77,6 @@ def why(
     return Why(
         explanation.shares,
         explanation.weights,
-        {name: dots["image"] for name, dots in explanation.terms.items()},
         alone,
         best_move(retriever, composed, parameters, values, image_id, hidden=hidden),
     )

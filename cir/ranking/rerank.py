@@ -19,30 +19,12 @@ from numpy.typing import NDArray
 
 from cir.models.protocols import TextEncoder
 from cir.ranking.retriever import Retriever
+from cir.text import LITTLE_WORDS
 from cir.types import ComposedQuery, RetrievedImage
 
 LOCAL_CONCEPTS = "local-concepts"
 WEIGHT = 0.2
-_LITTLE_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "on",
-        "in",
-        "at",
-        "to",
-        "by",
-        "and",
-        "with",
-        "one",
-        "two",
-        "three",
-        "instead",
-        "more",
-    ]
-)
+_SAY_NOTHING = LITTLE_WORDS | {"one", "two", "three", "instead", "more"}  # of what is there
 
 
 def local_concepts(composed: ComposedQuery, text: str) -> list[str]:
@@ -102,4 +84,4 @@ def _said(concepts: Sequence[str], captions: Sequence[str]) -> float:
 
 def _stems(text: str) -> set[str]:
     words = re.findall(r"[^\W\d_]+", text.lower())
-    return {word.rstrip("s") for word in words if word not in _LITTLE_WORDS}
+    return {word.rstrip("s") for word in words if word not in _SAY_NOTHING}

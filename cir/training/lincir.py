@@ -31,7 +31,7 @@ RELATIVE_NOISE = 2.7
 PLAIN_SHARE = 0.2  # of captions that are replaced by "a photo of $" whole
 PLAIN = "a photo of $"
 CLOSED_CLASSES = frozenset(
-    # determiners, prepositions, conjunctions, pronouns, forms of be, have and do, and what names a picture
+    # What is no keyword for LinCIR in captions of people: determiners, prepositions, conjunctions, pronouns, forms of be, have and do, and what names a picture
     [
         "a",
         "an",

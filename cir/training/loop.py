@@ -92,7 +92,7 @@ class Run:
         self.steps, self.samples, self.elapsed = 0, 0, 0.0
         self._sums: dict[str, float] = {}
         self._since_log = 0
-        self.resumed = self._resume()
+        self._resume()
         self._mark = time.monotonic()
         self._logged = self._saved = self.elapsed
 
@@ -160,15 +160,14 @@ class Run:
         os.replace(path.with_suffix(".tmp"), path)
         self._saved = self.elapsed
 
-    def _resume(self) -> bool:
+    def _resume(self) -> None:
         path = self.settings.folder / "checkpoint.pt"
         if not path.exists():
-            return False
+            return
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.samples, self.elapsed = state["steps"], state["samples"], state["elapsed"]
-        return True
 
 
 def _entry(rank: int, settings: RunSettings, port: int, train: Callable[[RunSettings, int], None]) -> None:

@@ -27,12 +27,8 @@ from cir.training.pictures import CachedPictures
 from cir.training.world_clip import ClipTeacher, WordTokenizer, load_teacher
 from cir.world.captions import caption_scene
 from cir.world.reading import nouns_in
-from cir.world.vocabulary import COLOURS, SIZES
 
 HIDDEN = (512, 512)
-ADJECTIVES = frozenset(
-    {*COLOURS, *(word for words in SIZES.values() for word in words), "a", "an", "two", "three"}
-)
 
 
 def build_mapping(teacher: ClipTeacher, words: int) -> MappingNetwork:
@@ -68,6 +64,7 @@ def masked_caption(text: str) -> str | None:
     return " ".join(out) if "$" in out else None
 
 
+# What the grammar of the world says between its keywords: the shipped mapping network was made with these.
 _FUNCTION_WORDS = frozenset(
     [
         "in",

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from cir import places
 from cir.cache_keys import (
     code_digest,
     file_digest,
@@ -26,12 +25,12 @@ from cir.cache_keys import (
 )
 from cir.errors import CirError
 from cir.models.runtime import fingerprint_of
+from cir.places import ASSETS, made_anew
 from cir.training.loop import RunSettings, launch
 
 RUNS = Path("runs")
-ASSETS = places.ASSETS / "models"
+SHIPPED = ASSETS / "models"
 PICTURES = {"pictures": (30_000, 1, False), "held_out": (3_000, 77, True)}  # pairs, seed, held out
-RECIPES = ("pic2word", "lincir", "searle")
 CODE = (
     "training",
     "world",
@@ -170,10 +169,11 @@ def train_clip(stage: Stage) -> None:
             f"clip-composed-{stage.composed_share:g}",
             {**extra, "composed_share": stage.composed_share},
         )
+    out = stage.out or made_anew(SHIPPED / "clip")
     settings = stage.settings(run, 26, **extra)
     launch(train_world_clip, settings)
     teacher = load_teacher(settings.folder / "checkpoint.pt")
-    export_clip(teacher, stage.out or ASSETS / "clip", manifest(settings, run))
+    export_clip(teacher, out, manifest(settings, run))
 
 
 def train_places(stage: Stage) -> None:
@@ -185,7 +185,7 @@ def train_places(stage: Stage) -> None:
 
 def train_captioner(stage: Stage) -> None:
     """The captioner, and the folder that transformers loads."""
-    places = stage.checkpoint("places")
+    out, places = made_anew(SHIPPED / "blip2"), stage.checkpoint("places")
     from cir.training.captioner import export_captioner
     from cir.training.captioner import train_captioner as train
 
@@ -195,7 +195,7 @@ def train_captioner(stage: Stage) -> None:
         settings.folder / "checkpoint.pt",
         settings.extra["trunk"],
         places,
-        ASSETS / "blip2",
+        out,
         manifest(settings, "captioner"),
     )
 
@@ -207,7 +207,7 @@ def train_mapping(stage: Stage) -> None:
     else:
         from cir.training.mapping import train_mapping as train
 
-    out = stage.out or ASSETS / "mapping" / f"{stage.recipe}.safetensors"
+    out = stage.out or made_anew(SHIPPED / "mapping") / f"{stage.recipe}.safetensors"
     extra = {
         "recipe": stage.recipe,
         "clip": stage.checkpoint("clip"),
