@@ -198,6 +198,56 @@ def test_the_module_that_joins_the_page_is_imported_by_none_of_the_page() -> Non
     assert [str(p) for p in CORE if "ui" in p.parts and "cir.ui.view" in imports_of(p)] == []
 
 
+PRIVATE_OF_GRADIO = {
+    "api_info", "app", "blocks", "config", "cookie_id", "event_analytics", "fns", "get_api_info", "get_config_file",
+    "has_launched", "local_url", "max_threads", "mcp_error", "mcp_server_obj", "server_app", "state_holder",
+    "state_session_capacity", "stop_event", "tokens", "tool_to_endpoint", "validate_inputs",
+}  # fmt: skip
+OWN = {"self", "cls"}
+
+
+def private_to_gradio(source: str) -> list[str]:
+    """Where a source names what gradio does not promise: its modules, what begins with an underscore, `page.blocks`."""
+    found, tree = [], ast.parse(source)
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node).startswith("getattr(") and len(node.args) > 1:
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and str(name.value).startswith("_"):
+                found.append(ast.unparse(node))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gradio":
+            found.append(f"from {node.module}")
+        if isinstance(node, ast.Import):
+            found += [a.name for a in node.names if a.name.startswith(("gradio.", "gradio_client"))]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gradio_client"):
+            found.append(f"from {node.module}")
+        if not isinstance(node, ast.Attribute):
+            continue
+        whose = node.value.id if isinstance(node.value, ast.Name) else ""
+        underscored = node.attr.startswith("_") and not node.attr.startswith("__") and whose not in OWN
+        if (underscored and node.attr not in own) or (node.attr in PRIVATE_OF_GRADIO and whose not in OWN):
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CORE if "ui" in p.parts], ids=lambda p: str(p.relative_to(ROOT / "cir"))
+)
+def test_what_gradio_does_not_promise_is_named_in_one_module(path: Path) -> None:
+    if path.name != "gradio_private.py":
+        assert private_to_gradio(path.read_text(encoding="utf-8")) == []
+
+
+def test_what_gradio_does_not_promise_is_seen_in_every_form() -> None:
+    assert private_to_gradio("from gradio import utils") == ["from gradio"]
+    assert private_to_gradio("from gradio_client.utils import a") == ["from gradio_client.utils"]
+    assert private_to_gradio("import gradio.routes as r") == ["gradio.routes"]
+    assert private_to_gradio("import gradio as gr; gr.HTML(event._data, self._own)") == ["event._data"]
+    assert private_to_gradio("getattr(event, '_data', None)") == ["getattr(event, '_data', None)"]
+    assert private_to_gradio("page.blocks[3]") == ["page.blocks"]
+    assert private_to_gradio("class A:\n def _b(self): ...\n def c(self, other): other._b()") == []
+
+
 ARRAYS = {"image_features", "caption_features"}
 ENGINES_OWN = {"gallery", "ranking/engines"}  # where features are stored and made, and who answers for them
 

@@ -326,12 +326,12 @@ def test_uploads_of_one_process_are_kept_in_a_folder_of_its_own(monkeypatch):
 def test_tools_that_cannot_be_offered_are_an_error_and_not_a_page_without_them(monkeypatch):
     import gradio as gr
 
-    from cir.ui.server import serving
+    from cir.ui.server import gradio_private, serving
 
     def refuse(blocks, *_):
         blocks.mcp_error = "Error launching MCP server: too new"
 
-    monkeypatch.setattr(serving.App, "setup_mcp_server", refuse)
+    monkeypatch.setattr(gradio_private.App, "setup_mcp_server", refuse)
     with gr.Blocks() as page:
         gr.Markdown("other")
     with pytest.raises(CirError, match="too new"):

@@ -339,7 +339,7 @@ async def take(scope, receive, send):
     ],
 )
 def test_a_body_is_taken_only_when_there_is_room_for_it(path, body, status, tmp_path):
-    quota = guards.Quota(take, lambda: str(tmp_path), limit=1000)
+    quota = guards.Quota(take, lambda: tmp_path, limit=1000)
     assert asyncio.run(ask(quota, path, "POST", content=body)).status_code == status
 
 
@@ -351,7 +351,7 @@ def test_uploads_that_arrive_at_once_share_the_room(tmp_path):
         await take(scope, receive, send)
 
     async def both() -> list[int]:
-        quota = guards.Quota(slow, lambda: str(tmp_path), limit=1000)
+        quota = guards.Quota(slow, lambda: tmp_path, limit=1000)
         first = asyncio.create_task(ask(quota, "/upload", "POST", content=b"x" * 700))
         await asyncio.sleep(0.3)
         second = await ask(quota, "/upload", "POST", content=b"x" * 700)
@@ -383,7 +383,7 @@ def test_a_body_whose_length_is_not_told_is_counted_while_it_is_read(tmp_path):
         return one_by_one()
 
     async def all_of_them() -> list[int]:
-        quota = guards.Quota(count, lambda: str(tmp_path), limit=1000)
+        quota = guards.Quota(count, lambda: tmp_path, limit=1000)
         answers = [await ask(quota, path, "POST", content=pieces(n)) for path, n in SENT]
         return [answer.status_code for answer in answers]
 

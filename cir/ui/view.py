@@ -18,9 +18,9 @@ from cir.ui.search import handlers
 from cir.ui.search.layout import lay_out_ask, lay_out_shown
 from cir.ui.search.screens import grid_pictures
 from cir.ui.server.assistants import serve_assistants
+from cir.ui.server.gradio_private import CheckedBlocks
 from cir.ui.server.pictures import serve_folder
 from cir.ui.server.programs import serve_programs
-from cir.ui.server.programs.documented import ProgramsPage
 from cir.ui.session import Session
 
 SESSION_SECONDS = 3600
@@ -40,7 +40,7 @@ def build_page(content: PageContent) -> gr.Blocks:
     serve_thumbnails(gallery)
     if content.shelf is not None:
         content.shelf.watch(serve_thumbnails)
-    with ProgramsPage(
+    with CheckedBlocks(
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
         first = Session()

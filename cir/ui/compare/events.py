@@ -19,7 +19,8 @@ from cir.ui.grids import grid, tile
 from cir.ui.page import PageContent, PageParts, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_index, read_method
 from cir.ui.search.handlers import Session, caption_of, file_of, in_words, read_reference
-from cir.ui.search.screens import known, numbers, reference_shown
+from cir.ui.search.screens import known, numbers
+from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -45,7 +46,7 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> tu
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return gr.Image(visible=False), problem_html(error)
         shown = (
-            gr.Image(value=reference_shown(path), visible=True)
+            gr.Image(value=copied_among_uploads(path), visible=True)
             if path
             else gr.Image(value=None, visible=False)
         )

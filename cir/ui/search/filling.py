@@ -12,7 +12,8 @@ from cir.ranking.retriever import Retriever
 from cir.ui import pieces
 from cir.ui.page import Ask, PageContent, Shown
 from cir.ui.search import links, snapshots
-from cir.ui.search.screens import numbers, reference_shown
+from cir.ui.search.screens import numbers
+from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Session
 
@@ -35,7 +36,7 @@ def filled(
     """What the session asked, for `filled_fields`. A picture of the gallery is shown by the page's script (`referred`)."""
     settings, composer = session.settings, content.retriever_for(session).composers[session.method]
     return {
-        ask.image: gr.skip() if session.reference_id else picture and reference_shown(picture),
+        ask.image: gr.skip() if session.reference_id else picture and copied_among_uploads(picture),
         ask.text: session.text,
         ask.method: session.method,
         **numbers(content, ask, composer, settings.values),

@@ -11,7 +11,7 @@ import gradio as gr
 from cir.images import read_image
 from cir.ui.page import Ask
 from cir.ui.reading import read_upload
-from cir.ui.search.screens import reference_shown
+from cir.ui.server.gradio_private import copied_among_uploads
 
 SHOWN_SIDE = 2048  # pixels; encoders look at far less
 _SHOWN_BY_BROWSERS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
@@ -46,7 +46,7 @@ def shown_instead(image: object) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder, f"{path.stem[:60]}.png")
         picture.save(kept, compress_level=1)
-        return reference_shown(kept)
+        return copied_among_uploads(kept)
 
 
 def _is_shown_by_browsers(path: Path) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils, utils
 
 from cir.composers.composer import Composer
 from cir.composers.parameters import Values, own_values
@@ -17,6 +15,7 @@ from cir.ui.grids import grid, tile
 from cir.ui.page import Ask, PageContent, Shown
 from cir.ui.search import changing, controls, handlers, render, snapshots, steps
 from cir.ui.search.looking import inspect
+from cir.ui.server.gradio_private import upload_folder
 from cir.ui.session import Answer, Session
 
 
@@ -47,13 +46,7 @@ def restored(content: PageContent, session: Session, shown: snapshots.Snapshot) 
     Raises:
         GalleryError: the gallery that the page shows is not there any more.
     """
-    uploads = Path(utils.get_upload_folder())
-    return snapshots.restore(session, shown, content.retriever_of, content.text_encoder, uploads)
-
-
-def reference_shown(path: str | Path) -> str:
-    """A copy of a picture among the uploads, where gradio may show it: the page is not told where galleries are kept."""
-    return processing_utils.save_file_to_cache(path, cache_dir=utils.get_upload_folder())
+    return snapshots.restore(session, shown, content.retriever_of, content.text_encoder, upload_folder())
 
 
 def pictures(content: PageContent, found: Answer, session: Session) -> str:

@@ -13,6 +13,7 @@ import gradio as gr
 
 from cir.errors import CirError
 from cir.ui.page import PageContent
+from cir.ui.server import gradio_private
 from cir.ui.server.programs.answers import for_programs
 from cir.ui.server.programs.arguments import named
 from cir.ui.server.programs.searching import SearchCall, stages
@@ -74,15 +75,8 @@ def offer_tool_alone(page: gr.Blocks) -> None:
     Raises:
         CirError: gradio could not offer tools at all; it would go on without them.
     """
-    server = page.mcp_server_obj
-    if server is None or page.mcp_error:
-        raise CirError(
-            f"{page.mcp_error or 'The tool for assistants cannot be offered'}.",
-            "Install what fits: pip install -r requirements-mcp.txt",
-        )
-    server.tool_to_endpoint = {
-        tool: endpoint for tool, endpoint in server.tool_to_endpoint.items() if endpoint == f"/{TOOL}"
-    }
+    if problem := gradio_private.only_tool(page, TOOL):
+        raise CirError(f"{problem}.", "Install what fits: pip install -r requirements-mcp.txt")
 
 
 def find_pictures(content: PageContent, call: SearchCall) -> Steps[list[dict[str, Any]]]:

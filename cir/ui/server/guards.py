@@ -117,7 +117,7 @@ class Quota:
     def __init__(
         self,
         app: ASGIApp,
-        folder: Callable[[], str],
+        folder: Callable[[], Path],
         limit: int = MAX_UPLOADED_BYTES,
         kept_seconds: float = KEPT_SECONDS,
     ) -> None:
@@ -177,7 +177,7 @@ class Quota:
     def _reserve(self, length: int) -> bool:
         with self._lock:
             free = self.limit - self._arriving - length
-            if free < 0 or not make_room(Path(self.folder()), free, self.kept_seconds):
+            if free < 0 or not make_room(self.folder(), free, self.kept_seconds):
                 return False
             self._arriving += length
             return True

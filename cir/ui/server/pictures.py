@@ -11,10 +11,10 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cir.ui.server.gradio_private import has_given_password
 from cir.ui.server.proxies import route_of
 
 _ROUTE = "/small-pictures/"
@@ -52,23 +52,13 @@ class Pictures:
             await self.app(scope, receive, send)
             return
         answer: Response = PlainTextResponse("There is no such picture.", 404)
-        if not _may_see(scope):
+        if not has_given_password(scope):
             answer = PlainTextResponse("The password has not been given.", 401)
         elif scope["method"] == "GET" and (data := _read(route_of(scope))) is not None:
             answer = Response(
                 data, media_type="image/webp", headers={"cache-control": "private, max-age=3600"}
             )
         await answer(scope, receive, send)
-
-
-def _may_see(scope: Scope) -> bool:
-    """Whether no password is asked for, or the visitor has given it."""
-    app = scope["app"]
-    if app.auth is None:
-        return True
-    cookies = Request(scope).cookies
-    given = [cookies.get(f"access-token-{kind}{app.cookie_id}") for kind in ("", "unsecure-")]
-    return any(token in app.tokens for token in given if token)
 
 
 def _read(asked: str) -> bytes | None:

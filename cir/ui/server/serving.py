@@ -8,21 +8,18 @@ import os
 import shutil
 import socket
 import tempfile
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn, cast
+from functools import partial
 
 import gradio as gr
 from fastapi import FastAPI
-from gradio import processing_utils, utils
-from gradio.routes import App
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from cir.ui import styles
+from cir.ui.server import gradio_private
 from cir.ui.server.assistants import offer_tool_alone
 from cir.ui.server.guards import MAX_FILE_BYTES, MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.server.listening import PageServer, address_of, listen_on
@@ -30,6 +27,7 @@ from cir.ui.server.pictures import Pictures
 from cir.ui.server.programs.documented import refusals
 from cir.ui.server.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
+MAX_SESSIONS = 200  # that gradio keeps; a page goes on without
 MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included; as many again may queue
 HEAPS = 2
 _ARENA_MAX = -8  # of mallopt, malloc.h
@@ -51,24 +49,21 @@ def hold_memory() -> None:
     """Keep a long day's memory level: few heaps for all threads, and no statistics of past events.
 
     What a thread has freed stays in its heap, and glibc makes eight for each processor; other libraries of C do not
-    have this call. Gradio keeps its last ten thousand events and makes a table of all of them after each one, for
-    a page of statistics that is switched off here.
+    have this call.
     """
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(_ARENA_MAX, HEAPS)
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
-    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    gradio_private.keep_no_statistics()
 
 
 def forget_closed_pages(page: gr.Blocks) -> None:
     """Drop what gradio keeps of a page in a browser when that is closed.
 
-    It would keep it for an hour, of two hundred pages, each with all that was shown on it: a megabyte and more. What
-    was asked is in `cir.ui.session.Sessions`, by which a page that only lost its connection goes on.
+    What was asked is in `cir.ui.session.Sessions`, by which a page that only lost its connection goes on.
     """
 
     def forget(request: gr.Request) -> None:
-        page.server_app.state_holder.session_data.pop(request.session_hash or "", None)
+        gradio_private.forget_session(page, request.session_hash)
 
     with page:
         page.unload(forget)
@@ -107,11 +102,10 @@ def launch(
     """
     hold_memory()
     forget_closed_pages(page)
-    processing_utils.async_ssrf_protected_get = _fetch_nothing
-    # Said of calls that are taken out of the tools right after.
-    warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
+    gradio_private.fetch_no_addresses()
+    gradio_private.say_nothing_of_state()
     listener = listener or listen_on(host, port)
-    page.state_session_capacity, page.max_threads = 200, MAX_VISITORS
+    gradio_private.limit(page, sessions=MAX_SESSIONS, threads=MAX_VISITORS)
     page.queue(max_size=MAX_VISITORS, default_concurrency_limit=2)
     outer = gr.mount_gradio_app(
         FastAPI(openapi_url=None, docs_url=None, redoc_url=None),
@@ -140,27 +134,16 @@ def launch(
     )
     if assistants:
         offer_tool_alone(page)
-    mounted = cast(App, cast(Mount, outer.routes[-1]).app)
+    mounted = gradio_private.mounted(outer)
     server = PageServer(
         _behind_proxies(outer, allowed_hosts, root_path, trusted_proxies, framed_by),
         listener,
         address_of(listener, root_path),
-        mounted.stop_event.set,
+        partial(gradio_private.stop_streams, mounted),
     )
-    _mark_as_launched(page, mounted, server)
+    gradio_private.mark_as_launched(page, mounted, server.url)
     server.start()
     return server
-
-
-def _mark_as_launched(page: gr.Blocks, mounted: App, server: PageServer) -> None:
-    """What gradio's own `launch` notes on a page and mounting does not.
-
-    Its check that a file was uploaded by its visitor is skipped for a page that was not launched, and its queue looks
-    for the application there.
-    """
-    page.has_launched = True
-    page.app = page.server_app = mounted
-    page.local_url = server.url
 
 
 def _behind_proxies(
@@ -181,11 +164,6 @@ def _guards(framed_by: Sequence[str], upload_limit: int) -> list[Middleware]:
     return [
         Middleware(SafeHeaders, framed_by=framed_by),
         Middleware(OwnFilesOnly),
-        Middleware(Quota, folder=utils.get_upload_folder, limit=upload_limit),
+        Middleware(Quota, folder=gradio_private.upload_folder, limit=upload_limit),
         Middleware(Pictures),
     ]
-
-
-async def _fetch_nothing(url: str) -> NoReturn:
-    """In the place of gradio's own download, which would fetch any public address that a visitor names."""
-    raise gr.Error("Addresses are not fetched. Upload the picture itself.", print_exception=False)

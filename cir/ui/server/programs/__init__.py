@@ -6,19 +6,19 @@ speak of it; without one they mean the caller's last. No call touches what the p
 
 from __future__ import annotations
 
-import gradio as gr
-
 from cir.ui.page import PageContent
+from cir.ui.server.gradio_private import CheckedBlocks
 from cir.ui.server.programs.answers import ExplainedResult, GalleryRow, MethodRow, SearchAnswer
-from cir.ui.server.programs.documented import offer
+from cir.ui.server.programs.documented import checked, offer
 from cir.ui.server.programs.listing import galleries_with, methods_with
 from cir.ui.server.programs.ranking import explain_with, rank_with
 from cir.ui.server.programs.searches import Searches
 from cir.ui.server.programs.searching import search_with
 
 
-def serve_programs(content: PageContent, page: gr.Blocks) -> None:
+def serve_programs(content: PageContent, page: CheckedBlocks) -> None:
     """Offer the calls."""
+    page.check = checked
     kept = Searches()
     offer(page, search_with(content, kept), SearchAnswer)
     offer(page, rank_with(content, kept), SearchAnswer)

@@ -18,27 +18,11 @@ from fastapi import Request
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from gradio.route_utils import FnIndexInferError
-from gradio.utils import get_upload_folder
-from gradio_client.utils import is_file_obj_with_meta, is_http_url_like
 
+from cir.ui.server import gradio_private
 from cir.ui.server.programs.arguments import refuse_upload
 
 _ARGUMENT = re.compile(r"^    (\w+): (.+)$")
-
-
-class ProgramsPage(gr.Blocks):
-    """A page whose calls for programs refuse too many values, and files that were not uploaded, in words."""
-
-    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Look at what a program sent, before gradio does.
-
-        Raises:
-            gradio.Error: too many values, or a file that was not uploaded.
-        """
-        if block_fn.api_visibility == "public":
-            inputs[:] = checked(block_fn.fn, inputs)
-        super().validate_inputs(block_fn, inputs)
 
 
 def checked(call: Callable[..., Any], values: list[Any]) -> list[Any]:
@@ -70,20 +54,22 @@ def _refuse_strange_files(name: str, value: object) -> None:
 
 def is_upload(value: object) -> bool:
     """Whether a value is a file as gradio's client sends it after the upload, where uploads are kept."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("meta"), Mapping):
-        return False
-    if not is_file_obj_with_meta(value):
+    meta = value.get("meta") if isinstance(value, Mapping) else None
+    if (
+        not isinstance(value, Mapping)
+        or not isinstance(meta, Mapping)
+        or meta.get("_type") != "gradio.FileData"
+    ):
         return False
     try:
         gr.FileData(**value)
-        return Path(value["path"]).resolve().is_relative_to(Path(get_upload_folder()).resolve())
+        return Path(value["path"]).resolve().is_relative_to(gradio_private.upload_folder().resolve())
     except (OSError, TypeError, ValueError):  # a NUL, a name that is too long, a field of another type
         return False
 
 
 def _is_address(value: Mapping[Any, Any]) -> bool:
-    path = value.get("path")
-    return isinstance(path, str) and is_http_url_like(path)
+    return str(value.get("path")).startswith(("http://", "https://"))
 
 
 def offer(page: gr.Blocks, call: Callable[..., Any], answer: Any) -> None:
@@ -96,13 +82,7 @@ def offer(page: gr.Blocks, call: Callable[..., Any], answer: Any) -> None:
     """
     call.__annotations__["return"] = answer
     made = gr.api(call, api_name=call.__name__, concurrency_limit=None)
-    texts = argument_texts(inspect.getdoc(call) or "")
-    for block_id, name in zip(made["inputs"], texts, strict=True):
-        block: Any = page.blocks[block_id]
-        block.label = name
-        block.api_info()["additional_description"] = texts[name]
-    for block_id in made["outputs"]:
-        page.blocks[block_id].label = "Answer"  # type: ignore[attr-defined]
+    gradio_private.describe_call(page, made, argument_texts(inspect.getdoc(call) or ""))
 
 
 def argument_texts(docstring: str) -> dict[str, str]:
@@ -124,10 +104,6 @@ def argument_texts(docstring: str) -> dict[str, str]:
 def refusals(page: gr.Blocks) -> dict[Any, Any]:
     """What a program is told whose call has no such name, no such argument, or no such body: kind of error -> handler."""
 
-    def calls() -> dict[str, list[str]]:
-        named = page.get_api_info()["named_endpoints"]
-        return {name: [one["parameter_name"] for one in call["parameters"]] for name, call in named.items()}
-
     def refused(sentence: str, status: int) -> JSONResponse:
         return JSONResponse({"detail": sentence, "error": sentence}, status)
 
@@ -135,14 +111,18 @@ def refusals(page: gr.Blocks) -> dict[Any, Any]:
         if "/call/" not in request.url.path:
             raise error
         asked = request.url.path.partition("/call/")[2].removeprefix("v2/").strip("/")
-        return refused(f"There is no call /{asked[:40]}. Choose one of: {', '.join(calls())}.", 404)
+        return refused(
+            f"There is no call /{asked[:40]}. Choose one of: {', '.join(gradio_private.arguments_of_calls(page))}.",
+            404,
+        )
 
     def no_argument(request: Request, error: Exception) -> JSONResponse:
-        found = re.match("Parameter `(.{0,80})` is not a valid", str(error))
-        if found is None or "/call/v2/" not in request.url.path:
+        unknown = gradio_private.unknown_argument(error)
+        if unknown is None or "/call/v2/" not in request.url.path:
             raise error
-        names = ", ".join(calls()["/" + request.url.path.rstrip("/").rpartition("/")[2]])
-        return refused(f"There is no argument {found[1]!r}. Choose among: {names}.", 422)
+        call = "/" + request.url.path.rstrip("/").rpartition("/")[2]
+        names = ", ".join(gradio_private.arguments_of_calls(page)[call])
+        return refused(f"There is no argument {unknown!r}. Choose among: {names}.", 422)
 
     async def no_body(request: Request, error: Exception) -> Any:
         assert isinstance(error, RequestValidationError)
@@ -155,8 +135,7 @@ def refusals(page: gr.Blocks) -> dict[Any, Any]:
         return await request_validation_exception_handler(request, error)
 
     return {
-        FnIndexInferError: no_call,
-        KeyError: no_call,
+        **dict.fromkeys(gradio_private.NO_CALL, no_call),
         TypeError: no_argument,
         RequestValidationError: no_body,
     }
