@@ -16,7 +16,7 @@ from cir.__main__ import parser
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
 from cir.ui.search import handlers
-from cir.ui.search.acting import _packed
+from cir.ui.search.parcels import packed
 from cir.ui.session import Session, Settings
 
 DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -93,6 +93,6 @@ def test_what_the_page_saves_has_the_fields_of_an_answer(served) -> None:
         content.retriever, session, image=None, text="a red boat", method="cvsi", settings=Settings()
     ):
         pass
-    saved = json.loads(_packed(content, session, "json"))
+    saved = json.loads(packed(content, session, "json"))
     assert set(saved) == (fields("An answer") - {"search_id"}) | {"selected"}
     assert saved["gallery"]["name"] == "Sample gallery"  # as the page and /galleries call it

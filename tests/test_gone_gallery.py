@@ -48,13 +48,13 @@ class Visit:
 
     def _searching(self) -> Any:
         """A visitor's session in the middle of a search."""
-        from cir.ui.search import handlers
+        from cir.ui.search import handlers, reference
         from cir.ui.search.handlers import Session, Settings
 
         session = Session(gallery="rome", **({"token": "one"} if "token" in Session.__slots__ else {}))
         retriever = self.bench.shelf.retriever("rome")
         handlers.browse(retriever.gallery, session)
-        picture = {"path": str(handlers.pick(retriever.gallery, session, retriever.gallery.image_ids[0]))}
+        picture = {"path": str(reference.pick(retriever.gallery, session, retriever.gallery.image_ids[0]))}
         list(
             handlers.search(
                 retriever, session, image=picture, text="", method="Image-only", settings=Settings()

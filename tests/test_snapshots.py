@@ -14,7 +14,7 @@ from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, GalleryError
 from cir.ui.page import PageContent
-from cir.ui.search import acts, handlers, links, snapshots
+from cir.ui.search import acts, handlers, links, reference, snapshots
 from cir.ui.search.handlers import Session, Settings
 from cir.ui.session import ForgottenPage, Sessions, size_of
 
@@ -43,7 +43,7 @@ def search(retriever: ToyRetriever, session: Session, image: object, text: str) 
 
 
 def do(retriever: ToyRetriever, session: Session, name: str, **sent: object) -> None:
-    acts.perform(acts.Asked(retriever, ToyTexts(), session, {"do": name, **sent}))  # type: ignore[arg-type]
+    acts.perform(acts.Request(retriever, ToyTexts(), session, {"do": name, **sent}))  # type: ignore[arg-type]
 
 
 def recalled(retriever: ToyRetriever, sessions: Sessions, sent: str, uploads: Path) -> tuple[Session, str]:
@@ -59,26 +59,22 @@ def recalled(retriever: ToyRetriever, sessions: Sessions, sent: str, uploads: Pa
 def changed_search(retriever: ToyRetriever, session: Session) -> list[str]:
     """A search after which everything was changed that can be; its results."""
     search(retriever, session, picked(SQUARE), "make it blue")
-    do(retriever, session, "thought", kind="modified_captions", place=0, text="a large green circle")
-    do(retriever, session, "thought", kind="added_objects", place=None, text="star")
+    do(retriever, session, "text", kind="modified_captions", place=0, text="a large green circle")
+    do(retriever, session, "text", kind="added_objects", place=None, text="star")
     do(retriever, session, "want", kind="less", id=session.result_ids[1])
     do(retriever, session, "without", text="purple")
     do(retriever, session, "weigh", place=1, text="-0.45")
     found = handlers.rerank(
         retriever,
         session,
-        values=cvsi_weights(0.7, 0.1, 0.4),
-        top_k=12,
-        leave_out=False,
-        at_least=0.1,
-        fold=False,
+        Settings(cvsi_weights(0.7, 0.1, 0.4), 12, leave_out_reference=False, at_least=0.1, fold=False),
     )
     return [result.image_id for result in found.results]
 
 
 def test_a_picture_that_the_page_shows_is_searched_whatever_the_server_remembers(retriever, gallery):
     session = Session()
-    handlers.pick(gallery, session, CIRCLE)
+    reference.pick(gallery, session, CIRCLE)
     search(retriever, session, picked(SQUARE), "make it blue")
     assert (session.reference_id, session.image_path) == (SQUARE, gallery.thumbnail_path(SQUARE))
 

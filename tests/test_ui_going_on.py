@@ -24,11 +24,11 @@ from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.slerp import Slerp
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
-from cir.ranking import export
+from cir.ranking import export, folding
 from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm
 from cir.ui import grids
-from cir.ui.search import acts, changing, controls, folding, handlers, links, looking, render, steps
+from cir.ui.search import acts, changes, handlers, inspector, links, reference, render, steps
 from cir.ui.search.handlers import Session, Settings, read_settings
 
 SQUARE = "red-square-large"
@@ -54,15 +54,15 @@ def session(retriever: ToyRetriever) -> Session:
 
 
 def search(retriever: ToyRetriever, session: Session, image_id: str, text: str, settings: Settings = PLAIN):
-    image = {"path": str(handlers.pick(retriever.gallery, session, image_id))} if image_id else None
+    image = {"path": str(reference.pick(retriever.gallery, session, image_id))} if image_id else None
     if not image_id:
         session.picked_id = ""
     *_, found = handlers.search(retriever, session, image=image, text=text, method="CVSI", settings=settings)
     return found
 
 
-def do(retriever: ToyRetriever, session: Session, name: str, **sent: object) -> str:
-    return acts.perform(acts.Asked(retriever, ToyTexts(), session, {"do": name, **sent}))
+def do(retriever: ToyRetriever, session: Session, name: str, **sent: object) -> None:
+    acts.perform(acts.Request(retriever, ToyTexts(), session, {"do": name, **sent}))
 
 
 def ids(retriever: ToyRetriever, session: Session) -> list[str]:
@@ -73,25 +73,25 @@ def ids(retriever: ToyRetriever, session: Session) -> list[str]:
 
 
 def test_a_changed_description_ranks_anew_without_a_model_and_reset_takes_it_back(retriever, session):
-    handlers.rerank(retriever, session, values=cvsi_weights(1, 0, 0), top_k=8)
+    handlers.rerank(retriever, session, Settings(cvsi_weights(1, 0, 0), 8))
     before, calls = ids(retriever, session), list(retriever.model_calls)
-    do(retriever, session, "thought", kind="modified_captions", place=0, text="a large green circle")
+    do(retriever, session, "text", kind="modified_captions", place=0, text="a large green circle")
     assert ids(retriever, session)[0].startswith("green-circle")
     assert retriever.model_calls == calls
-    assert changing.is_changed(session)
+    assert changes.is_changed(session)
     do(retriever, session, "reset")
     assert ids(retriever, session) == before
-    assert not changing.is_changed(session)
+    assert not changes.is_changed(session)
 
 
 def test_a_search_that_still_runs_ends_when_its_texts_are_changed(gallery, retriever):
     session = Session()
-    path = handlers.pick(gallery, session, SQUARE)
+    path = reference.pick(gallery, session, SQUARE)
     stages = handlers.search(
         retriever, session, image={"path": str(path)}, text="make it blue", method="CVSI", settings=PLAIN
     )
     next(stages)
-    do(retriever, session, "thought", kind="added_objects", place=None, text="star")
+    do(retriever, session, "text", kind="added_objects", place=None, text="star")
     assert list(stages) == []
     assert handlers.answer(retriever, session).composed.trace["added_objects"] == ("star",)
 
@@ -99,11 +99,11 @@ def test_a_search_that_still_runs_ends_when_its_texts_are_changed(gallery, retri
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        ({"do": "thought", "kind": "captions", "place": 99, "text": "x"}, "not on the page"),
-        ({"do": "thought", "kind": "captions", "place": "0", "text": "x"}, "not on the page"),
-        ({"do": "thought", "kind": "captions", "place": True, "text": "x"}, "not on the page"),
-        ({"do": "thought", "kind": ["captions"], "place": 0, "text": "x"}, "not on the page"),
-        ({"do": "thought", "kind": "captions", "place": 0, "text": 5}, "has to be text"),
+        ({"do": "text", "kind": "captions", "place": 99, "text": "x"}, "not on the page"),
+        ({"do": "text", "kind": "captions", "place": "0", "text": "x"}, "not on the page"),
+        ({"do": "text", "kind": "captions", "place": True, "text": "x"}, "not on the page"),
+        ({"do": "text", "kind": ["captions"], "place": 0, "text": "x"}, "not on the page"),
+        ({"do": "text", "kind": "captions", "place": 0, "text": 5}, "has to be text"),
         ({"do": "want", "kind": "most", "place": 0}, "more or less"),
         ({"do": "want", "kind": "more", "place": 10**9}, "not on the page"),
         ({"do": "select", "place": -1}, "not on the page"),
@@ -129,7 +129,7 @@ def test_fault_46_what_a_forged_act_asks_for_is_refused_in_words_and_changes_not
 ):
     before = ids(retriever, session), session.signed, session.selected, session.step
     with pytest.raises(BadQuery, match=said):
-        acts.perform(acts.Asked(retriever, ToyTexts(), session, sent))
+        acts.perform(acts.Request(retriever, ToyTexts(), session, sent))
     assert (ids(retriever, session), session.signed, session.selected, session.step) == before
 
 
@@ -149,7 +149,7 @@ def test_a_text_is_the_one_that_was_clicked_wherever_it_stands_by_now(
     retriever, session, text, was, place, left
 ):
     search(retriever, session, SQUARE, "large star")
-    do(retriever, session, "thought", kind="added_objects", place=place, was=was, text=text)
+    do(retriever, session, "text", kind="added_objects", place=place, was=was, text=text)
     assert session.composed.trace["added_objects"] == left
 
 
@@ -163,14 +163,14 @@ def test_a_term_is_the_one_that_was_clicked_wherever_it_stands_by_now(retriever,
 
 def test_going_back_to_a_step_keeps_the_weights_that_it_was_left_with(retriever, session):
     look_alone = cvsi_weights(0.0, 0.0, 0.0)
-    handlers.rerank(retriever, session, values=look_alone, top_k=8)
+    handlers.rerank(retriever, session, Settings(look_alone, 8))
     assert steps.present(session).kept["settings"].values == look_alone
 
 
 def test_the_gallerys_pages_turn_both_ways_and_shuffling_begins_anew(retriever, session):
     first = handlers.browse(retriever.gallery, session)
-    turned = {kind: do(retriever, session, "turn", kind=kind) in acts.VIEWS for kind in ("next", "previous")}
-    assert turned == {"next": True, "previous": True}
+    for kind in ("next", "previous"):
+        do(retriever, session, "turn", kind=kind)
     assert session.browsed_ids == first
     do(retriever, session, "turn", kind="shuffle")
     assert session.browsed_ids != first
@@ -204,19 +204,19 @@ def test_fault_89_a_gallery_that_was_changed_elsewhere_is_told_once(gallery, ses
 
 def test_looking_at_a_result_and_leaving_it_changes_nothing_that_was_asked(retriever, session):
     before = ids(retriever, session), session.step
-    assert do(retriever, session, "look", place=2) in acts.VIEWS
+    do(retriever, session, "look", place=2)
     assert session.inspected_id == before[0][2]
-    assert do(retriever, session, "close") in acts.VIEWS
+    do(retriever, session, "close")
     assert session.inspected_id == ""
     assert (ids(retriever, session), session.step) == before
 
 
-@pytest.mark.parametrize("made", [controls.examples, grids.grid])
+@pytest.mark.parametrize("made", [render.examples, grids.grid])
 def test_fault_12_words_in_the_buttons_are_shown_and_never_markup(made):
     text = '"><script>alert(1)</script> ${value} {{x}}'
     said = (
         made([("data:,", text, text, "data:,")])
-        if made is controls.examples
+        if made is render.examples
         else made([grids.Tile("data:,", text)], do="look")
     )
     assert "<script" not in said
@@ -231,8 +231,8 @@ def test_a_ticked_picture_carries_its_place_its_name_and_what_a_click_means():
 
 
 def test_the_way_back_to_the_results_is_offered_only_where_there_are_some():
-    assert 'id="back"' not in controls.browse_bar()
-    assert 'id="back"' in controls.browse_bar(back=True)
+    assert 'id="back"' not in render.browse_bar()
+    assert 'id="back"' in render.browse_bar(back=True)
 
 
 # --- more, less, without --------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_terms_are_about_one_question_and_leave_with_it_but_stay_for_another_met
 
 
 def test_there_is_an_end_to_terms(retriever, session):
-    for _ in range(changing.MAX_TERMS):
+    for _ in range(changes.MAX_TERMS):
         do(retriever, session, "want", kind="less", place=0)
     with pytest.raises(BadQuery, match="8 terms already"):
         do(retriever, session, "want", kind="less", place=0)
@@ -288,7 +288,7 @@ def test_undo_goes_back_step_by_step_without_a_model_and_history_goes_anywhere(r
     search(retriever, session, "green-star-small", "make it red")
     calls = list(retriever.model_calls)
     assert [step.title for step in steps.way(session)] == ["make it blue", "without square", "make it red"]
-    assert do(retriever, session, "undo") in acts.FILLS
+    do(retriever, session, "undo")
     assert ids(retriever, session) == second
     assert (session.text, session.picked_id) == ("make it blue", SQUARE)
     do(retriever, session, "undo")
@@ -315,7 +315,7 @@ def test_a_step_made_after_undo_comes_from_the_step_on_the_screen_and_none_is_lo
 def test_the_last_twenty_steps_are_remembered_with_their_weights(retriever, session):
     for number in range(25):
         search(retriever, session, SQUARE, f"blue number {number}")
-        handlers.rerank(retriever, session, values=cvsi_weights(0.1, 0.01 * number, 0.2), top_k=3)
+        handlers.rerank(retriever, session, Settings(cvsi_weights(0.1, 0.01 * number, 0.2), 3))
     assert [s.title for s in session.steps] == [f"blue number {n}" for n in range(5, 25)]
     steps.go_to(session, session.steps[0].number)
     assert session.settings == Settings(cvsi_weights(0.1, 0.05, 0.2), 3)
@@ -347,9 +347,9 @@ def test_an_uploaded_picture_that_is_gone_leaves_its_results_and_a_note(retrieve
             retriever, session, image={"path": str(own)}, text="blue", method="CVSI", settings=PLAIN
         )
     )
-    assert acts.picture_of(session) == (str(own), "")
+    assert reference.kept_picture(session) == (str(own), "")
     own.unlink()
-    picture, note = acts.picture_of(session)
+    picture, note = reference.kept_picture(session)
     assert picture is None
     assert "not kept any more" in note
     assert ids(retriever, session)[0].startswith("blue-square")
@@ -403,7 +403,7 @@ def test_folding_loses_no_result_and_shows_none_twice(seed, count):
 def test_results_below_the_least_score_are_hidden_and_their_number_is_said(retriever, session):
     scores = [r.score for r in handlers.answer(retriever, session).results]
     found = handlers.rerank(
-        retriever, session, values=PLAIN.values, top_k=8, at_least=round(scores[2] - 1e-4, 4)
+        retriever, session, Settings(PLAIN.values, 8, at_least=round(scores[2] - 1e-4, 4))
     )
     assert len(found.results) == sum(score >= found.settings.at_least for score in scores) < 8
     hidden = 8 - len(found.results)
@@ -424,7 +424,7 @@ def test_a_result_says_what_stands_behind_it_and_that_it_is_selected():
 def test_selecting_twice_is_selecting_not_at_all_and_survives_another_order(retriever, session):
     do(retriever, session, "select", place=1)
     chosen = session.selected
-    handlers.rerank(retriever, session, values=cvsi_weights(0, 0, 0), top_k=30)
+    handlers.rerank(retriever, session, Settings(cvsi_weights(0, 0, 0), 30))
     assert session.selected == chosen
     do(retriever, session, "select", place=session.result_ids.index(chosen[0]))
     assert session.selected == ()
@@ -433,10 +433,10 @@ def test_selecting_twice_is_selecting_not_at_all_and_survives_another_order(retr
 def test_the_rank_of_an_intended_picture_is_said_and_follows_the_weights(retriever, session):
     session.intended_id = "blue-square-small"
     assert "The intended picture is at rank 2 of 39." in handlers.answer(retriever, session).notes
-    found = handlers.rerank(retriever, session, values=cvsi_weights(0, 0, 0), top_k=39)
+    found = handlers.rerank(retriever, session, Settings(cvsi_weights(0, 0, 0), 39))
     rank = next(r.rank for r in found.results if r.image_id == "blue-square-small")
     assert f"The intended picture is at rank {rank} of 39." in found.notes
-    handlers.rerank(retriever, session, values=cvsi_weights(0, 0, 0), top_k=8)
+    handlers.rerank(retriever, session, Settings(cvsi_weights(0, 0, 0), 8))
     session.intended_id = "yellow-star-small"  # beyond the eight that are shown
     note = next(n for n in handlers.answer(retriever, session).notes if "intended" in n)
     assert 8 < int(re.search(r"rank (\d+) of 39", note)[1]) <= 39  # type: ignore[index]
@@ -452,11 +452,11 @@ def test_the_rank_of_an_intended_picture_is_said_and_follows_the_weights(retriev
 def test_a_closer_look_says_what_the_score_is_made_of_and_what_would_lift_it(retriever, session):
     do(retriever, session, "without", text="circle")
     found = handlers.answer(retriever, session)
-    seen = looking.inspect(retriever, session, found.results[3].image_id)
+    seen = inspector.inspect(retriever, session, found.results[3].image_id)
     assert (seen.rank, seen.score) == (4, found.results[3].score)
     shares = [side for share in seen.why.shares.values() for side in share.values()]
     assert sum(shares) == pytest.approx(seen.score, abs=1e-5)
-    card = render.closer_look(seen)
+    card = inspector.closer_look(seen)
     assert f"<td>{seen.why.ranks_alone[MODIFIED_CAPTIONS]}</td>" in card
     assert "Without … (1)" in card
     if seen.why.move:
@@ -466,41 +466,39 @@ def test_a_closer_look_says_what_the_score_is_made_of_and_what_would_lift_it(ret
 
 
 def test_the_first_result_needs_no_lifting(retriever, session):
-    assert "It is first already." in render.closer_look(
-        looking.inspect(retriever, session, session.result_ids[0])
+    assert "It is first already." in inspector.closer_look(
+        inspector.inspect(retriever, session, session.result_ids[0])
     )
 
 
 def test_texts_that_can_be_changed_are_buttons_and_shown_as_text():
     trace = {"captions": ["<b>a cat</b>", "<b>a cat</b>"], "modified_captions": [], "added_objects": ["dog"]}
-    shown = render.thoughts(trace, pending=False, changeable=True, changed=True)
-    assert (
-        '<button type="button" class="chip" data-edit="thought" data-kind="captions" data-place="0"' in shown
-    )
+    shown = render.texts(trace, pending=False, changeable=True, changed=True)
+    assert '<button type="button" class="chip" data-edit="text" data-kind="captions" data-place="0"' in shown
     assert "&lt;b&gt;a cat&lt;/b&gt; <small>×2</small>" in shown
     assert 'data-do="reset"' in shown
-    still = render.thoughts(trace, pending=False)
+    still = render.texts(trace, pending=False)
     assert "data-edit" not in still
     assert '<span class="none">none</span>' in still
 
 
 def test_what_is_still_missing_keeps_its_place_until_the_search_is_done():
-    waiting = render.thoughts({}, pending=True)
+    waiting = render.texts({}, pending=True)
     assert waiting.count('class="chip waiting"') == 3
-    assert render.thoughts({}, pending=False) == ""
+    assert render.texts({}, pending=False) == ""
 
 
 def test_the_image_word_is_told_by_its_nearest_words():
-    shown = render.thoughts({"image_word": ["beach", "whale"]}, pending=False)
+    shown = render.texts({"image_word": ["beach", "whale"]}, pending=False)
     assert "≈ beach, whale" in shown
 
 
-def test_a_term_shows_its_sign_its_words_as_text_and_its_weight():
-    shown = render.wishes([SignedTerm("less", "<i>x</i>", unit(["red"]), -0.3)])
+def test_a_term_shows_its_sign_its_words_as_text_and_its_weight(gallery):
+    shown = render.terms([SignedTerm("less", "<i>x</i>", unit(["red"]), -0.3)], gallery)
     assert "less like <q>&lt;i&gt;x&lt;/i&gt;</q>" in shown
     assert ">−0.30</button>" in shown
-    assert render.wishes([]) == ""
-    row = render.thoughts({"added_objects": ["dog"]}, pending=False, more=render.leave_out_button())
+    assert render.terms([], gallery) == ""
+    row = render.texts({"added_objects": ["dog"]}, pending=False, without=True)
     assert row.count("<dd") == 1
     assert row.index("dog") < row.index('data-edit="without"') < row.index("</dd>")
 
@@ -519,7 +517,7 @@ def read(retriever: ToyRetriever, sent: dict[str, object]):
 
 
 def test_a_link_leads_back_to_its_search(retriever, session):
-    handlers.rerank(retriever, session, values=cvsi_weights(0.25, 0.5, 0.75), top_k=12)
+    handlers.rerank(retriever, session, Settings(cvsi_weights(0.25, 0.5, 0.75), 12))
     found = read(retriever, sent_by(links.link_to(session)))
     wanted = Settings(cvsi_weights(0.25, 0.5, 0.75), 12)
     assert found == links.Linked("", SQUARE, "make it blue", "CVSI", wanted)
@@ -649,15 +647,15 @@ def test_nothing_and_too_much_are_not_packed(gallery):
 
 
 def test_a_result_can_be_kept_whole_as_json(retriever, session):
-    wiring = pytest.importorskip("cir.ui.search.events", reason="gradio is not installed")
     from cir.ui.page import PageContent
+    from cir.ui.search import parcels
 
     do(retriever, session, "select", place=0)
     content = PageContent(retriever, fingerprints={"clip": "abc"})
-    kept = json.loads(wiring._packed(content, session, "json"))
+    kept = json.loads(parcels.packed(content, session, "json"))
     assert kept["selected"] == [session.result_ids[0]]
     assert kept["results"][0]["image_id"] == session.result_ids[0]
-    packed = wiring._packed(content, session, "zip")
+    packed = parcels.packed(content, session, "zip")
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert archive.namelist() == [f"001-{session.result_ids[0]}.webp"]
     assert Path(archive.namelist()[0]).suffix == ".webp"

@@ -29,7 +29,7 @@ from cir.ui.reading import (
     read_top_k,
     read_upload,
 )
-from cir.ui.search import handlers, looking
+from cir.ui.search import handlers, inspector, reference
 from cir.ui.search.handlers import Example, Session, Settings
 
 SQUARE = "red-square-large"
@@ -106,7 +106,7 @@ def test_weights_moved_while_a_search_runs_hold_for_its_later_stages(gallery, re
         retriever, session, image=upload(gallery, SQUARE), text="make it blue", method="CVSI", settings=PLAIN
     )
     next(stages)
-    handlers.rerank(retriever, session, values=cvsi_weights(0.0, 0.0, 0.0), top_k=3)
+    handlers.rerank(retriever, session, Settings(cvsi_weights(0.0, 0.0, 0.0), 3))
     last = next(stages)
     assert last.settings.values == cvsi_weights(0.0, 0.0, 0.0)
     assert ids(last)[0] == SQUARE
@@ -118,7 +118,7 @@ def test_moving_a_slider_calls_no_model(gallery, retriever):
     search(retriever, session, upload(gallery, SQUARE), "make it blue")
     calls = list(retriever.model_calls)
     orders = {
-        tuple(ids(handlers.rerank(retriever, session, values=cvsi_weights(a, 0.1, 0.2), top_k=8)))
+        tuple(ids(handlers.rerank(retriever, session, Settings(cvsi_weights(a, 0.1, 0.2), 8))))
         for a in (0.0, 0.2, 0.4, 0.6, 0.9)
     }
     assert retriever.model_calls == calls
@@ -175,7 +175,7 @@ def test_fault_38_something_that_is_no_upload_is_refused(value):
 
 def test_a_picked_reference_is_left_out_of_its_own_results_when_asked(gallery, retriever):
     session = Session()
-    path = handlers.pick(gallery, session, SQUARE)
+    path = reference.pick(gallery, session, SQUARE)
     for leave_out in (True, False):
         settings = Settings(cvsi_weights(0.0, 0.0, 0.0), 5, leave_out)
         found = search(retriever, session, {"path": str(path)}, "", settings=settings)[-1]
@@ -184,20 +184,20 @@ def test_a_picked_reference_is_left_out_of_its_own_results_when_asked(gallery, r
 
 def test_a_picked_reference_is_known_by_its_copy_even_when_that_is_gone(gallery, retriever, tmp_path):
     session = Session()
-    kept = handlers.pick(gallery, session, SQUARE)
+    kept = reference.pick(gallery, session, SQUARE)
     copy = tmp_path / kept.name
     for contents, picked in ((kept.read_bytes(), True), (b"another picture", False), (None, True)):
         copy.unlink(missing_ok=True)
         if contents is not None:
             copy.write_bytes(contents)
-        found = handlers.read_reference(gallery, session, {"path": str(copy)})
+        found = reference.read_reference(gallery, session, {"path": str(copy)})
         assert found == ((kept, SQUARE) if picked else (copy, ""))
     assert search(retriever, session, {"path": str(copy)}, "")[-1].results
 
 
 def test_an_upload_over_a_picked_reference_is_no_longer_the_picked_one(gallery, retriever, tmp_path):
     session = Session()
-    handlers.pick(gallery, session, SQUARE)
+    reference.pick(gallery, session, SQUARE)
     own = tmp_path / "own.webp"
     own.write_bytes(gallery.thumbnail_path(SQUARE).read_bytes())
     found = search(retriever, session, {"path": str(own)}, "", settings=Settings(cvsi_weights(0, 0, 0), 5))[
@@ -285,11 +285,11 @@ def test_fault_46_an_index_beyond_the_list_or_of_another_type_is_refused(index):
 
 def test_fault_46_an_unknown_image_is_refused(gallery, retriever):
     with pytest.raises(BadQuery, match="There is no image"):
-        handlers.pick(gallery, Session(), "../../etc/passwd")
+        reference.pick(gallery, Session(), "../../etc/passwd")
     session = Session()
     search(retriever, session, None, "blue")
     with pytest.raises(BadQuery, match="not among the results"):
-        looking.inspect(retriever, session, "no-such-image")
+        inspector.inspect(retriever, session, "no-such-image")
 
 
 def test_fault_47_only_the_index_of_a_click_counts_and_only_on_the_servers_list(retriever):
@@ -335,11 +335,11 @@ def test_a_number_is_read_or_refused_but_nothing_else_happens(value):
 
 def test_fault_84_two_sessions_know_nothing_of_each_other(gallery, retriever):
     one, other = Session(), Session()
-    handlers.pick(gallery, one, SQUARE)
+    reference.pick(gallery, one, SQUARE)
     search(retriever, one, upload(gallery, SQUARE), "make it blue")
     assert other == Session()
     with pytest.raises(BadQuery, match="nothing to rank yet"):
-        handlers.rerank(retriever, other, values=cvsi_weights(), top_k=5)
+        handlers.rerank(retriever, other, Settings(cvsi_weights(), 5))
     search(retriever, other, None, "green circle")
     assert handlers.answer(retriever, one).composed.trace["added_objects"] == ["blue"]
     assert "blue-square-large" not in other.result_ids[:1]
@@ -455,7 +455,7 @@ def test_missing_models_are_named_with_the_command_that_gets_them():
 
 def test_a_picked_image_is_shown_by_its_thumbnail(gallery):
     session = Session()
-    assert handlers.pick(gallery, session, SQUARE) == Path(gallery.thumbnail_path(SQUARE))
+    assert reference.pick(gallery, session, SQUARE) == Path(gallery.thumbnail_path(SQUARE))
     assert session.picked_id == SQUARE
 
 

@@ -174,7 +174,7 @@ window.recompose = (() => {
       over = true;
       const now = field.value.trim();
       if (now === before || (!now && adding)) return;
-      tell({ do: edit, kind: kind ?? null, place: placeOf(item), was: edit === "thought" && !adding ? before : wasOf(item), text: now });
+      tell({ do: edit, kind: kind ?? null, place: placeOf(item), was: edit === "text" && !adding ? before : wasOf(item), text: now });
     };
     field.addEventListener("keydown", (event) => {
       event.stopPropagation();

@@ -199,6 +199,12 @@ def html_piece(value: str, **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **options)
 
 
+def then_answered(event: Any) -> None:
+    """The page's script goes on with what was done after this event, once it is answered, or could not be."""
+    for after in (event.then, event.failure):
+        after(None, js="() => recompose.answered()", api_visibility="private")
+
+
 def problem_html(error: Exception) -> str:
     """An error as the page shows it; a fault is logged under an id."""
     return pieces.problem_card(describe_problem(error))

@@ -83,7 +83,7 @@ class Session:
         only: where in the gallery to look.
         machine: the query as the methods left it, before a person changed its texts.
         signed: what more and what less is wanted, on top of `composed`.
-        thoughts: kind -> texts that are to stand in the place of the machine's when the next search is whole.
+        texts: kind -> texts that are to stand in the place of the machine's when the next search is whole.
         image_path, text: what was asked.
         pages: how many times `settings.top_k` results are shown.
         selected: results chosen for the download.
@@ -114,7 +114,7 @@ class Session:
     only: Only = field(default_factory=Only)
     machine: ComposedQuery | None = None
     signed: tuple[SignedTerm, ...] = ()
-    thoughts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     image_path: Path | None = None
     text: str = ""
     pages: int = 1

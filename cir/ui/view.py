@@ -16,7 +16,7 @@ from cir.ui.page import PageContent, PageParts, html_piece
 from cir.ui.search import events as search_events
 from cir.ui.search import handlers
 from cir.ui.search.layout import lay_out_ask, lay_out_shown
-from cir.ui.search.screens import grid_pictures
+from cir.ui.search.render import gallery_page
 from cir.ui.server.assistants import serve_assistants
 from cir.ui.server.gradio_private import CheckedBlocks
 from cir.ui.server.pictures import serve_folder
@@ -45,7 +45,7 @@ def build_page(content: PageContent) -> gr.Blocks:
     ) as page:
         first = Session()
         # Part of the page: no event has to be waited for.
-        pictures = grid_pictures(gallery, handlers.browse(gallery, first))
+        pictures = gallery_page(gallery, handlers.browse(gallery, first))
         session = gr.State(first, time_to_live=SESSION_SECONDS)
         head = html_piece(pieces.header(content.title_of(""), len(gallery.image_ids)))
         html_piece(pieces.missing_banner(content.missing), visible=bool(content.missing))

@@ -18,9 +18,10 @@ from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.grids import grid, tile
 from cir.ui.page import PageContent, PageParts, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_index, read_method
-from cir.ui.search.handlers import Session, caption_of, file_of, in_words, read_reference
-from cir.ui.search.screens import known, numbers
-from cir.ui.server.gradio_private import copied_among_uploads
+from cir.ui.search.handlers import Session, caption_of, file_of, in_words
+from cir.ui.search.reference import read_reference
+from cir.ui.search.screen import numbers, shown_copy
+from cir.ui.search.snapshots import recall_session
 from cir.ui.server.waiting import Steps, Waiting
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -40,15 +41,13 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> tu
 
     def opened(session: Session, snapshot: object, image: object, text: object) -> tuple[Any, Any]:
         try:
-            known(content, session, snapshot)
+            recall_session(content, session, snapshot)
             path, _ = read_reference(content.retriever_for(session).gallery, session, image)
             edit, _ = clean_text(text)
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return gr.Image(visible=False), problem_html(error)
         shown = (
-            gr.Image(value=copied_among_uploads(path), visible=True)
-            if path
-            else gr.Image(value=None, visible=False)
+            gr.Image(value=shown_copy(path), visible=True) if path else gr.Image(value=None, visible=False)
         )
         return shown, render.query_line(edit, path is not None)
 
@@ -100,7 +99,7 @@ def wire_comparison(
         turn, said = handlers.begin(found), pieces.working("Looking at the query …")
         yield {parts.stage: said}
         try:
-            note = await to_thread.run_sync(known, content, session, snapshot)
+            note = await to_thread.run_sync(recall_session, content, session, snapshot)
             wanted = steps(turn, note, found, session, *values)
             came = content.lines.in_turn(wanted, lambda: found.turn == turn)
             async with aclosing(came):

@@ -20,7 +20,7 @@ from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.problems import Problem, describe_problem
 from cir.ui.reading import read_method
-from cir.ui.search.handlers import read_reference
+from cir.ui.search.reference import read_reference
 from cir.ui.session import Session
 
 if TYPE_CHECKING:

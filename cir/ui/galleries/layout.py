@@ -21,7 +21,8 @@ from cir.ui.galleries.switcher import (
 from cir.ui.pieces import escape
 from cir.ui.problems import describe_problem
 from cir.ui.search import handlers as search_handlers
-from cir.ui.search.screens import grid_pictures, known
+from cir.ui.search.render import gallery_page
+from cir.ui.search.snapshots import recall_session
 from cir.ui.session import Session
 
 if TYPE_CHECKING:
@@ -348,10 +349,10 @@ def _wire_search(content: PageContent, page: PageParts, desk: gr.State, parts: _
                 raise GalleryError(
                     "There is no gallery of your own yet.", "Make one of a folder, or of uploads."
                 )
-            known(content, session, snapshot)
+            recall_session(content, session, snapshot)
             turned = dict(zip(answers, switched_page(content, page, session, state.chosen), strict=True))
             gallery, state.report = content.retriever_for(session).gallery, Report()
-            pictures = grid_pictures(gallery, search_handlers.browse(gallery, session))
+            pictures = gallery_page(gallery, search_handlers.browse(gallery, session))
             return {
                 **turned,
                 page.shown.grid: pictures,

@@ -13,11 +13,11 @@ from cir.text import counted
 from cir.ui import pieces
 from cir.ui.galleries import switching
 from cir.ui.galleries.render import switched
-from cir.ui.page import PageContent, PageParts, Switcher
+from cir.ui.page import PageContent, PageParts, Switcher, then_answered
 from cir.ui.problems import describe_problem
-from cir.ui.search import handlers, snapshots
-from cir.ui.search.controls import browse_bar
-from cir.ui.search.screens import grid_pictures, known, then_answered
+from cir.ui.search import handlers, reference, snapshots
+from cir.ui.search.render import browse_bar, gallery_page
+from cir.ui.search.snapshots import recall_session
 
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob
@@ -137,7 +137,7 @@ def problem_on_page(
         return card
     content.sessions.keep(session)
     outputs, values = outputs_of_switch(page), switched_page(content, page, session, "")
-    pictures = grid_pictures(content.retriever.gallery, handlers.browse(content.retriever.gallery, session))
+    pictures = gallery_page(content.retriever.gallery, handlers.browse(content.retriever.gallery, session))
     return {**dict(zip(outputs, values, strict=True)), page.shown.grid: pictures, **card}
 
 
@@ -149,7 +149,7 @@ def outputs_of_problem(page: PageParts) -> list[Any]:
 def is_own(content: PageContent, session: Session, image: object) -> bool:
     """Whether the picture that the page shows is one of the person's own, which no gallery takes away."""
     try:
-        path, image_id = handlers.read_reference(content.retriever_for(session).gallery, session, image)
+        path, image_id = reference.read_reference(content.retriever_for(session).gallery, session, image)
     except CirError:
         return False
     return path is not None and not image_id
@@ -169,14 +169,14 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
 
     def switch(state: Session, snapshot: object, key: object, image: object) -> dict[Any, Any]:
         try:
-            known(content, state, snapshot)
+            recall_session(content, state, snapshot)
             own = is_own(content, state, image)
             values = switched_page(content, page, state, switching.read_choice(state, key))
             gallery = content.retriever_for(state).gallery
             drawn = dict(zip(answers, values, strict=True))
             if own:
                 drawn |= {page.ask.image: gr.skip(), page.ask.leave_out: gr.skip()}
-            return {**drawn, shown.grid: grid_pictures(gallery, handlers.browse(gallery, state))}
+            return {**drawn, shown.grid: gallery_page(gallery, handlers.browse(gallery, state))}
         except Exception as error:  # shown as a sentence; faults are logged under an id
             problem = problem_on_page(content, page, state, error)
             if not state.token:  # it could not be brought back: nothing is known that the switcher could show
@@ -185,7 +185,7 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
 
     def come_back(state: Session, snapshot: object) -> dict[Any, Any]:
         try:
-            known(content, state, snapshot)
+            recall_session(content, state, snapshot)
             changed = handlers.change_of(content.retriever_for(state).gallery, state)
             drawn = dict(zip(switcher.outputs, state_of(content, state), strict=True))
             return {**drawn, switcher.notes: switched([changed])} if changed else drawn
@@ -209,7 +209,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         state: Session, snapshot: object, folder: object, since: object, until: object, undated: object
     ) -> dict[Any, Any]:
         try:
-            known(content, state, snapshot)
+            recall_session(content, state, snapshot)
             gallery = content.retriever_for(state).gallery
             only = narrowing.read_only(gallery, folder, since, until, undated)
             mask = narrowing.among(gallery, only)

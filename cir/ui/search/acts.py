@@ -1,7 +1,7 @@
-"""What a click or a key on the Search tab asks for, by name: checked, and done.
+"""What a click or a key on the Search tab does, by its name: how the session changes, and what is drawn then.
 
 The page sends {"do": ..., "kind": ..., "place": ..., "text": ...}; places are indices into lists that the session
-keeps. No gradio, no HTML.
+keeps. A new button takes `data-do="NAME"` in `cir.ui.search.render` and a line of ACTS.
 """
 
 from __future__ import annotations
@@ -9,26 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cir.errors import BadQuery
 from cir.ui.reading import read_index
-from cir.ui.search import changing, handlers, steps
+from cir.ui.search import changes, handlers, parcels, steps
+from cir.ui.search.screen import Screen, Update
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
     from cir.ranking.retriever import Retriever
     from cir.ui.session import Session
 
-FILLS = frozenset({"undo", "step", "show"})
 FIELDS = ("do", "kind", "place", "text", "id", "was")  # what the page may send
-VIEWS = frozenset({"look", "turn", "close", "browse", "back", "save", "link", "enlarge"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One act with what it needs: where it happens, and what the page sent."""
+class Request:
+    """What the page asks for, and where that happens."""
 
     retriever: Retriever
     encoder: TextEncoder | None
@@ -36,7 +34,7 @@ class Asked:
     sent: Mapping[str, Any]
 
     def image_id(self) -> str:
-        """The result that is meant: by its id, by its place, or the one looked at closely.
+        """The result that is meant: by its id, by its place, or the inspected one.
 
         Raises:
             BadQuery: it is no result, or not any more.
@@ -48,135 +46,131 @@ class Asked:
             return self.session.inspected_id
         return read_index(results, place)
 
+    def place_in(self, texts: Sequence[str]) -> object:
+        """The place of the text that was clicked: acts before this one may have moved it since."""
+        place, was = self.sent.get("place"), self.sent.get("was")
+        at = isinstance(place, int) and 0 <= place < len(texts) and texts[place] == was
+        return place if at or was not in texts else texts.index(str(was))
 
-def perform(asked: Asked) -> str:
-    """Do what was asked.
 
-    Returns:
-        The name of the act. Those in FILLS changed the whole query; those in VIEWS changed nothing that was asked
-        or answered.
+class Act(NamedTuple):
+    """One act.
+
+    Attributes:
+        change: what it does to the session; raises `CirError` where it cannot.
+        draw: what is drawn then; by default the answer as the session ranks it now.
+    """
+
+    change: Callable[[Request], object] = lambda _: None
+    draw: Callable[[Screen, Request], Update] = lambda screen, request: screen.answered(request.session)
+
+
+def perform(request: Request) -> Act:
+    """Do what is asked for; the answer is the act, which knows what to draw.
 
     Raises:
         CirError: what cannot be done, in words.
     """
-    name = asked.sent.get("do")
+    name = request.sent.get("do")
     act = ACTS.get(name) if isinstance(name, str) else None
     if act is None:
         raise BadQuery("The page asked for something that does not exist.", "Load the page again.")
-    act(asked)
-    return str(name)
+    act.change(request)
+    return act
 
 
-def picture_of(session: Session) -> tuple[str | None, str]:
-    """The reference to be shown again, and a note when it was uploaded too long ago to be still there."""
-    if session.image_path is None:
-        return None, ""
-    if not Path(session.image_path).is_file():
-        return None, "The picture of that step is not kept any more; its results are."
-    return str(session.image_path), ""
+def change_text(request: Request) -> None:
+    """Another text in the place of one of the machine's."""
+    session, kind = request.session, request.sent.get("kind")
+    trace = session.composed.trace if session.composed is not None else {}
+    texts = list(dict.fromkeys(trace.get(kind, ()))) if isinstance(kind, str) else []
+    changes.change_text(request.retriever, session, kind, request.place_in(texts), request.sent.get("text"))
 
 
-def _thought(asked: Asked) -> None:
-    sent, composed = asked.sent, asked.session.composed
-    kind, place, was = sent.get("kind"), sent.get("place"), sent.get("was")
-    if composed is not None and was is not None and isinstance(kind, str):
-        place = _place_of(was, list(dict.fromkeys(composed.trace.get(kind, ()))), place)
-    changing.change_thought(asked.retriever, asked.session, kind, place, sent.get("text"))
+def want(request: Request) -> None:
+    """More or less of what a result looks like."""
+    image_id = request.image_id()
+    words = handlers.in_words(request.retriever.gallery, image_id)
+    changes.want_image(request.retriever, request.session, image_id, request.sent.get("kind"), words)
 
 
-def _place_of(was: object, texts: Sequence[str], place: object) -> object:
-    """Where a text stands now: acts before this one may have moved it since it was clicked."""
-    at = isinstance(place, int) and 0 <= place < len(texts) and texts[place] == was
-    return place if at or was not in texts else texts.index(str(was))
-
-
-def _reset(asked: Asked) -> None:
-    changing.reset_thoughts(asked.session)
-
-
-def _want(asked: Asked) -> None:
-    image_id = asked.image_id()
-    words = handlers.in_words(asked.retriever.gallery, image_id)
-    changing.want_image(asked.retriever, asked.session, image_id, asked.sent.get("kind"), words)
-
-
-def _without(asked: Asked) -> None:
-    changing.want_without(asked.encoder, asked.session, asked.sent.get("text"))
-
-
-def _weigh(asked: Asked) -> None:
-    text = asked.sent.get("text")
+def weigh(request: Request) -> None:
+    """Another weight for a signed term."""
+    place, text = request.place_in([term.words for term in request.session.signed]), request.sent.get("text")
     try:
         number = float(text) if isinstance(text, str) and len(text) < 20 else math.nan
     except ValueError:
         number = math.nan
-    was, place = asked.sent.get("was"), asked.sent.get("place")
-    if was is not None:
-        place = _place_of(was, [term.words for term in asked.session.signed], place)
-    changing.weigh_term(asked.session, place, number)
+    changes.weigh_term(request.session, place, number)
 
 
-def _undo(asked: Asked) -> None:
-    steps.undo(asked.session)
+def select(request: Request) -> None:
+    """A result is chosen for the download, or is not any more."""
+    image_id, selected = request.image_id(), request.session.selected
+    rest = tuple(other for other in selected if other != image_id)
+    request.session.selected = rest if image_id in selected else (*selected, image_id)
 
 
-def _step(asked: Asked) -> None:
-    steps.go_to(asked.session, asked.sent.get("place"))
+def unfold(request: Request) -> None:
+    """The near-identical results behind one are shown, or are not any more."""
+    request.session.unfolded ^= {request.image_id()}
 
 
-def _select(asked: Asked) -> None:
-    image_id, session = asked.image_id(), asked.session
-    chosen = dict.fromkeys(session.selected)
-    session.selected = (
-        tuple(i for i in chosen if i != image_id) if image_id in chosen else (*chosen, image_id)
-    )
+def inspect(request: Request) -> None:
+    """A result is looked at closely."""
+    request.session.inspected_id = request.image_id()
 
 
-def _unfold(asked: Asked) -> None:
-    asked.session.unfolded ^= {asked.image_id()}
+def close(request: Request) -> None:
+    """Nothing is looked at closely."""
+    request.session.inspected_id = ""
 
 
-def _look(asked: Asked) -> None:
-    asked.session.inspected_id = asked.image_id()
+def show_more(request: Request) -> None:
+    """As many results again as there were at first."""
+    request.session.pages += 1
 
 
-def _turn(asked: Asked) -> None:
-    kind = asked.sent.get("kind")
+def turn(request: Request) -> None:
+    """Another page of the gallery, or another order."""
+    kind = request.sent.get("kind")
     step = {"previous": -1, "next": 1}.get(kind, 0) if isinstance(kind, str) else 0
-    handlers.browse(asked.retriever.gallery, asked.session, step=step, shuffle=kind == "shuffle")
+    handlers.browse(request.retriever.gallery, request.session, step=step, shuffle=kind == "shuffle")
 
 
-def _close(asked: Asked) -> None:
-    asked.session.inspected_id = ""
+def _parcel(made: Callable[[Screen, Request], str]) -> Act:
+    return Act(draw=lambda screen, request: {screen.page.shown.parcel: made(screen, request)})
 
 
-def _more(asked: Asked) -> None:
-    asked.session.pages += 1
-
-
-def _nothing(asked: Asked) -> None:
-    """Something else of what is there is to be shown."""
-
-
-ACTS: dict[str, Callable[[Asked], None]] = {
-    "thought": _thought,
-    "reset": _reset,
-    "want": _want,
-    "without": _without,
-    "weigh": _weigh,
-    "undo": _undo,
-    "step": _step,
-    "select": _select,
-    "unfold": _unfold,
-    "more": _more,
-    "look": _look,
-    "turn": _turn,
-    "close": _close,
-    "browse": _nothing,
-    "back": _nothing,
-    "show": _nothing,
-    "draw": _nothing,
-    "save": _nothing,
-    "enlarge": _nothing,
-    "link": _nothing,
+ACTS: dict[str, Act] = {
+    "text": Act(change_text),
+    "reset": Act(lambda request: changes.reset_texts(request.session)),
+    "want": Act(want),
+    "without": Act(
+        lambda request: changes.want_without(request.encoder, request.session, request.sent.get("text"))
+    ),
+    "weigh": Act(weigh),
+    "select": Act(select),
+    "unfold": Act(unfold),
+    "more": Act(show_more),
+    "draw": Act(),
+    "show": Act(draw=lambda screen, request: screen.went_to_step(request.session)),
+    "undo": Act(
+        lambda request: steps.undo(request.session),
+        lambda screen, request: screen.went_to_step(request.session),
+    ),
+    "step": Act(
+        lambda request: steps.go_to(request.session, request.sent.get("place")),
+        lambda screen, request: screen.went_to_step(request.session),
+    ),
+    "look": Act(inspect, lambda screen, request: screen.inspected(request.session)),
+    "close": Act(close, lambda screen, request: screen.inspected(request.session)),
+    "turn": Act(turn, lambda screen, request: screen.browsed(request.session)),
+    "browse": Act(draw=lambda screen, _: screen.turned_to(gallery=True)),
+    "back": Act(draw=lambda screen, _: screen.turned_to(gallery=False)),
+    "save": _parcel(
+        lambda screen, request: parcels.saved_file(screen.content, request.session, request.sent.get("kind"))
+    ),
+    "link": _parcel(lambda _, request: parcels.link(request.session)),
+    "enlarge": _parcel(lambda screen, request: parcels.whole_picture(screen.content, request.session)),
 }

@@ -21,14 +21,15 @@ from cir.composers.parameters import Parameter, Values, own_values, read_moved, 
 from cir.gallery import narrowing
 from cir.images import read_image
 from cir.ranking.explaining import hidden_rows
+from cir.ranking.folding import fold
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.ranking.retriever import weight_note
 from cir.ranking.scoring import rank_of
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
-from cir.ui.reading import read_method, read_picked, read_threshold, read_top_k, read_upload
-from cir.ui.search import changing, folding, steps
+from cir.ui.reading import read_method, read_threshold, read_top_k
+from cir.ui.search import changes, reference, steps
 from cir.ui.session import Answer, Example, Session, Settings
 
 if TYPE_CHECKING:
@@ -112,19 +113,19 @@ def search(
     turn = begin(session) if turn is None else turn
     edit, text_notes = clean_text(text)
     chosen = read_method(retriever.methods, method)
-    path, reference_id = read_reference(retriever.gallery, session, image)
+    path, reference_id = reference.read_reference(retriever.gallery, session, image)
     query = Query(None if path is None else read_image(path), edit)
     session.settings = whole_settings(retriever, chosen, settings)
     if (path, edit) != (session.image_path, session.text):
-        session.signed, session.thoughts = (), {}  # they were about another question
+        session.signed, session.texts = (), {}  # they were about another question
     begun = False
-    thoughts, session.thoughts = session.thoughts, {}
+    texts, session.texts = session.texts, {}
     for composed in retriever.compose(query, chosen):
         if session.searches != turn:
             return
         session.composed = session.machine = composed
         if not composed.pending:
-            session.composed = changing.with_thoughts(retriever, chosen, composed, thoughts)
+            session.composed = changes.with_texts(retriever, chosen, composed, texts)
         session.method, session.reference_id = chosen, reference_id
         session.parameters = retriever.composers[chosen].parameters
         session.settings = whole_settings(retriever, chosen, session.settings)
@@ -134,7 +135,9 @@ def search(
             steps.update(session)
         else:
             session.selected, session.unfolded, session.pages, begun = (), frozenset(), 1, True
-            steps.remember(session, edit or "pictures like this", steps.small_picture(query.reference_image))
+            steps.remember(
+                session, edit or "pictures like this", reference.small_picture(query.reference_image)
+            )
         yield answer(retriever, session)
 
 
@@ -149,41 +152,19 @@ def change_of(gallery: Gallery, session: Session) -> str:
     return f"{gallery.name} has changed: {counted(now[2], 'picture')} now{much}."
 
 
-def read_reference(gallery: Gallery, session: Session, image: object) -> tuple[Path | None, str]:
-    """The reference as a file, and its id if it is an image of the gallery, with no upload over it.
-
-    A picture that is picked on the page is named by its id. Where the server filled it in, the page shows a copy,
-    which may not be kept as long as the page is open.
-
-    Raises:
-        BadImage: something came that is no upload.
-        BadQuery: the picked image is not in the gallery that is searched.
-        GalleryError: nothing of the picked image is left.
-    """
-    picked = read_picked(image, session.gallery)
-    if picked:
-        return pick(gallery, session, picked), picked
-    path = read_upload(image)
-    if not session.picked_id or path is None:
-        return path, ""
-    kept = Path(gallery.thumbnail_path(session.picked_id))
-    same = path.name == kept.name and (not path.is_file() or path.read_bytes() == kept.read_bytes())
-    return (kept, session.picked_id) if same else (path, "")
-
-
 def answer(retriever: Retriever, session: Session) -> Answer:
     """Rank the composed query by the session's settings. No model is called.
 
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    composed, settings = changing.with_signed(session), session.settings
+    composed, settings = changes.with_signed(session), session.settings
     exclude = left_out(session)
     mask = narrowing.among(retriever.gallery, session.only)
     count = min(settings.top_k * session.pages, MAX_SHOWN)
     ranked = retriever.rank(composed, settings.values, top_k=count, exclude=exclude, among=mask)
     results, hidden_note = reaching(ranked, settings.at_least)
-    shown, similar = folding.fold(retriever, results, session.unfolded) if settings.fold else (results, {})
+    shown, similar = fold(retriever, results, session.unfolded) if settings.fold else (results, {})
     session.result_ids = tuple(result.image_id for result in shown)
     session.version += 1
     parameters = retriever.composers[session.method].parameters
@@ -235,27 +216,15 @@ def intended_note(
     return f"The intended picture is at rank {rank} of {int((~out).sum())}."
 
 
-def rerank(
-    retriever: Retriever,
-    session: Session,
-    *,
-    values: Values,
-    top_k: int,
-    leave_out: object = True,
-    at_least: float = 0.0,
-    fold: bool = True,
-) -> Answer:
+def rerank(retriever: Retriever, session: Session, settings: Settings) -> Answer:
     """The same query in the order of other numbers. Milliseconds: only arithmetic on what was composed.
 
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    changing.with_signed(session)
-    session.settings = whole_settings(
-        retriever,
-        session.method,
-        Settings({**session.settings.values, **values}, top_k, leave_out is not False, at_least, fold),
-    )
+    changes.with_signed(session)
+    values = {**session.settings.values, **settings.values}
+    session.settings = whole_settings(retriever, session.method, replace(settings, values=values))
     steps.update(session)
     return answer(retriever, session)
 
@@ -297,18 +266,6 @@ def browse(gallery: Gallery, session: Session, *, step: int = 0, shuffle: bool =
     shown = order[session.page * BROWSE_PAGE : (session.page + 1) * BROWSE_PAGE]
     session.browsed_ids = tuple(ids[i] for i in shown)
     return session.browsed_ids
-
-
-def pick(gallery: Gallery, session: Session, image_id: str) -> Path:
-    """Make a gallery image the reference; its thumbnail is what the page shows and what is searched with.
-
-    Raises:
-        BadQuery: the gallery has no such image.
-        GalleryError: nothing of it is left.
-    """
-    path = Path(gallery.thumbnail_path(image_id))
-    session.picked_id = image_id
-    return path
 
 
 def in_words(gallery: Gallery, image_id: str) -> str:

@@ -12,7 +12,7 @@ from cir.images import read_image
 from cir.ui import pieces
 from cir.ui.page import Ask, PageContent, Shown, html_piece
 from cir.ui.reading import MAX_RESULTS
-from cir.ui.search import controls, render, steps
+from cir.ui.search import reference, render
 from cir.ui.server.guards import MAX_FILE_BYTES
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Settings
@@ -31,8 +31,8 @@ def lay_out_ask(content: PageContent) -> Ask:
             placeholder="Drop a picture here\nor click to choose one",
             elem_id="reference",
         )
-        html_piece(controls.reference_problem(MAX_FILE_BYTES), elem_id="reference-problem")
-        html_piece(controls.pick())
+        html_piece(render.reference_problem(MAX_FILE_BYTES), elem_id="reference-problem")
+        html_piece(render.pick())
         text = gr.Textbox(
             label="What should be different?",
             placeholder="at night, with two of them …",
@@ -42,7 +42,7 @@ def lay_out_ask(content: PageContent) -> Ask:
         )
         html_piece('<p role="status" hidden></p>', elem_id="edit-length")
         search = gr.Button("Search", variant="primary", elem_id="search")
-        html_piece(controls.skip(), elem_id="skip")
+        html_piece(render.skip(), elem_id="skip")
         filled = gr.Button("Search what was filled in", elem_id="search-filled", visible="hidden")
         fold, parts = lay_out_weights(content)
     return Ask(image=image, text=text, search=search, filled=filled, weights_fold=fold, **parts)
@@ -53,14 +53,14 @@ def lay_out_examples(content: PageContent) -> gr.HTML:
     gallery = content.retriever.gallery
     shown = [
         (
-            steps.small_picture(read_image(Path(gallery.thumbnail_path(example.image_id)))),
+            reference.small_picture(read_image(Path(gallery.thumbnail_path(example.image_id)))),
             example.text,
             example.image_id,
             address_of(gallery.thumbnail_path(example.image_id)),
         )
         for example in content.examples
     ]
-    return html_piece(controls.examples(shown), visible=bool(shown), elem_id="examples")
+    return html_piece(render.examples(shown), visible=bool(shown), elem_id="examples")
 
 
 def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]:
@@ -73,7 +73,7 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
         shares = html_piece(pieces.share_bar(own, start), elem_id="share-bar")
         known = numbers_of(composer.parameters for composer in composers.values())
         sliders = {p.name: _slider(p, start.get(p.name, p.default), p.name in start) for p in known.values()}
-        presets = html_piece(controls.presets(content.presets, own), elem_id="presets")
+        presets = html_piece(render.presets(content.presets, own), elem_id="presets")
         with gr.Row(elem_id="more"):
             method = gr.Dropdown(methods, value=methods[0], label="Method", min_width=96, elem_id="method")
             top_k = gr.Slider(
@@ -133,7 +133,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
         with gr.Column(visible=False, elem_id="inspector") as inspector:
             card = html_piece("", elem_id="card")
         with gr.Column(elem_id="browse-box") as browse_box:
-            browse_bar = html_piece(controls.browse_bar(), elem_id="browse-bar")
+            browse_bar = html_piece(render.browse_bar(), elem_id="browse-bar")
             grid = picture_grid(pictures, elem_id="browse-grid")
     return Shown(
         examples=examples,
@@ -168,7 +168,7 @@ def lay_out_keeping() -> dict[str, Any]:
                 elem_id="at-least",
             )
             fold = gr.Checkbox(True, label="Fold near-identical pictures", min_width=180, elem_id="fold")
-        html_piece(controls.keeping(pieces.keys(render.KEYS)), elem_id="keep-buttons")
+        html_piece(render.keeping(pieces.keys(render.KEYS)), elem_id="keep-buttons")
     return {"at_least": at_least, "fold": fold}
 
 

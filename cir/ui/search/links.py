@@ -20,7 +20,7 @@ from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.text import clean_text, counted
 from cir.types import SignedTerm
 from cir.ui.reading import read_method, read_threshold, read_top_k
-from cir.ui.search import changing, handlers
+from cir.ui.search import changes, handlers, reference
 from cir.ui.session import Settings
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from cir.ranking.retriever import Retriever
     from cir.ui.session import Session
 
-_THOUGHTS = {CAPTIONS: "captions", MODIFIED: "descriptions", OBJECTS: "objects"}
+_TEXTS = {CAPTIONS: "captions", MODIFIED: "descriptions", OBJECTS: "objects"}
 _OLD_NAMES = {"alpha": "a", "beta": "b", "gamma": "g"}
-_MOST_THOUGHTS = 64
+_MOST_TEXTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Linked:
 
     Attributes:
         gallery, image_id, text, method, settings, only: as in `Session`; `image_id` "" for no picture.
-        thoughts: kind -> texts in the place of the machine's.
+        texts: kind -> texts in the place of the machine's.
         terms: (kind, weight, image id or words) of what more and what less is wanted.
     """
 
@@ -49,7 +49,7 @@ class Linked:
     method: str
     settings: Settings
     only: Only = field(default_factory=Only)
-    thoughts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     terms: tuple[tuple[str, float, str], ...] = ()
 
 
@@ -90,11 +90,11 @@ def fields_of(session: Session) -> dict[str, str]:
             f"{term.kind} {term.weight:g} {term.image_id or term.words}" for term in session.signed
         ),
     }
-    thoughts = {
-        _THOUGHTS[kind]: "\n".join(texts)
-        for kind, texts in {**changing.changed_thoughts(session), **session.thoughts}.items()
+    texts = {
+        _TEXTS[kind]: "\n".join(own)
+        for kind, own in {**changes.changed_texts(session), **session.texts}.items()
     }
-    return {name: value for name, value in found.items() if value} | thoughts
+    return {name: value for name, value in found.items() if value} | texts
 
 
 def read_link(
@@ -143,7 +143,7 @@ def read_link(
             _field(sent, "until"),
             _field(sent, "undated") == "1",
         ),
-        {kind: _lines(sent, name) for kind, name in _THOUGHTS.items() if isinstance(sent.get(name), str)},
+        {kind: _lines(sent, name) for kind, name in _TEXTS.items() if isinstance(sent.get(name), str)},
         _read_terms(retriever, sent),
     )
 
@@ -154,7 +154,7 @@ def open_linked(retriever: Retriever, encoder: TextEncoder | None, session: Sess
     Args:
         retriever: over the gallery that is linked.
         encoder: for "without ..."; where there is none, such terms are left out.
-        session: takes all of it. The next search with this picture and this text keeps the terms and the thoughts.
+        session: takes all of it. The next search with this picture and this text keeps the terms and the texts.
         linked: from `read_link`.
 
     Raises:
@@ -166,8 +166,8 @@ def open_linked(retriever: Retriever, encoder: TextEncoder | None, session: Sess
     session.picked_id = session.reference_id = linked.image_id
     session.image_path = None
     if linked.image_id:
-        session.image_path = handlers.pick(retriever.gallery, session, linked.image_id)
-    session.thoughts = linked.thoughts
+        session.image_path = reference.pick(retriever.gallery, session, linked.image_id)
+    session.texts = linked.texts
     made = (_term(retriever, encoder, *term) for term in linked.terms)
     session.signed = tuple(term for term in made if term is not None)
 
@@ -188,15 +188,15 @@ def _read_terms(retriever: Retriever, sent: Mapping[str, object]) -> tuple[tuple
         if not line:
             continue
         number = _read_number("terms", weight)
-        what = clean_text(what)[0][: changing.MAX_THOUGHT] if kind == "without" else what
+        what = clean_text(what)[0][: changes.MAX_TEXT] if kind == "without" else what
         if kind not in TERM_WEIGHTS or not what or not -1.0 <= number <= 1.0:
             raise BadQuery(f"The link asks for {line[:60]!r}, which cannot be.", "Copy the link again.")
         if kind != "without":
             retriever.gallery.find(what)
         found.append((kind, number, what))
-    if len(found) > changing.MAX_TERMS:
+    if len(found) > changes.MAX_TERMS:
         raise BadQuery(
-            f"The link has {counted(len(found), 'term')}.", f"At most {changing.MAX_TERMS} are possible."
+            f"The link has {counted(len(found), 'term')}.", f"At most {changes.MAX_TERMS} are possible."
         )
     return tuple(found)
 
@@ -213,12 +213,12 @@ def _read_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) ->
 
 
 def _lines(sent: Mapping[str, object], name: str) -> tuple[str, ...]:
-    cleaned = (clean_text(line)[0][: changing.MAX_THOUGHT] for line in _split(_field(sent, name)))
+    cleaned = (clean_text(line)[0][: changes.MAX_TEXT] for line in _split(_field(sent, name)))
     return tuple(line for line in cleaned if line)
 
 
 def _split(text: str) -> Sequence[str]:
-    return text.split("\n")[:_MOST_THOUGHTS]
+    return text.split("\n")[:_MOST_TEXTS]
 
 
 def _field(sent: Mapping[str, object], name: str) -> str:

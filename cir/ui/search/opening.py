@@ -2,70 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
 from cir.ui import pieces
-from cir.ui.galleries.switcher import bounds_of, outputs_of_problem, problem_on_page, state_of
-from cir.ui.page import PageContent, PageParts
-from cir.ui.search import acts, handlers, links, snapshots
-from cir.ui.search.filling import QUIET, filled, filled_fields, referred
-from cir.ui.search.screens import grid_pictures, restored, unique
+from cir.ui.galleries.switcher import bounds_of, state_of
+from cir.ui.page import with_problems_shown
+from cir.ui.search import handlers, links, snapshots
+from cir.ui.search.screen import Screen, Update
 from cir.ui.session import Session
 
-AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}  # for what takes less than the way through the queue
+# At once: it takes less than the way through the queue.
+AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 # Sliders take longest to be built: the fold that holds them opens once one can type, and stays closed on phones.
 _UNFOLD = "() => recompose.isPhone() ? {__type__: 'update'} : {open: true, __type__: 'update'}"
 
 
-def wire_opening(content: PageContent, parts: PageParts, page: gr.Blocks) -> None:
-    """The page is opened by a browser, or by its own history."""
-    ask, shown = parts.ask, parts.shown
+def wire_opening(screen: Screen, page: gr.Blocks) -> None:
+    """The page is opened by a browser, or by its own history.
+
+    Its script goes on as the snapshot says: "ask" for a search, "show" for an answer that is kept.
+    """
+    shown = screen.page.shown
+
+    def open_page(state: Session, snapshot: object, request: gr.Request) -> Update:
+        screen.content.opened()
+        note = _go_on(screen, state, snapshots.read(snapshot), dict(request.query_params))
+        drawn = _opened(screen, state, note)
+        further = "show" if state.composed is not None else "ask" if state.text or state.image_path else ""
+        more = screen.referred(state)
+        if further == "ask":
+            more["fields"] = links.fields_of(state)
+        return {**drawn, shown.snapshot: snapshots.take(state, next=further, **more)}
+
     for opens in (page.load, shown.bridge.restore):
         opened = opens(
-            open_page_with(content, parts),
-            [parts.session, shown.snapshot],
-            unique(outputs_of_problem(parts), filled_fields(ask, shown)),
+            with_problems_shown(open_page, screen.problem),
+            [screen.page.session, shown.snapshot],
+            screen.outputs,
             js="async (state, shown) => [state, await recompose.before(shown)]",
             **AT_ONCE,
         )
         for after in (opened.then, opened.failure):
             after(None, js="() => recompose.opened()", api_visibility="private")
-    page.load(None, None, [ask.weights_fold], js=_UNFOLD, api_visibility="private")
+    page.load(None, None, [screen.page.ask.weights_fold], js=_UNFOLD, api_visibility="private")
 
 
-def open_page_with(content: PageContent, parts: PageParts) -> Callable[..., dict[Any, Any]]:
-    """The handler of a page that is opened: with the search of its address, or with the one that it showed before.
-
-    The page's script goes on as the snapshot says: "ask" for a search, "show" for an answer that is kept.
-    """
-    shown = parts.shown
-
-    def open_page(state: Session, snapshot: object, request: gr.Request) -> dict[Any, Any]:
-        content.opened()
-        try:
-            before = snapshots.read(snapshot)
-            note = _go_on(content, state, before, dict(request.query_params))
-            drawn = _opened(content, parts, state, note)
-            further = (
-                "show" if state.composed is not None else "ask" if state.text or state.image_path else ""
-            )
-            more = referred(content.retriever_for(state), state)
-            if further == "ask":
-                more["fields"] = links.fields_of(state)
-            return {**drawn, shown.snapshot: snapshots.take(state, next=further, **more)}
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return problem_on_page(content, parts, state, error)
-
-    return open_page
-
-
-def _go_on(
-    content: PageContent, session: Session, before: snapshots.Snapshot, address: Mapping[str, str]
-) -> str:
+def _go_on(screen: Screen, session: Session, before: snapshots.Snapshot, address: Mapping[str, str]) -> str:
     """Make a new session go on where the page was before it was loaded again, or where its address leads."""
+    content = screen.content
     kept = content.sessions.find(before.token)
     if kept is not None:
         session.take_over(kept)
@@ -74,27 +61,26 @@ def _go_on(
     if kept is not None:
         return ""
     if before.token:
-        return restored(content, session, before)
+        return snapshots.restored(content, session, before)
     linked = links.read_link(address, content.retriever_of, session.settings.top_k)
     if linked is not None:
         links.open_linked(content.retriever_of(linked.gallery), content.text_encoder, session, linked)
     return ""
 
 
-def _opened(content: PageContent, parts: PageParts, session: Session, note: str) -> dict[Any, Any]:
+def _opened(screen: Screen, session: Session, note: str) -> Update:
     """The gallery that is searched, and the fields of a search that is to be made."""
-    ask, shown = parts.ask, parts.shown
-    retriever, before = content.retriever_for(session), session.browsed_ids
-    drawn = (
-        dict(zip(parts.switcher.outputs, state_of(content, session), strict=True)) if parts.switcher else {}
-    )
-    drawn |= bounds_of(parts, session)
-    note = " ".join(part for part in (note, handlers.change_of(retriever.gallery, session)) if part)
-    browsed = handlers.browse(retriever.gallery, session)
-    if session.gallery or browsed != before:  # else they came with the page
-        drawn[shown.grid] = grid_pictures(retriever.gallery, browsed)
+    content, page = screen.content, screen.page
+    gallery, before = content.retriever_for(session).gallery, session.browsed_ids
+    drawn: Update = bounds_of(page, session)
+    if page.switcher:
+        drawn = {**dict(zip(page.switcher.outputs, state_of(content, session), strict=True)), **drawn}
+    notes = [note, handlers.change_of(gallery, session)]
+    if handlers.browse(gallery, session) != before or session.gallery:  # else they came with the page
+        drawn |= screen.browsed(session)
     if session.text or session.image_path:
-        picture, lost = acts.picture_of(session)
-        drawn |= filled(content, ask, shown, session, picture)
-        note = " ".join(part for part in (note, lost) if part)
-    return {**drawn, shown.stage: pieces.notes_list([note])} if note else drawn
+        filled, lost = screen.filled(session)
+        drawn |= filled
+        notes.append(lost)
+    said = " ".join(filter(None, notes))
+    return {**drawn, page.shown.stage: pieces.notes_list([said])} if said else drawn

@@ -1,25 +1,33 @@
-"""The Search tab's pieces of HTML after an answer: thoughts, steps, the closer look, the list of keys.
+"""The Search tab's pieces of HTML: what can be clicked, the machine's texts, signed terms, steps, the list of keys.
 
-Every text that is not ours passes through `render.escape`. What can be clicked carries `data-do` or `data-edit`,
-which the page's script sends on (`cir.ui.search.acts`). This module knows neither gradio nor the retriever.
+Every text that is not ours passes through `escape`. What can be clicked carries `data-do` or `data-edit`,
+which the page's script sends on (`cir.ui.search.acts`). This module knows no gradio and ranks nothing.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from cir.composers.parameters import Parameter, Values
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
 from cir.translating import TRANSLATION, TYPED
-from cir.types import SignedTerm
-from cir.ui.pieces import PART_WORDS, chips, escape, slider_label
-from cir.ui.search import steps
-from cir.ui.search.controls import inspector_buttons
-from cir.ui.search.looking import Inspected
-from cir.ui.session import Step
+from cir.types import RetrievedImage, SignedTerm
+from cir.ui import pieces
+from cir.ui.grids import Tile, grid, tile
+from cir.ui.pieces import chips, escape
+from cir.ui.search import handlers, steps
+from cir.ui.session import Answer, Session, Step
 
+if TYPE_CHECKING:
+    from cir.gallery.gallery import Gallery
+
+_DOWNLOADS = {"zip": "Pictures (zip)", "csv": "Table (csv)", "json": "All of it (json)"}
+_TURNS = {"previous": "Previous", "shuffle": "Shuffle", "next": "Next"}
 CHIPS_SHOWN = 1
 TRACE_WORDS = {
     CAPTIONS: "Seen in the reference",
@@ -27,9 +35,9 @@ TRACE_WORDS = {
     OBJECTS: "Objects likely added",
 }
 _ADDING = {CAPTIONS: "Add a caption", MODIFIED: "Add a description", OBJECTS: "Add an object"}
-_TERM_WORDS = {"more": "more like", "less": "less like", "without": "without"}
-_CROSSES = "Take away"
+TERM_WORDS = {"more": "more like", "less": "less like", "without": "without"}
 _BRIEF = ' class="brief"'
+_WITHOUT = '<button type="button" class="chip add" data-edit="without" title="What should not be there">Without …</button>'
 KEYS = (
     ("/", "to the edit"),
     ("arrows  Home  End  PgUp  PgDn", "from picture to picture"),
@@ -43,32 +51,106 @@ KEYS = (
 )
 
 
-# --- the machine's thoughts -----------------------------------------------------------------------------
+# --- what can be clicked -----------------------------------------------------------------------------------
 
 
-def thoughts(
+def examples(queries: Sequence[tuple[str, str, str, str]]) -> str:
+    """Queries that are known to work; nothing when there are none.
+
+    Args:
+        queries: (address of a small picture, edit, id of the picture, its own address) of each.
+    """
+    made = "".join(
+        f'<button type="button" class="pill example" data-do="example" data-place="{place}" '
+        f'data-id="{escape(image_id)}" data-address="{escape(address)}">'
+        f'<img src="{escape(picture)}" alt="">{escape(text)}</button>'
+        for place, (picture, text, image_id, address) in enumerate(queries)
+    )
+    return f'<div class="examples"><h2>Try</h2>{made}</div>' if made else ""
+
+
+def presets(known: Mapping[str, Values], parameters: Sequence[Parameter]) -> str:
+    """Numbers of this method that are known to be good, by name; nothing where none are of this method."""
+    own = {parameter.name for parameter in parameters}
+    made = "".join(
+        _pill(name, "preset", place=str(place), text=json.dumps(dict(values)))
+        for place, (name, values) in enumerate(known.items())
+        if set(values) == own
+    )
+    return f'<div class="pills">{made}</div>' if made else ""
+
+
+def pick() -> str:
+    """From a search back to the gallery's pictures."""
+    return _pill("Pick from the gallery", "browse", elem_id="pick")
+
+
+def reference_problem(most: int) -> str:
+    """Where the page's script tells why a file cannot be the reference.
+
+    Args:
+        most: bytes that a file may have.
+    """
+    return f'<div class="problem" role="alert" data-most="{most}" hidden></div>'
+
+
+def skip() -> str:
+    """After the button Search: what lies between it and the pictures is skipped. Seen while it has the focus."""
+    return '<button type="button" class="pill skip" data-skip="pictures">To the pictures</button>'
+
+
+def browse_bar(*, back: bool = False) -> str:
+    """Over the gallery's pictures: the way through them, and back to the results where there are some."""
+    turns = "".join(_pill(words, "turn", kind=kind, elem_id=kind) for kind, words in _TURNS.items())
+    to_results = _pill("Back to the results", "back", elem_id="back") if back else ""
+    return f'<div class="pills"><h2>Start from a picture of the gallery</h2>{to_results}{turns}</div>'
+
+
+def keeping(keys: str) -> str:
+    """What can be taken away, and the keys."""
+    saves = "".join(
+        _pill(words, "save", kind=kind, elem_id=f"save-{kind}") for kind, words in _DOWNLOADS.items()
+    )
+    return (
+        f'<div class="pills">{saves}{_pill("Copy link", "link", elem_id="copy-link")}</div>'
+        '<p class="about-keeping">The selected pictures, or all that are shown, encoded anew without '
+        f"metadata. Near-identical: a cosine of at least 0.97 between their features.</p>{keys}"
+    )
+
+
+def _pill(words: str, act: str, *, kind: str = "", place: str = "", text: str = "", elem_id: str = "") -> str:
+    given = {"id": elem_id, "data-kind": kind, "data-place": place, "data-text": text}
+    said = "".join(f' {name}="{escape(value)}"' for name, value in given.items() if value)
+    return f'<button type="button" class="pill" data-do="{act}"{said}>{escape(words)}</button>'
+
+
+# --- the machine's texts and signed terms ---------------------------------------------------------------
+
+
+def texts(
     trace: Mapping[str, Sequence[str]],
     *,
     pending: bool,
     changeable: bool = False,
     changed: bool = False,
-    more: str = "",
+    without: bool = False,
 ) -> str:
-    """What was thought on the way, as chips; where they can be changed, each is a button that becomes a field.
+    """What the machine wrote on the way, as chips; where they can be changed, each is a button that becomes a field.
 
     Args:
         trace: name -> texts.
         pending: more is to come: what is missing keeps its place, so that nothing jumps when it arrives.
         changeable: whether a changed text can be followed.
         changed: whether a person changed something, which can be reset.
-        more: a piece that stands at the end of the last row, or in a row of its own.
+        without: whether "Without ..." is offered, at the end of the last row or in a row of its own.
     """
     rows = [_translation_row(trace)] if TRANSLATION in trace else []
-    rows += [_thought_row(kind, trace, pending=pending, changeable=changeable) for kind in TRACE_WORDS]
-    if more and rows[-1]:
-        rows[-1] = rows[-1].removesuffix("</dd>") + more + "</dd>"
-    elif more:
-        rows.append(f"<dt></dt><dd>{more}</dd>")
+    changeable = changeable and not pending
+    rows += [_text_row(kind, trace, pending=pending, changeable=changeable) for kind in TRACE_WORDS]
+    if without and rows[-1]:
+        rows[-1] = rows[-1].removesuffix("</dd>") + _WITHOUT + "</dd>"
+    elif without:
+        rows.append(f"<dt></dt><dd>{_WITHOUT}</dd>")
     if trace.get("image_word"):
         title = "Words of the vocabulary that are nearest to the word which the picture became"
         words = escape(", ".join(trace["image_word"]))
@@ -94,7 +176,7 @@ def _translation_row(trace: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _thought_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool, changeable: bool) -> str:
+def _text_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool, changeable: bool) -> str:
     title, items = TRACE_WORDS[kind], trace.get(kind, ())
     if not items and pending:
         return f'<dt>{title}</dt><dd><span class="chip waiting" aria-hidden="true">&nbsp;</span></dd>'
@@ -105,7 +187,7 @@ def _thought_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool
         said = chips(items, shown) if items else '<span class="none">none</span>'
         return f"<dt>{title}</dt><dd{'' if items else _BRIEF}>{said}</dd>"
     made = [
-        f'<button type="button" class="chip" data-edit="thought" data-kind="{kind}" data-place="{place}" '
+        f'<button type="button" class="chip" data-edit="text" data-kind="{kind}" data-place="{place}" '
         f'title="Change this text">{escape(text)}{f" <small>×{n}</small>" if n > 1 else ""}</button>'
         for place, (text, n) in enumerate(Counter(items).items())
     ]
@@ -113,39 +195,62 @@ def _thought_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool
     fold = f"<details><summary>{len(rest)} more</summary>{''.join(rest)}</details>" if rest else ""
     none = "" if items else '<span class="none">none</span>'
     add = (
-        f'<button type="button" class="chip add" data-edit="thought" data-kind="{kind}" aria-label="{_ADDING[kind]}" '
+        f'<button type="button" class="chip add" data-edit="text" data-kind="{kind}" aria-label="{_ADDING[kind]}" '
         f'title="{_ADDING[kind]}">+</button>'
     )
     return f"<dt>{title}</dt><dd{'' if items else _BRIEF}>{none}{''.join(made[:shown])}{fold}{add}</dd>"
 
 
-def leave_out_button() -> str:
-    """The button that becomes a field for what should not be there."""
-    return '<button type="button" class="chip add" data-edit="without" title="What should not be there">Without …</button>'
-
-
-def wishes(signed: Sequence[SignedTerm], pictures: Mapping[str, str] | None = None) -> str:
-    """What more and what less is wanted: each term with its picture, its weight, which can be changed, and a cross.
-
-    Args:
-        signed: the terms.
-        pictures: id -> address of a small picture.
-    """
-    known = pictures or {}
-    terms = "".join(
-        f'<span class="chip term {escape(term.kind)}">{_TERM_WORDS[term.kind]} {_wanted(known.get(term.image_id))}<q>{escape(term.words)}</q>'
+def terms(signed: Sequence[SignedTerm], gallery: Gallery) -> str:
+    """What more and what less is wanted: each term with its picture, its weight, which can be changed, and a cross."""
+    shown = "".join(
+        f'<span class="chip term {escape(term.kind)}">{TERM_WORDS[term.kind]} {_term_picture(gallery, term)}<q>{escape(term.words)}</q>'
         f'<button type="button" class="weight" data-edit="weigh" data-place="{place}" data-value="{term.weight:.2f}" '
         f'title="Its weight in the query, from -1 to 1" aria-label="Weight {term.weight:+.2f}, change it">'
-        f"{_signed(term.weight)}</button>"
+        f"{signed_number(term.weight)}</button>"
         f'<button type="button" class="cross" data-do="weigh" data-place="{place}" data-text="0" '
-        f'aria-label="{_CROSSES}">×</button></span>'
+        f'aria-label="Take away">×</button></span>'
         for place, term in enumerate(signed)
     )
-    return f'<div class="wishes">{terms}</div>' if terms else ""
+    return f'<div class="wishes">{shown}</div>' if shown else ""
 
 
-def _wanted(address: str | None) -> str:
-    return f'<img src="{escape(address)}" alt="">' if address else ""
+def _term_picture(gallery: Gallery, term: SignedTerm) -> str:
+    known = term.image_id in gallery.image_ids
+    return f'<img src="{escape(tile(gallery, term.image_id, "").address)}" alt="">' if known else ""
+
+
+# --- pictures -------------------------------------------------------------------------------------------
+
+
+def gallery_page(gallery: Gallery, image_ids: Sequence[str]) -> str:
+    """Images of the gallery, to pick one from."""
+    tiles = (
+        tile(gallery, i, handlers.in_words(gallery, i), file=handlers.file_of(gallery, i)) for i in image_ids
+    )
+    return grid(tiles, do="pick")
+
+
+def results(gallery: Gallery, session: Session, found: Answer) -> str:
+    """The results; the inspected one is marked, the selected ones are ticked."""
+    more = show_more(len(found.results), found.total, session.settings.top_k)
+    return grid((_result(gallery, session, found, one) for one in found.shown), do="look") + more
+
+
+def _result(gallery: Gallery, session: Session, found: Answer, one: RetrievedImage) -> Tile:
+    image_id = one.image_id
+    selected, inspected = image_id in session.selected, image_id == session.inspected_id
+    similar = 0 if image_id in session.unfolded else len(found.similar.get(image_id, ()))
+    return tile(
+        gallery,
+        image_id,
+        pieces.result_caption(
+            one.rank, one.score, gallery.note(image_id), similar=similar, selected=selected
+        ),
+        state=" ".join(["ticked"] * selected + ["looked"] * inspected),
+        caption=handlers.caption_of(gallery, image_id),
+        file=handlers.file_of(gallery, image_id),
+    )
 
 
 def show_more(shown: int, total: int, page: int) -> str:
@@ -159,7 +264,7 @@ def show_more(shown: int, total: int, page: int) -> str:
     return f'<p class="more">{said}{button}</p>'
 
 
-def _signed(number: float, digits: int = 2) -> str:
+def signed_number(number: float, digits: int = 2) -> str:
     """A number with its sign, the minus as long as the plus."""
     rounded = round(number, digits) + 0.0  # no minus before a zero
     return f"{rounded:+.{digits}f}".replace("-", "−")
@@ -191,109 +296,4 @@ def _step(step: Step, present: int, apart: Mapping[int, str]) -> str:
     return (
         f'<button type="button" data-do="step" data-place="{step.number}"{current} title="{escape(title)}">'
         f"{picture}<span>{escape(step.title)}</span>{detail}</button>"
-    )
-
-
-# --- the closer look ------------------------------------------------------------------------------------
-
-
-def closer_look(seen: Inspected) -> str:
-    """One result closely: its captions, what its score is made of, what would lift it, where to go from it."""
-    said = (
-        f'<span class="machine">The machine’s words, which may be wrong:</span> {chips(seen.captions, CHIPS_SHOWN)}'
-        if seen.captions
-        else '<span class="none">No captions of this picture.</span>'
-    )
-    return (
-        f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
-        f'<div class="said">{_file(seen)}{said}<p class="move">{_move(seen)}</p></div>'
-        f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_ways_on(seen)}</div>{inspector_buttons()}'
-    )
-
-
-def _file(seen: Inspected) -> str:
-    return f'<p class="file">{escape(seen.file)}</p>' if seen.file else ""
-
-
-def _stack(seen: Inspected) -> str:
-    """The terms of the score as one bar; what counts against it is hatched. The table beside it says the same."""
-    pieces = []
-    for name, share in _in_order(seen):
-        for side in ("image", "captions"):
-            if abs(share[side]) >= 0.0005:
-                against = " against" if share[side] < 0 else ""
-                pieces.append(
-                    f'<i class="{escape(name)} {side}{against}" style="flex-grow:{abs(share[side]):.4f}"></i>'
-                )
-    return f'<div class="stack" aria-hidden="true">{"".join(pieces)}</div>'
-
-
-def _table(seen: Inspected) -> str:
-    rows = "".join(
-        f'<tr class="{escape(name)}"><th scope="row" title="{escape(_meaning(name, seen.called))}"><i></i>{escape(_row_name(name, seen.called))}</th>'
-        f"<td>{_signed(share['image'], 3)}</td><td>{_signed(share['captions'], 3)}</td>"
-        f"<td>{seen.why.ranks_alone.get(name, '')}</td></tr>"
-        for name, share in _in_order(seen)
-    )
-    return (
-        '<table><caption class="spoken">What the score is made of: each part with the pixels and with the captions '
-        "of this picture, and the rank by that part alone</caption>"
-        '<thead><tr><td></td><th scope="col" title="What its pixels add to the score">pixels</th>'
-        '<th scope="col" title="What its captions add to the score">captions</th>'
-        '<th scope="col" title="Its rank, were the query this part alone">rank alone</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
-
-
-def _in_order(seen: Inspected) -> list[tuple[str, Mapping[str, float]]]:
-    """The rows of the query with their shares: the parts in the order of the page, then the signed terms."""
-    shares = seen.why.shares
-    names = [
-        *(name for name in PART_WORDS if name in shares),
-        *(name for name in shares if name not in PART_WORDS),
-    ]
-    return [(name, shares[name]) for name in names]
-
-
-def _row_name(name: str, called: Mapping[str, str]) -> str:
-    """A part's name under this method; of a signed term, such as "more 1", its kind and number."""
-    if name in PART_WORDS:
-        return called.get(name) or PART_WORDS[name].name
-    kind, _, number = name.partition(" ")
-    return f"{_TERM_WORDS.get(kind, kind).capitalize()} … {f'({number})' if number else ''}".strip()
-
-
-def _meaning(name: str, called: Mapping[str, str]) -> str:
-    if name in called:
-        return f"{called[name]}, as text."
-    return PART_WORDS[name].meaning if name in PART_WORDS else "One of your own terms, with its sign."
-
-
-def _move(seen: Inspected) -> str:
-    """The slider move that would lift the result most, in a sentence."""
-    if seen.rank == 1:
-        return "It is first already."
-    if not seen.weighted:
-        return "This method has no sliders."
-    move = seen.why.move
-    if move is None or move.rank >= seen.rank:
-        return "No single slider lifts it."
-    return (
-        f"{escape(slider_label(move.parameter))} {move.before:.2f} → {move.after:.2f} would lift it "
-        f"from {seen.rank} to {move.rank}."
-    )
-
-
-def _ways_on(seen: Inspected) -> str:
-    fold = ""
-    if seen.similar:
-        words = f"Fold {seen.similar} similar" if seen.unfolded else f"Show {seen.similar} similar"
-        title = "Pictures whose features have a cosine of at least 0.97 with this one"
-        fold = f'<button type="button" data-do="unfold" title="{title}">{words}</button>'
-    return (
-        '<div class="ways"><button type="button" data-do="want" data-kind="more">More like this</button>'
-        '<button type="button" data-do="want" data-kind="less">Less like this</button>'
-        '<button type="button" data-do="enlarge" title="The whole picture (v)">Larger</button>'
-        f'<button type="button" data-do="select" aria-pressed="{str(seen.selected).lower()}">'
-        f"{'Selected' if seen.selected else 'Select'}</button>{fold}</div>"
     )

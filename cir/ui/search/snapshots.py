@@ -2,7 +2,7 @@
 
 The server remembers a page as well, and more of it; but it may have been restarted, or have forgotten the page.
 Then it finds here which gallery and which search the page shows, so that it never answers about another.
-Everything that arrives is checked like a link (`cir.ui.search.links`). No gradio, no HTML.
+Everything that arrives is checked like a link (`cir.ui.search.links`). No HTML.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradio import utils
+
 from cir.errors import CirError
 from cir.ui.search import links
 from cir.ui.session import Session, Sessions
@@ -20,6 +22,7 @@ from cir.ui.session import Session, Sessions
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
     from cir.ranking.retriever import Retriever
+    from cir.ui.page import PageContent
 
 LONGEST = 40_000  # characters of a snapshot that are read
 FORGOTTEN = "The server had forgotten this page: its earlier steps are gone."
@@ -83,6 +86,31 @@ def turn_of(sent: object) -> int:
     except (ValueError, RecursionError, AttributeError):
         return 0
     return number if isinstance(number, int) and not isinstance(number, bool) else 0
+
+
+def recall_session(content: PageContent, session: Session, sent: object) -> str:
+    """Make sure that the session is the one that the page speaks of; a note when the page had been forgotten.
+
+    Args:
+        content: what the page is about.
+        session: as gradio hands it over.
+        sent: the page's snapshot.
+
+    Raises:
+        GalleryError: the gallery that the page shows is not there any more.
+    """
+    shown = read(sent)
+    return recall(content.sessions, session, shown, lambda: restored(content, session, shown))
+
+
+def restored(content: PageContent, session: Session, shown: Snapshot) -> str:
+    """Make a new session ready for the search that a page shows; what the person should know of it.
+
+    Raises:
+        GalleryError: the gallery that the page shows is not there any more.
+    """
+    uploads = Path(utils.get_upload_folder())
+    return restore(session, shown, content.retriever_of, content.text_encoder, uploads)
 
 
 def recall(sessions: Sessions, session: Session, shown: Snapshot, restore: Callable[[], str]) -> str:

@@ -6,30 +6,18 @@ to the present one is the breadcrumb, and undo goes one step back along it. No g
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image
-
 from cir.composers.parameters import in_symbols
 from cir.errors import BadQuery
-from cir.images import make_thumbnail
 from cir.ui.session import Session, Step
 
 MAX_STEPS = 20
-PICTURE_SIDE = 56
 KEPT = (
     "composed", "machine", "method", "parameters", "settings", "notes", "picked_id", "reference_id", "intended_id", "signed",
     "image_path", "text", "gallery", "only",
 )  # fmt: skip
-
-
-def small_picture(image: Image.Image | None) -> str:
-    """A picture as an address that holds it; "" for none."""
-    if image is None:
-        return ""
-    return "data:image/webp;base64," + base64.b64encode(make_thumbnail(image, max_side=PICTURE_SIDE)).decode()
 
 
 def remember(session: Session, title: str, picture: str | None = None) -> None:

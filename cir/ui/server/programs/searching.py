@@ -14,6 +14,7 @@ from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
 from cir.ui.search import handlers
 from cir.ui.search.handlers import Answer, Session, Settings
+from cir.ui.search.reference import pick
 from cir.ui.server.programs import arguments
 from cir.ui.server.programs.answers import SearchAnswer, as_answer, for_programs
 from cir.ui.server.programs.documented import is_upload
@@ -180,7 +181,7 @@ def reference(retriever: Retriever, state: Session, call: SearchCall) -> object:
     upload, chosen = arguments.read_reference(image, image_id, (name, id_name))
     if chosen:
         with arguments.about(id_name, "Send the image_id of a result in this gallery."):
-            return {"path": str(handlers.pick(retriever.gallery, state, chosen))}
+            return {"path": str(pick(retriever.gallery, state, chosen))}
     if upload is None:
         return None
     if not is_upload(upload):

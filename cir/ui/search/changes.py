@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cir.ui.session import Session
 
 MAX_TERMS = 8
-MAX_THOUGHT = 200
+MAX_TEXT = 200
 _NAMES = {CAPTIONS: "caption", MODIFIED: "description", OBJECTS: "object"}
 
 
@@ -34,7 +34,7 @@ def can_change(retriever: Retriever, session: Session) -> bool:
     return composed is not None and composed.pseudo_words is not None and revisable(made_by) is not None
 
 
-def change_thought(retriever: Retriever, session: Session, kind: object, place: object, text: object) -> None:
+def change_text(retriever: Retriever, session: Session, kind: object, place: object, text: object) -> None:
     """Change, add or take away one of the machine's texts; only what follows from it is encoded anew.
 
     Args:
@@ -49,7 +49,7 @@ def change_thought(retriever: Retriever, session: Session, kind: object, place: 
     composed, made_by = session.composed, revisable(retriever.composers.get(session.method))
     if composed is None or made_by is None or not can_change(retriever, session):
         raise BadQuery("There are no texts to change here.", "Search with a picture and an edit, by CVSI.")
-    words = clean_text(text)[0][:MAX_THOUGHT]
+    words = clean_text(text)[0][:MAX_TEXT]
     if not isinstance(kind, str) or isinstance(place, bool) or not isinstance(place, int | None):
         raise BadQuery("That text is not on the page any more.", "Change one of those that are shown.")
     changed = made_by.revise(composed, with_thought(composed, kind, place, words))
@@ -59,18 +59,18 @@ def change_thought(retriever: Retriever, session: Session, kind: object, place: 
     steps.remember(session, f"{_NAMES[kind]} {done}" + (f": {words}" if words else ""))
 
 
-def with_thoughts(
-    retriever: Retriever, method: str, composed: ComposedQuery, thoughts: Mapping[str, Sequence[str]]
+def with_texts(
+    retriever: Retriever, method: str, composed: ComposedQuery, texts: Mapping[str, Sequence[str]]
 ) -> ComposedQuery:
     """A query with texts in the place of the machine's, as they were once changed; as it is where none can be."""
     made_by = revisable(retriever.composers.get(method))
-    if not thoughts or composed.pseudo_words is None or made_by is None:
+    if not texts or composed.pseudo_words is None or made_by is None:
         return composed
-    changed = {kind: tuple(texts) for kind, texts in thoughts.items()}
+    changed = {kind: tuple(own) for kind, own in texts.items()}
     return replace(made_by.revise(composed, {**composed.trace, **changed}), timings_ms=composed.timings_ms)
 
 
-def changed_thoughts(session: Session) -> dict[str, tuple[str, ...]]:
+def changed_texts(session: Session) -> dict[str, tuple[str, ...]]:
     """kind -> the texts that stand now, of the kinds that a person changed."""
     composed, machine = session.composed, session.machine
     if composed is None or machine is None:
@@ -83,7 +83,7 @@ def changed_thoughts(session: Session) -> dict[str, tuple[str, ...]]:
     }
 
 
-def reset_thoughts(session: Session) -> None:
+def reset_texts(session: Session) -> None:
     """Take back every change of the machine's texts.
 
     Raises:
@@ -97,7 +97,7 @@ def reset_thoughts(session: Session) -> None:
 
 
 def is_changed(session: Session) -> bool:
-    """Whether a person changed what the machine thought."""
+    """Whether a person changed what the machine wrote."""
     composed, machine = session.composed, session.machine
     return composed is not None and machine is not None and dict(composed.trace) != dict(machine.trace)
 
@@ -125,7 +125,7 @@ def want_without(encoder: TextEncoder | None, session: Session, text: object) ->
     Raises:
         BadQuery: no text, no encoder, too many terms, or nothing was searched for.
     """
-    words = clean_text(text)[0][:MAX_THOUGHT]
+    words = clean_text(text)[0][:MAX_TEXT]
     if encoder is None or not words:
         raise BadQuery("There is nothing to leave out.", 'Type what should not be there, like "people".')
     _add(session, without(encoder, words))

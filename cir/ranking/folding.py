@@ -1,6 +1,6 @@
 """Which of the ranked images are shown: those above a score, near-identical ones behind the best of them.
 
-Plain functions on ids and features; no gradio, no HTML.
+Plain functions on ids and features.
 """
 
 from __future__ import annotations
