@@ -184,7 +184,7 @@ def test_a_marked_picture_is_ranked_by_every_method_and_by_every_part_alone(retr
     assert len(judged.by_part) == 6
 
 
-def test_the_weights_that_are_found_put_the_marked_picture_where_they_say(retriever, reference):
+def test_the_weights_that_are_found_put_the_marked_picture_where_they_say(retriever, reference, monkeypatch):
     state = compared(retriever, reference, ["CVSI", "Sum"])
     state.values["CVSI"] = cvsi_weights(0.0, 0.0, 0.0)
     handlers.mark(state, "blue-square")
@@ -195,7 +195,8 @@ def test_the_weights_that_are_found_put_the_marked_picture_where_they_say(retrie
     assert judged.fitted.ranks == (1,)
     assert retriever.rank_of(state.composed["CVSI"], judged.fitted.values, "blue-square") == 1
     assert "from" in render.fit_words(judged)
-    panel = render.judged_panel(judged, {"blue-square": "a <blue> square"}, 12)
+    monkeypatch.setattr(render, "in_words", lambda *_: "a <blue> square")
+    panel = render.judged_panel(judged, retriever.gallery)
     assert "a &lt;blue&gt; square" in panel
     assert panel.count("<rect") == 66
 
@@ -227,7 +228,7 @@ def test_without_a_method_that_has_weights_there_is_nothing_to_fit_and_it_is_sai
     judged = handlers.judge(retriever, state)
     assert judged is not None
     assert (judged.weighed, judged.surface) == ("", {})
-    assert "nothing to fit" in render.judged_panel(judged, {"blue-square": "x"}, 12)
+    assert "nothing to fit" in render.judged_panel(judged, retriever.gallery)
 
 
 def test_a_method_with_one_number_has_a_curve_of_the_ranks_under_it_with_the_best_and_the_present_one(
@@ -248,7 +249,7 @@ def test_a_method_with_one_number_has_a_curve_of_the_ranks_under_it_with_the_bes
     for number, rank in judged.curve.items():
         assert rank == retriever.rank_of(composed, {LAMBDA.name: number}, "red-square")
     assert min(judged.curve.values()) == judged.curve[judged.fitted.values[LAMBDA.name]]
-    panel = render.judged_panel(judged, {"red-square": "x"}, 12)
+    panel = render.judged_panel(judged, retriever.gallery)
     assert panel.count("<title>") == 12
     assert panel.count("stroke-dasharray") == 1
     assert "0.03: rank" in panel

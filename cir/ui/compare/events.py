@@ -15,16 +15,17 @@ from cir.ui import pieces
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
-from cir.ui.grids import grid, tile
 from cir.ui.page import PageContent, PageParts, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_index, read_method
-from cir.ui.search.handlers import Session, caption_of, file_of, in_words
 from cir.ui.search.reference import read_reference
-from cir.ui.search.screen import numbers, shown_copy
+from cir.ui.search.screen import Update, numbers
 from cir.ui.search.snapshots import recall_session
+from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
+from cir.ui.session import Session
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
 SESSION_SECONDS = 3600
 
 
@@ -32,38 +33,45 @@ def lay_out(content: PageContent, page: PageParts) -> None:
     """The Compare tab, wired."""
     state = gr.State(Comparison(), time_to_live=SESSION_SECONDS)
     parts = lay_out_compare(content)
-    wire_comparison(content, page, parts, state, wire_query(content, page, parts))
+    show_query = wire_query(content, page, parts)
+    wire_comparison(content, page, parts, state, show_query)
     wire_marks(content, page, parts, state)
 
 
-def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> tuple[Any, ...]:
-    """When the tab is opened, it shows what the Search tab asks for. The event's handler, inputs and outputs."""
+def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> dict[str, Any]:
+    """When the tab is opened, it shows what the Search tab asks for. The event, to be used again."""
 
-    def opened(session: Session, snapshot: object, image: object, text: object) -> tuple[Any, Any]:
-        try:
-            recall_session(content, session, snapshot)
-            path, _ = read_reference(content.retriever_for(session).gallery, session, image)
-            edit, _ = clean_text(text)
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            return gr.Image(visible=False), problem_html(error)
-        shown = (
-            gr.Image(value=shown_copy(path), visible=True) if path else gr.Image(value=None, visible=False)
-        )
-        return shown, render.query_line(edit, path is not None)
+    def show(session: Session, snapshot: object, image: object, text: object) -> Update:
+        recall_session(content, session, snapshot)
+        path, _ = read_reference(content.retriever_for(session).gallery, session, image)
+        edit, _ = clean_text(text)
+        picture = gr.Image(value=copied_among_uploads(path) if path else None, visible=path is not None)
+        return {parts.picture: picture, parts.query: render.query_line(edit, path is not None)}
 
-    inputs = [page.session, page.shown.snapshot, page.ask.image, page.ask.text]
-    event = (opened, inputs, [parts.picture, parts.query])
-    page.tab.select(*event, preprocess=False, **QUIET)
+    def problem(error: Exception, *_: object) -> Update:
+        return {parts.picture: gr.Image(visible=False), parts.query: problem_html(error)}
+
+    event: dict[str, Any] = {
+        "fn": with_problems_shown(show, problem),
+        "inputs": [page.session, page.shown.snapshot, page.ask.image, page.ask.text],
+        "outputs": [parts.picture, parts.query],
+        "preprocess": False,
+        **QUIET,
+    }
+    page.tab.select(**event)
     return event
 
 
 def wire_comparison(
-    content: PageContent, page: PageParts, parts: CompareParts, state: gr.State, query_of: tuple[Any, ...]
+    content: PageContent,
+    page: PageParts,
+    parts: CompareParts,
+    state: gr.State,
+    show_query: dict[str, Any],
 ) -> None:
     """The button composes the query by every chosen method; each column fills as its method comes further."""
-    outputs = outputs_of(parts)
 
-    def steps(
+    def stages(
         turn: int,
         note: str,
         found: Comparison,
@@ -73,11 +81,11 @@ def wire_comparison(
         chosen: object,
         method: object,
         *sent: object,
-    ) -> Steps[dict[Any, Any]]:
+    ) -> Steps[Update]:
         retriever = content.retriever_for(session)
         name = read_method(retriever.methods, method)
         own = (name, read_values(retriever.composers[name].parameters, page.ask.split(sent)[0]))
-        stages = handlers.compare(
+        for _ in handlers.compare(
             retriever,
             session,
             found,
@@ -87,51 +95,40 @@ def wire_comparison(
             sliders=own,
             turn=turn,
             notes=[note] if note else [],
-        )
-        for _ in stages:
-            yield _drawn(content, parts, session, found, _said(found)), found.rest_is_costly
+        ):
+            done = pieces.working(f"Done: {found.done} of {counted(len(found.methods), 'method')} …")
+            yield comparison_shown(content, parts, session, found, done), found.rest_is_costly
         if found.turn == turn:
-            yield _drawn(content, parts, session, found), False
+            yield comparison_shown(content, parts, session, found), False
 
-    async def run(
+    async def compare(
         found: Comparison, session: Session, snapshot: object, *values: Any
-    ) -> AsyncIterator[dict[Any, Any]]:
-        turn, said = handlers.begin(found), pieces.working("Looking at the query …")
-        yield {parts.stage: said}
-        try:
-            note = await to_thread.run_sync(recall_session, content, session, snapshot)
-            wanted = steps(turn, note, found, session, *values)
-            came = content.lines.in_turn(wanted, lambda: found.turn == turn)
-            async with aclosing(came):
-                async for drawn in came:
-                    if not isinstance(drawn, Waiting):
-                        said = drawn[parts.stage]
-                        yield drawn
-                    elif drawn.before:
-                        waiting = pieces.waiting(drawn.before, first_results=bool(found.composed))
-                        yield {parts.stage: waiting}
-                    else:  # its turn has come
-                        yield {parts.stage: said}
-        except Exception as error:  # shown as a sentence; faults are logged under an id
-            yield {parts.stage: problem_html(error)}
+    ) -> AsyncIterator[Update]:
+        turn, stage = handlers.begin(found), pieces.working("Looking at the query …")
+        yield {parts.stage: stage}
+        note = await to_thread.run_sync(recall_session, content, session, snapshot)
+        answers = content.lines.in_turn(
+            stages(turn, note, found, session, *values), lambda: found.turn == turn
+        )
+        async with aclosing(answers):
+            async for answer in answers:
+                if not isinstance(answer, Waiting):
+                    stage = answer[parts.stage]
+                    yield answer
+                elif answer.before:
+                    waiting = pieces.waiting(answer.before, first_results=bool(found.composed))
+                    yield {parts.stage: waiting}
+                else:  # its turn has come
+                    yield {parts.stage: stage}
 
     ask = page.ask
+    inputs = [state, page.session, page.shown.snapshot, ask.image, ask.text, parts.methods, ask.method]
     # An upload or another act that is under way changes the query: it is waited for, as Search does.
-    settled = parts.start.click(None, js="() => recompose.settled()", api_visibility="private")
-    looked = settled.then(*query_of, preprocess=False, **QUIET)
-    looked.then(
-        run,
-        [
-            state,
-            page.session,
-            page.shown.snapshot,
-            ask.image,
-            ask.text,
-            parts.methods,
-            ask.method,
-            *ask.sliders.values(),
-        ],
-        outputs,
+    settled = parts.start.click(None, js="() => recompose.settled()", **PRIVATE)
+    settled.then(**show_query).then(
+        with_problems_shown(compare, parts.stage),
+        [*inputs, *ask.sliders.values()],
+        parts.filled,
         preprocess=False,
         trigger_mode="multiple",
         concurrency_limit=None,  # they stand in lines of their own
@@ -141,20 +138,18 @@ def wire_comparison(
 
 def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state: gr.State) -> None:
     """A click on a result marks it as the picture that was meant; the weights that were found can be searched with."""
-    outputs = outputs_of(parts)
-    how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple"}
-    ask = page.ask
+    inputs, ask = [state, page.session], page.ask
 
-    def mark(found: Comparison, session: Session, event: gr.EventData) -> dict[Any, Any]:
+    def mark(found: Comparison, session: Session, event: gr.EventData) -> Update:
         ids = found.result_ids[read_index(found.methods, sent_with(event, "column"))]
         handlers.mark(found, read_index(ids, sent_with(event, "place")))
-        return _drawn(content, parts, session, found)
+        return comparison_shown(content, parts, session, found)
 
-    def clear(found: Comparison, session: Session) -> dict[Any, Any]:
+    def clear(found: Comparison, session: Session) -> Update:
         found.marked = ()
-        return _drawn(content, parts, session, found)
+        return comparison_shown(content, parts, session, found)
 
-    def use(found: Comparison, session: Session) -> dict[Any, Any]:
+    def search_with_weights(found: Comparison, session: Session) -> Update:
         retriever = content.retriever_for(session)
         judged = handlers.judge(retriever, found)
         if judged is None or judged.fitted is None:
@@ -166,65 +161,29 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
             page.tabs: gr.Tabs(selected="search"),
         }
 
-    parts.columns.pick(with_problems_shown(mark, parts.stage), [state, page.session], outputs, **how)
-    parts.clear.click(with_problems_shown(clear, parts.stage), [state, page.session], outputs, **QUIET)
+    parts.columns.pick(
+        with_problems_shown(mark, parts.stage), inputs, parts.filled, trigger_mode="multiple", **QUIET
+    )
+    parts.clear.click(with_problems_shown(clear, parts.stage), inputs, parts.filled, **QUIET)
     used = parts.use.click(
-        with_problems_shown(use, parts.stage),
-        [state, page.session],
+        with_problems_shown(search_with_weights, parts.stage),
+        inputs,
         [parts.stage, *ask.numbers, ask.method, page.tabs],
         **QUIET,
     )
-    used.then(None, js="() => recompose.searchNow()", api_visibility="private")
+    used.then(None, js="() => recompose.searchNow()", **PRIVATE)
 
 
-def outputs_of(parts: CompareParts) -> list[Any]:
-    """What `_drawn` answers for."""
-    return [parts.stage, parts.judged, parts.buttons, parts.columns]
-
-
-def _drawn(
+def comparison_shown(
     content: PageContent, parts: CompareParts, session: Session, found: Comparison, stage: str | None = None
-) -> dict[Any, Any]:
+) -> Update:
     """The whole comparison as it stands; without a stage line, what was noticed about the query."""
-    said = pieces.notes_list(found.notes) if stage is None else stage
-    panel, buttons = _judged(content, session, found)
-    columns = _columns(content, session, found)
-    return dict(zip(outputs_of(parts), (said, panel, buttons, columns), strict=True))
-
-
-def _said(found: Comparison) -> str:
-    done = sum(
-        m in found.problems or (m in found.composed and not found.composed[m].pending) for m in found.methods
-    )
-    return pieces.working(f"Done: {done} of {counted(len(found.methods), 'method')} …")
-
-
-def _judged(content: PageContent, session: Session, found: Comparison) -> tuple[Any, Any]:
-    """(panel, buttons) as they stand now."""
-    gallery = content.retriever_for(session).gallery
-    judged = handlers.judge(content.retriever_for(session), found)
-    names = {i: in_words(gallery, i) for i in judged.ids} if judged else {}
-    panel = render.judged_panel(judged, names, len(gallery.image_ids))
-    return panel, gr.Row(visible=judged is not None)
-
-
-def _columns(content: PageContent, session: Session, found: Comparison) -> str:
-    """Every column as it stands now, side by side."""
-    retriever, columns = content.retriever_for(session), []
-    for number, method in enumerate(found.methods):
-        shown = handlers.column(retriever, found, method)
-        moves = shown.moves or tuple(None for _ in shown.results)
-        tiles = [
-            tile(
-                retriever.gallery,
-                r.image_id,
-                render.result_words(
-                    r.rank, move, retriever.gallery.note(r.image_id), r.image_id in found.marked
-                ),
-                caption=caption_of(retriever.gallery, r.image_id),
-                file=file_of(retriever.gallery, r.image_id),
-            )
-            for r, move in zip(shown.results, moves, strict=True)
-        ]
-        columns.append((render.column_head(shown, found.methods[0]), grid(tiles, column=number)))
-    return render.columns(columns)
+    retriever = content.retriever_for(session)
+    judged = handlers.judge(retriever, found)
+    columns = [handlers.column(retriever, found, method) for method in found.methods]
+    return {
+        parts.stage: pieces.notes_list(found.notes) if stage is None else stage,
+        parts.judged: render.judged_panel(judged, retriever.gallery),
+        parts.buttons: gr.Row(visible=judged is not None),
+        parts.columns: render.columns(columns, found.marked, retriever.gallery),
+    }

@@ -66,6 +66,12 @@ class Comparison:
         return answered == len(self.methods) and any(composed.pending for composed in begun)
 
     @property
+    def done(self) -> int:
+        """How many methods have their last results, or a problem."""
+        whole = {name for name, composed in self.composed.items() if not composed.pending}
+        return sum(method in whole or method in self.problems for method in self.methods)
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Ids that no method ranks."""
         return (self.reference_id,) if self.reference_id else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -37,6 +38,11 @@ class CompareParts:
     buttons: gr.Row
     use: gr.Button
     clear: gr.Button
+
+    @property
+    def filled(self) -> list[Any]:
+        """What a comparison fills in."""
+        return [self.stage, self.judged, self.buttons, self.columns]
 
 
 def lay_out_compare(content: PageContent) -> CompareParts:

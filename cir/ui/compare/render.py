@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from cir.charts import Cell, heat_map, rank_curve
 from cir.composers.parameters import in_symbols, shares
 from cir.text import counted
 from cir.ui.compare.handlers import Column, Judged
+from cir.ui.grids import Tile, grid, tile
 from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name
+from cir.ui.search.handlers import caption_of, file_of, in_words
+
+if TYPE_CHECKING:
+    from cir.gallery.gallery import Gallery
 
 FIRST_PAGE = 10
 
@@ -29,13 +35,23 @@ _LEGEND = (
 )
 
 
-def columns(shown: Sequence[tuple[str, str]]) -> str:
-    """(head, pictures) of each method, side by side."""
+def columns(shown: Sequence[Column], marked: Collection[str], gallery: Gallery) -> str:
+    """The methods' results side by side."""
     made = "".join(
-        f'<section class="compared" id="compared-{number}"><div class="compared-head">{head}</div>{pictures}</section>'
-        for number, (head, pictures) in enumerate(shown, start=1)
+        f'<section class="compared" id="compared-{number + 1}">'
+        f'<div class="compared-head">{column_head(found, shown[0].method)}</div>'
+        f"{grid(_tiles(found, marked, gallery), column=number)}</section>"
+        for number, found in enumerate(shown)
     )
     return f'{_LEGEND}<div class="columns">{made}</div>'
+
+
+def _tiles(found: Column, marked: Collection[str], gallery: Gallery) -> Iterator[Tile]:
+    for place, one in enumerate(found.results):
+        image_id, move = one.image_id, found.moves[place] if found.moves else None
+        words = result_words(one.rank, move, gallery.note(image_id), image_id in marked)
+        caption, file = caption_of(gallery, image_id), file_of(gallery, image_id)
+        yield tile(gallery, image_id, words, caption=caption, file=file)
 
 
 def column_head(found: Column, first: str) -> str:
@@ -78,27 +94,21 @@ def result_words(rank: int, move: int | None, label: str, marked: bool) -> str:
     return f"{first}\n{label}" if label else first
 
 
-def judged_panel(judged: Judged | None, names: dict[str, str], images: int) -> str:
-    """The ranks of the marked pictures, the map of weights, and what was fitted.
-
-    Args:
-        judged: None where nothing is marked.
-        names: id -> what the picture shows.
-        images: how many the gallery has.
-    """
+def judged_panel(judged: Judged | None, gallery: Gallery) -> str:
+    """The ranks of the marked pictures, the map of weights, and what was fitted; how to mark one, where none is."""
     if judged is None:
         return (
             '<p class="hint">Click the picture that you meant, in any column; up to three. You then see where each '
             "method and each part of the query puts it, and which weights would put it first.</p>"
         )
-    heads = "".join(f"<th scope='col'>{escape(names[i])}</th>" for i in judged.ids)
+    heads = "".join(f"<th scope='col'>{escape(in_words(gallery, i))}</th>" for i in judged.ids)
     words = share_words(judged.parameters)
     rows = [_row(escape(method), ranks) for method, ranks in judged.by_method.items()]
     for (part, side), ranks in judged.by_part.items():
         on = "" if side == "pixels" else ", on captions of gallery images"
         name = judged.called.get(part) or words[part].name
         rows.append(_row(f"<span class='alone'>{escape(name)} alone{on}</span>", ranks))
-    pictures = counted(images, "picture")
+    pictures = counted(len(gallery.image_ids), "picture")
     table = (
         f'<div class="wide"><table class="ranks"><caption>Rank among {pictures}</caption>'
         f"<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"

@@ -28,8 +28,9 @@ from cir.ui.page import Ask, PageContent, PageParts, sent_with, then_answered, w
 from cir.ui.reading import read_method
 from cir.ui.search import acts, handlers, reference, snapshots
 from cir.ui.search.opening import wire_opening
-from cir.ui.search.screen import Screen, Update, numbers, shown_copy
+from cir.ui.search.screen import Screen, Update, numbers
 from cir.ui.search.snapshots import recall_session
+from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session, Settings
 
@@ -297,4 +298,4 @@ def show_instead(image: object) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "reference.png")
         picture.save(path, compress_level=1)
-        return shown_copy(path)
+        return copied_among_uploads(path)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils, utils
 
 from cir.composers.composer import Composer
 from cir.composers.parameters import Values, own_values
@@ -17,6 +15,7 @@ from cir.ui import pieces
 from cir.ui.galleries.switcher import problem_on_page
 from cir.ui.page import Ask, PageContent, PageParts
 from cir.ui.search import changes, handlers, inspector, links, reference, render, snapshots, steps
+from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Answer, Session
 
@@ -98,7 +97,7 @@ class Screen:
         composer = self.content.retriever_for(session).composers[session.method]
         own, note = reference.kept_picture(session)
         return {
-            ask.image: gr.skip() if session.reference_id else own and shown_copy(own),
+            ask.image: gr.skip() if session.reference_id else own and copied_among_uploads(own),
             ask.text: session.text,
             ask.method: session.method,
             **numbers(self.content, ask, composer, settings.values),
@@ -159,11 +158,6 @@ def _components(part: object) -> Iterator[Any]:
     for field in fields(part):  # type: ignore[arg-type]
         value = getattr(part, field.name)
         yield from value.values() if isinstance(value, Mapping) else [value]
-
-
-def shown_copy(path: str | Path) -> str:
-    """A copy of a picture among the uploads, where gradio may show it: the page is not told where galleries are kept."""
-    return processing_utils.save_file_to_cache(path, cache_dir=utils.get_upload_folder())
 
 
 def numbers(content: PageContent, ask: Ask, composer: Composer, values: Values | None = None) -> Update:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradio import utils
-
 from cir.errors import CirError
 from cir.ui.search import links
+from cir.ui.server.gradio_private import upload_folder
 from cir.ui.session import Session, Sessions
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ def restored(content: PageContent, session: Session, shown: Snapshot) -> str:
     Raises:
         GalleryError: the gallery that the page shows is not there any more.
     """
-    uploads = Path(utils.get_upload_folder())
-    return restore(session, shown, content.retriever_of, content.text_encoder, uploads)
+    return restore(session, shown, content.retriever_of, content.text_encoder, upload_folder())
 
 
 def recall(sessions: Sessions, session: Session, shown: Snapshot, restore: Callable[[], str]) -> str:
