@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
+from PIL import Image
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.ui.search.handlers import Example
+from cir.ui.server.gradio_private import MARKUP
 
 HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{constructor}}<script>window.__x=3</script>'
 
@@ -90,6 +92,22 @@ def test_the_page_opens_with_its_name_the_gallery_and_the_examples(served, visit
     assert page.locator("#browse-grid .picture").count() == 24
     assert page.locator(".example").all_inner_texts() == ["make it blue", "star"]
     assert page.locator("#reference input[type=file]").count() == 1
+
+
+def test_what_styles_and_scripts_rely_on_of_gradios_markup_is_on_the_page(served, visit, tmp_path: Path):
+    absent = "selectors => selectors.filter(one => document.querySelector(one) === null)"
+    page = visit(served.url)
+    page.wait_for_selector("#alpha input[type=range]")
+    assert page.evaluate(absent, [*MARKUP["opened"]]) == []
+    Image.new("RGB", (8, 8)).save(tmp_path / "own.png")
+    page.set_input_files("#reference input[type=file]", str(tmp_path / "own.png"))
+    page.wait_for_selector("#reference img")
+    assert page.evaluate(absent, [*MARKUP["with a picture"]]) == []
+    page = visit(f"{served.url}?__theme=dark")
+    assert page.evaluate(absent, [*MARKUP["dark"]]) == []
+    page = visit(served.url, width=390)
+    page.wait_for_selector("#tabs > .tab-wrapper [role=tab]")
+    assert page.evaluate(absent, [*MARKUP["on a phone"]]) == []
 
 
 def test_models_are_told_when_a_page_is_there_and_the_sliders_unfold_then(served, visit):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -245,3 +246,16 @@ def test_tools_that_gradio_cannot_offer_are_told():
     assert (
         private.only_tool(SimpleNamespace(mcp_server_obj=None, mcp_error="No package"), "a") == "No package"
     )  # type: ignore[arg-type]
+
+
+def test_every_class_of_gradio_that_the_styles_name_is_listed():
+    ui = Path(private.__file__).parents[1]
+    styles = re.sub(
+        r"/\*.*?\*/", "", (ui / "static" / "style.css").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    named = set(re.findall(r"\.([a-zA-Z][\w-]*)", " ".join(re.findall(r"([^{}]+)\{", styles))))
+    sources = [p for kind in ("*.py", "*.js") for p in ui.rglob(kind) if p.name != "gradio_private.py"]
+    written = " ".join(path.read_text(encoding="utf-8") for path in (*sources, ui.parent / "types.py"))
+    ours = {name for name in named if re.search(rf"(?<![\w.-]){name}(?![\w-])", written)}
+    listed = " ".join(selector for selectors in private.MARKUP.values() for selector in selectors)
+    assert {name for name in named - ours if f".{name}" not in listed} == set()

@@ -93,7 +93,13 @@ def test_a_wheel_holds_what_the_program_needs_and_its_command(tmp_path):
         metadata = next(one for one in names if one.endswith("METADATA"))
         assert "recompose = cir.__main__:recompose" in wheel.read(entry).decode()
         needs = wheel.read(metadata).decode()
-    for file in ("ui/page.js", "ui/style.css", "assets/examples.json", "assets/NOTICE", "docs/results.md"):
+    for file in (
+        "ui/static/page.js",
+        "ui/static/style.css",
+        "assets/examples.json",
+        "assets/NOTICE",
+        "docs/results.md",
+    ):
         assert f"cir/{file}" in names
     shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT / "assets" / "models").rglob("*") if p.is_file()}
     assert {f"cir/{one}" for one in shipped} <= names

@@ -6,40 +6,21 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE_SHEET = Path(__file__).with_name("style.css")
-SCRIPTS = [
-    Path(__file__).with_name(name) for name in ("page.js", "acts.js", "focus.js", "viewer.js", "asking.js")
-]
+_STATIC = Path(__file__).with_name("static")
+STYLE_SHEET = _STATIC / "style.css"
+SCRIPTS = [_STATIC / name for name in ("page.js", "acts.js", "focus.js", "viewer.js", "asking.js")]
 
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 # Calm greens of slate and pine; the neutral leans warm, so that pictures keep their colours beside it.
 _PINE = gr.themes.Color(
-    "#eef6f4",
-    "#d6eae6",
-    "#aed5cd",
-    "#7fbab0",
-    "#4f9a90",
-    "#2f7d74",
-    "#24655e",
-    "#1f514c",
-    "#1b423e",
-    "#173633",
-    "#0c211f",
-)
+    "#eef6f4", "#d6eae6", "#aed5cd", "#7fbab0", "#4f9a90", "#2f7d74",
+    "#24655e", "#1f514c", "#1b423e", "#173633", "#0c211f",
+)  # fmt: skip
 _STONE = gr.themes.Color(
-    "#faf9f7",
-    "#f3f1ee",
-    "#e7e4df",
-    "#d5d1ca",
-    "#a5a099",
-    "#78736c",
-    "#57534d",
-    "#403d39",
-    "#2a2826",
-    "#1d1c1b",
-    "#131211",
-)
+    "#faf9f7", "#f3f1ee", "#e7e4df", "#d5d1ca", "#a5a099", "#78736c",
+    "#57534d", "#403d39", "#2a2826", "#1d1c1b", "#131211",
+)  # fmt: skip
 
 
 def theme() -> gr.themes.Base:

@@ -22,28 +22,29 @@ from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.types import Scope
 
-# What gradio writes into a page, and `style.css` and the scripts rely on: selector -> what for.
+# What gradio writes into a page, and `style.css` and the scripts rely on: when -> selector -> what for.
 MARKUP = {
-    ".gradio-container": "the width of the page, and what holds for all of it",
-    ".gradio-container > .main": "its padding",
-    ".dark": "on an element around the page, where it is dark",
-    "#ask .block": "the box around a component",
-    ".html-container": "the box around a piece of HTML",
-    ".form": "the box around fields that stand beside one another",
-    "#weights .column": "what lies in a fold",
-    "#weights .weight .wrap": "the parts of a slider",
-    "#weights .weight .head": "its name and its number",
-    "#weights .weight .min_value": "the ends of its range, which are not shown",
-    "#weights .weight .max_value": "the same",
-    "#weights .weight input[type=range]": "what is dragged",
-    "#reference input[type=file]": "takes a picture that was pasted, or dropped beside it",
-    "#reference [data-testid=upload-text]": "the words in the empty field",
-    "#edit textarea, #edit input": "what is typed",
-    "#tabs > .tab-wrapper [role=tab]": "the names of the tabs",
-}
-MARKUP_OF_A_PICTURE = {"#reference .icon-button-wrapper button": "takes a picture out of its field"}
-MARKUP_OF_A_PHONE = {
-    "#tabs > .tab-wrapper .overflow-menu > button": "leads to the tabs that do not fit a row"
+    "opened": {
+        ".gradio-container > .main": "the width of the page and its padding",
+        "#ask .block": "the box around a component",
+        ".html-container": "the box around a piece of HTML",
+        ".form": "the box around fields that stand beside one another",
+        "#weights .column": "what lies in a fold",
+        "#weights .weight .wrap": "the parts of a slider",
+        "#weights .weight .head": "its name and its number",
+        "#weights .weight .min_value": "the ends of its range, which are not shown",
+        "#weights .weight .max_value": "the same",
+        "#weights .weight input[type=range]": "what is dragged",
+        "#more.row": "fields that stand beside one another",
+        "#reference input[type=file]": "takes a picture that was pasted, or dropped beside it",
+        "#reference [data-testid=upload-text]": "the words in the empty field",
+        "#edit :is(textarea, input)": "what is typed",
+        "#tabs > .tab-wrapper [role=tab]": "the names of the tabs",
+        "gradio-app": "has the page's ground and its letters; a larger picture is shown in it",
+    },
+    "dark": {".dark .gradio-container": "the page where it is dark"},
+    "with a picture": {"#reference .icon-button-wrapper button": "takes the picture out of its field"},
+    "on a phone": {"#tabs > .tab-wrapper .overflow-menu > button": "leads to the tabs that do not fit a row"},
 }
 
 
