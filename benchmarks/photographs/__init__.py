@@ -1,0 +1,1 @@
+"""A benchmark of natural photographs that packages bring: fetched, looked at, and never committed."""

@@ -1,0 +1,132 @@
+"""The benchmark of natural photographs: its committed files, its unpacking, and the photographs where they were fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import tarfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks.photographs import rows
+from benchmarks.photographs.download import packages
+from benchmarks.photographs.fetch import LONG_SIDE, place, unpack
+from benchmarks.photographs.rows import Photograph, half_of
+from cir.images import read_image
+
+PHOTOGRAPHS = rows.photographs()
+TRIPLETS = rows.triplets()
+CUTOUTS = rows.cutouts()
+
+
+def test_every_photograph_says_where_it_is_from_and_what_is_asked_of_it() -> None:
+    assert len({row.id for row in (*PHOTOGRAPHS, *CUTOUTS)}) == len(PHOTOGRAPHS) + len(CUTOUTS)
+    assert len({row.sha256 for row in PHOTOGRAPHS}) == len(PHOTOGRAPHS) >= 250
+    for row in PHOTOGRAPHS:
+        assert row.package in packages()
+        assert row.licence
+        assert len(row.sha256) == 64
+        assert len(row.caption.split()) >= 2
+        assert 1 <= len(row.queries) <= 2
+        assert all(0 < len(query.split()) <= 5 and query.strip() == query for query in row.queries)
+    assert {row.package for row in CUTOUTS} <= packages().keys()
+
+
+def test_halves_follow_from_the_scene_alone_and_both_are_large() -> None:
+    assert all(row.half == half_of(row.group) for row in PHOTOGRAPHS)
+    assert all(row.half == half_of(row.name) for row in CUTOUTS)
+    assert min(Counter(row.half for row in PHOTOGRAPHS).values()) > 100
+
+
+def test_no_triplet_crosses_the_halves_and_each_half_has_fifty() -> None:
+    halves = {row.id: row.half for row in PHOTOGRAPHS}
+    for triplet in TRIPLETS:
+        assert {halves[image] for image in (triplet.reference, *triplet.targets)} == {triplet.half}
+        assert triplet.reference not in triplet.targets
+        assert triplet.text.strip()
+    assert len({triplet.id for triplet in TRIPLETS}) == len(TRIPLETS) >= 100
+    assert min(Counter(triplet.half for triplet in TRIPLETS).values()) >= 50
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist", "resources"])
+def test_a_package_gives_its_pictures_smaller_and_upright_and_refuses_others(
+    tmp_path: Path, kind: str
+) -> None:
+    good, other = picture((1200, 600)), picture((300, 200))
+    files = {"data/good.png": good, "data/other.png": other, "data/readme.txt": b"no picture"}
+    prefix = "data.rcc!" if kind == "resources" else ""
+    package = pack(tmp_path, kind, files)
+    wanted = [
+        row(prefix + "data/good.png", good),
+        row(prefix + "data/other.png", b"what was looked at"),
+        row(prefix + "data/gone.png", good),
+    ]
+    wrong = unpack(package, wanted, tmp_path / "out")
+    assert [line.split()[1].rstrip(":") for line in wrong] == [
+        prefix + "data/other.png",
+        prefix + "data/gone.png",
+    ]
+    assert [path.name for path in (tmp_path / "out").rglob("*.jpg")] == [f"{wanted[0].id}.jpg"]
+    assert Image.open(place(tmp_path / "out", wanted[0])).size == (LONG_SIDE, LONG_SIDE // 2)
+
+
+def test_the_fetched_photographs_are_those_of_the_rows() -> None:
+    root = rows.folder()
+    if not (root / "tune").is_dir():
+        pytest.skip(f"no photographs in {root}: python -m benchmarks.photographs.fetch")
+    for half in rows.HALVES:
+        wanted = {row.id for row in PHOTOGRAPHS if row.half == half}
+        assert {path.stem for path in (root / half).glob("*.jpg")} == wanted
+    assert all(max(read_image(place(root, row)).size) <= LONG_SIDE for row in PHOTOGRAPHS[:40])
+
+
+def row(member: str, data: bytes) -> Photograph:
+    name = hashlib.sha256(member.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(data).hexdigest()
+    return Photograph(f"p{name}", "made==1", member, digest, "CC0-1.0", "", name, "tune", "A lake", ("lake",))
+
+
+def picture(size: tuple[int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def pack(folder: Path, kind: str, files: dict[str, bytes]) -> Path:
+    """A small package: a wheel, a source distribution, or a wheel with a Qt resource file that has the files."""
+    if kind == "sdist":
+        path = folder / "made-1.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            for name, data in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+        return path
+    path = folder / "made-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in ({"data.rcc": resources(files)} if kind == "resources" else files).items():
+            archive.writestr(name, data)
+    return path
+
+
+def resources(files: dict[str, bytes]) -> bytes:
+    """A Qt resource file, format 1: one folder `data` with files."""
+    contents, names, tree = b"", b"", b""
+
+    def name(text: str) -> int:
+        nonlocal names
+        start = len(names)
+        names += struct.pack(">HI", len(text), 0) + text.encode("utf-16-be")
+        return start
+
+    tree += struct.pack(">IHII", 0, 2, 1, 1) + struct.pack(">IHII", name("data"), 2, len(files), 2)
+    for path, data in files.items():
+        tree += struct.pack(">IHHHI", name(path.split("/")[1]), 0, 0, 1, len(contents))
+        contents += struct.pack(">I", len(data)) + data
+    starts = [20, 20 + len(tree), 20 + len(tree) + len(contents)]
+    return b"qres" + struct.pack(">4I", 1, *starts) + tree + contents + names
