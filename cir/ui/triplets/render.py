@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from cir.text import counted
+from cir.text import counted, time_left
 from cir.ui.pieces import escape
 from cir.ui.server.pictures import address_of
 from cir.ui.triplets.handlers import Card, Closer, Edge, FunnelView, Page, Picture, ShownTriplet
@@ -371,7 +371,7 @@ def _stage(name: str, count: int, moved: str | None, went_on: int, lost: Sequenc
 
 def making(made: Made) -> str:
     """How far making more triplets is."""
-    left = "" if made.seconds_left is None or made.done >= made.total else f", {_left(made.seconds_left)}"
+    left = "" if made.seconds_left is None or made.done >= made.total else f", {time_left(made.seconds_left)}"
     if made.done >= made.total:
         return f'<p class="stage">{counted(made.done, "new triplet")}, the newest first.</p>'
     share = 100 * made.done / max(made.total, 1)
@@ -379,12 +379,6 @@ def making(made: Made) -> str:
         '<p class="stage busy"><span class="dot" aria-hidden="true"></span>'
         f"Making triplets: {made.done} of {made.total}{left}"
         f'<span class="progress" aria-hidden="true"><i style="width:{share:.0f}%"></i></span></p>'
-    )
-
-
-def _left(seconds: float) -> str:
-    return (
-        f"about {max(1, round(seconds))} s left" if seconds < 90 else f"about {round(seconds / 60)} min left"
     )
 
 
