@@ -27,11 +27,10 @@ from cir.gallery.gallery import Gallery
 from cir.ranking.engines.neighbours import find_neighbours
 from cir.syncir.consistency import Thresholds, judge
 from cir.syncir.pairs import mine_subgroups, pairs_of
+from cir.syncir.table import Filters, TripletTable
 from cir.types import Triplet
-from cir.ui.triplets import handlers, render
-from cir.ui.triplets.handlers import Page, TripletSession
-from cir.ui.triplets.source import TripletSet
-from cir.ui.triplets.table import Filters, TripletTable
+from cir.ui.triplets import render
+from cir.ui.triplets.cards import FileView, Page
 
 NOUNS = ("dog", "cat", "bus", "guitar", "whale", "robot", "teapot", "rocket")
 PLACES = ("at night", "in the snow", "under the sea", "on a road", "in a kitchen")
@@ -78,22 +77,20 @@ def medians(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, fl
 def measure_page(count: int, repeats: int) -> dict[str, float]:
     """One page under words, a moved threshold and an order: ours and the plain way."""
     rows = triplets_of(count)
-    table = TripletTable(TripletSet(rows))
+    table = TripletTable(rows)
     gallery = Gallery.from_features("none", ["x"], np.ones((1, 4), np.float32))
-    session = TripletSession(
-        filters=Filters(verdict="kept", words="night dog"), sort="doubtful", page_size=24
-    )
+    filters = Filters(verdict="kept", words="night dog")
+    view = FileView(table, "file", gallery, 0.75, -1)
 
     def cards(wanted: list[int]) -> str:
-        session.rows = tuple(wanted)
-        made = tuple(handlers.card(table, session, gallery, row) for row in wanted)
+        made = tuple(map(view.card, wanted))
         return render.cards(Page(made, 0, 1, len(made), count))
 
     def ours() -> str:
-        return cards(table.find(session.filters, session.sort, 0.75)[:24].tolist())
+        return cards(table.find(filters, "doubtful", 0.75)[:24].tolist())
 
     def plain() -> str:
-        limits, words, wanted = Thresholds(0.75), session.filters.words.split(), []
+        limits, words, wanted = Thresholds(0.75), filters.words.split(), []
         for n, row in enumerate(rows):
             said = f"{row.text}\n{row.reference_caption}\n{row.target_caption}".lower()
             if judge(row, limits).verdict == "kept" and all(word in said for word in words):

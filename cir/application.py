@@ -6,6 +6,7 @@ Command line, page and evaluation all build through here, so that they cannot di
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -17,19 +18,25 @@ from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery.background import Indexer
 from cir.gallery.gallery import Gallery, open_gallery
 from cir.languages import language_identifier
-from cir.models.catalog import SETS
+from cir.models.catalog import SETS, sentence_encoder_folder
 from cir.models.deferred import Deferred
+from cir.models.llama import PatientModel
 from cir.models.model_set import Models
-from cir.models.protocols import WordRefiner
+from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
+from cir.places import ASSETS, SAMPLE_GALLERY, gallery_cache
 from cir.places import ROOT as ROOT
-from cir.places import SAMPLE_GALLERY, gallery_cache
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
+from cir.syncir.library import TripletLibrary
+from cir.syncir.query_text import CaptionSpoter
 from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
 
 TUNED = "tuned for these models"
+PATIENCE_SECONDS = (
+    50.0  # for one text of a triplet: below what a search waits for its turn at the language model
+)
 
 
 def report_path(out: Path | None) -> Path:
@@ -200,6 +207,43 @@ def build_indexer(models: Models, shelf: Shelf) -> Indexer:
         captioner=lambda: models.captioner,
         cache_root=shelf.cache_root,
         renew=shelf.renew,
+    )
+
+
+def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> TripletLibrary:
+    """The shipped triplets and the visitor's own, with these models to make more; nothing is loaded yet.
+
+    Args:
+        models: which make more.
+        titles: a gallery's name -> how people call it, where that is another.
+    """
+
+    def spoter() -> Spoter:
+        assert models.language_model is not None, "whoever asks has asked `cannot_generate` before"
+        return CaptionSpoter(PatientModel(models.language_model, PATIENCE_SECONDS))
+
+    def sentence_encoder() -> SentenceEncoder:
+        from cir.models.sentence_encoder import load_sentence_encoder  # it brings torch
+
+        return load_sentence_encoder(sentence_encoder_folder())
+
+    def cannot_generate() -> str:
+        if models.language_model is None:
+            missing = models.missing.get("language model", "There is no language model.")
+            return f"New triplets need the language model. {missing}"
+        try:
+            sentence_encoder_folder()
+        except CirError as error:
+            return str(error)
+        return ""
+
+    return TripletLibrary(
+        ASSETS / "triplets",
+        gallery_cache() / "triplets",
+        spoter=spoter,
+        sentence_encoder=sentence_encoder,
+        cannot_generate=cannot_generate,
+        titles=titles,
     )
 
 

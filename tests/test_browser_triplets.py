@@ -10,18 +10,20 @@ from threading import Event
 import pytest
 from browsing import IN_A_BROWSER, overflow, served_page
 from contrast import faint_texts
-from triplet_doubles import MEMBERS, ToySource, triplet
+from triplet_doubles import MEMBERS, ToyLibrary, triplet
 from ui_doubles import ToyGallery, ToyRetriever
 
 from cir.composers.cvsi import weights as cvsi_weights
-from cir.ui.triplets.source import EDGES, Judgement, TripletSet
+from cir.syncir.judgements import Judgement
+from cir.syncir.pairs import PAIR_RANKS
+from cir.syncir.table import TripletTable
 
 pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
-def source() -> ToySource:
-    return ToySource()
+def library() -> ToyLibrary:
+    return ToyLibrary()
 
 
 @pytest.fixture
@@ -30,10 +32,10 @@ def retriever(tmp_path) -> ToyRetriever:
 
 
 @pytest.fixture
-def address(source, retriever) -> Iterator[str]:
+def address(library, retriever) -> Iterator[str]:
     from cir.ui.page import PageContent
 
-    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
+    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library)  # type: ignore[arg-type]
     with served_page(content) as url:
         yield url
 
@@ -68,7 +70,7 @@ def slide(page, elem_id: str, value: float) -> None:
     )
 
 
-def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(address, visit, source):
+def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(address, visit, library):
     page = visit(address)
     open_tab(page)
     assert page.locator("#triplets .card").count() == 7
@@ -77,7 +79,7 @@ def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(address
     assert page.locator(".card[aria-current=true] button").get_attribute("data-place") == "1"
     page.keyboard.press("a")
     page.wait_for_selector("#triplet-closer .closer.accepted")
-    assert source.judged[-1][1:] == ("12", Judgement("accepted"))
+    assert library.judged[-1][1] == Judgement("12", "accepted")
     page.keyboard.press("r")
     page.wait_for_selector("#triplet-closer .closer.rejected")
     page.keyboard.press("e")
@@ -87,7 +89,7 @@ def test_triplets_are_judged_by_keyboard_and_arrows_of_the_group_lead_on(address
     page.wait_for_function(
         "document.querySelector('#triplet-closer .text').textContent.includes('jar of jam')"
     )
-    assert source.judged[-1][1:] == ("12", Judgement("rejected", "a jar of jam"))
+    assert library.judged[-1][1] == Judgement("12", "rejected", "a jar of jam")
     assert "made as “make it small red circle”" in page.inner_text("#triplet-closer")
     page.keyboard.press("Escape")
     page.keyboard.press("k")
@@ -130,7 +132,7 @@ class Held:
 
 
 def test_what_is_done_is_about_the_triplet_that_is_shown_also_when_the_next_one_is_on_its_way(
-    address, visit, source
+    address, visit, library
 ):
     page = visit(address)
     open_tab(page)
@@ -142,39 +144,39 @@ def test_what_is_done_is_about_the_triplet_that_is_shown_also_when_the_next_one_
     assert shown(page) == "Triplet 1"
     held.release()
     wait_for_title(page, "Triplet 2")
-    assert [one[:2] for one in source.judged] == [("toy", "01")]
+    assert library.judged == [("toy", Judgement("01", "accepted"))]
 
 
 def test_what_is_done_is_about_the_triplet_that_is_shown_also_when_the_server_has_gone_on_to_the_next(
-    address, visit, source, monkeypatch
+    address, visit, library, monkeypatch
 ):
-    from cir.ui.triplets import handlers
+    from cir.ui.triplets.cards import FileView
 
     page = visit(address)
     open_tab(page)
-    drawn, let_through, picture = Event(), Event(), handlers.picture
+    drawn, let_through, card = Event(), Event(), FileView.card
 
-    def drawn_slowly(gallery, image_id):
+    def drawn_slowly(view, row):
         if not drawn.is_set():
             drawn.set()
             assert let_through.wait(30)
-        return picture(gallery, image_id)
+        return card(view, row)
 
-    monkeypatch.setattr(handlers, "picture", drawn_slowly)
+    monkeypatch.setattr(FileView, "card", drawn_slowly)
     page.keyboard.press("j")
     assert drawn.wait(30)
     assert shown(page) == "Triplet 1"
     page.keyboard.press("r")
     page.wait_for_selector("#triplets .card.rejected")
-    assert source.judged == [("toy", "01", Judgement("rejected"))]
+    assert library.judged == [("toy", Judgement("01", "rejected"))]
     let_through.set()
     wait_for_title(page, "Triplet 2")
 
 
 def test_a_file_that_is_chosen_while_another_is_shown_changes_nothing_about_what_is_done_meanwhile(
-    address, visit, source
+    address, visit, library
 ):
-    source.sets["other"] = TripletSet([triplet((2, 3), 0.9)], gallery="Toy shapes")
+    library.tables["other"] = TripletTable([triplet((2, 3), 0.9)], gallery="Toy shapes")
     page = visit(address)
     open_tab(page)
     held = Held(page)
@@ -183,10 +185,10 @@ def test_a_file_that_is_chosen_while_another_is_shown_changes_nothing_about_what
     held.wait()
     with page.expect_download():
         page.click("#triplets-jsonl")
-    assert source.exported == [("other", 0.7, "jsonl")]  # the file that the page says it is
+    assert library.exported == [("other", 0.7, "jsonl")]  # the file that the page says it is
     page.keyboard.press("r")
     page.wait_for_selector("#triplet-closer .closer.rejected")
-    assert source.judged == [("toy", "01", Judgement("rejected"))]  # the triplet that it shows
+    assert library.judged == [("toy", Judgement("01", "rejected"))]  # the triplet that it shows
     held.release()
     page.wait_for_function("document.querySelectorAll('#triplets .card').length === 1")
     page.click("#triplet-search")
@@ -194,7 +196,7 @@ def test_a_file_that_is_chosen_while_another_is_shown_changes_nothing_about_what
     assert page.input_value("#edit textarea") == "make it small red star"
 
 
-def test_a_text_that_is_being_typed_outlives_the_answer_to_what_was_done_before(address, visit, source):
+def test_a_text_that_is_being_typed_outlives_the_answer_to_what_was_done_before(address, visit, library):
     page = visit(address)
     open_tab(page)
     held = Held(page)
@@ -208,11 +210,11 @@ def test_a_text_that_is_being_typed_outlives_the_answer_to_what_was_done_before(
     page.wait_for_function(
         "document.querySelector('#triplet-closer .text').textContent.includes('jar of jam')"
     )
-    assert source.judged[-1] == ("toy", "01", Judgement("accepted", "a jar of jam"))
+    assert library.judged[-1] == ("toy", Judgement("01", "accepted", "a jar of jam"))
 
 
 def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(
-    address, visit, source, retriever
+    address, visit, library, retriever
 ):
     page = visit(address, width=390, height=844)
     open_tab(page)
@@ -238,10 +240,10 @@ def test_thresholds_and_filters_answer_at_once_and_a_triplet_becomes_a_search(
     assert overflow(page) == 0
 
 
-def test_more_are_made_and_stopped_files_come_and_go(address, visit, source, tmp_path: Path):
+def test_more_are_made_and_stopped_files_come_and_go(address, visit, library, tmp_path: Path):
     page = visit(address)
     open_tab(page)
-    source.waits_for_stop = True
+    library.waits_for_stop = True
     page.click("#triplets-generate")
     page.wait_for_function("document.querySelectorAll('#triplets .card').length === 8")
     wait_for_title(page, "Triplet 8")
@@ -261,8 +263,8 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, source, tmp
     with page.expect_download() as download:
         page.click("#triplets-cirr")
     rows = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
-    assert [tuple(row["ranks"]) for row in rows] == [*EDGES[:7]]
-    assert source.exported == [("made", 0.7, "cirr")]
+    assert [tuple(row["ranks"]) for row in rows] == [*PAIR_RANKS[:8]]
+    assert library.exported == [("made", 0.7, "cirr")]
     upload = tmp_path / "cap.json"
     upload.write_text(
         json.dumps([{"reference": MEMBERS[0], "target_hard": "dev-2", "caption": "is <i>red</i>"}])
@@ -305,12 +307,12 @@ def test_the_cards_are_one_stop_of_tab_and_the_arrows_go_about_in_them_as_in_eve
 
 
 def test_who_makes_triplets_while_another_does_is_told_the_place_and_can_leave_the_line(
-    address, visit, source
+    address, visit, library
 ):
     page, other = visit(address), visit(address)
     open_tab(page)
     open_tab(other)
-    source.waits_for_stop = True
+    library.waits_for_stop = True
     page.click("#triplets-generate")
     wait_for_title(page, "Triplet 8")
     said = "words => document.querySelector('#triplets-stage').textContent.includes(words)"
@@ -328,7 +330,7 @@ def test_who_makes_triplets_while_another_does_is_told_the_place_and_can_leave_t
 
 
 def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_restarted(
-    source, retriever, visit
+    library, retriever, visit
 ):
     from gradio import utils
 
@@ -336,7 +338,7 @@ def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_re
     from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
-    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=source)  # type: ignore[arg-type]
+    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library)  # type: ignore[arg-type]
     blocks = build_page(content)
     before = {path for path in Path(utils.get_upload_folder()).rglob("*") if path.is_file()}
     with launch(blocks, port=0) as server:

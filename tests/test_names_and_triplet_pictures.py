@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
@@ -16,7 +15,6 @@ from cir.gallery.indexing import index_folder
 from cir.ranking import export
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
-from cir.ui.session import Session
 
 
 def indexed(folder: Path, name: str, pictures: dict[str, bytes]):
@@ -51,18 +49,14 @@ def test_a_packed_picture_keeps_blanks_and_letters_in_a_name_that_every_system_t
 
 
 def test_triplets_are_shown_with_the_pictures_of_their_own_gallery_while_another_is_searched(tmp_path):
-    from cir.ui.triplets.events import _Wiring
+    from cir.ui.triplets.handlers import pictured
 
     toys = make_gallery(tmp_path)
     indexed(tmp_path, "few", {"one.png": picture_bytes("green", "circle")})
     first = Retriever(toys, {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())})
     shelf = Shelf(first, cache_root=tmp_path / "cache", image_encoder_fingerprint=ToyClip().fingerprint)
-    searched = SimpleNamespace(shelf=shelf, retriever_for=lambda session: shelf.retriever(session.gallery))
-    session = Session(gallery="few")
-    tables = SimpleNamespace(table=lambda state: SimpleNamespace(gallery="toys"))
-    tab = _Wiring.__new__(_Wiring)
-    tab.content, tab.tables = searched, tables
-    assert tab.gallery(session).name == "few"
-    assert len(tab.pictured(SimpleNamespace(), session)) == len(COLOURS) * len(SHAPES)
-    tables.table = lambda state: SimpleNamespace(gallery="elsewhere")
-    assert tab.pictured(SimpleNamespace(), session).name == "few"
+    searched = shelf.retriever("few").gallery
+    assert len(pictured(shelf, searched, "toys")) == len(COLOURS) * len(SHAPES)
+    assert pictured(shelf, searched, "elsewhere").name == "few"
+    assert pictured(shelf, searched, "").name == "few"
+    assert pictured(None, searched, "toys").name == "few"

@@ -27,18 +27,20 @@ from cir.ranking.engines.neighbours import find_neighbours
 from cir.syncir.candidates import SynCirSettings, find_candidates, unit_rows
 from cir.syncir.consistency import Thresholds, consistency_scores, judge
 from cir.syncir.exchange import read_foreign, to_cirr
+from cir.syncir.judgements import (
+    Judgement,
+    append_judgement,
+    apply_judgements,
+    judgements_path,
+    read_judgements,
+)
 from cir.syncir.pairs import PAIR_RANKS, Subgroup, mine_subgroups, pairs_of, shuffled
 from cir.syncir.pipeline import synthesize
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import (
-    Judgement,
-    append_judgement,
-    apply_judgements,
     funnel_from,
     funnel_of,
-    judgements_path,
     manifest_path,
-    read_judgements,
     read_manifest,
     read_triplets,
     write_triplets,

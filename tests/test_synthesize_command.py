@@ -22,10 +22,9 @@ from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
 from cir.gallery.gallery import open_gallery
 from cir.gallery.indexing import index_folder
 from cir.models.protocols import SpotInput
+from cir.syncir.judgements import Judgement, append_judgement
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import (
-    Judgement,
-    append_judgement,
     read_manifest,
     read_triplets,
     write_manifest,

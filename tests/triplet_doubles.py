@@ -1,4 +1,4 @@
-"""Doubles for the triplet tab: a source in memory over the toy gallery of coloured shapes."""
+"""Doubles for the triplet tab: a library in memory over the toy gallery of coloured shapes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cir.errors import CirError
+from cir.syncir.consistency import Thresholds
+from cir.syncir.judgements import Judgement
+from cir.syncir.library import TripletFile, TripletLibrary
+from cir.syncir.pairs import PAIR_RANKS
+from cir.syncir.pipeline import Progress
+from cir.syncir.records import Funnel
+from cir.syncir.table import TripletTable
 from cir.types import Triplet
-from cir.ui.triplets.source import EDGES, Judgement, Made, Mining, Thresholds, TripletFile, TripletSet
 
 # Six images of the toy gallery by rank, the seed first.
 MEMBERS = (
@@ -56,44 +62,45 @@ SCORES = (0.9, 0.65, 0.72, 0.4, 0.81)
 
 def toy_triplets() -> list[Triplet]:
     """Seven of the nine pairs: five with a score, one without a text, one with the same captions."""
-    scored = [triplet(ranks, score) for ranks, score in zip(EDGES, SCORES, strict=False)]
-    empty = triplet(EDGES[5], None, text="", verdict="dropped", reason="no usable text")
-    same = triplet(EDGES[6], None, text="", verdict="dropped", reason="same captions")
+    scored = [triplet(ranks, score) for ranks, score in zip(PAIR_RANKS, SCORES, strict=False)]
+    empty = triplet(PAIR_RANKS[5], None, text="", verdict="dropped", reason="no usable text")
+    same = triplet(PAIR_RANKS[6], None, text="", verdict="dropped", reason="same captions")
     return [*scored, empty, same]
 
 
-class ToySource:
-    """Files in memory; `judged` and `mined` record what was asked; `generate` makes the two pairs that are missing."""
+class ToyLibrary(TripletLibrary):
+    """Files in memory; `judged`, `mined` and `exported` record what was asked; `generate` makes the two missing pairs."""
 
     def __init__(self, triplets: Sequence[Triplet] | None = None) -> None:
         rows = toy_triplets() if triplets is None else list(triplets)
-        mining = Mining(images=40, groups=30, pairs=250, repeated=20)
-        self.sets = {"toy": TripletSet(rows, {}, Thresholds(), mining, "Toy shapes")}
-        self.judged: list[tuple[str, str, Judgement]] = []
+        mined = Funnel(images=40, groups=30, pairs=250, repeated=20)
+        self.tables = {"toy": TripletTable(rows, mined=mined, gallery="Toy shapes")}
+        self.judged: list[tuple[str, Judgement]] = []
         self.mined: list[Thresholds] = []
         self.exported: list[tuple[str, float, str]] = []
         self.why_not = ""
         self.waits_for_stop = False
 
     def files(self) -> list[TripletFile]:
-        return [TripletFile(key, f"File {key}") for key in self.sets]
+        return [TripletFile(key, f"File {key}") for key in self.tables]
 
-    def read(self, key: str) -> TripletSet:
-        if key not in self.sets:
+    def table(self, key: str) -> TripletTable:
+        if key not in self.tables:
             raise CirError("That file of triplets is not here any more.", "Choose another.")
-        return self.sets[key]
+        return self.tables[key]
 
-    def judge(self, key: str, triplet_id: str, judgement: Judgement) -> None:
-        self.judged.append((key, triplet_id, judgement))
+    def judge(self, key: str, row: int, judgement: Judgement) -> None:
+        self.judged.append((key, judgement))
+        self.tables[key].judge(row, judgement)
 
-    def mine(self, key: str, gallery: object, thresholds: Thresholds) -> Mining:
+    def mine(self, key: str, gallery: object, thresholds: Thresholds) -> Funnel:
         self.mined.append(thresholds)
         groups = round(40 * thresholds.near_duplicate)
-        return Mining(40, groups, 8 * groups, groups)
+        return Funnel(images=40, groups=groups, pairs=8 * groups, repeated=groups)
 
     def export(self, key: str, consistency: float, schema: str, out: Path) -> None:
         self.exported.append((key, consistency, schema))
-        rows = [asdict(t) for t in self.sets[key].triplets]
+        rows = [asdict(t) for t in self.table(key).triplets]
         out.write_text(json.dumps(rows), encoding="utf-8")
 
     def take_in(self, upload: Path) -> str:
@@ -101,20 +108,22 @@ class ToySource:
         if not isinstance(rows, list):
             raise CirError(f"{upload.name} is no list of triplets.", "Give one of CIRR's annotation files.")
         found = [Triplet(str(n), r["reference"], r["target_hard"], r["caption"]) for n, r in enumerate(rows)]
-        self.sets["imported"] = TripletSet(found)
+        self.tables["imported"] = TripletTable(found)
         return "imported"
 
     def generate(
         self, key: str, gallery: object, count: int, thresholds: Thresholds, stop: Callable[[], bool]
-    ) -> Iterator[Made]:
-        self.sets["made"] = self.sets["toy"]
-        yield Made(0, 2, "made")
-        for done, ranks in enumerate(EDGES[7:], start=1):
+    ) -> Iterator[tuple[str, Progress]]:
+        self.tables["made"] = self.tables["toy"]
+        yield "made", Progress(0, 2, 0, None, Funnel())
+        for done, ranks in enumerate(PAIR_RANKS[7:], start=1):
             while self.waits_for_stop and done > 1 and not stop():
                 time.sleep(0.05)
             if stop():
                 return
-            yield Made(done, 2, "made", (triplet(ranks, 0.77),), 1.0)
+            new = triplet(ranks, 0.77)
+            self.tables["made"] = self.tables["made"].grown([new])
+            yield "made", Progress(done, 2, done, 1.0, Funnel(), new)
 
     def cannot_generate(self) -> str:
         return self.why_not

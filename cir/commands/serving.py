@@ -175,7 +175,6 @@ def page_content(
     """What the page is about: everything concrete is joined to it here."""
     from cir import application
     from cir.commands.results import read_results
-    from cir.triplet_source import open_triplets
     from cir.ui.galleries.handlers import Making
     from cir.ui.page import PageContent
     from cir.ui.search.handlers import load_examples
@@ -196,7 +195,7 @@ def page_content(
         shelf=shelf,
         making=None if is_space() else making,
         results=read_results,
-        triplets=open_triplets(models, {retriever.gallery.name: title} if title else None),
+        triplets=application.open_triplets(models, {retriever.gallery.name: title} if title else None),
         text_encoder=models.clip,
         assistants=options.mcp,
         ready=lambda: models.ready,

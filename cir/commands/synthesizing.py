@@ -32,15 +32,14 @@ from cir.ranking.retriever import Retriever
 from cir.syncir.candidates import unit_rows
 from cir.syncir.consistency import Thresholds
 from cir.syncir.exchange import pictures_of, read_foreign, to_cirr, with_places, write_cirr
+from cir.syncir.judgements import apply_judgements, read_judgements
 from cir.syncir.picture_names import pictures_of_triplets
 from cir.syncir.pipeline import Progress, SynCirSettings
 from cir.syncir.pipeline import synthesize as run_syncir
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import (
     Funnel,
-    apply_judgements,
     manifest_path,
-    read_judgements,
     read_triplets,
     write_triplets,
 )

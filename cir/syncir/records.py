@@ -1,4 +1,4 @@
-"""Triplets on disk: one JSON line each, a manifest and people's judgements beside them, and the funnel.
+"""Triplets on disk: one JSON line each, a manifest beside them, and the funnel.
 
 Knows the files' form, not how a triplet came about. Lines are only ever appended, so that a run that was
 killed has lost nothing but the line it was writing.
@@ -11,20 +11,18 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from cir.errors import CirError
 from cir.files import read_text
-from cir.syncir.consistency import DROPPED, KEPT
+from cir.syncir.consistency import KEPT
 from cir.syncir.pairs import PAIR_RANKS, Mined, Pair
 from cir.types import Triplet
 
 VERSION = 1
 DIGITS = 5
-REJECTED_BY_HAND = "rejected by hand"
-ACTIONS = ("accepted", "rejected", "edited", "cleared")
 _NAMES = tuple(f.name for f in fields(Triplet))
 _NEEDED = ("triplet_id", "reference_id", "target_id", "text")
 _STRINGS = (*_NEEDED, "reference_caption", "target_caption", "verdict", "reason")
@@ -111,7 +109,7 @@ def read_triplets(path: Path) -> list[Triplet]:
     Raises:
         CirError: no such file, or a damaged line, named by its number.
     """
-    return [_read_triplet(path, number, row) for number, row in _rows(path, "triplets")]
+    return [_read_triplet(path, number, row) for number, row in read_rows(path, "triplets")]
 
 
 def drop_unfinished_line(path: Path) -> None:
@@ -166,85 +164,12 @@ def funnel_from(row: Mapping[str, Any]) -> Funnel:
     return Funnel(**{k: v for k, v in kept.items() if k in known}) if isinstance(kept, dict) else Funnel()
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a person said of a triplet: "accepted", "rejected", "edited" (with the new text), "cleared"."""
-
-    triplet_id: str
-    action: str
-    text: str = ""
-
-    def __post_init__(self) -> None:
-        if self.action not in ACTIONS:
-            raise CirError(f"A judgement cannot be {self.action!r}.", f"Choose one of: {', '.join(ACTIONS)}.")
-        if self.action == "edited" and not self.text:
-            raise CirError("The edited text is empty.", "Write a text, or reject the triplet.")
-
-
-def judgements_path(path: Path) -> Path:
-    """`NAME.judged.jsonl` beside `NAME.jsonl`."""
-    return path.with_name(path.name.removesuffix(".jsonl") + ".judged.jsonl")
-
-
-def append_judgement(path: Path, judgement: Judgement) -> None:
-    """Add one judgement to the sidecar file of a triplets file, in one write that is on the disk afterwards."""
-    line = json.dumps(asdict(judgement), ensure_ascii=False) + "\n"
-    place = judgements_path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode("utf-8"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_judgements(path: Path) -> list[Judgement]:
-    """The judgements of a triplets file, in the order in which they were made; none when there is no sidecar.
+def read_rows(path: Path, what: str) -> Iterable[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of each whole line; a last one without its end that is no JSON is left out.
 
     Raises:
-        CirError: a damaged line, named by its number.
+        CirError: no such file, no text, or a damaged line, named by its number.
     """
-    place = judgements_path(path)
-    if not place.exists():
-        return []
-    found = []
-    for number, row in _rows(place, "judgements"):
-        try:
-            found.append(Judgement(str(row["triplet_id"]), row["action"], str(row.get("text", ""))))
-        except (KeyError, CirError) as error:
-            raise _damaged(place, number, str(error)) from error
-    return found
-
-
-def apply_judgements(triplets: Iterable[Triplet], judgements: Iterable[Judgement]) -> list[Triplet]:
-    """The triplets as people left them: the last word on each counts.
-
-    Accepted ones are kept and rejected ones dropped, whatever their scores; an edited one is kept with the new
-    text, and its scores, which were the old text's, are gone; "cleared" takes back all that was said before.
-    """
-    said: dict[str, tuple[str, str]] = {}
-    for judgement in judgements:
-        text = said.get(judgement.triplet_id, ("", ""))[1]
-        if judgement.action == "cleared":
-            said.pop(judgement.triplet_id, None)
-        else:
-            said[judgement.triplet_id] = (judgement.action, judgement.text or text)
-    return [_judged(triplet, *said.get(triplet.triplet_id, ("", ""))) for triplet in triplets]
-
-
-def _judged(triplet: Triplet, action: str, text: str) -> Triplet:
-    if not action:
-        return triplet
-    if text and text != triplet.text:
-        triplet = replace(triplet, text=text, consistency=None, target_rank=None)
-    if action == "rejected":
-        return replace(triplet, verdict=DROPPED, reason=REJECTED_BY_HAND)
-    return replace(triplet, verdict=KEPT, reason="")
-
-
-def _rows(path: Path, what: str) -> Iterable[tuple[int, dict[str, Any]]]:
-    """(line number from 1, object) of each whole line; a last one without its end that is no JSON is left out."""
     try:
         lines = read_text(path).split("\n")
     except OSError as error:
@@ -260,9 +185,9 @@ def _rows(path: Path, what: str) -> Iterable[tuple[int, dict[str, Any]]]:
         except ValueError as error:
             if number == len(lines):
                 return
-            raise _damaged(path, number, str(error)) from error
+            raise damaged(path, number, str(error)) from error
         if not isinstance(row, dict):
-            raise _damaged(path, number, "it is no object")
+            raise damaged(path, number, "it is no object")
         yield number, row
 
 
@@ -270,7 +195,7 @@ def _read_triplet(path: Path, number: int, row: dict[str, Any]) -> Triplet:
     missing = [name for name in _NEEDED if not isinstance(row.get(name), str)]
     wrong = [name for name in _STRINGS if name in row and not isinstance(row[name], str)]
     if missing or wrong:
-        raise _damaged(path, number, f"{(missing or wrong)[0]!r} is missing or no text")
+        raise damaged(path, number, f"{(missing or wrong)[0]!r} is missing or no text")
     values: dict[str, Any] = {name: row[name] for name in _NAMES if name in row}
     try:
         values["members"] = tuple(str(member) for member in values.get("members", ()))
@@ -282,7 +207,7 @@ def _read_triplet(path: Path, number: int, row: dict[str, Any]) -> Triplet:
         if values.get("target_rank") is not None:
             values["target_rank"] = int(values["target_rank"])
     except (TypeError, ValueError) as error:
-        raise _damaged(path, number, str(error)) from error
+        raise damaged(path, number, str(error)) from error
     return Triplet(**values)
 
 
@@ -293,7 +218,8 @@ def _finite(value: Any) -> float:
     return number
 
 
-def _damaged(path: Path, number: int, why: str) -> CirError:
+def damaged(path: Path, number: int, why: str) -> CirError:
+    """The error about a line of a file that cannot be read."""
     return CirError(f"Line {number} of {path.name} is damaged: {why}.", "Remove that line, and try again.")
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder
     from cir.ranking.retriever import Retriever
     from cir.shelf import Shelf
+    from cir.syncir.library import TripletLibrary
     from cir.ui.galleries.handlers import Making
     from cir.ui.results.render import Results
-    from cir.ui.triplets.source import TripletSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class PageContent:
     text_encoder: TextEncoder | None = None
     assistants: bool = False
     making: Making | None = None
-    triplets: TripletSource | None = None
+    triplets: TripletLibrary | None = None
     results: Callable[[], Results] | None = None
     ready: Callable[[], bool] = lambda: True
     opened: Callable[[], object] = lambda: None

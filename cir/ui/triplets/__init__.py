@@ -1,7 +1,7 @@
 """The tab that shows synthetic triplets, how they came about, and lets a person judge them.
 
-`source` says what it asks of the program; `table` filters and sorts; `handlers` do what is done; `render`
-writes the HTML; `layout` and `view` are the only ones that know gradio, and are loaded with the page.
+`cards` says what is shown; `handlers` do what is done; `render`, `funnel` and `group` write the HTML; `layout` and
+`events` are the only ones that know gradio, and are loaded with the page.
 """
 
 from __future__ import annotations

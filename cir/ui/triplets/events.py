@@ -1,6 +1,6 @@
 """Which event of the triplet tab calls which handler, and where its answer goes. Nothing is computed here.
 
-Values are handed over as they were sent (`preprocess=False`) and checked by `reading`; see `cir.ui.view`.
+Values are handed over as they were sent (`preprocess=False`) and checked by `reading`. Handlers answer by component.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ import gradio as gr
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
+from cir.syncir.judgements import ACCEPTED, REJECTED
+from cir.syncir.library import TripletLibrary
 from cir.ui import pieces
 from cir.ui.page import PageContent, PageParts, html_piece, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_upload
-from cir.ui.search.handlers import Session
 from cir.ui.server.pictures import address_of
 from cir.ui.server.waiting import Steps, Waiting
+from cir.ui.session import Session
 from cir.ui.triplets import handlers, render
-from cir.ui.triplets.handlers import Page, Tables, TripletSession
-from cir.ui.triplets.layout import PAPER, STOP, Parts, lay_out_parts
+from cir.ui.triplets.funnel import funnel, reason_words
+from cir.ui.triplets.handlers import TripletSession
+from cir.ui.triplets.layout import PAPER, STOP, TripletParts
 from cir.ui.triplets.reading import (
     read_cosine,
     read_filters,
@@ -33,19 +37,21 @@ from cir.ui.triplets.reading import (
     read_sort,
     read_thresholds,
 )
-from cir.ui.triplets.source import ACCEPTED, REJECTED, TripletSource
 
 SESSION_SECONDS = 3600
-QUIET: dict[str, Any] = {
+# What is done while an answer is on its way is done as well: it says what it is about.
+EACH: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
     "preprocess": False,
     "concurrency_limit": None,
-    "trigger_mode": "multiple",  # what is done while an answer is on its way is done as well
+    "trigger_mode": "multiple",
 }
+LATEST = {**EACH, "trigger_mode": "always_last"}  # of what is moved or typed only the last counts
 _TO_CLOSER = "() => recompose.isPhone() && document.querySelector('#triplet')?.scrollIntoView()"
 _SEARCH_WITH = "(query) => query && recompose.searchWith(JSON.parse(query))"
 _DOWNLOAD = "() => setTimeout(() => document.querySelector('a#triplets-download, #triplets-download a, #triplets-download')?.click(), 60)"
+Answer = dict[Any, Any]  # by component
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -53,351 +59,278 @@ def lay_out(content: PageContent, page: PageParts) -> None:
     if content.triplets is None:
         html_piece(render.line("This page was started without triplets. Start it with: python app.py"))
         return
-    source = content.triplets
-    parts = lay_out_parts(source.cannot_generate())
-    _Wiring(content, page, parts, source).wire()
+    parts = TripletParts(content.triplets.cannot_generate())
+    state = gr.State(TripletSession(), time_to_live=SESSION_SECONDS)
+    tab = _Tab(content, content.triplets, page, parts, state)
+    for wire in (
+        wire_files,
+        wire_downloads,
+        wire_list,
+        wire_thresholds,
+        wire_closer,
+        wire_search,
+        wire_generating,
+    ):
+        wire(tab)
 
 
-class _Wiring:
-    """The tab's events. Holds what all of them need: the content, the components, the tables."""
+@dataclass(frozen=True, slots=True)
+class _Tab:
+    """What all events need: the content, the triplets, the components, and what the server remembers of a visitor."""
 
-    def __init__(self, content: PageContent, page: PageParts, parts: Parts, source: TripletSource) -> None:
-        self.content, self.page, self.parts, self.source = content, page, parts, source
-        self.tables = Tables(source)
-        self.state = gr.State(TripletSession(), time_to_live=SESSION_SECONDS)
-        self.inputs = [self.state, page.session]
-        # What a changed list changes, in the order of `screen`.
-        p = parts
-        self.fields = [p.verdict, p.reason, p.low, p.high, p.words, p.sort]
-        self.screen_parts = [
-            *self.fields,
-            p.stage,
-            p.where,
-            p.cards,
-            p.closer,
-            p.on_screen,
-            p.details,
-            p.text,
-            p.accept,
-            p.reject,
-            p.funnel,
-        ]
+    content: PageContent
+    library: TripletLibrary
+    page: PageParts
+    parts: TripletParts
+    state: gr.State
 
-    def gallery(self, session: Session) -> Gallery:
-        """What this visitor searches; it gives the pictures."""
+    @property
+    def inputs(self) -> list[Any]:
+        """The first inputs of each handler: the sessions of this tab and of the page."""
+        return [self.state, self.page.session]
+
+    def searched(self, session: Session) -> Gallery:
+        """What this visitor searches."""
         return self.content.retriever_for(session).gallery
 
-    def pictured(self, state: TripletSession, session: Session) -> Gallery:
-        """The gallery that has the pictures of the triplets: the one that they were made from, where it is here."""
-        chosen, shelf = self.gallery(session), self.content.shelf
-        made_from = self.tables.table(state).gallery
-        if shelf is None or made_from in ("", chosen.name):
-            return chosen
-        for entry in shelf.entries():
-            if entry.problem or (entry.own and entry.name != made_from):
-                continue
-            gallery = shelf.retriever(entry.name).gallery
-            if gallery.name == made_from:
-                return gallery
-        return chosen
-
-    # --- answers --------------------------------------------------------------------------------------
-
-    def screen(
-        self, state: TripletSession, session: Session, page: Page, *, said: str = "", funnel: bool = False
-    ) -> tuple[Any, ...]:
-        """The values of `screen_parts`."""
-        gallery = self.gallery(session)
-        seen = handlers.closer(self.tables, state, self.pictured(state, session))
+    def drawn(self, state: TripletSession, session: Session, *, with_funnel: bool = False) -> Answer:
+        """The list and the triplet that is looked at, as they stand now."""
+        p, searched = self.parts, self.searched(session)
+        made_from = handlers.open_table(self.library, state).gallery
+        gallery = handlers.pictured(self.content.shelf, searched, made_from)
+        page = handlers.show(self.library, state, gallery)
+        seen = handlers.closer(self.library, state, gallery)
         verdict = seen.card.judgement.verdict if seen else ""
-        shown = render.funnel(handlers.funnel(self.tables, state, gallery)) if funnel else gr.skip()
-        return (
-            *self.field_values(state),
-            said,
-            render.where(page),
-            render.cards(page),
-            render.closer(seen),
-            render.sent(seen.card.shown) if seen else "",
-            render.details(seen),
-            self.text_value(state, seen),
-            gr.Button("Accepted" if verdict == ACCEPTED else "Accept"),
-            gr.Button("Rejected" if verdict == REJECTED else "Reject"),
-            shown,
-        )
-
-    def text_value(self, state: TripletSession, seen: handlers.Closer | None) -> Any:
-        """The text of the triplet; what is being typed stays until it is saved, or there is another triplet."""
-        now = (seen.card.shown.key, seen.card.shown.row, seen.card.text) if seen else None
-        if now == state.text_shown:
-            return gr.skip()
-        state.text_shown = now
-        return now[2] if now else ""
-
-    def field_values(self, state: TripletSession) -> list[Any]:
-        """The values of `fields`, where the program has changed them; else they are the person's."""
-        if not state.reset:
-            return [gr.skip() for _ in self.fields]
-        state.reset, wanted = False, state.filters
-        return [wanted.verdict, wanted.reason, wanted.low, wanted.high, wanted.words, state.sort]
-
-    def saying(self, line: Any) -> tuple[Any, ...]:
-        """Another stage line, all else of `screen_parts` as it was."""
-        stage = self.parts.stage
-        return tuple(line if part is stage else gr.skip() for part in self.screen_parts)
-
-    def answering(self, act: Callable[..., Page], *, funnel: bool = False) -> Callable[..., tuple[Any, ...]]:
-        """A handler that lets `act` change the session, and shows the page that it leads to."""
-
-        def answer(state: TripletSession, session: Session, *values: Any) -> tuple[Any, ...]:
-            try:
-                return self.screen(state, session, act(state, session, *values), funnel=funnel)
-            except Exception as error:  # shown as a sentence; faults are logged under an id
-                return self.saying(problem_html(error))
-
+        answer = {
+            p.stage: "",
+            p.where: render.where(page),
+            p.cards: render.cards(page),
+            p.closer: render.closer(seen),
+            p.on_screen: seen.card.shown.as_json() if seen else "",
+            p.details: render.details(seen),
+            p.accept: gr.Button("Accepted" if verdict == ACCEPTED else "Accept"),
+            p.reject: gr.Button("Rejected" if verdict == REJECTED else "Reject"),
+        }
+        if with_funnel:
+            answer[p.funnel] = funnel(handlers.funnel(self.library, state, searched))
+        text = (seen.card.shown.key, seen.card.shown.row, seen.card.text) if seen else None
+        if (
+            text != state.text_shown
+        ):  # what is being typed stays until it is saved, or there is another triplet
+            state.text_shown = text
+            answer[p.text] = text[2] if text else ""
+        if state.reset:
+            state.reset, wanted = False, state.filters
+            values = [wanted.verdict, wanted.reason, wanted.low, wanted.high, wanted.words, state.sort]
+            answer |= zip([*p.filters, p.sort], values, strict=True)
         return answer
 
-    # --- wiring ---------------------------------------------------------------------------------------
+    def drawing(self, act: Callable[..., object], *, with_funnel: bool = False) -> Callable[..., Answer]:
+        """A handler that lets `act` change the session, and shows what it leads to."""
 
-    def wire(self) -> None:
-        """All events of the tab."""
-        self.wire_files()
-        self.wire_list()
-        self.wire_thresholds()
-        self.wire_closer()
-        self.wire_generating()
+        def answer(state: TripletSession, session: Session, *values: Any) -> Answer:
+            act(state, *values)
+            return self.drawn(state, session, with_funnel=with_funnel)
 
-    def wire_files(self) -> None:
-        """Opening the tab, choosing a file, bringing one, taking one away."""
-        p = self.parts
-        outputs = [p.file, *p.thresholds, *self.screen_parts]
+        return with_problems_shown(answer, self.parts.stage)
 
-        nothing = tuple(gr.skip() for _ in range(4))
-
-        def opened(state: TripletSession, session: Session, key: object) -> tuple[Any, ...]:
-            try:
-                handlers.choose(self.tables, state, key)
-                return self.file_screen(state, session)
-            except Exception as error:  # shown as a sentence; faults are logged under an id
-                return (*nothing, *self.saying(problem_html(error)))
-
-        def first(state: TripletSession, session: Session) -> tuple[Any, ...]:
-            if state.key:
-                return (*nothing, *self.saying(gr.skip()))
-            found = handlers.first_file(self.source)
-            if found is None:
-                missing = self.source.cannot_generate()
-                said = f"There are no triplets here yet. {missing or 'Make some with “Generate 20 more”.'}"
-                return (*nothing, *self.saying(render.line(said)))
-            return opened(state, session, found.key)
-
-        def brought(state: TripletSession, session: Session, upload: object) -> tuple[Any, ...]:
-            try:
-                path = read_upload(upload)
-                if path is None:
-                    raise BadQuery("No file arrived.", "Choose a .json or .jsonl file.")
-                return opened(state, session, self.source.take_in(path))
-            except Exception as error:  # shown as a sentence; faults are logged under an id
-                return (*nothing, *self.saying(problem_html(error)))
-
-        self.page.tab.select(first, self.inputs, outputs, **QUIET)
-        how = {**QUIET, "trigger_mode": "always_last"}
-        p.file.input(opened, [*self.inputs, p.file], outputs, **how)
-        p.upload.upload(brought, [*self.inputs, p.upload], outputs, **QUIET)
-        for button, schema in ((p.export_jsonl, "jsonl"), (p.export_cirr, "cirr")):
-            asked = [p.file, p.consistency]
-            written = button.click(self.exporting(schema), asked, [p.download, p.stage], **QUIET)
-            written.success(None, js=_DOWNLOAD, api_visibility="private")
-
-    def file_screen(self, state: TripletSession, session: Session) -> tuple[Any, ...]:
-        """A file that was opened: its name among the others, its thresholds, its reasons, its first page."""
-        limits = state.thresholds
-        reasons = self.tables.table(state).reasons(
-            2.0
-        )  # at a threshold that none reaches: all there could be
-        page = handlers.show(self.tables, state, self.pictured(state, session))
-        missing = self.source.cannot_generate()
-        choices = [("Any", ""), *((render.reason_words(reason), reason) for reason in reasons)]
-        answer = self.screen(state, session, page, said=render.line(missing), funnel=True)
-        narrowed = [gr.Dropdown(choices, value="") if part is self.parts.reason else value
-                    for part, value in zip(self.screen_parts, answer, strict=True)]  # fmt: skip
-        limits = (limits.consistency, limits.near_duplicate, limits.gap)
-        return self.files_to_choose(state), *limits, *narrowed
-
-    def files_to_choose(self, state: TripletSession) -> gr.Dropdown:
+    def files(self, state: TripletSession) -> gr.Dropdown:
         """All files as they are called now, with the one that is looked at."""
-        return gr.Dropdown([(file.title, file.key) for file in self.source.files()], value=state.key)
+        return gr.Dropdown([(file.title, file.key) for file in self.library.files()], value=state.key)
 
-    def exporting(self, schema: str) -> Callable[..., Iterator[tuple[Any, Any]]]:
-        """The handler of a download: the file is written aside, handed over, and removed."""
 
-        def export(key: object, consistency: object) -> Iterator[tuple[Any, Any]]:
-            try:
-                if not isinstance(key, str) or not key:
-                    raise BadQuery("There is nothing to download yet.", "Choose a file of triplets first.")
-                with tempfile.TemporaryDirectory(prefix="recompose-") as folder:
-                    out = Path(folder) / ("triplets.jsonl" if schema == "jsonl" else "triplets-cirr.json")
-                    self.source.export(key, read_cosine("The lowest score", consistency), schema, out)
-                    yield str(out), ""
-            except Exception as error:  # shown as a sentence; faults are logged under an id
-                yield gr.skip(), problem_html(error)
+def wire_files(tab: _Tab) -> None:
+    """Opening the tab, choosing a file, bringing one."""
+    p, library = tab.parts, tab.library
+    outputs = [p.file, *p.thresholds, *p.drawn]
 
-        return export
+    def opened(state: TripletSession, session: Session, key: object) -> Answer:
+        handlers.choose(library, state, key)
+        limits = state.thresholds
+        # At a threshold that none reaches: all reasons that there could be.
+        reasons = handlers.open_table(library, state).reasons(2.0)
+        choices = [("Any", ""), *((reason_words(reason), reason) for reason in reasons)]
+        return {
+            **tab.drawn(state, session, with_funnel=True),
+            p.stage: render.line(library.cannot_generate()),
+            p.reason: gr.Dropdown(choices, value=""),
+            p.file: tab.files(state),
+            p.consistency: limits.consistency,
+            p.near_duplicate: limits.near_duplicate,
+            p.gap: limits.gap,
+        }
 
-    def wire_list(self) -> None:
-        """Filters, order, pages, and a click on a card."""
-        p, inputs, outputs = self.parts, self.inputs, self.screen_parts
-        fields = [*p.filters, p.sort, p.page_size]
+    def first(state: TripletSession, session: Session) -> Answer:
+        if state.key:
+            return {p.stage: gr.skip()}
+        found = library.files()
+        if not found:
+            missing = library.cannot_generate() or "Make some with “Generate 20 more”."
+            return {p.stage: render.line(f"There are no triplets here yet. {missing}")}
+        return opened(state, session, found[0].key)
 
-        def narrowed(state: TripletSession, session: Session, *values: Any) -> Page:
-            wanted = read_filters(*values[:5]), read_sort(values[5]), read_page_size(values[6])
-            return handlers.narrow(self.tables, state, self.pictured(state, session), *wanted)
+    def brought(state: TripletSession, session: Session, upload: object) -> Answer:
+        path = read_upload(upload)
+        if path is None:
+            raise BadQuery("No file arrived.", "Choose a .json or .jsonl file.")
+        return opened(state, session, library.take_in(path))
 
-        def turned(by: int) -> Callable[[TripletSession, Session], Page]:
-            return lambda state, session: handlers.show(
-                self.tables, state, self.pictured(state, session), turn=by
-            )
+    for asked, handler, sent, how in (
+        (tab.page.tab.select, first, [], EACH),
+        (p.file.input, opened, [p.file], LATEST),
+        (p.upload.upload, brought, [p.upload], EACH),
+    ):
+        asked(with_problems_shown(handler, p.stage), [*tab.inputs, *sent], outputs, **how)
 
-        changed = [c.input for c in (p.verdict, p.reason, p.low, p.high, p.sort, p.page_size)]
-        changed.append(p.words.change)  # a pasted word is no input to a text field
-        gr.on(
-            changed,
-            self.answering(narrowed),
-            [*inputs, *fields],
-            outputs,
-            **{**QUIET, "trigger_mode": "always_last"},
-        )
-        p.page_back.click(self.answering(turned(-1)), inputs, outputs, **QUIET)
-        p.page_on.click(self.answering(turned(1)), inputs, outputs, **QUIET)
-        p.cards.pick(self.picked, inputs, outputs, **QUIET).then(
-            None, js=_TO_CLOSER, api_visibility="private"
-        )
 
-    def picked(self, state: TripletSession, session: Session, event: gr.EventData) -> tuple[Any, ...]:
-        """A card or an arrow of a group was clicked: it says which triplet it stands for."""
+def wire_downloads(tab: _Tab) -> None:
+    """The file that the page shows, judged by the threshold that it shows: written aside, handed over, removed."""
+    p = tab.parts
 
-        def pick(state: TripletSession, session: Session) -> Page:
-            shown = read_shown(sent_with(event, "triplet"))
-            return handlers.pick(self.tables, state, self.pictured(state, session), shown)
+    def exporting(schema: str, name: str) -> Callable[..., Iterator[Answer]]:
+        def export(key: object, consistency: object) -> Iterator[Answer]:
+            if not isinstance(key, str) or not key:
+                raise BadQuery("There is nothing to download yet.", "Choose a file of triplets first.")
+            with tempfile.TemporaryDirectory(prefix="recompose-") as folder:
+                out = Path(folder) / name
+                tab.library.export(key, read_cosine("The lowest score", consistency), schema, out)
+                yield {p.download: str(out), p.stage: ""}
 
-        return self.answering(pick)(state, session)
+        return with_problems_shown(export, p.stage)
 
-    def wire_thresholds(self) -> None:
-        """Sliders judge anew what is stored, and count anew what there would be."""
-        p = self.parts
+    for button, schema, name in (
+        (p.export_jsonl, "jsonl", "triplets.jsonl"),
+        (p.export_cirr, "cirr", "triplets-cirr.json"),
+    ):
+        sent, outputs = [p.file, p.consistency], [p.download, p.stage]
+        written = button.click(exporting(schema, name), sent, outputs, **EACH)
+        written.success(None, js=_DOWNLOAD, api_visibility="private")
 
-        def moved(state: TripletSession, session: Session, *values: Any) -> Page:
-            state.thresholds = read_thresholds(*values)
-            return handlers.show(self.tables, state, self.pictured(state, session))
 
-        outputs, answer = self.screen_parts, self.answering(moved, funnel=True)
-        sliders = [p.consistency.input, p.near_duplicate.input, p.gap.input]
-        how = {**QUIET, "trigger_mode": "always_last"}
-        gr.on(sliders, answer, [*self.inputs, *p.thresholds], outputs, **how)
-        paper = (PAPER.consistency, PAPER.near_duplicate, PAPER.gap)
-        back = p.paper.click(lambda: paper, None, p.thresholds, **QUIET)
-        back.then(answer, [*self.inputs, *p.thresholds], outputs, **QUIET)
+def wire_list(tab: _Tab) -> None:
+    """Filters, order, pages, and a click on a card or on an arrow of a group."""
+    p, library, outputs = tab.parts, tab.library, tab.parts.drawn
 
-    def wire_closer(self) -> None:
-        """What is done with the triplet looked at closely."""
-        p, inputs, outputs = self.parts, self.inputs, self.screen_parts
+    def narrow(state: TripletSession, *values: Any) -> None:
+        filters, sort, page_size = values[:5], values[5], values[6]
+        handlers.narrow(state, read_filters(*filters), read_sort(sort), read_page_size(page_size))
 
-        def stepped(by: int) -> Callable[[TripletSession, Session], Page]:
-            return lambda state, session: handlers.step(self.tables, state, self.pictured(state, session), by)
+    def picked(state: TripletSession, session: Session, event: gr.EventData) -> Answer:
+        handlers.pick(library, state, read_shown(sent_with(event, "triplet")))
+        return tab.drawn(state, session)
 
-        def judged(verdict: str) -> Callable[..., Page]:
-            def judge(state: TripletSession, session: Session, on_screen: object) -> Page:
-                shown = read_shown(on_screen)
-                handlers.judge(self.tables, shown, verdict)
-                return handlers.again(self.tables, state, self.pictured(state, session), shown)
+    changed = [c.input for c in (p.verdict, p.reason, p.low, p.high, p.sort, p.page_size)]
+    changed.append(p.words.change)  # a pasted word is no input to a text field
+    fields = [*tab.inputs, *p.filters, p.sort, p.page_size]
+    gr.on(changed, tab.drawing(narrow), fields, outputs, **LATEST)
+    for button, by in ((p.page_back, -1), (p.page_on, 1)):
+        turn = tab.drawing(lambda state, by=by: handlers.arrange(library, state, turn=by))
+        button.click(turn, tab.inputs, outputs, **EACH)
+    pick = with_problems_shown(picked, p.stage)
+    p.cards.pick(pick, tab.inputs, outputs, **EACH).then(None, js=_TO_CLOSER, api_visibility="private")
+    p.details.pick(pick, tab.inputs, outputs, **EACH)
 
-            return judge
 
-        def edited(state: TripletSession, session: Session, on_screen: object, text: object) -> Page:
-            shown = read_shown(on_screen)
-            handlers.edit(self.tables, shown, text)
-            return handlers.again(self.tables, state, self.pictured(state, session), shown)
+def wire_thresholds(tab: _Tab) -> None:
+    """Sliders judge anew what is stored, and count anew what there would be."""
+    p = tab.parts
 
-        p.previous.click(self.answering(stepped(-1)), inputs, outputs, **QUIET)
-        p.following.click(self.answering(stepped(1)), inputs, outputs, **QUIET)
-        about = [*inputs, p.on_screen]
-        p.accept.click(self.answering(judged(ACCEPTED), funnel=True), about, outputs, **QUIET)
-        p.reject.click(self.answering(judged(REJECTED), funnel=True), about, outputs, **QUIET)
-        saved = self.answering(edited, funnel=True)
-        gr.on([p.save.click, p.text.submit], saved, [*about, p.text], outputs, **QUIET)
-        p.details.pick(self.picked, inputs, outputs, **QUIET)
-        self.wire_search()
+    def move(state: TripletSession, *values: Any) -> None:
+        state.thresholds = read_thresholds(*values)
 
-    def wire_search(self) -> None:
-        """The triplet becomes the query of the Search tab, which then says where its target is."""
-        p = self.parts
-        query = gr.Textbox(visible="hidden")  # for the page's script, which fills the fields in as if by hand
+    moved, inputs = tab.drawing(move, with_funnel=True), [*tab.inputs, *p.thresholds]
+    sliders = [p.consistency.input, p.near_duplicate.input, p.gap.input]
+    gr.on(sliders, moved, inputs, p.drawn, **LATEST)
+    paper = (PAPER.consistency, PAPER.near_duplicate, PAPER.gap)
+    p.paper.click(lambda: paper, None, p.thresholds, **EACH).then(moved, inputs, p.drawn, **EACH)
 
-        def fill(session: Session, on_screen: object) -> dict[Any, Any]:
-            triplet, text = handlers.reference_of(self.tables, read_shown(on_screen))
-            gallery = self.gallery(session)
-            gallery.label(triplet.target_id)  # an unknown target could not be found
-            address = address_of(gallery.thumbnail_path(triplet.reference_id))
-            session.intended_id = triplet.target_id
-            asked = {"id": triplet.reference_id, "address": address, "text": text}
-            return {p.stage: "", self.page.tabs: gr.Tabs(selected="search"), query: json.dumps(asked)}
 
-        asked = with_problems_shown(fill, p.stage)
-        about = [self.page.session, p.on_screen]
-        filled = p.search.click(asked, about, [p.stage, self.page.tabs, query], **QUIET)
-        filled.then(None, [query], js=_SEARCH_WITH, api_visibility="private")
+def wire_closer(tab: _Tab) -> None:
+    """What is done with the triplet that the page shows closely."""
+    p, library = tab.parts, tab.library
+    about = [*tab.inputs, p.on_screen]
 
-    def wire_generating(self) -> None:
-        """The real pipeline, a few triplets at a time, until it is done or stopped."""
-        p = self.parts
-        outputs = [p.generate, p.stop, p.file, *self.screen_parts]
+    def judging(verdict: str) -> Callable[..., Answer]:
+        def judge(state: TripletSession, on_screen: object) -> None:
+            handlers.judge(library, state, read_shown(on_screen), verdict)
 
-        begun = (gr.update(interactive=False), gr.update(visible=True), gr.skip())
-        ended = (gr.update(interactive=True), gr.update(visible=False))
+        return tab.drawing(judge, with_funnel=True)
 
-        def steps(
-            state: TripletSession, session: Session, key: object, *thresholds: object
-        ) -> Steps[tuple[int, tuple[Any, ...]]]:
-            handlers.turn_to(self.tables, state, key)
-            state.thresholds = read_thresholds(*thresholds)
-            for made in handlers.generate(self.tables, state, self.gallery(session)):
-                page = handlers.show(self.tables, state, self.pictured(state, session))
-                drawn = self.screen(state, session, page, said=render.making(made), funnel=True)
-                # The file that they go to is chosen in the list from the first step on.
-                file = gr.skip() if made.new else self.files_to_choose(state)
-                yield (made.done, (*begun[:2], file, *drawn)), True
+    def edit(state: TripletSession, on_screen: object, text: object) -> None:
+        handlers.edit(library, state, read_shown(on_screen), text)
 
-        async def generate(
-            state: TripletSession, session: Session, *shown: object
-        ) -> AsyncIterator[tuple[Any, ...]]:
-            state.stopping = False
-            stoppable = gr.Button(STOP, interactive=True, visible=True)
-            looking = pieces.working("Looking for pairs …")
-            yield (begun[0], stoppable, gr.skip(), *self.saying(looking))
-            done, lines = 0, self.content.lines
-            making = lines.in_turn(
-                steps(state, session, *shown), lambda: not state.stopping, lines=[lines.long]
-            )
-            try:
-                async with aclosing(making):
-                    async for step in making:
-                        if isinstance(step, Waiting):
-                            line = (
-                                pieces.waiting(step.before, first_results=False) if step.before else looking
-                            )
-                            yield (*begun, *self.saying(line))
-                        else:
-                            done, drawn = step
-                            yield drawn
-                files = self.files_to_choose(state)
-                yield (*ended, files, *self.saying(render.stopped(done) if state.stopping else gr.skip()))
-            except Exception as error:  # shown as a sentence; faults are logged under an id
-                yield (*ended, gr.skip(), *self.saying(problem_html(error)))
+    for button, by in ((p.previous, -1), (p.following, 1)):
+        step = tab.drawing(lambda state, by=by: handlers.step(library, state, by))
+        button.click(step, tab.inputs, p.drawn, **EACH)
+    for button, verdict in ((p.accept, ACCEPTED), (p.reject, REJECTED)):
+        button.click(judging(verdict), about, p.drawn, **EACH)
+    saved = tab.drawing(edit, with_funnel=True)
+    gr.on([p.save.click, p.text.submit], saved, [*about, p.text], p.drawn, **EACH)
 
-        def stop(state: TripletSession) -> gr.Button:
-            """The button says it: this answer may come after the last one of the making, whose line stays."""
-            state.stopping = True
-            return gr.Button("Stopping after this pair …", interactive=False)
 
-        asked = [*self.inputs, p.file, *p.thresholds]
-        p.generate.click(generate, asked, outputs, **{**QUIET, "trigger_mode": "once"})
-        p.stop.click(stop, [self.state], [p.stop], **QUIET)
+def wire_search(tab: _Tab) -> None:
+    """The triplet that the page shows becomes the query of the Search tab, which then says where its target is."""
+    p, tabs = tab.parts, tab.page.tabs
+
+    def fill(session: Session, on_screen: object) -> Answer:
+        triplet, text = handlers.reference_of(tab.library, read_shown(on_screen))
+        gallery = tab.searched(session)
+        gallery.label(triplet.target_id)  # an unknown target could not be found
+        address = address_of(gallery.thumbnail_path(triplet.reference_id))
+        session.intended_id = triplet.target_id
+        query = {"id": triplet.reference_id, "address": address, "text": text}
+        return {p.stage: "", tabs: gr.Tabs(selected="search"), p.query: json.dumps(query)}
+
+    sent = [tab.page.session, p.on_screen]
+    filled = p.search.click(with_problems_shown(fill, p.stage), sent, [p.stage, tabs, p.query], **EACH)
+    filled.then(None, [p.query], js=_SEARCH_WITH, api_visibility="private")
+
+
+def wire_generating(tab: _Tab) -> None:
+    """SynCir itself, a few triplets at a time, until it is done or stopped."""
+    p, library, lines = tab.parts, tab.library, tab.content.lines
+    # Updates, as a component that is made here would stand on the page.
+    begun = {p.generate: gr.update(interactive=False), p.stop: gr.update(visible=True)}
+    ended = {p.generate: gr.update(interactive=True), p.stop: gr.update(visible=False)}
+    looking = pieces.working("Looking for pairs …")
+
+    def steps(
+        state: TripletSession, session: Session, key: object, *thresholds: object
+    ) -> Steps[tuple[int, Answer]]:
+        if key:  # its choice may be on its way still
+            handlers.choose(library, state, key)
+        state.thresholds = read_thresholds(*thresholds)
+        for made in handlers.generate(library, state, tab.searched(session)):
+            drawn = tab.drawn(state, session, with_funnel=True)
+            # The file that they go to is chosen in the list from the first step on.
+            file = {} if made.triplet else {p.file: tab.files(state)}
+            yield (made.done, {**begun, **file, **drawn, p.stage: render.progress(made)}), True
+
+    async def generate(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Answer]:
+        state.stopping, done = False, 0
+        yield {**begun, p.stop: gr.Button(STOP, interactive=True, visible=True), p.stage: looking}
+        wanted = steps(state, session, *shown)
+        async with aclosing(lines.in_turn(wanted, lambda: not state.stopping, lines=[lines.long])) as made:
+            async for step in made:
+                if not isinstance(step, Waiting):
+                    done, answer = step
+                    yield answer
+                elif step.before:
+                    yield {**begun, p.stage: pieces.waiting(step.before, first_results=False)}
+                else:  # its turn has come
+                    yield {**begun, p.stage: looking}
+        stopped = {p.stage: render.stopped(done)} if state.stopping else {}
+        yield {**ended, p.file: tab.files(state), **stopped}
+
+    def failed(error: Exception, *_: object) -> Answer:
+        return {**ended, p.stage: problem_html(error)}
+
+    def stop(state: TripletSession) -> gr.Button:
+        """The button says it: this answer may come after the last one of the making, whose line stays."""
+        state.stopping = True
+        return gr.Button("Stopping after this pair …", interactive=False)
+
+    outputs = [p.generate, p.stop, p.file, *p.drawn]
+    inputs, once = [*tab.inputs, p.file, *p.thresholds], {**EACH, "trigger_mode": "once"}
+    p.generate.click(with_problems_shown(generate, failed), inputs, outputs, **once)
+    p.stop.click(stop, [tab.state], [p.stop], **EACH)

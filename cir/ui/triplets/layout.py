@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from cir.syncir.consistency import Thresholds
+from cir.syncir.table import SORTS, VERDICTS
 from cir.ui import pieces
 from cir.ui.page import html_piece
 from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
-from cir.ui.triplets.source import Thresholds
-from cir.ui.triplets.table import SORTS, VERDICTS
 
 PAPER = Thresholds()
 STOP = "Stop"
-_HERE = Path(__file__).parent
+_KEYS_SCRIPT = (Path(__file__).parent / "keys.js").read_text(encoding="utf-8")
+# A card or an arrow tells which triplet it stands for. An arrow is no button of HTML, so its keys are heard here.
+_TELL_CLICKS = """const tell = (event) => {
+  const chosen = event.target.closest('[data-triplet]');
+  if (!chosen || (event.type === 'keydown' && (chosen.matches('button') || !['Enter', ' '].includes(event.key)))) return;
+  event.preventDefault();
+  trigger('pick', { triplet: chosen.dataset.triplet });
+};
+element.addEventListener('click', tell);
+element.addEventListener('keydown', tell);
+"""
 KEYS = (
     ("/", "to the words to look for"),
     ("arrows  Home  End  PgUp  PgDn", "from card to card"),
@@ -33,44 +42,113 @@ _ABOUT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The components of the tab."""
+class TripletParts:
+    """The components of the tab, from the file to the closer look; each is laid out as it is made."""
 
-    file: gr.Dropdown
-    upload: gr.UploadButton
-    generate: gr.Button
-    stop: gr.Button
-    stage: gr.HTML
-    funnel: gr.HTML
-    consistency: gr.Slider
-    near_duplicate: gr.Slider
-    gap: gr.Slider
-    paper: gr.Button
-    verdict: gr.Dropdown
-    reason: gr.Dropdown
-    low: gr.Slider
-    high: gr.Slider
-    words: gr.Textbox
-    sort: gr.Dropdown
-    page_size: gr.Dropdown
-    export_jsonl: gr.Button
-    export_cirr: gr.Button
-    download: gr.DownloadButton
-    where: gr.HTML
-    cards: gr.HTML
-    page_back: gr.Button
-    page_on: gr.Button
-    closer: gr.HTML
-    on_screen: gr.Textbox
-    previous: gr.Button
-    following: gr.Button
-    accept: gr.Button
-    reject: gr.Button
-    text: gr.Textbox
-    save: gr.Button
-    search: gr.Button
-    details: gr.HTML
+    def __init__(self, cannot_generate: str) -> None:
+        with gr.Column(elem_id="triplets"):
+            html_piece(_ABOUT)
+            self._lay_out_file(cannot_generate)
+            self._lay_out_origin()
+            self._lay_out_filters()
+            with gr.Row(elem_id="triplets-work"):
+                self._lay_out_list()
+                self._lay_out_closer()
+        self.query = gr.Textbox(visible="hidden")  # for the page's script, which fills in the Search tab
+
+    def _lay_out_file(self, cannot_generate: str) -> None:
+        with gr.Row(elem_id="triplets-top"):
+            self.file = gr.Dropdown([], label="Triplets", elem_id="triplets-file", min_width=220, scale=2)
+            self.upload = gr.UploadButton(
+                "Open an annotation file",
+                file_types=[".json", ".jsonl"],
+                size="sm",
+                min_width=0,
+                elem_id="triplets-upload",
+            )
+            more, can = f"Generate {GENERATED_AT_ONCE} more", not cannot_generate
+            self.generate = _button(more, "triplets-generate", variant="primary", interactive=can)
+            self.stop = _button(STOP, "triplets-stop", variant="stop", visible=False)
+        self.stage = html_piece("", elem_id="triplets-stage")
+
+    def _lay_out_origin(self) -> None:
+        with gr.Accordion("From pictures to triplets", open=True, elem_id="triplets-origin"), gr.Row():
+            with gr.Column(min_width=240):
+                self.funnel = html_piece("", elem_id="triplets-funnel")
+            with gr.Column(min_width=240, elem_id="triplets-thresholds"):
+                self.consistency = _threshold(
+                    "Lowest score that is kept",
+                    "How close reference caption + text have to come to the target caption.",
+                    PAPER.consistency, "triplets-consistency", 0.01, 0, 1,
+                )  # fmt: skip
+                self.near_duplicate = _threshold(
+                    "Near duplicates, from this similarity on",
+                    "Pictures this similar to the seed are too alike for its group.",
+                    PAPER.near_duplicate, "triplets-near-duplicate", 0.005, 0.5, 1,
+                )  # fmt: skip
+                self.gap = _threshold(
+                    "Smallest step between members",
+                    "Two members in a row have to differ in similarity by more than this.",
+                    PAPER.gap, "triplets-gap", 0.001, 0, 0.05,
+                )  # fmt: skip
+                self.paper = _button("Back to the paper's values", "triplets-paper")
+
+    def _lay_out_filters(self) -> None:
+        with gr.Row(elem_id="triplets-filters"):
+            self.words = gr.Textbox(
+                label="Words",
+                placeholder="in text or caption",
+                max_lines=1,
+                elem_id="triplets-words",
+                min_width=170,
+            )
+            verdicts, sorts = ([(name, key) for key, name in names.items()] for names in (VERDICTS, SORTS))
+            self.verdict = _choice("Verdict", verdicts, "all", "triplets-verdict")
+            self.reason = _choice("Reason", [("Any", "")], "", "triplets-reason")
+            self.sort = _choice("Order", sorts, "file", "triplets-sort")
+            self.low = _score("Score from", -1, "triplets-low")
+            self.high = _score("to", 1, "triplets-high")
+            sizes = [(str(size), size) for size in PAGE_SIZES]
+            self.page_size = _choice("To a page", sizes, PAGE_SIZES[0], "triplets-size")
+
+    def _lay_out_list(self) -> None:
+        with gr.Column(elem_id="triplets-list", min_width=280):
+            with gr.Row(elem_id="triplets-bar"):
+                self.where = html_piece("", elem_id="triplets-where")
+                self.page_back = _button("Previous page", "triplets-back")
+                self.page_on = _button("Next page", "triplets-on")
+            script = _TELL_CLICKS + _KEYS_SCRIPT
+            self.cards = html_piece("", elem_id="triplets-cards", js_on_load=script)
+            with gr.Row(elem_id="triplets-export"):
+                self.export_jsonl = _button("Download as JSON lines", "triplets-jsonl")
+                self.export_cirr = _button("Download in CIRR's schema", "triplets-cirr")
+                self.download = gr.DownloadButton("Download", visible="hidden", elem_id="triplets-download")
+
+    def _lay_out_closer(self) -> None:
+        with gr.Column(elem_id="triplet", min_width=280):
+            with gr.Row(elem_id="triplet-actions"):
+                self.previous = _button("Previous", "triplet-previous")
+                self.accept = _button("Accept", "triplet-accept")
+                self.reject = _button("Reject", "triplet-reject")
+                self.following = _button("Next", "triplet-next")
+            self.closer = html_piece("", elem_id="triplet-closer")
+            # Which triplet that is: what is done is about it, whatever the server has gone on to.
+            self.on_screen = gr.Textbox(visible="hidden")
+            with gr.Row(elem_id="triplet-editing"):
+                self.text = gr.Textbox(
+                    label="Say it better",
+                    lines=1,
+                    max_lines=3,
+                    max_length=500,
+                    elem_id="triplet-text",
+                    scale=4,
+                )
+                self.save = _button("Save text", "triplet-save", scale=0)
+            self.search = gr.Button(
+                "Search with this", variant="primary", size="sm", elem_id="triplet-search"
+            )
+            self.details = html_piece("", elem_id="triplet-details", js_on_load=_TELL_CLICKS)
+            html_piece(pieces.keys(KEYS))
 
     @property
     def thresholds(self) -> list[gr.components.Component]:
@@ -82,167 +160,26 @@ class Parts:
         """What `read_filters` reads, in its order."""
         return [self.verdict, self.reason, self.low, self.high, self.words]
 
-
-def lay_out_parts(cannot_generate: str) -> Parts:
-    """The whole tab, from the file to the closer look."""
-    with gr.Column(elem_id="triplets"):
-        html_piece(_ABOUT)
-        top = _lay_out_top(cannot_generate)
-        origin = _lay_out_origin()
-        filters = _lay_out_filters()
-        with gr.Row(elem_id="triplets-work"):
-            shown = _lay_out_list()
-            looked_at = _lay_out_closer()
-    return Parts(**top, **origin, **filters, **shown, **looked_at)
+    @property
+    def drawn(self) -> list[gr.components.Component]:
+        """What changes with the list or with the triplet that is looked at."""
+        closely = [self.closer, self.on_screen, self.details, self.text, self.accept, self.reject]
+        return [*self.filters, self.sort, self.stage, self.where, self.cards, *closely, self.funnel]
 
 
-def _small(label: str, elem_id: str, **options: Any) -> gr.Button:
+def _button(label: str, elem_id: str, **options: Any) -> gr.Button:
     return gr.Button(label, size="sm", min_width=0, elem_id=elem_id, **options)
 
 
-def _lay_out_top(cannot_generate: str) -> dict[str, Any]:
-    with gr.Row(elem_id="triplets-top"):
-        file = gr.Dropdown([], label="Triplets", elem_id="triplets-file", min_width=220, scale=2)
-        upload = gr.UploadButton(
-            "Open an annotation file",
-            file_types=[".json", ".jsonl"],
-            size="sm",
-            min_width=0,
-            elem_id="triplets-upload",
-        )
-        generate = _small(
-            f"Generate {GENERATED_AT_ONCE} more",
-            "triplets-generate",
-            variant="primary",
-            interactive=not cannot_generate,
-        )
-        stop = _small(STOP, "triplets-stop", variant="stop", visible=False)
-    stage = html_piece("", elem_id="triplets-stage")
-    return {"file": file, "upload": upload, "generate": generate, "stop": stop, "stage": stage}
+def _choice(label: str, choices: list[Any], value: Any, elem_id: str) -> gr.Dropdown:
+    return gr.Dropdown(choices, value=value, label=label, elem_id=elem_id, min_width=140, filterable=False)
 
 
-def _slider(
+def _score(label: str, value: float, elem_id: str) -> gr.Slider:
+    return gr.Slider(-1, 1, value=value, step=0.01, label=label, buttons=[], elem_id=elem_id, min_width=130)
+
+
+def _threshold(
     label: str, info: str, value: float, elem_id: str, step: float, low: float, high: float
 ) -> gr.Slider:
     return gr.Slider(low, high, value=value, step=step, label=label, info=info, buttons=[], elem_id=elem_id)
-
-
-def _lay_out_origin() -> dict[str, Any]:
-    with gr.Accordion("From pictures to triplets", open=True, elem_id="triplets-origin"), gr.Row():
-        with gr.Column(min_width=240):
-            funnel = html_piece("", elem_id="triplets-funnel")
-        with gr.Column(min_width=240, elem_id="triplets-thresholds"):
-            consistency = _slider(
-                "Lowest score that is kept",
-                "How close reference caption + text have to come to the target caption.",
-                PAPER.consistency, "triplets-consistency", 0.01, 0, 1,
-            )  # fmt: skip
-            near_duplicate = _slider(
-                "Near duplicates, from this similarity on",
-                "Pictures this similar to the seed are too alike for its group.",
-                PAPER.near_duplicate, "triplets-near-duplicate", 0.005, 0.5, 1,
-            )  # fmt: skip
-            gap = _slider(
-                "Smallest step between members",
-                "Two members in a row have to differ in similarity by more than this.",
-                PAPER.gap, "triplets-gap", 0.001, 0, 0.05,
-            )  # fmt: skip
-            paper = _small("Back to the paper's values", "triplets-paper")
-    names = ("funnel", "consistency", "near_duplicate", "gap", "paper")
-    return dict(zip(names, (funnel, consistency, near_duplicate, gap, paper), strict=True))
-
-
-def _lay_out_filters() -> dict[str, Any]:
-    def choice(label: str, choices: list[Any], value: Any, elem_id: str) -> gr.Dropdown:
-        return gr.Dropdown(
-            choices, value=value, label=label, elem_id=elem_id, min_width=140, filterable=False
-        )
-
-    with gr.Row(elem_id="triplets-filters"):
-        words = gr.Textbox(
-            label="Words",
-            placeholder="in text or caption",
-            max_lines=1,
-            elem_id="triplets-words",
-            min_width=170,
-        )
-        verdict = choice(
-            "Verdict", [(name, key) for key, name in VERDICTS.items()], "all", "triplets-verdict"
-        )
-        reason = choice("Reason", [("Any", "")], "", "triplets-reason")
-        sort = choice("Order", [(name, key) for key, name in SORTS.items()], "file", "triplets-sort")
-        low = gr.Slider(
-            -1, 1, value=-1, step=0.01, label="Score from", buttons=[], elem_id="triplets-low", min_width=130
-        )
-        high = gr.Slider(
-            -1, 1, value=1, step=0.01, label="to", buttons=[], elem_id="triplets-high", min_width=130
-        )
-        page_size = choice(
-            "To a page", [(str(size), size) for size in PAGE_SIZES], PAGE_SIZES[0], "triplets-size"
-        )
-    return {
-        "words": words,
-        "verdict": verdict,
-        "reason": reason,
-        "sort": sort,
-        "low": low,
-        "high": high,
-        "page_size": page_size,
-    }
-
-
-def _lay_out_list() -> dict[str, Any]:
-    with gr.Column(elem_id="triplets-list", min_width=280):
-        with gr.Row(elem_id="triplets-bar"):
-            where = html_piece("", elem_id="triplets-where")
-            page_back = _small("Previous page", "triplets-back")
-            page_on = _small("Next page", "triplets-on")
-        cards = html_piece("", elem_id="triplets-cards", js_on_load=_script("cards.js"))
-        with gr.Row(elem_id="triplets-export"):
-            export_jsonl = _small("Download as JSON lines", "triplets-jsonl")
-            export_cirr = _small("Download in CIRR's schema", "triplets-cirr")
-            download = gr.DownloadButton("Download", visible="hidden", elem_id="triplets-download")
-    return {
-        "where": where,
-        "page_back": page_back,
-        "page_on": page_on,
-        "cards": cards,
-        "export_jsonl": export_jsonl,
-        "export_cirr": export_cirr,
-        "download": download,
-    }
-
-
-def _lay_out_closer() -> dict[str, Any]:
-    with gr.Column(elem_id="triplet", min_width=280):
-        with gr.Row(elem_id="triplet-actions"):
-            previous = _small("Previous", "triplet-previous")
-            accept = _small("Accept", "triplet-accept")
-            reject = _small("Reject", "triplet-reject")
-            following = _small("Next", "triplet-next")
-        closer = html_piece("", elem_id="triplet-closer")
-        on_screen = gr.Textbox(visible="hidden")  # which triplet that is: what is done is about it
-        with gr.Row(elem_id="triplet-editing"):
-            text = gr.Textbox(
-                label="Say it better", lines=1, max_lines=3, max_length=500, elem_id="triplet-text", scale=4
-            )
-            save = _small("Save text", "triplet-save", scale=0)
-        search = gr.Button("Search with this", variant="primary", size="sm", elem_id="triplet-search")
-        details = html_piece("", elem_id="triplet-details", js_on_load=_script("details.js"))
-        html_piece(pieces.keys(KEYS))
-    return {
-        "previous": previous,
-        "accept": accept,
-        "reject": reject,
-        "following": following,
-        "closer": closer,
-        "on_screen": on_screen,
-        "text": text,
-        "save": save,
-        "search": search,
-        "details": details,
-    }
-
-
-def _script(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")

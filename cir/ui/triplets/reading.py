@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from cir.errors import BadQuery
+from cir.syncir.consistency import Thresholds
+from cir.syncir.table import ANY_REASON, SORTS, VERDICTS, Filters
 from cir.ui.reading import read_number
-from cir.ui.triplets.handlers import ShownTriplet
-from cir.ui.triplets.source import Thresholds
-from cir.ui.triplets.table import ANY_REASON, SORTS, VERDICTS, Filters
+from cir.ui.triplets.cards import ShownTriplet
 
 PAGE_SIZES = (12, 24, 48, 96)
 _WORDS_LIMIT = 200
@@ -66,6 +66,18 @@ def read_thresholds(consistency: object, near_duplicate: object, gap: object) ->
     )
 
 
+def read_cosine(name: str, value: object) -> float:
+    """A score or a threshold, with as many decimals as a file of triplets has.
+
+    Raises:
+        BadQuery: not a number, or outside [-1, 1].
+    """
+    number = read_number(name, value)
+    if not -1.0 <= number <= 1.0:
+        raise BadQuery(f"{name} is {number:g}, which no cosine can reach.", "Give a number from -1 to 1.")
+    return round(number, 5)
+
+
 def read_shown(value: object) -> ShownTriplet:
     """Which triplet the page showed, as it sent it along (see `render.sent`).
 
@@ -79,15 +91,3 @@ def read_shown(value: object) -> ShownTriplet:
     if type(row) is not int or not all(isinstance(text, str) for text in (key, triplet_id, verdict)):
         raise BadQuery("No triplet is chosen.", "Choose one of the cards.")
     return ShownTriplet(key, row, triplet_id, verdict)
-
-
-def read_cosine(name: str, value: object) -> float:
-    """A score or a threshold, with as many decimals as a file of triplets has.
-
-    Raises:
-        BadQuery: not a number, or outside [-1, 1].
-    """
-    number = read_number(name, value)
-    if not -1.0 <= number <= 1.0:
-        raise BadQuery(f"{name} is {number:g}, which no cosine can reach.", "Give a number from -1 to 1.")
-    return round(number, 5)

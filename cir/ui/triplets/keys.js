@@ -1,9 +1,4 @@
-// Runs once for the list of cards. A click tells its triplet; keys press the tab's own buttons.
-element.addEventListener('click', (event) => {
-  const card = event.target.closest('[data-triplet]');
-  if (card) trigger('pick', { triplet: card.dataset.triplet });
-});
-
+// Runs once for the list of cards, which may be built anew: keys press the tab's own buttons.
 const tab = () => document.querySelector('#triplets');
 const open = () => tab() !== null && tab().offsetParent !== null;
 const types = (target) => target.closest?.('input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable="true"]');

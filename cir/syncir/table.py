@@ -1,21 +1,23 @@
 """A file of triplets as columns, so that filtering and sorting 100,000 of them takes milliseconds.
 
-Rows are indices into the file's order. Knows neither pictures nor the page.
+Rows are indices into the file's order. A person's judgements stand beside the scores. Knows no pictures.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.syncir.consistency import INCONSISTENT, Thresholds
+from cir.syncir.judgements import ACCEPTED, CLEARED, REJECTED, Judgement
+from cir.syncir.records import Funnel
 from cir.types import Triplet
-from cir.ui.triplets.source import ACCEPTED, INCONSISTENT, REJECTED, Judgement, TripletSet
 
 Mask = NDArray[np.bool_]
 VERDICTS = {
@@ -60,27 +62,42 @@ class Filters:
 class TripletTable:
     """The triplets of one file, and what people said about them.
 
+    Args:
+        triplets: in the order of the file.
+        judgements: triplet_id -> the last word on it.
+        thresholds: what the file was made with.
+        mined: images, groups and pairs as counted when it was made; zeros where the file does not say.
+        gallery: the name of the gallery that its pictures belong to; "" when unknown.
+
     Attributes:
         triplets: the rows.
         scores: (N,) consistency, NaN where there is none.
-        texts_made: how many rows were given a text.
-        thresholds, mining, gallery: as the file tells; see `TripletSet`.
+        thresholds, mined, gallery: as given.
     """
 
-    def __init__(self, content: TripletSet) -> None:
+    def __init__(
+        self,
+        triplets: Sequence[Triplet] = (),
+        judgements: Mapping[str, Judgement] | None = None,
+        thresholds: Thresholds | None = None,
+        mined: Funnel | None = None,
+        gallery: str = "",
+    ) -> None:
         self.triplets: list[Triplet] = []
-        self.thresholds, self.mining, self.gallery = content.thresholds, content.mining, content.gallery
+        self.thresholds, self.mined = thresholds or Thresholds(), mined or Funnel()
+        self.gallery = gallery
         self.scores = np.zeros(0)
-        self.texts_made = 0
+        self._texts_made = 0
         self._kept = np.zeros(0, bool)
         self._names = [""]  # reasons by their code; 0 is none
         self._codes = np.zeros(0, np.int16)
         self._texts: list[str] = []  # what `words` look at, in lower case
-        self._said: dict[int, Judgement] = {}
-        self._append(content.triplets)
-        for triplet_id, judgement in content.judgements.items():
-            if triplet_id in self._rows:
-                self.judge(self._rows[triplet_id], judgement)
+        self._judgements: dict[int, Judgement] = {}
+        self._append(triplets)
+        rows = {triplet.triplet_id: row for row, triplet in enumerate(self.triplets)}
+        for triplet_id, judgement in (judgements or {}).items():
+            if triplet_id in rows:
+                self.judge(rows[triplet_id], judgement)
 
     def __len__(self) -> int:
         return len(self.triplets)
@@ -88,8 +105,7 @@ class TripletTable:
     def grown(self, triplets: Sequence[Triplet]) -> TripletTable:
         """The same table with more rows at its end; whoever reads the old one is not disturbed."""
         larger = copy(self)
-        for name in ("_rows", "_rows_of_pairs"):
-            larger.__dict__.pop(name, None)
+        larger.__dict__.pop("_rows_of_pairs", None)
         larger._append(triplets)
         return larger
 
@@ -103,30 +119,31 @@ class TripletTable:
         self._codes = np.append(self._codes, np.array([code[t.reason] for t in triplets], np.int16))
         self._texts = [*self._texts, *(_searched(t, t.text) for t in triplets)]
         self.triplets = [*self.triplets, *triplets]
-        self.texts_made += sum(bool(t.text) for t in triplets)
+        self._texts_made += sum(bool(t.text) for t in triplets)
 
     # --- what a person said ---------------------------------------------------------------------------
 
     def judge(self, row: int, judgement: Judgement) -> None:
-        """Take in what a person said about one row; an empty judgement takes back what was said."""
-        self._said.pop(row, None)
-        if judgement != Judgement():
-            self._said[row] = judgement
+        """Take in the last word on one row."""
+        self._judgements.pop(row, None)
+        if judgement.action != CLEARED:
+            self._judgements[row] = judgement
         self._texts[row] = _searched(self.triplets[row], self.text(row))
 
     def judgement(self, row: int) -> Judgement:
-        """What a person said about a row."""
-        return self._said.get(row, Judgement())
+        """The last word on a row; "cleared" where there is none."""
+        return self._judgements.get(row) or Judgement(self.triplets[row].triplet_id, CLEARED)
 
     def text(self, row: int) -> str:
         """The text of a row, as the person wants it."""
         return self.judgement(row).text or self.triplets[row].text
 
-    def count_said(self) -> dict[str, int]:
+    def count_judgements(self) -> dict[str, int]:
         """How many were accepted, rejected and edited."""
-        said = list(self._said.values())
-        counted = {verdict: sum(j.verdict == verdict for j in said) for verdict in (ACCEPTED, REJECTED)}
-        return {**counted, "edited": sum(bool(j.text) for j in said)}
+        judgements = list(self._judgements.values())
+        verdicts = Counter(one.verdict for one in judgements)
+        edited = sum(bool(one.text) for one in judgements)
+        return {ACCEPTED: verdicts[ACCEPTED], REJECTED: verdicts[REJECTED], "edited": edited}
 
     # --- verdicts under a threshold -------------------------------------------------------------------
 
@@ -154,6 +171,16 @@ class TripletTable:
             counted[name or INCONSISTENT] += number
         ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
         return {reason: number for reason, number in ordered if number}
+
+    def funnel(self, consistency: float) -> Funnel:
+        """What the file says was mined, and its triplets at this threshold."""
+        return replace(
+            self.mined,
+            done=len(self),
+            texts=self._texts_made,
+            kept=int(self.kept(consistency).sum()),
+            dropped=self.reasons(consistency),
+        )
 
     @property
     def _movable(self) -> Mask:
@@ -185,13 +212,13 @@ class TripletTable:
             return kept.copy() if verdict == "kept" else ~kept
         if verdict == "all":
             return np.ones(len(self), bool)
-        said = list(self._said.items())
+        judgements = list(self._judgements.items())
         if verdict == "edited":
-            rows = [row for row, judgement in said if judgement.text]
+            rows = [row for row, judgement in judgements if judgement.text]
         elif verdict == "unjudged":
-            rows = [row for row, judgement in said if judgement.verdict]
+            rows = [row for row, judgement in judgements if judgement.verdict]
         else:
-            rows = [row for row, judgement in said if judgement.verdict == verdict]
+            rows = [row for row, judgement in judgements if judgement.verdict == verdict]
         wanted = np.zeros(len(self), bool)
         wanted[rows] = True
         return ~wanted if verdict == "unjudged" else wanted
@@ -210,10 +237,6 @@ class TripletTable:
         scores = self.scores[rows]
         keys = {"high": -scores, "low": scores, "doubtful": np.abs(scores - consistency)}
         return rows if sort not in keys else rows[np.argsort(keys[sort], kind="stable")]
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {triplet.triplet_id: row for row, triplet in enumerate(self.triplets)}
 
     @cached_property
     def _rows_of_pairs(self) -> dict[tuple[str, str], int]:

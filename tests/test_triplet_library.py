@@ -1,4 +1,4 @@
-"""The joint of the triplet tab and SynCir: the same verdicts, judgements that come back, runs that go on."""
+"""The library of triplet files: SynCir's verdicts, judgements that come back, runs that go on."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from triplet_doubles import toy_triplets, triplet
 
+from cir.application import PATIENCE_SECONDS, open_triplets
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.models.llama import DEADLINE_SECONDS, QUEUE_SECONDS
 from cir.models.protocols import SpotInput
-from cir.syncir import consistency, pairs
-from cir.syncir.pipeline import synthesize
+from cir.syncir import consistency
+from cir.syncir.consistency import Thresholds
+from cir.syncir.judgements import Judgement
+from cir.syncir.library import TripletLibrary
+from cir.syncir.pipeline import Progress, synthesize
 from cir.syncir.records import read_triplets, write_triplets
-from cir.triplet_source import PATIENCE_SECONDS, TripletLibrary, open_triplets
-from cir.ui.triplets.source import EDGES, INCONSISTENT, Judgement, Made, Thresholds, TripletSet
-from cir.ui.triplets.table import TripletTable
+from cir.syncir.table import TripletTable
 
 COLOURS = ("red", "green", "blue", "white", "black")
 
@@ -70,17 +72,10 @@ def ship(library: TripletLibrary, gallery: Gallery, limit: int = 18) -> str:
     return "shipped/sample.jsonl"
 
 
-def made(library: TripletLibrary, key: str, gallery: Gallery, count: int, **limits: float) -> list[Made]:
+def made(
+    library: TripletLibrary, key: str, gallery: Gallery, count: int, **limits: float
+) -> list[tuple[str, Progress]]:
     return list(library.generate(key, gallery, count, Thresholds(**limits), lambda: False))
-
-
-def test_the_tab_and_syncir_mean_the_same_by_their_words():
-    assert pairs.PAIR_RANKS == EDGES
-    assert consistency.INCONSISTENT == INCONSISTENT
-    ours, theirs = Thresholds(), consistency.Thresholds()
-    assert (ours.consistency, ours.near_duplicate, ours.gap) == (
-        theirs.consistency, theirs.near_duplicate, theirs.gap
-    )  # fmt: skip
 
 
 @settings(max_examples=30, deadline=None)
@@ -89,7 +84,7 @@ def test_the_columns_judge_as_syncir_does(raw, threshold):
     limits = consistency.Thresholds(threshold / 100)
     rows = [triplet((0, 1), value / 100_000, triplet_id=str(n)) for n, value in enumerate(raw)]
     rows += [consistency.judge(row, consistency.Thresholds()) for row in toy_triplets()]
-    table = TripletTable(TripletSet(rows))
+    table = TripletTable(rows)
     judged = [consistency.judge(row, limits) for row in rows]
     assert table.kept(limits.consistency).tolist() == [row.verdict == "kept" for row in judged]
     assert [table.reason(n, limits.consistency) for n in range(len(rows))] == [row.reason for row in judged]
@@ -99,12 +94,13 @@ def test_a_shipped_file_is_read_with_its_funnel_and_titled_for_people(library):
     gallery = make_gallery()
     key = ship(library, gallery)
     assert [(file.key, file.title) for file in library.files()] == [(key, "Sample triplets: 18 pairs")]
-    content = library.read(key)
-    assert len(content.triplets) == 18
-    assert content.gallery == "toys"
-    assert content.mining == library.mine(key, gallery, Thresholds())
-    assert content.mining is not None
-    assert content.mining.images == 24
+    table = library.table(key)
+    assert len(table.triplets) == 18
+    assert table.gallery == "toys"
+    mined = library.mine(key, gallery, Thresholds())
+    assert (mined.images, mined.groups) == (24, table.mined.groups)
+    assert (mined.pairs, mined.repeated) == (table.mined.pairs, table.mined.repeated)
+    assert library.table(key) is table  # read once
 
 
 def test_moving_the_group_thresholds_changes_what_is_mined(library):
@@ -118,13 +114,22 @@ def test_moving_the_group_thresholds_changes_what_is_mined(library):
 def test_judgements_of_a_shipped_file_lie_in_the_own_folder_and_come_back(library):
     key = ship(library, make_gallery())
     before = sorted(path.name for path in library.shipped.iterdir())
-    first, second, third = (row.triplet_id for row in library.read(key).triplets[:3])
-    library.judge(key, first, Judgement("accepted"))
-    library.judge(key, second, Judgement("rejected", "another text"))
-    library.judge(key, third, Judgement("", "a third text"))
-    library.judge(key, first, Judgement())
-    said = library.read(key).judgements
-    assert said == {second: Judgement("rejected", "another text"), third: Judgement("", "a third text")}
+    first, second, third = (row.triplet_id for row in library.table(key).triplets[:3])
+    library.judge(key, 0, Judgement(first, "accepted"))
+    library.judge(key, 1, Judgement(second, "rejected", "another text"))
+    library.judge(key, 2, Judgement(third, "edited", "a third text"))
+    library.judge(key, 0, Judgement(first, "cleared"))
+    for table in (library.table(key), library.read(key)):
+        assert [table.judgement(row) for row in range(3)] == [
+            Judgement(first, "cleared"),
+            Judgement(second, "rejected", "another text"),
+            Judgement(third, "edited", "a third text"),
+        ]
+        assert table.count_judgements() == {"accepted": 0, "rejected": 1, "edited": 2}
+    sidecar = (library.own / "shipped-sample.judged.jsonl").read_text().splitlines()
+    assert [json.loads(line)["action"] for line in sidecar] == [
+        *("cleared", "accepted"), *("cleared", "edited", "rejected"), *("cleared", "edited"), "cleared"
+    ]  # fmt: skip
     assert sorted(path.name for path in library.shipped.iterdir()) == before
     assert [file.key for file in library.files()] == [key]
 
@@ -133,10 +138,10 @@ def test_an_export_is_judged_by_the_threshold_and_then_by_the_person(library, tm
     gallery = make_gallery()
     key, paths = ship(library, gallery), {one: f"here/{one}.png" for one in gallery.image_ids}
     monkeypatch.setattr("cir.syncir.picture_names.picture_places", lambda *_: (tmp_path, paths))
-    rows = library.read(key).triplets
+    rows = library.table(key).triplets
     dropped, kept = [row for row in rows if row.text and row.consistency < 0.999][:2]
-    library.judge(key, dropped.triplet_id, Judgement("accepted", "better"))
-    library.judge(key, kept.triplet_id, Judgement("rejected"))
+    library.judge(key, rows.index(dropped), Judgement(dropped.triplet_id, "accepted", "better"))
+    library.judge(key, rows.index(kept), Judgement(kept.triplet_id, "rejected"))
     out = tmp_path / "out.jsonl"
     library.export(key, 0.999, "jsonl", out)
     written = {row.triplet_id: row for row in read_triplets(out)}
@@ -154,26 +159,27 @@ def test_making_more_goes_on_from_the_shipped_file_in_a_file_of_its_own(library)
     gallery = make_gallery()
     key = ship(library, gallery)
     shipped = (library.shipped / "sample.jsonl").read_bytes()
-    said = library.read(key).triplets[0].triplet_id
-    library.judge(key, said, Judgement("accepted"))
+    first = library.table(key).triplets[0].triplet_id
+    library.judge(key, 0, Judgement(first, "accepted"))
     steps = made(library, key, gallery, 5)
-    assert [(step.done, step.total) for step in steps] == [(n, 5) for n in range(6)]
-    assert [len(step.new) for step in steps] == [0, 1, 1, 1, 1, 1]
-    own = library.read(steps[-1].key)
-    assert len(own.triplets) == 23
-    assert own.judgements == {said: Judgement("accepted")}
+    assert [(step.done, step.total) for _, step in steps] == [(n, 5) for n in range(6)]
+    assert [step.triplet is None for _, step in steps] == [True, *[False] * 5]
+    own_key = steps[-1][0]
+    own = library.table(own_key)
+    assert len(own.triplets) == len(library.read(own_key).triplets) == 23
+    assert own.judgement(0) == Judgement(first, "accepted")
+    assert own.count_judgements()["accepted"] == 1
     assert (library.shipped / "sample.jsonl").read_bytes() == shipped
     assert len({row.triplet_id for row in own.triplets}) == 23
-    again = made(library, steps[-1].key, gallery, 2)
-    assert again[-1].key == steps[-1].key
-    assert len(library.read(again[-1].key).triplets) == 25
+    assert made(library, own_key, gallery, 2)[-1][0] == own_key
+    assert len(library.table(own_key).triplets) == 25
 
 
 def test_other_thresholds_begin_another_file(library):
     gallery = make_gallery()
     key = ship(library, gallery)
-    usual = made(library, key, gallery, 1)[-1].key
-    other = made(library, key, gallery, 2, near_duplicate=0.9)[-1].key
+    usual = made(library, key, gallery, 1)[-1][0]
+    other = made(library, key, gallery, 2, near_duplicate=0.9)[-1][0]
     assert other != usual
     assert len(library.read(other).triplets) == 2
     titles = [file.title for file in library.files()]
@@ -184,11 +190,11 @@ def test_a_file_that_is_begun_can_be_read_before_its_first_triplet(library):
     gallery = make_gallery()
     steps = library.generate("shipped/none.jsonl", gallery, 2, Thresholds(), lambda: False)
     with closing(steps):
-        begun = next(steps)
-        assert begun.new == ()
-        assert len(library.read(begun.key).triplets) == 0
+        key, begun = next(steps)
+        assert begun.triplet is None
+        assert len(library.table(key)) == 0
         next(steps)
-        assert len(library.read(begun.key).triplets) == 1
+        assert len(library.table(key)) == len(library.read(key)) == 1
 
 
 def test_stopping_keeps_what_was_made(library):
@@ -196,22 +202,22 @@ def test_stopping_keeps_what_was_made(library):
     steps = []
     for step in library.generate("", gallery, 20, Thresholds(), lambda: len(steps) > 3):
         steps.append(step)
-    assert len(library.read(steps[-1].key).triplets) == 3
+    assert len(library.table(steps[-1][0])) == 3
 
 
 def test_making_more_than_there_are_says_so(library):
     gallery = make_gallery(8)
     every = made(library, "", gallery, 10_000)
-    assert every[-1].done == every[-1].total
+    assert every[-1][1].done == every[-1][1].total
     with pytest.raises(CirError, match="Every pair of toys has been asked about"):
-        made(library, every[-1].key, gallery, 20)
+        made(library, every[-1][0], gallery, 20)
 
 
 def test_without_a_language_model_nothing_is_built_and_the_way_out_is_said(tmp_path):
     library = TripletLibrary(
         tmp_path, tmp_path / "own",
         spoter=lambda: pytest.fail("built"), sentence_encoder=lambda: pytest.fail("built"),
-        cannot_make=lambda: "Fetch it: python -m cir models pull embedded",
+        cannot_generate=lambda: "Fetch it: python -m cir models pull embedded",
     )  # fmt: skip
     assert library.files() == []
     assert "models pull" in library.cannot_generate()
@@ -228,7 +234,7 @@ def test_annotation_files_of_others_and_our_own_lines_can_be_brought(library, tm
     assert library.take_in(foreign) == key
     own = tmp_path / "mine.jsonl"
     write_triplets(own, toy_triplets())
-    assert len(library.read(library.take_in(own)).triplets) == 7
+    assert len(library.table(library.take_in(own)).triplets) == 7
     assert [file.title for file in library.files()] == ["cap-rc2-val", "mine"]
 
 
@@ -251,7 +257,7 @@ def test_a_key_that_names_no_file_reads_nothing(library, tmp_path):
         with pytest.raises(CirError, match="not here any more"):
             library.read(key)
         with pytest.raises(CirError, match="not here any more"):
-            library.judge(key, "x", Judgement("accepted"))
+            library.judge(key, 0, Judgement("x", "accepted"))
     assert not library.own.exists()
 
 
@@ -264,7 +270,7 @@ def test_files_and_sentences_call_a_gallery_as_the_page_does(tmp_path):
     every = made(library, "", gallery, 10_000)
     assert library.files()[0].title.startswith("Made here from Sample gallery: ")
     with pytest.raises(CirError, match="Every pair of Sample gallery has been asked about"):
-        made(library, every[-1].key, gallery, 20)
+        made(library, every[-1][0], gallery, 20)
 
 
 def test_the_texts_of_triplets_are_waited_for_longer_than_those_of_a_search():
