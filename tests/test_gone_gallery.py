@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from gallery_doubles import ToyEncoder, folder_in_memory, paint_folder
 from shelf_doubles import Bench
-from triplet_doubles import ToySource
+from triplet_doubles import ToyLibrary
 
 from cir.gallery.removal import delete_gallery
 
@@ -39,7 +39,7 @@ class Visit:
             shelf=bench.shelf,
             making=bench.making,
             text_encoder=ToyEncoder(),  # type: ignore[arg-type]
-            triplets=ToySource(),  # type: ignore[arg-type]
+            triplets=ToyLibrary(),  # type: ignore[arg-type]
             assistants=True,
         )
         self.page = build_page(self.content)
