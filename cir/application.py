@@ -16,7 +16,8 @@ from cir.composers.parameters import Values
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.gallery.background import Indexer
-from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.gallery import Gallery
+from cir.gallery.opening import open_gallery
 from cir.languages import language_identifier
 from cir.models.catalog import SETS, sentence_encoder_folder
 from cir.models.deferred import Deferred

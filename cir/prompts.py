@@ -1,7 +1,7 @@
-"""Every prompt and template, one function each, named by paper and section; and what is read out of answers.
+"""Every prompt and template, one function each, named by paper and section; `replies.py` reads what is answered.
 
 Knows no model: a `Prompt` says which text is instruction, example and question, and a model's own chat
-markup is put round them elsewhere. An answer is data: it is checked here and never obeyed.
+markup is put round them elsewhere.
 """
 
 from __future__ import annotations
@@ -10,11 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cir.text import clean_text
-
-MAX_CAPTION_CHARACTERS = 200
-MAX_OBJECTS = 5
-MAX_OBJECT_CHARACTERS, MAX_OBJECT_WORDS = 40, 6
 MAX_QUESTION_CHARACTERS = 1500  # fifteen captions in one question; an edit is cut long before
 
 Example = tuple[str, str]  # a question and its answer
@@ -206,15 +201,6 @@ def translation(text: str) -> Prompt:
     return Prompt("Translate the edit of a picture into English. Say nothing else.", samples, ask)
 
 
-def parse_translation(answer: str) -> str | None:
-    """The English text in an answer to `translation`, on one line; None when there is none that can be used."""
-    line = _first_line(answer)
-    if line is None or _REFUSAL.match(line) or _repeats(line) or len(line) > MAX_CAPTION_CHARACTERS:
-        return None
-    text = re.sub(r"^English\s*:\s*", "", line, flags=re.I).strip(_QUOTES)
-    return text if re.search(r"[A-Za-z]{2}", text) else None
-
-
 def captioning_text(caption: str, text: str) -> str:
     """ "caption, T": the two in one line. Source: CVSI, section IV-A4, "Captioning" ("concatenated")."""
     return ", ".join(part.strip(" .,") for part in (caption, text) if part.strip(" .,"))
@@ -237,59 +223,6 @@ def concept_in(caption: str) -> str:
     return re.sub(r"^(?:an?|the)\s+(?:photo|picture|image)\s+of\s+", "", caption.strip(" ."), flags=re.I)
 
 
-_LABEL = re.compile(
-    r"^[\s*#>_-]*(?:(?:the\s+)?(?:edited|modified|new|updated)?\s*(?:image\s+)?(?:description|caption)"
-    r"|(?:the\s+)?objects?(?:\s+most\s+likely)?(?:\s+added)?|answer)\s*:[\s*_]*",
-    re.IGNORECASE,
-)
-_MARKUP = re.compile(r"<[^>]*>|</|```|\]\(|!\[|<\||\|>|\[/?INST\]|&#?\w+;", re.IGNORECASE)
-_ADDRESS = re.compile(
-    r"\w+://|\bwww\.|\bjavascript:|\bdata:|(?:^|\s)~?/\w|\b[a-z]:\\|\\\\|\.\./|[{}\\]", re.IGNORECASE
-)
-_REFUSAL = re.compile(
-    r"^(?:i['’]?m sorry|sorry|i can(?:no|['’])t|i am (?:sorry|unable)|as an ai|i do(?: no|n['’])t)\b", re.I
-)
-_NOTHING = re.compile(r"^(?:(?:none|nothing|n/?a|no|not|without)\b|empty$)", re.IGNORECASE)
-_QUOTES = "\"'`*_“”‘’«» \t"
-
-
-def parse_modified_caption(answer: str) -> str | None:
-    """The caption in an answer to p_m, or None when there is none that can be used.
-
-    The first line; its label ("Edited Description:") and quotes are taken off, later colons are kept
-    (CIReVL's parser cuts there). Markup, addresses, paths, refusals and endless repetition make it unusable.
-
-    Args:
-        answer: whatever the model said.
-
-    Returns:
-        At most 200 characters, on one line.
-    """
-    line = _first_line(answer)
-    if line is None or _REFUSAL.match(line) or len(re.findall(r"[^\W\d_]", line)) < 3:
-        return None
-    if len(line) > MAX_CAPTION_CHARACTERS:
-        line, end, _ = line.partition(". ")
-        if not end or len(line) > MAX_CAPTION_CHARACTERS:
-            return None
-    return None if _repeats(line) else line.rstrip(". ")
-
-
-def parse_added_objects(answer: str) -> list[str]:
-    """The objects in an answer to p_a: at most five noun phrases; "none" and whatever is unusable give []."""
-    line = _first_line(answer)
-    if line is None or _NOTHING.match(line) or _REFUSAL.match(line):
-        return []
-    found: dict[str, str] = {}
-    for piece in re.split(r"\s*[,;/]\s*(?:and\s+)?|\s+and\s+|\s+&\s+", line):
-        phrase = piece.strip(_QUOTES + ".:!?()[]")
-        words = phrase.split()
-        usable = 0 < len(words) <= MAX_OBJECT_WORDS and len(phrase) <= MAX_OBJECT_CHARACTERS
-        if usable and not _NOTHING.match(phrase) and re.search(r"[^\W\d_]{2}", phrase):
-            found.setdefault(phrase.lower(), phrase)
-    return list(found.values())[:MAX_OBJECTS]
-
-
 def _question(caption: str, text: str) -> str:
     return f"Caption: {_one_line(caption)}\nEdit: {_one_line(text)}"
 
@@ -303,25 +236,6 @@ def _listed(objects: Sequence[str]) -> str:
     if len(objects) < 2:
         return "".join(objects)
     return f"{', '.join(objects[:-1])} and {objects[-1]}"
-
-
-def _first_line(answer: str) -> str | None:
-    """The first line with words, without label, bullet and quotes; None if it has markup or an address."""
-    for raw in answer[: 8 * MAX_CAPTION_CHARACTERS].splitlines():
-        line = _LABEL.sub("", re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", raw), count=1)
-        if _MARKUP.search(line) or _ADDRESS.search(line):
-            return None
-        line = clean_text(line)[0].strip(_QUOTES)
-        if line:
-            return line
-    return None
-
-
-def _repeats(line: str, length: int = 3) -> bool:
-    """Whether a run of `length` words comes back more than twice: a model that is stuck."""
-    words = line.lower().split()
-    runs = [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
-    return any(runs.count(run) > 2 for run in set(runs))
 
 
 # SynCir: the difference between two captions as an instruction.
@@ -393,55 +307,3 @@ def syncir_pictures() -> str:
 
 def _difference_question(source: str, target: str) -> str:
     return f"Source sentence: {source}\nTarget sentence: {target}\nInstruction:"
-
-
-_CHATTER = re.compile(
-    r"^(?:(?:sure|certainly|of course|okay|ok)\b[\s,.!:]*)?(?:here\s*(?:is|['’]s)\s+)?(?:the\s+|an?\s+)?"
-    r"(?:(?:short(?:est)?|possible|edit(?:ing)?|query)\s+)*"
-    r"(?:instructions?|text|difference)?(?:\s+(?:is|would be|could be|should be))?\s*:[\s*_]*",
-    re.IGNORECASE,
-)
-_INSTRUCTION_IS = re.compile(
-    r"^(?:sure|certainly|of course|okay|ok)\b[\s,.!:]+|^the instruction (?:is|should be|would be)(?: to)?\s+",
-    re.IGNORECASE,
-)
-_GIVEN_SENTENCE = re.compile(r"^(?:the\s+)?(?:source|target)\s+(?:sentence|picture)\s*:", re.IGNORECASE)
-MAX_QUERY_TEXT_CHARACTERS = 160
-
-
-def parse_query_text(answer: str, captions: Sequence[str] = ()) -> str | None:
-    """The instruction in an answer to `hycir_query_text`, or None when there is none that can be used.
-
-    The first line that says something: a label ("Instruction:"), an opening ("Sure, here is ..."), and quotes
-    are taken off; a line that repeats what was given ("Source sentence: ...") is passed over. Markup,
-    addresses, refusals, endless repetition, an answer that is one of the captions, or one that is too long to
-    be an instruction make it unusable.
-
-    Args:
-        answer: whatever the model said.
-        captions: what it was asked about.
-
-    Returns:
-        At most 160 characters, on one line.
-    """
-    echoes = {_plain(caption) for caption in captions}
-    for raw in answer[: 8 * MAX_CAPTION_CHARACTERS].splitlines():
-        line = _first_line(raw)
-        if line is None:
-            if raw.strip(_QUOTES):
-                return None
-            continue
-        line = _INSTRUCTION_IS.sub("", _CHATTER.sub("", line, count=1), count=1).strip(_QUOTES)
-        if not line or line.endswith(":") or _GIVEN_SENTENCE.match(line):
-            continue
-        if _REFUSAL.match(line) or len(re.findall(r"[^\W\d_]", line)) < 3 or _plain(line) in echoes:
-            return None
-        # "a cup instead of the bowl, a hat instead of the coat, ..." is no repetition: longer runs are.
-        if _repeats(line, 4) or len(line) > MAX_QUERY_TEXT_CHARACTERS:
-            return None
-        return line.rstrip(". ")
-    return None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split()).strip(_QUOTES + ".")

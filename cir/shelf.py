@@ -14,7 +14,7 @@ from threading import Lock
 
 from cir.errors import GalleryError
 from cir.gallery.cache import is_being_written
-from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import (
     MANIFEST,
     GallerySummary,
@@ -23,6 +23,7 @@ from cir.gallery.manifest import (
     read_manifest,
     refuse_other_models,
 )
+from cir.gallery.opening import open_gallery
 from cir.ranking.retriever import Retriever
 
 Stamp = tuple[int, int, int]  # of a manifest's file: another one means that the gallery has changed

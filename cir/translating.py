@@ -13,7 +13,8 @@ from dataclasses import replace
 from cir.errors import LanguageModelFailed
 from cir.languages import foreign_language
 from cir.models.protocols import LanguageModel
-from cir.prompts import parse_translation, translation
+from cir.prompts import translation
+from cir.replies import parse_translation
 from cir.types import ComposedQuery, Query
 
 TRANSLATION, TYPED = "translation", "typed_text"

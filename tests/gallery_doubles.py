@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
+from cir.gallery.opening import open_gallery
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "black", "white", "brown", "pink")
 

@@ -16,8 +16,9 @@ from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw
 from PIL import Image
 
 from cir.composers.cvsi import weights as cvsi_weights
-from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import index_folder
+from cir.gallery.opening import open_gallery
 from cir.ranking.retriever import Retriever
 
 SECRET = "taken at 48.2082 N 16.3738 E"  # in the metadata of every original

@@ -14,8 +14,8 @@ from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.gallery.background import Indexer
-from cir.gallery.gallery import open_gallery
 from cir.gallery.indexing import index_folder
+from cir.gallery.opening import open_gallery
 from cir.gallery.removal import delete_gallery
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf

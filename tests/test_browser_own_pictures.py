@@ -10,8 +10,8 @@ from browsing import IN_A_BROWSER, served_page
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 from PIL import Image
 
-from cir.gallery.gallery import open_gallery
 from cir.gallery.indexing import index_folder
+from cir.gallery.opening import open_gallery
 from cir.ranking.retriever import Retriever
 
 pytestmark = IN_A_BROWSER

@@ -13,8 +13,8 @@ from fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import LanguageModelFailed
 from cir.languages import foreign_language
-from cir.prompts import parse_translation
 from cir.ranking.retriever import Retriever
+from cir.replies import parse_translation
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query
 

@@ -10,8 +10,8 @@ import pytest
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
 from served import make_gallery, picture_bytes
 
-from cir.gallery.gallery import open_gallery
 from cir.gallery.indexing import index_folder
+from cir.gallery.opening import open_gallery
 from cir.ranking import export
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cir import prompts
+from cir import prompts, replies
 from cir.prompts import (
     Prompt,
     cvsi_added_objects,
@@ -14,10 +14,9 @@ from cir.prompts import (
     cvsi_joint_modified_caption,
     cvsi_modified_caption,
     lincir_template,
-    parse_added_objects,
-    parse_modified_caption,
     pic2word_template,
 )
+from cir.replies import parse_added_objects, parse_modified_caption
 
 
 def test_a_prompt_reads_as_text_and_knows_its_parts() -> None:
@@ -146,12 +145,12 @@ def test_fault_77_junk_is_no_caption(answer: str) -> None:
 def test_fault_77_whatever_is_read_is_one_short_clean_line(answer: str) -> None:
     caption = parse_modified_caption(answer)
     if caption is not None:
-        assert 3 <= len(caption) <= prompts.MAX_CAPTION_CHARACTERS
+        assert 3 <= len(caption) <= replies.MAX_CAPTION_CHARACTERS
         assert caption == " ".join(caption.split())
         assert parse_modified_caption(caption) in (caption, None)
     objects = parse_added_objects(answer)
-    assert len(objects) <= prompts.MAX_OBJECTS
-    assert all(0 < len(o) <= prompts.MAX_OBJECT_CHARACTERS and "," not in o for o in objects)
+    assert len(objects) <= replies.MAX_OBJECTS
+    assert all(0 < len(o) <= replies.MAX_OBJECT_CHARACTERS and "," not in o for o in objects)
 
 
 def test_fault_11_an_order_to_the_model_can_only_become_a_caption() -> None:

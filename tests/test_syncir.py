@@ -21,9 +21,10 @@ from syncir_doubles import BagOfWords, FakeSpoter, made_gallery, random_features
 
 from cir.errors import BadImage, CirError, GalleryError, LanguageModelFailed
 from cir.models.protocols import SpotInput
-from cir.prompts import hycir_query_text, parse_query_text
+from cir.prompts import hycir_query_text
 from cir.ranking.engines import neighbours
 from cir.ranking.engines.neighbours import find_neighbours
+from cir.replies import parse_query_text
 from cir.syncir.candidates import SynCirSettings, find_candidates, unit_rows
 from cir.syncir.consistency import Thresholds, consistency_scores, judge
 from cir.syncir.exchange import read_foreign, to_cirr

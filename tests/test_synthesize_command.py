@@ -19,8 +19,8 @@ import cir.commands.synthesizing as command
 from cir.__main__ import main
 from cir.commands import evaluating_datasets
 from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
-from cir.gallery.gallery import open_gallery
 from cir.gallery.indexing import index_folder
+from cir.gallery.opening import open_gallery
 from cir.models.protocols import SpotInput
 from cir.syncir.judgements import Judgement, append_judgement
 from cir.syncir.query_text import CaptionSpoter

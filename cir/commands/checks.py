@@ -212,7 +212,7 @@ def _file(path: Path, _: argparse.Namespace) -> None:
 
 def _queries(path: Path, options: argparse.Namespace) -> None:
     from cir.evaluation.datasets.queries_file import read_queries
-    from cir.gallery.gallery import picture_places
+    from cir.gallery.opening import picture_places
     from cir.places import SAMPLE_GALLERY, gallery_cache
 
     _file(path, options)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir import prompts
+from cir import prompts, replies
 from cir.composers.baselines import PLAIN_TEXT
 from cir.composers.composer import unit_row
 from cir.composers.edited_captions import edited_caption
@@ -296,7 +296,7 @@ class Cvsi:
         """F_add. Source: Eq. 6 and Figure 3."""
         with draft.timed("language model"):
             answer = model.complete(prompts.cvsi_added_objects(caption, draft.text), max_tokens=OBJECT_TOKENS)
-        return prompts.parse_added_objects(answer)
+        return replies.parse_added_objects(answer)
 
     def _modified_caption(self, draft: _Draft, captions: list[str], model: LanguageModel) -> str:
         """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cir import prompts
+from cir import prompts, replies
 from cir.models.protocols import LanguageModel
 from cir.text import LITTLE_WORDS
 
@@ -35,10 +35,10 @@ def edited_caption(
         prompt = prompts.cvsi_modified_caption(captions[0], text)
     else:
         prompt = prompts.cvsi_joint_modified_caption(captions, text)
-    parsed = prompts.parse_modified_caption(model.complete(prompt, max_tokens=MODIFIED_TOKENS))
+    parsed = replies.parse_modified_caption(model.complete(prompt, max_tokens=MODIFIED_TOKENS))
     if parsed is None:
         again = model.complete(prompt, max_tokens=MODIFIED_TOKENS, temperature=0.7, seed=1)
-        parsed = prompts.parse_modified_caption(again)
+        parsed = replies.parse_modified_caption(again)
     if parsed is None:
         note('An answer of the language model was unusable; "caption, edit" stands in for it.')
         return f"{captions[0]}, {text}"

@@ -30,7 +30,7 @@ from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
 
 KEEP_EVERY = 50
-METHODS_CODE = ("composers", "prompts.py", "text.py", "models/oti.py", "models/text_tower.py")
+METHODS_CODE = ("composers", "prompts.py", "replies.py", "text.py", "models/oti.py", "models/text_tower.py")
 Texts = Callable[[CirQuery], Sequence[str]]
 
 

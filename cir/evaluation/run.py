@@ -26,8 +26,9 @@ from cir.evaluation.datasets.reading import read_json
 from cir.evaluation.kept import append_line, read_lines
 from cir.evaluation.measures import recalls
 from cir.evaluation.submission import PLACES, write_submissions
-from cir.gallery.gallery import Gallery, open_gallery
+from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import index_folder
+from cir.gallery.opening import open_gallery
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of

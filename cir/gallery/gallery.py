@@ -1,6 +1,6 @@
 """A gallery in memory: image ids aligned with features and captions. Immutable once it is open.
 
-It opens what indexing has left on disk, and refuses what other models made. It knows no model and no query.
+It knows no model and no query; `opening.py` makes one of what indexing has left on disk.
 """
 
 from __future__ import annotations
@@ -18,27 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.cache_keys import digest_of
-from cir.dates import day_of_name
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
-from cir.gallery.manifest import (
-    FEATURES,
-    GallerySummary,
-    Manifest,
-    list_galleries,
-    locate_gallery,
-    read_manifest,
-    refuse_other_models,
-    source_root_of,
-)
-from cir.gallery.rows import read_rows
-from cir.gallery.shards import gather_rows
 from cir.images import make_thumbnail, read_image
 from cir.text import counted
 from cir.types import Features
-
-__all__ = ["Gallery", "GallerySummary", "list_galleries", "open_gallery"]
 
 TOP = b"."  # as a folder: the images that lie in no folder below the root
 GONE = "file is gone"
@@ -305,95 +290,3 @@ class Gallery:
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {image_id: row for row, image_id in enumerate(self.image_ids)}
-
-
-def open_gallery(
-    name_or_folder: str | Path,
-    *,
-    cache_root: Path,
-    image_encoder_fingerprint: str,
-    text_encoder_fingerprint: str | None = None,
-) -> Gallery:
-    """Open a gallery for searching. Nothing is written.
-
-    Args:
-        name_or_folder: a gallery's name, its own folder, or the folder of images that it was made from.
-        cache_root: where galleries are kept.
-        image_encoder_fingerprint: of the model that will encode queries.
-        text_encoder_fingerprint: of the model that will encode texts; None when there are none.
-
-    Raises:
-        GalleryError: it is not there, is damaged beyond use, or was made by other models.
-    """
-    folder = locate_gallery(name_or_folder, cache_root)
-    manifest = read_manifest(folder)
-    refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
-    rows = read_rows(folder, manifest)
-    raw, sound = gather_rows(folder / FEATURES, manifest.dim, [(row.shard, row.row) for row in rows])
-    places = [(row.caption_shard, row.caption_row) for row in rows]
-    means, captioned = gather_rows(folder / FEATURES, manifest.dim, places)
-    without = sum(row is not None for _, row in places) - int(captioned.sum())
-    notes = _notes(manifest, len(rows), damaged=int((~sound).sum()), without_captions=without)
-    if not sound.any():
-        raise GalleryError(f"There are no images in {manifest.name} that can be searched.", _AGAIN)
-    norms = np.linalg.norm(raw[sound], axis=1)
-    rows = [rows[i] for i in np.flatnonzero(sound)]
-    return Gallery(
-        name=manifest.name,
-        image_ids=tuple(row.image_id for row in rows),
-        image_features=raw[sound] / norms[:, None],
-        caption_features=means[sound],
-        captioned=captioned[sound],
-        norms=norms,
-        fingerprints=manifest.models.fingerprints,
-        notes=notes,
-        relatives=tuple(row.relative for row in rows),
-        texts=tuple(row.texts or "" for row in rows),
-        contents=tuple(row.content_hash for row in rows),
-        root=source_root_of(folder, manifest),
-        folder=folder,
-        days=np.array([_day(row.taken, row.relative) for row in rows], dtype="datetime64[D]"),
-        packed=manifest.packed,
-        written=manifest.written,
-    )
-
-
-def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, dict[str, str]]:
-    """The folder of a gallery's pictures, and image id -> path inside it; no model is asked, whoever made it.
-
-    Args:
-        name_or_folder: see `open_gallery`.
-        cache_root: where galleries are kept.
-
-    Raises:
-        GalleryError: it is not there, or damaged.
-    """
-    folder = locate_gallery(name_or_folder, cache_root)
-    manifest = read_manifest(folder)
-    rows = read_rows(folder, manifest)
-    return source_root_of(folder, manifest), {row.image_id: os.fsdecode(row.relative) for row in rows}
-
-
-def _day(taken: str | None, relative: bytes) -> date | None:
-    """The day of a picture by what is written in it, or else by its name; None where neither says it."""
-    try:
-        return date.fromisoformat(taken[:10]) if taken else day_of_name(relative.rsplit(b"/", 1)[-1])
-    except ValueError:
-        return None
-
-
-def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:
-    name, notes = manifest.name, []
-    if images != manifest.images:
-        notes.append(
-            f"{name} is being indexed, or that was interrupted: {counted(images, 'image')} can be searched."
-        )
-    if damaged:
-        notes.append(
-            f"Left out of {name}, as their features are damaged: {counted(damaged, 'image')}. {_AGAIN}"
-        )
-    if without_captions:
-        notes.append(
-            f"Captions of {counted(without_captions, 'image')} of {name} are damaged and left out. {_AGAIN}"
-        )
-    return tuple(notes)

@@ -15,7 +15,8 @@ import torch
 from cir.errors import MissingModel, UnsafeFile
 from cir.models.protocols import SpotInput
 from cir.models.runtime import fingerprint_of, pick_device, without_progress_bar
-from cir.prompts import parse_query_text, syncir_pictures
+from cir.prompts import syncir_pictures
+from cir.replies import parse_query_text
 
 MAX_NEW_TOKENS = 40
 _ANOTHER = "Give the folder of another model, or leave --spoter out: then captions are compared."

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cir.errors import CirError, GalleryError
-from cir.gallery.gallery import picture_places
+from cir.gallery.opening import picture_places
 from cir.places import SAMPLE_GALLERY, gallery_cache
 from cir.syncir.records import read_manifest
 from cir.types import Triplet

@@ -9,7 +9,8 @@ from __future__ import annotations
 from cir.cache_keys import digest_of
 from cir.errors import CirError
 from cir.models.protocols import LanguageModel, Spoter, SpotInput
-from cir.prompts import hycir_query_text, parse_query_text
+from cir.prompts import hycir_query_text
+from cir.replies import parse_query_text
 
 __all__ = ["TEMPLATES", "CaptionSpoter", "SpotInput", "Spoter"]
 
