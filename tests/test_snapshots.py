@@ -100,9 +100,7 @@ def test_fault_93_a_link_restores_everything_that_was_seen(retriever):
     from urllib.parse import parse_qsl
 
     sent = dict(parse_qsl(address[1:], keep_blank_values=True))
-    linked = links.read_link(sent, lambda _: retriever, 30)
-    assert linked is not None
-    links.open_linked(retriever, ToyTexts(), other, linked)  # type: ignore[arg-type]
+    assert links.open_link(sent, other, lambda _: retriever, ToyTexts())  # type: ignore[arg-type]
     *_, found = handlers.search(
         retriever,
         other,
@@ -137,7 +135,7 @@ def test_fault_93_a_link_restores_everything_that_was_seen(retriever):
 )
 def test_fault_93_every_field_of_a_link_is_checked_like_any_input(retriever, sent):
     with pytest.raises(BadQuery):
-        links.read_link(sent, lambda _: retriever, 30)
+        links.open_link(sent, Session(), lambda _: retriever, None)
 
 
 def test_fault_87_a_session_that_gradio_forgot_goes_on_with_its_steps(retriever, tmp_path):

@@ -66,6 +66,8 @@ def compared(
             retriever, Session(), state, image=reference, text=text, chosen=chosen, sliders=SLIDERS
         )
     )
+    for method in state.methods:
+        handlers.column(retriever, state, method)
     return state
 
 
@@ -162,11 +164,15 @@ def test_a_newer_comparison_ends_the_older_one(retriever, reference):
 
 
 def test_three_pictures_can_be_marked_and_a_second_click_takes_a_mark_away():
-    state = Comparison()
+    state = Comparison(result_ids={"Sum": ("a", "b", "c"), "CVSI": ("c", "d")})
     for image_id in ("a", "b", "c", "d"):
         handlers.mark(state, image_id)
     assert state.marked == ("b", "c", "d")
     handlers.mark(state, "c")
+    assert state.marked == ("b", "d")
+    for forged in ("e", 0, None, ["b"]):
+        with pytest.raises(BadQuery, match="not on the page"):
+            handlers.mark(state, forged)
     assert state.marked == ("b", "d")
 
 
@@ -240,6 +246,7 @@ def test_a_method_with_one_number_has_a_curve_of_the_ranks_under_it_with_the_bes
     state = Comparison()
     how = {"image": reference, "chosen": [*methods], "sliders": ("BASIC", {"lambda": 0.03})}
     list(handlers.compare(retriever, Session(), state, text="make it blue", **how))
+    handlers.column(retriever, state, "BASIC")
     handlers.mark(state, "red-square")
     judged = handlers.judge(retriever, state)
     assert judged is not None

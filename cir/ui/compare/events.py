@@ -15,8 +15,8 @@ from cir.ui import pieces
 from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts, lay_out_compare
-from cir.ui.page import PageContent, PageParts, problem_html, sent_with, with_problems_shown
-from cir.ui.reading import read_index, read_method
+from cir.ui.page import PageContent, PageParts, problem_html, sent_with, then_answered, with_problems_shown
+from cir.ui.reading import read_method
 from cir.ui.search.reference import read_reference
 from cir.ui.search.screen import Update, numbers
 from cir.ui.search.snapshots import recall_session
@@ -141,8 +141,7 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
     inputs, ask = [state, page.session], page.ask
 
     def mark(found: Comparison, session: Session, event: gr.EventData) -> Update:
-        ids = found.result_ids[read_index(found.methods, sent_with(event, "column"))]
-        handlers.mark(found, read_index(ids, sent_with(event, "place")))
+        handlers.mark(found, sent_with(event, "id"))
         return comparison_shown(content, parts, session, found)
 
     def clear(found: Comparison, session: Session) -> Update:
@@ -161,9 +160,10 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
             page.tabs: gr.Tabs(selected="search"),
         }
 
-    parts.columns.pick(
+    marked = page.shown.bridge.mark(
         with_problems_shown(mark, parts.stage), inputs, parts.filled, trigger_mode="multiple", **QUIET
     )
+    then_answered(marked)
     parts.clear.click(with_problems_shown(clear, parts.stage), inputs, parts.filled, **QUIET)
     used = parts.use.click(
         with_problems_shown(search_with_weights, parts.stage),

@@ -252,8 +252,14 @@ def _ranks(retriever: Retriever, state: Comparison, method: str, ids: Sequence[s
     return tuple(retriever.rank_of(composed, values, i, exclude=state.left_out) for i in ids)
 
 
-def mark(state: Comparison, image_id: str) -> None:
-    """Mark a picture as one that was meant; marked again, it is so no more. The oldest of more than three goes."""
+def mark(state: Comparison, image_id: object) -> None:
+    """Mark a picture as one that was meant; marked again, it is so no more. The oldest of more than three goes.
+
+    Raises:
+        BadQuery: it is no result of any method.
+    """
+    if not isinstance(image_id, str) or not any(image_id in ids for ids in state.result_ids.values()):
+        raise BadQuery("That picture is not on the page any more.", "Choose one of those that are shown.")
     if image_id in state.marked:
         state.marked = tuple(i for i in state.marked if i != image_id)
     else:

@@ -18,10 +18,6 @@ KEYS = (
     ("Enter", "mark the picture as the one that was meant"),
 )
 FIRST_CHOICE = ("CVSI", "Pic2Word", "Sum")
-_TELL_CLICKS = """element.addEventListener('click', (event) => {
-  const { column, place } = event.target.closest('[data-column]')?.dataset ?? {};
-  if (place) trigger('pick', { column: Number(column), place: Number(place) });
-});"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +73,6 @@ def lay_out_compare(content: PageContent) -> CompareParts:
         with gr.Row(visible=False, elem_id="compare-buttons") as buttons:
             use = gr.Button("Search with these weights", size="sm", min_width=0, elem_id="compare-use")
             clear = gr.Button("Clear the marks", size="sm", min_width=0, elem_id="compare-clear")
-        columns = picture_grid("", elem_id="compare-columns", js_on_load=_TELL_CLICKS)
+        columns = picture_grid("", elem_id="compare-columns")
         html_piece(pieces.keys(KEYS))
     return CompareParts(query, picture, methods, start, stage, columns, judged, buttons, use, clear)

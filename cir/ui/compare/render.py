@@ -40,7 +40,7 @@ def columns(shown: Sequence[Column], marked: Collection[str], gallery: Gallery) 
     made = "".join(
         f'<section class="compared" id="compared-{number + 1}">'
         f'<div class="compared-head">{column_head(found, shown[0].method)}</div>'
-        f"{grid(_tiles(found, marked, gallery), column=number)}</section>"
+        f"{grid(_tiles(found, marked, gallery), do='mark')}</section>"
         for number, found in enumerate(shown)
     )
     return f'{_LEGEND}<div class="columns">{made}</div>'

@@ -271,7 +271,7 @@ def wire_acts(screen: Screen) -> None:
     how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
     for way, then in (("submit", "recompose.answered()"), ("view", "")):
         acted = getattr(shown.bridge, way)(
-            handler, [screen.page.session, shown.snapshot], screen.outputs, **how
+            handler, [screen.page.session, shown.snapshot], screen.outputs_with_fields, **how
         )
         for after in (acted.then, acted.failure):
             after(None, js=f"() => {{ recompose.acted('{way}'); {then} }}", **PRIVATE)

@@ -17,6 +17,10 @@ from cir.ui.server.guards import MAX_FILE_BYTES
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Settings
 
+# What the page's script asks for, each an event of the component `bridge`: an act on the Search tab in its turn, or out
+# of order; fields to be set; another order; a search that the page remembers; then the acts of other tabs.
+EVENTS = ("submit", "view", "fill", "move", "restore", "mark")
+
 
 def lay_out_ask(content: PageContent) -> Ask:
     """The left column, from the picture to the weights."""
@@ -175,12 +179,12 @@ def lay_out_keeping() -> dict[str, Any]:
 def lay_out_bridges() -> dict[str, gr.HTML]:
     """Pieces without any looks, between the page's script and gradio: for what is done, and what is shown.
 
-    The bridge says what was done: "submit" asks the server, "view" does so out of order, "fill" sets fields here,
-    "move" and "restore" ask for another order, or for a search that the page remembers. The others are read by the script when they change.
+    The bridge says what was done, as it is always there, while what was clicked may be drawn anew before its turn comes:
+    EVENTS. The others are read by the script when they change.
     """
     bridge = html_piece(
         "",
-        js_on_load="recompose.bridge = trigger; // 'submit', 'view', 'fill', 'move', 'restore'",
+        js_on_load=f"recompose.bridge = trigger; // {EVENTS}",
         elem_id="bridge",
         elem_classes="unseen",
     )

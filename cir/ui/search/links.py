@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from cir.composers.parameters import Parameter, own_values, read_values
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
-from cir.gallery.narrowing import Only, folder_key, read_only
+from cir.gallery.narrowing import folder_key, read_only
 from cir.ranking.wishes import TERM_WEIGHTS, like_image, without
 from cir.text import clean_text, counted
 from cir.types import SignedTerm
@@ -31,26 +30,6 @@ if TYPE_CHECKING:
 _TEXTS = {CAPTIONS: "captions", MODIFIED: "descriptions", OBJECTS: "objects"}
 _OLD_NAMES = {"alpha": "a", "beta": "b", "gamma": "g"}
 _MOST_TEXTS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A search that an address describes: in which gallery, with which of its images, and all that was changed.
-
-    Attributes:
-        gallery, image_id, text, method, settings, only: as in `Session`; `image_id` "" for no picture.
-        texts: kind -> texts in the place of the machine's.
-        terms: (kind, weight, image id or words) of what more and what less is wanted.
-    """
-
-    gallery: str
-    image_id: str
-    text: str
-    method: str
-    settings: Settings
-    only: Only = field(default_factory=Only)
-    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    terms: tuple[tuple[str, float, str], ...] = ()
 
 
 def link_to(session: Session) -> str:
@@ -97,108 +76,85 @@ def fields_of(session: Session) -> dict[str, str]:
     return {name: value for name, value in found.items() if value} | texts
 
 
-def read_link(
+def open_link(
     sent: Mapping[str, object],
+    session: Session,
     retriever_of: Callable[[str], Retriever],
-    usual_k: int,
+    encoder: TextEncoder | None,
     *,
     pictured: bool = False,
-) -> Linked | None:
-    """The search that an address asks for; None when it asks for none.
+) -> bool:
+    """Make a session ready for the search that an address asks for, as it was when it was seen.
 
     Args:
         sent: the fields of the address; those that are not ours are left alone.
+        session: takes all of it. The next search with this picture and this text keeps the terms and the texts.
         retriever_of: the retriever over a gallery by its name.
-        usual_k: how many results, where the address says nothing.
+        encoder: for "without ..."; where there is none, such terms are left out.
         pictured: whether a picture of one's own belongs to it, so that it may name no image and no text.
+
+    Returns:
+        False where the address asks for no search; then nothing has changed.
 
     Raises:
         CirError: a gallery, image, method, folder, day or number that is not there or cannot be.
     """
     image_id, text = _field(sent, "image"), clean_text(_field(sent, "text"))[0]
     if not image_id and not text and not pictured:
-        return None
+        return False
     gallery = _field(sent, "gallery")
     retriever = retriever_of(gallery)
     if image_id:
         retriever.gallery.find(image_id)
     method = read_method(retriever.methods, _field(sent, "method") or retriever.methods[0])
-    settings = Settings(
-        _read_values(retriever.composers[method].parameters, sent),
-        read_top_k(_number(sent, "k", usual_k))[0],
+    parameters = retriever.composers[method].parameters
+    settings = _read_settings(parameters, sent)
+    days = (_field(sent, name) for name in ("folder", "since", "until"))
+    only = read_only(retriever.gallery, *days, _field(sent, "undated") == "1")
+    signed = _read_terms(retriever, encoder, sent)
+    session.gallery, session.only, session.settings = gallery, only, settings
+    session.method, session.parameters, session.text, session.signed = method, parameters, text, signed
+    session.texts = {
+        kind: _lines(sent, name) for kind, name in _TEXTS.items() if isinstance(sent.get(name), str)
+    }
+    session.picked_id = session.reference_id = image_id
+    session.image_path = reference.pick(retriever.gallery, session, image_id) if image_id else None
+    return True
+
+
+def _read_settings(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> Settings:
+    return Settings(
+        _read_values(parameters, sent),
+        read_top_k(_number(sent, "k", Settings().top_k))[0],
         leave_out_reference=_field(sent, "keep") != "1",
         at_least=read_threshold(_number(sent, "at", 0.0)),
         fold=_field(sent, "unfold") != "1",
     )
-    return Linked(
-        gallery,
-        image_id,
-        text,
-        method,
-        settings,
-        read_only(
-            retriever.gallery,
-            _field(sent, "folder"),
-            _field(sent, "since"),
-            _field(sent, "until"),
-            _field(sent, "undated") == "1",
-        ),
-        {kind: _lines(sent, name) for kind, name in _TEXTS.items() if isinstance(sent.get(name), str)},
-        _read_terms(retriever, sent),
-    )
 
 
-def open_linked(retriever: Retriever, encoder: TextEncoder | None, session: Session, linked: Linked) -> None:
-    """Make a session ready for the search that was linked, as it was when it was seen.
-
-    Args:
-        retriever: over the gallery that is linked.
-        encoder: for "without ..."; where there is none, such terms are left out.
-        session: takes all of it. The next search with this picture and this text keeps the terms and the texts.
-        linked: from `read_link`.
-
-    Raises:
-        GalleryError: nothing of the picture is left.
-    """
-    session.gallery, session.only, session.settings = linked.gallery, linked.only, linked.settings
-    session.method, session.text = linked.method, linked.text
-    session.parameters = retriever.composers[linked.method].parameters
-    session.picked_id = session.reference_id = linked.image_id
-    session.image_path = None
-    if linked.image_id:
-        session.image_path = reference.pick(retriever.gallery, session, linked.image_id)
-    session.texts = linked.texts
-    made = (_term(retriever, encoder, *term) for term in linked.terms)
-    session.signed = tuple(term for term in made if term is not None)
-
-
-def _term(
-    retriever: Retriever, encoder: TextEncoder | None, kind: str, weight: float, what: str
-) -> SignedTerm | None:
-    if kind == "without":
-        return without(encoder, what, weight) if encoder else None
-    return like_image(retriever, kind, what, handlers.in_words(retriever.gallery, what), weight)
-
-
-def _read_terms(retriever: Retriever, sent: Mapping[str, object]) -> tuple[tuple[str, float, str], ...]:
-    found = []
-    for line in _field(sent, "terms").split("\n"):
-        kind, _, rest = line.partition(" ")
-        weight, _, what = rest.partition(" ")
-        if not line:
-            continue
-        number = _read_number("terms", weight)
-        what = clean_text(what)[0][: changes.MAX_TEXT] if kind == "without" else what
-        if kind not in TERM_WEIGHTS or not what or not -1.0 <= number <= 1.0:
-            raise BadQuery(f"The link asks for {line[:60]!r}, which cannot be.", "Copy the link again.")
-        if kind != "without":
-            retriever.gallery.find(what)
-        found.append((kind, number, what))
-    if len(found) > changes.MAX_TERMS:
+def _read_terms(
+    retriever: Retriever, encoder: TextEncoder | None, sent: Mapping[str, object]
+) -> tuple[SignedTerm, ...]:
+    lines = list(filter(None, _field(sent, "terms").split("\n")))
+    if len(lines) > changes.MAX_TERMS:
         raise BadQuery(
-            f"The link has {counted(len(found), 'term')}.", f"At most {changes.MAX_TERMS} are possible."
+            f"The link has {counted(len(lines), 'term')}.", f"At most {changes.MAX_TERMS} are possible."
         )
-    return tuple(found)
+    found = [_read_term(retriever, encoder, line) for line in lines]
+    return tuple(term for term in found if term is not None)
+
+
+def _read_term(retriever: Retriever, encoder: TextEncoder | None, line: str) -> SignedTerm | None:
+    kind, _, rest = line.partition(" ")
+    weight, _, what = rest.partition(" ")
+    number = _read_number("terms", weight)
+    what = clean_text(what)[0][: changes.MAX_TEXT] if kind == "without" else what
+    if kind not in TERM_WEIGHTS or not what or not -1.0 <= number <= 1.0:
+        raise BadQuery(f"The link asks for {line[:60]!r}, which cannot be.", "Copy the link again.")
+    if kind == "without":
+        return without(encoder, what, number) if encoder else None
+    retriever.gallery.find(what)
+    return like_image(retriever, kind, what, handlers.in_words(retriever.gallery, what), number)
 
 
 def _read_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> dict[str, float]:

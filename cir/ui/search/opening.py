@@ -41,7 +41,7 @@ def wire_opening(screen: Screen, page: gr.Blocks) -> None:
         opened = opens(
             with_problems_shown(open_page, screen.problem),
             [screen.page.session, shown.snapshot],
-            screen.outputs,
+            screen.outputs_with_fields,
             js="async (state, shown) => [state, await recompose.before(shown)]",
             **AT_ONCE,
         )
@@ -62,9 +62,7 @@ def _go_on(screen: Screen, session: Session, before: snapshots.Snapshot, address
         return ""
     if before.token:
         return snapshots.restored(content, session, before)
-    linked = links.read_link(address, content.retriever_of, session.settings.top_k)
-    if linked is not None:
-        links.open_linked(content.retriever_of(linked.gallery), content.text_encoder, session, linked)
+    links.open_link(address, session, content.retriever_of, content.text_encoder)
     return ""
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -12,7 +11,7 @@ from cir.composers.composer import Composer
 from cir.composers.parameters import Values, own_values
 from cir.errors import CirError
 from cir.ui import pieces
-from cir.ui.galleries.switcher import problem_on_page
+from cir.ui.galleries.switcher import outputs_of_problem, problem_on_page
 from cir.ui.page import Ask, PageContent, PageParts
 from cir.ui.search import changes, handlers, inspector, links, reference, render, snapshots, steps
 from cir.ui.server.gradio_private import copied_among_uploads
@@ -31,9 +30,25 @@ class Screen:
 
     @property
     def outputs(self) -> list[Any]:
-        """Every component that may change; what an event handler does not name stays as it is."""
-        parts = (self.page.ask, self.page.shown, *([self.page.switcher] if self.page.switcher else []))
-        return list(dict.fromkeys(component for part in parts for component in _components(part)))
+        """What an answer or a problem may change: nothing that a person may be typing in meanwhile."""
+        shown = self.page.shown
+        texts = [
+            shown.stage,
+            shown.crumbs,
+            shown.notes,
+            shown.trace,
+            shown.snapshot,
+            shown.turn,
+            shown.parcel,
+        ]
+        pictures = [shown.results_box, shown.results, shown.inspector, shown.card, shown.browse_box]
+        more = [shown.browse_bar, shown.grid, *outputs_of_problem(self.page)]
+        return list(dict.fromkeys([*texts, *pictures, *more]))
+
+    @property
+    def outputs_with_fields(self) -> list[Any]:
+        """What a step or a link may change: the query's fields as well."""
+        return list(dict.fromkeys([*self.outputs, *self.query, *self.page.ask.numbers]))
 
     @property
     def query(self) -> list[Any]:
@@ -153,13 +168,6 @@ class Screen:
         return {shown.notes: pieces.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
 
 
-def _components(part: object) -> Iterator[Any]:
-    """The components that a group of them holds, one by one."""
-    for field in fields(part):  # type: ignore[arg-type]
-        value = getattr(part, field.name)
-        yield from value.values() if isinstance(value, Mapping) else [value]
-
-
 def numbers(content: PageContent, ask: Ask, composer: Composer, values: Values | None = None) -> Update:
     """The sliders, the bar of shares, the presets and the meanings as a method has them.
 
@@ -170,8 +178,7 @@ def numbers(content: PageContent, ask: Ask, composer: Composer, values: Values |
     """
     own = composer.parameters
     at = own_values(own, values or {})
-    sliders: Iterable[tuple[str, gr.Slider]] = ask.sliders.items()
-    drawn: Update = {slider: gr.Slider(visible=False) for _, slider in sliders}
+    drawn: Update = {slider: gr.Slider(visible=False) for slider in ask.sliders.values()}
     for p in own:
         drawn[ask.sliders[p.name]] = gr.Slider(
             visible=True, label=pieces.slider_label(p), minimum=p.low, maximum=p.high, value=at[p.name]

@@ -154,13 +154,11 @@ def restore(
         GalleryError: the gallery is not there any more.
     """
     session.gallery, session.version = shown.fields.get("gallery", ""), shown.version
-    retriever = retriever_of(session.gallery)
+    retriever_of(session.gallery)  # raises where it is gone
     own = Path(shown.own) if shown.own and _is_below(Path(shown.own), uploads) else None
     try:
-        linked = links.read_link(shown.fields, retriever_of, 30, pictured=bool(shown.own))
-        if linked is None:
+        if not links.open_link(shown.fields, session, retriever_of, encoder, pictured=bool(shown.own)):
             return ""
-        links.open_linked(retriever, encoder, session, linked)
     except CirError as error:  # of the search, not of the page: what is asked next may do without it
         return f"{FORGOTTEN} {error}"
     session.image_path = own or session.image_path

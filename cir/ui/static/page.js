@@ -79,7 +79,9 @@ window.recompose = (() => {
     document.querySelector("#answer")?.setAttribute("aria-label", "Pictures");
   }
 
-  // What is clicked in our own pieces is told to the server: what to do, to which kind, at which place.
+  // What is clicked in our own pieces is sent to the server in its turn: what to do, to which kind, at which place.
+  // It goes over one component that is always there: the clicked one may have been drawn anew when its turn comes.
+  // On the Search tab all acts are one event; in other tabs the event is called as the act is.
   let refocus = null;
   const told = { submit: "", view: "" };
   let wanted = null;
@@ -88,14 +90,15 @@ window.recompose = (() => {
   function tell(act) {
     if (here[act.do]) return here[act.do](act);
     const { item, then, ...sent } = act;
-    const way = VIEWS.includes(act.do) ? "view" : "submit";
     const focused = refocus;
+    refocus = null;
+    if (item && !item.closest("#work")) return window.recompose.act(() => window.recompose.bridge?.(act.do, sent));
+    const way = VIEWS.includes(act.do) ? "view" : "submit";
     const send = () => {
       told[way] = then ?? act.do;
       wanted = focused;
       window.recompose.bridge?.(way, sent);
     };
-    refocus = null;
     if (way === "view") send();
     else window.recompose.act(send, FILLS.includes(act.do));
   }
@@ -134,9 +137,9 @@ window.recompose = (() => {
   const wasOf = (item) => item.closest(".term")?.querySelector("q")?.textContent ?? null;
   const placeOf = (item) => (item.dataset.place === undefined ? null : Number(item.dataset.place));
   const likeIt = (item) =>
-    "#work " + ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
+    ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
   document.addEventListener("click", (event) => {
-    const item = event.target.closest?.("#work [data-do], #work [data-edit]");
+    const item = event.target.closest?.("[data-do], [data-edit]");
     if (!item) return;
     if (item.dataset.do === "more") before = results().length;
     refocus = likeIt(item);
