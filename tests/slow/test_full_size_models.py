@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from cir.models import blip2
+from cir.models import sampling
 from cir.models.blip2 import load_captioner
 from cir.models.clip import load_clip
 from cir.models.mapping import load_mapping
@@ -114,7 +114,7 @@ def test_img2text_of_pic2word_loads_at_full_size(tmp_path: Path) -> None:
 def test_blip2_opt_with_its_real_widths_captions_from_a_local_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blip2, "MAX_NEW_TOKENS", 8)
+    monkeypatch.setattr(sampling, "MAX_NEW_TOKENS", 8)
     torch.manual_seed(0)
     # Salesforce/blip2-opt-2.7b with fewer layers: 39, 12 and 32 in the original.
     config = Blip2Config(
