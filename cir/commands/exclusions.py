@@ -31,6 +31,7 @@ STAGES = {
     "mapping, searle": "minutes recipe out",
     "mapping with --gallery, pic2word": f"{GENERAL} unlabelled",
     "mapping with --gallery, lincir": GENERAL,
+    "mapping with --texts, lincir": "models texts minutes recipe out",
     "mapping, hycir": f"{GENERAL} unlabelled triplets loss batch_triplets min_similarity",
 }
 ALWAYS = {"command", "action", "dataset", "stage", "run", "runs", "seed", "table", "json"}
@@ -175,10 +176,12 @@ def _stage_rule(options: argparse.Namespace) -> Rule:
     stage = options.stage
     if stage == "mapping":
         own = " with --gallery" if options.gallery and options.recipe != "hycir" else ""
+        if options.texts and options.recipe == "lincir":
+            own = " with --texts"
         stage = f"mapping{own}, {options.recipe}"
-    listens = {*ALWAYS, *STAGES.get(stage, GENERAL).split(), "gallery"} if "mapping" in stage else {
-        *ALWAYS, *STAGES[stage].split()
-    }  # fmt: skip
+    listens = {*ALWAYS, *STAGES.get(stage, GENERAL).split()}
+    if stage.startswith("mapping") and not options.texts:
+        listens.add("gallery")
     others = {name for name in vars(options) if name not in listens and name != "given"}
     remedy = "Leave it out."
     if stage.startswith("mapping, ") and options.recipe in ("pic2word", "lincir"):

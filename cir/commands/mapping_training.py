@@ -21,6 +21,7 @@ from cir.models.model_set import Models
 from cir.text import counted
 from cir.training.hycir import HycirSettings, HycirTraining, run_to_end, training_inputs
 from cir.training.lincir import LincirTraining
+from cir.training.made_mapping import MINUTES, make_mapping
 from cir.training.on_gallery import about, features_of, read_kept, unlabelled
 
 
@@ -76,6 +77,24 @@ def train_general(options: argparse.Namespace) -> int:
         f"\n{options.out or out} is written: {counted(settings.tokens, 'pseudo-word')}, {counted(training.step, 'step')} on "
         f"{gallery.name}, {training.seconds:.0f} s.\n{next_command(options.out or folder, models.name)}"
     )
+    return 0
+
+
+def train_from_texts(options: argparse.Namespace) -> int:
+    """Train a mapping network by LinCIR from captions of our own; write it as safetensors."""
+    models = build_models(options.models, llm="none")
+    out = options.out or options.runs / f"mapping-texts-{models.name}.safetensors"
+    make_mapping(
+        models.clip,
+        out,
+        model_set=models.name,
+        runs=options.runs,
+        texts=options.texts,
+        minutes=MINUTES if options.minutes is None else options.minutes,
+        seed=options.seed,
+        say=progress,
+    )
+    sys.stdout.write(f"\n{out} is written.\n{next_command(out, models.name)}")
     return 0
 
 

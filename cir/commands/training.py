@@ -22,6 +22,10 @@ def train(options: argparse.Namespace) -> int:
             "Another share of composed targets makes another CLIP than the shipped one.",
             "Say where it goes: --out DIR",
         )
+    if options.texts is not None:
+        from cir.commands.mapping_training import train_from_texts
+
+        return train_from_texts(options)
     if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
         from cir.commands.mapping_training import train_general
 

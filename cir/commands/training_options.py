@@ -44,6 +44,12 @@ def add_train(group) -> None:
     )
     own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
     own.add_argument(
+        "--texts",
+        choices=("plain", "world"),
+        help="lincir without a gallery: learn from captions of our own, of ImageNet's things or of the world's "
+        "(begins in closed form; --minutes 0: that alone)",
+    )
+    own.add_argument(
         "--triplets", type=Path, default=SAMPLE_TRIPLETS, help="made by: python -m cir synthesize"
     )
     own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")

@@ -7,12 +7,23 @@ Nothing is downloaded except by `pull`, which a person asks for. Names, files, h
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cir.environment import setting
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models.downloads import ModelFile, fetch, locate, models_folder
-from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, SETS, TRUNK, ModelSet, Part
+from cir.models.published import (
+    CAPTIONERS,
+    LANGUAGE_MODELS,
+    MADE,
+    SENTENCE_ENCODER,
+    SETS,
+    TRUNK,
+    ModelSet,
+    Part,
+)
 from cir.places import ASSETS
 
 __all__ = [
@@ -31,14 +42,22 @@ Progress = Callable[[str, int, int], None]  # what is being fetched, bytes done,
 
 
 def model_set(name: str) -> ModelSet:
-    """A set by name.
+    """A set by name, with another captioner than its own where CIR_CAPTIONER names one.
 
     Raises:
-        BadQuery: no such set.
+        BadQuery: no such set, or no such captioner.
     """
     if name not in SETS:
         raise BadQuery(f"There is no model set called {name!r}.", f"Choose one of: {', '.join(SETS)}.")
-    return SETS[name]
+    wanted = setting("CIR_CAPTIONER")
+    if not wanted:
+        return SETS[name]
+    if wanted not in CAPTIONERS:
+        raise BadQuery(
+            f"CIR_CAPTIONER is {wanted!r}, and there is no such captioner.",
+            f"Choose one of: {', '.join(CAPTIONERS)}. Or leave it out.",
+        )
+    return replace(SETS[name], captioner=CAPTIONERS[wanted])
 
 
 def parts_of(name: str, llm: str | None = None) -> list[tuple[str, Part]]:
@@ -64,7 +83,7 @@ def pull(
     """Fetch everything that a set needs and that is not here. What is here is checked.
 
     Args:
-        name: a set, or a language model's name.
+        name: a set, or the name of a language model or captioner.
         llm: another language model than the set's.
         accept_noncommercial: fetch weights that may not be used commercially, too.
         progress: told what is being fetched, the bytes done and in all.
@@ -79,11 +98,11 @@ def pull(
     """
     fetched, failed = [], []
     parts = [part for _, part in _parts_to_pull(name, llm)]
-    absent = [part for part in parts if not _is_here(part, folder)]
-    refused = [part for part in absent if part.noncommercial and not accept_noncommercial]
+    absent = [part for part in parts if not is_here(part, folder)]
+    refused = [part for part in absent if part.noncommercial and not accept_noncommercial and not part.made]
     for part in absent:
-        if part in refused:
-            continue
+        if part in refused or (part.made and not (has_source(part) and accept_noncommercial)):
+            continue  # what can be made is made by `cir.training.text_phi`
         try:
             _fetch_part(part, progress, folder)
             fetched.append(part.name)
@@ -131,6 +150,7 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
     """
     rows = [(name, what, part) for name in SETS for what, part in parts_of(name)]
     rows += [("any", "language model", part) for part in LANGUAGE_MODELS.values()]
+    rows += [("any", "captioner", part) for part in CAPTIONERS.values()]
     rows.append(("training", "trunk", TRUNK))
     return [
         {
@@ -146,7 +166,7 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
             "here": here,
         }
         for name, what, part in rows
-        for here in [_is_here(part, folder)]
+        for here in [is_here(part, folder)]
         for size, said in [_size(part, (folder or models_folder()) if here else None)]
     ]
 
@@ -154,7 +174,7 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
 def source_of(part: Part) -> str:
     """Where a part comes from, for people."""
     if part.fetched is None:
-        return "shipped with the program"
+        return "made on this computer, from texts" if part.made else "shipped with the program"
     if isinstance(part.fetched, ModelFile):
         first = part.fetched
     else:
@@ -166,23 +186,44 @@ def source_of(part: Part) -> str:
         places.append(
             f"PyPI: {wheel}" + (f" and {len(first.parts) - 1} more" if len(first.parts) > 1 else "")
         )
+    if part.made:
+        places.append("else made on this computer, from texts")
     return "; ".join(places) or "a file of your own"
 
 
 def _parts_to_pull(name: str, llm: str | None) -> list[tuple[str, Part]]:
     if name in LANGUAGE_MODELS:
         return [("language model", LANGUAGE_MODELS[name])]
+    if name in CAPTIONERS:
+        return [("captioner", CAPTIONERS[name])]
     return parts_of(name, llm)
 
 
-def _is_here(part: Part, folder: Path | None) -> bool:
+def is_here(part: Part, folder: Path | None = None) -> bool:
     """Whether a part is here and what it should be."""
     if part.shipped:
         return (SHIPPED / part.shipped).exists()
     try:
-        return part.fetched is not None and locate(part.fetched, folder=folder) is not None
+        return place_of(part, folder) is not None
     except UnsafeFile:
         return False
+
+
+def place_of(part: Part, folder: Path | None = None) -> Path | None:
+    """Where a part that is not shipped lies: as it was fetched, else as it was made here; None: neither.
+
+    Raises:
+        UnsafeFile: it is there, with another hash than it should have.
+    """
+    found = locate(part.fetched, folder=folder) if part.fetched else None
+    if found is None and part.made and made_file(part, folder).is_file():
+        return made_file(part, folder)
+    return found
+
+
+def made_file(part: Part, folder: Path | None = None) -> Path:
+    """Where a mapping network that is made here is put."""
+    return (folder or models_folder()) / MADE / part.made
 
 
 def has_source(part: Part) -> bool:
@@ -201,10 +242,10 @@ def _size(part: Part, folder: Path | None) -> tuple[int | None, str]:
     files = [spec] if isinstance(spec, ModelFile) else spec.files if spec else ()
     if files and all(file.size for file in files):
         return sum(file.size or 0 for file in files), "of the published file"
-    if folder is not None and spec is not None:
-        return _bytes_in(folder / spec.name), "on this disk"
+    if folder is not None and (place := place_of(part, folder)) is not None:
+        return _bytes_in(place), "on this disk"
     if part.about_bytes:
-        return part.about_bytes, "about, by the publisher's page"
+        return part.about_bytes, "about, by the publisher's page or its number of weights"
     return None, "it is put into the models folder by hand"
 
 

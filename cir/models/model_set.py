@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cir.environment import setting
 from cir.errors import BadQuery, CirError, MissingModel
-from cir.models.catalog import SHIPPED, has_source, model_set, parts_of, source_of
+from cir.models.catalog import SHIPPED, has_source, model_set, parts_of, place_of, source_of
 from cir.models.deferred import Deferred, KnownModels
-from cir.models.downloads import ModelFile, locate, models_folder
+from cir.models.downloads import ModelFile, models_folder
 from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, Part
 
 if TYPE_CHECKING:
@@ -171,10 +171,15 @@ class Models:
 
             network = load_mapping(path, name=recipe)
             # Of the same width, it would be taken for one that fits, and every pseudo-word would be noise.
-            if self._clip_folder is not None and network.metadata.get("trained_for") != self.clip.fingerprint:
+            trained_for = network.metadata.get("trained_for")
+            if self._clip_folder is not None and trained_for != self.clip.fingerprint:
                 raise MissingModel(
                     f"It was not trained for the CLIP in {self._clip_folder}.",
                     "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
+                )
+            if part.made and trained_for not in (None, self.clip.fingerprint):
+                raise MissingModel(
+                    f"{path} was made for another CLIP, {trained_for}.", f"Remove it, then: {self._pull}"
                 )
             return network
 
@@ -329,13 +334,19 @@ class Models:
         if part.shipped:
             path = self._shipped / part.shipped
             return path if path.exists() else None
-        return locate(part.fetched, folder=self._folder) if part.fetched else None
+        return place_of(part, self._folder)
 
     def _remedy(self, part: Part) -> str:
         if part.shipped:
             return (
                 f"Restore assets/models/{part.shipped} from the repository, or train it: python -m cir train"
             )
+        ways = [self._fetching(part)] if part.fetched else []
+        if part.made:
+            ways.append(f"Make one on this computer, in about a quarter of an hour: {self._pull}")
+        return " Or else: ".join(ways)
+
+    def _fetching(self, part: Part) -> str:
         if not has_source(part):
             return f"Put {part.fetched.name if part.fetched else 'it'} into {self._folder}."
         accept = f" --accept-noncommercial (licence: {part.licence})" if part.noncommercial else ""

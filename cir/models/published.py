@@ -20,12 +20,16 @@ class Part:
     Attributes:
         name: for people.
         licence: in words, with what it rests on.
-        fetched: what to fetch; a file without any source has to be put into the models folder by hand.
+        fetched: what to fetch; a file without any source has to be put into the models folder by hand. Of a CLIP, the
+            folder of an open_clip model or of a CLIP as transformers saves it; or see `architecture`.
         shipped: path below assets/models, for what comes with the program.
         architecture: open_clip's name for what `fetched` holds the weights of.
         noncommercial: fetched only when that is accepted.
         module: of a captioner, the module of `cir.models` whose `load_captioner(path, device)` makes it.
-        about_bytes: how large the publisher's page says it is, where the exact size was never seen by us; 0: not known.
+        about_bytes: how large it is by the publisher's page or by its number of weights, where the exact size was never
+            seen by us; 0: not known.
+        made: where what is fetched is not here, or nothing is: a mapping network that this computer makes from texts
+            alone, in `MADE` of the models folder (`cir.training.text_phi`).
     """
 
     name: str
@@ -36,16 +40,26 @@ class Part:
     noncommercial: bool = False
     about_bytes: int = 0
     module: str = ""
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSet:
-    """What is used together. The first mapping network is CVSI's."""
+    """What is used together. The first mapping network is CVSI's.
+
+    Attributes:
+        reads: "photographs", or "world": pictures of the illustrated world; what `models check` asks it about.
+        memory_bytes: what its models take at their most, without the language model; 0: not known.
+        memory_from: how that is known.
+    """
 
     clip: Part
     mapping: Mapping[str, Part]
     captioner: Part
     language_model: str
+    reads: str = "photographs"
+    memory_bytes: int = 0
+    memory_from: str = ""
 
 
 def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
@@ -168,6 +182,13 @@ def _clip(name: str, architecture: str, repository: str, about_bytes: int) -> Pa
     return Part(name, "MIT", weights, architecture=architecture, about_bytes=about_bytes)
 
 
+def _folder(name: str, licence: str, repository: str, about_bytes: int, **more: str) -> Part:
+    """A model as transformers saves it: settings and safetensors, and never the code that may lie beside them."""
+    patterns = ("*.json", "model.safetensors", "merges.txt")
+    spec = ModelFolder(repository.split("/")[1], repository=repository, patterns=patterns)
+    return Part(name, licence, spec, about_bytes=about_bytes, **more)
+
+
 def _blip2(repository: str, about_bytes: int) -> Part:
     patterns = ("*.json", "*.safetensors", "merges.txt", "vocab.json")
     return Part(
@@ -180,16 +201,36 @@ def _blip2(repository: str, about_bytes: int) -> Part:
     )
 
 
-def _zeroshot_cir(file: str, licence: str, about_bytes: int, *, noncommercial: bool = False) -> Part:
-    hub = HubFile("navervision/zeroshot-cir-models", file)
-    weights = ModelFile(file, hub=hub)
-    return Part(f"navervision {file}", licence, weights, noncommercial=noncommercial, about_bytes=about_bytes)
+def _zeroshot_cir(
+    file: str, licence: str, about_bytes: int, *, noncommercial: bool = False, made: str = ""
+) -> Part:
+    weights = ModelFile(file, hub=HubFile("navervision/zeroshot-cir-models", file))
+    name = f"navervision {file}"
+    return Part(name, licence, weights, noncommercial=noncommercial, about_bytes=about_bytes, made=made)
 
 
-def _cvsi_mapping(file: str) -> Part:
-    """CVSI's networks are published where a program cannot fetch them: people put them into the folder."""
-    return Part(f"CVSI {file}", f"MIT, with a part under {_PHI_LICENCE}", ModelFile(file), noncommercial=True)
+def _cvsi_mapping(file: str, made: str) -> Part:
+    """CVSI's networks are published where a program cannot fetch them: people put them into the folder, or one is made."""
+    licence = f"MIT, with a part under {_PHI_LICENCE}"
+    return Part(f"CVSI {file}", licence, ModelFile(file), noncommercial=True, made=made)
 
+
+def _made_mapping(name: str, about_bytes: int) -> Part:
+    """A network that nobody publishes for this CLIP."""
+    return Part(
+        "LinCIR from texts", "Apache-2.0; nouns: WordNet", made=f"{name}.safetensors", about_bytes=about_bytes
+    )
+
+
+MADE = "made"  # the folder below the models folder
+CAPTIONERS: Mapping[str, Part] = {
+    "florence-2-base": _folder(
+        "Florence-2-base", "MIT", "florence-community/Florence-2-base", 464_000_000, module="florence2"
+    ),
+    "blip-base": _folder(
+        "BLIP-base", "BSD-3-Clause", "Salesforce/blip-image-captioning-base", 990_000_000, module="blip"
+    ),
+}
 
 SETS: Mapping[str, ModelSet] = {
     "embedded": ModelSet(
@@ -200,10 +241,23 @@ SETS: Mapping[str, ModelSet] = {
         },
         Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2", module="blip2"),
         "qwen2.5-coder-1.5b",
+        reads="world",
+    ),
+    "laptop": ModelSet(
+        _folder("BGE-VL-base", "MIT", "BAAI/BGE-VL-base", 300_000_000),
+        {"lincir": _made_mapping("laptop", 4_200_000)},
+        CAPTIONERS["florence-2-base"],
+        "qwen2.5-1.5b",
+    ),
+    "desktop": ModelSet(
+        _folder("BGE-VL-large", "MIT", "BAAI/BGE-VL-large", 855_000_000),
+        {"lincir": _made_mapping("desktop", 9_500_000)},
+        CAPTIONERS["florence-2-base"],
+        "qwen2.5-7b",
     ),
     "base": ModelSet(
         _clip("ViT-B-32 openai", "ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai", 605_000_000),
-        {"lincir": _cvsi_mapping("phi_best_base_openai.pt")},
+        {"lincir": _cvsi_mapping("phi_best_base_openai.pt", "base.safetensors")},
         _blip2("Salesforce/blip2-opt-2.7b", 15_000_000_000),
         "qwen2.5-1.5b",
     ),
@@ -212,7 +266,9 @@ SETS: Mapping[str, ModelSet] = {
             "ViT-L-14 openai", "ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai", 1_710_000_000
         ),
         {
-            "lincir": _zeroshot_cir("lincir_large.pt", _PHI_LICENCE, 56_700_000, noncommercial=True),
+            "lincir": _zeroshot_cir(
+                "lincir_large.pt", _PHI_LICENCE, 56_700_000, noncommercial=True, made="large.safetensors"
+            ),
             "pic2word": _zeroshot_cir("pic2word_large.pt", "Apache-2.0", 4_200_000),
         },
         _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
@@ -222,7 +278,7 @@ SETS: Mapping[str, ModelSet] = {
         _clip(
             "ViT-bigG-14 laion2b", "ViT-bigG-14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", 10_200_000_000
         ),
-        {"lincir": _cvsi_mapping("phi_best_giga_openclip.pt")},
+        {"lincir": _cvsi_mapping("phi_best_giga_openclip.pt", "giga.safetensors")},
         _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
         "qwen2.5-7b",
     ),

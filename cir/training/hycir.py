@@ -212,12 +212,16 @@ class HycirTraining:
         )
         clip.model.requires_grad_(False)
         self.scale = clip.model.logit_scale.detach().exp()
-        network = new_network(clip, settings, triplets.texts if triplets else ())
+        network = self._fresh_network()
         optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
         self._inputs = training_inputs(clip, settings, *self.data)
         self.seconds = 0.0
         self.step = self._resume()
+
+    def _fresh_network(self) -> MappingNetwork:
+        """What is trained, as it is before the first step."""
+        return new_network(self.clip, self.settings, self.triplets.texts if self.triplets else ())
 
     @property
     def data(self) -> tuple[object, ...]:
