@@ -54,6 +54,13 @@ def models_list(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def models_check(options: argparse.Namespace) -> int:
+    """See `cir.commands.models`."""
+    from cir.commands.models import models_check as run
+
+    return run(options)
+
+
 def models_pull(options: argparse.Namespace) -> int:
     """See `cir.commands.models`."""
     from cir.commands.models import models_pull as run

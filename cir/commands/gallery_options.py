@@ -119,7 +119,16 @@ def add_models(group) -> None:
     pull.add_argument(
         "--accept-noncommercial", action="store_true", help="also fetch weights for non-commercial use"
     )
+    pull.add_argument(
+        "--minutes", type=float, default=15.0, help="for a mapping network that is made here (default: 15)"
+    )
     pull.add_argument("--best-effort", action="store_true", help="say what could not be fetched, and succeed")
+    text = "Load a set, time it, and ask it what is known of a dozen pictures. Exit status 1: something is wrong."
+    check = command(actions, "check", commands.models_check, text, ["model sets"])
+    check.add_argument("name", nargs="?", default="embedded")
+    check.add_argument("--llm", help="another language model, or none to do without")
+    check.add_argument("--clip", type=Path, help="the folder of another CLIP than the set's")
+    check.add_argument("--json", action="store_true", help="print the table as JSON")
 
 
 def add_narrowing(sub: CommandParser) -> None:

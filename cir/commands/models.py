@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from cir.commands.console import print_json
@@ -58,6 +59,7 @@ def models_pull(options: argparse.Namespace) -> int:
             accept_noncommercial=options.accept_noncommercial,
             progress=progress,
         )
+        made = _make(options)
     except CirError as error:
         if not options.best_effort:
             raise
@@ -67,4 +69,55 @@ def models_pull(options: argparse.Namespace) -> int:
         sys.stderr.write("\n")
     for name in fetched:
         sys.stdout.write(f"fetched {name}\n")
+    for name in made:
+        sys.stdout.write(f"made {name}\n")
     return 0
+
+
+def _make(options: argparse.Namespace) -> list[str]:
+    """Make the mapping networks that a set is given on this computer, and that are not here; their names."""
+    from cir.models.catalog import SETS, is_here
+
+    parts = SETS[options.name].mapping.values() if options.name in SETS else ()
+    if all(is_here(part) or not part.made for part in parts):
+        return []
+    from cir.application import build_models
+    from cir.models.downloads import models_folder
+    from cir.training.made_mapping import make_missing
+
+    models = build_models(options.name, llm="none")
+    sys.stderr.write(
+        f"Making a mapping network from texts, {options.minutes:g} minutes. Stopped, it goes on the next time.\n"
+    )
+    return make_missing(models, models_folder(), minutes=options.minutes, say=_told)
+
+
+def _told(sentence: str) -> None:
+    """Progress: on a terminal each line replaces the last; a log file gets none, for there would be hundreds."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{sentence:<70}")
+        sys.stderr.flush()
+
+
+def models_check(options: argparse.Namespace) -> int:
+    """Load a set, time it, and ask it what is known; one table. 1 where something does not hold."""
+    from cir.application import build_models
+    from cir.measuring.model_check import check_models
+
+    models = build_models(options.name, llm=options.llm, clip=options.clip)
+    try:
+        findings = check_models(models)
+    finally:
+        models.close()
+    if options.json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        width = max(len(one.what) for one in findings)
+        for one in findings:
+            verdict = ("holds" if one.holds else "FAILS") if one.wanted else ""
+            line = f"{one.what:<{width}}  {one.found:<24} {one.wanted:<11} {verdict}"
+            sys.stdout.write(line.rstrip() + "\n")
+    failed = [one for one in findings if not one.holds]
+    for one in failed:
+        sys.stderr.write(f"\n{one.what}: {one.remedy}\n")
+    return 1 if failed else 0

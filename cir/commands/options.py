@@ -42,6 +42,7 @@ def _add_world(datasets) -> None:
         "--gallery-captions", type=int, default=3, help="captions of each gallery image (default: 3)"
     )
     world.add_argument("--methods", help="measure only these, by name, separated by commas")
+    world.add_argument("--phi", help="a trained mapping network, its file or the folder of its training")
     world.add_argument("--limit", type=int, help="only the first queries")
     world.add_argument(
         "--kept-only",
