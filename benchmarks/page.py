@@ -30,6 +30,7 @@ VISITS = 7
 BARE = """
 import sys, gradio
 with gradio.Blocks(analytics_enabled=False) as page:
+    gradio.Image()
     gradio.Textbox(elem_id="edit", lines=1, max_lines=3)
 page.launch(server_port=int(sys.argv[1]), ssr_mode=False, quiet=True)
 """
@@ -125,7 +126,7 @@ def opened(page: Any, seen: str = "#browse-grid img") -> float:
 
 @contextmanager
 def bare_page() -> Iterator[str]:
-    """A page of one text field by the same gradio: what no page of it can be below on this machine."""
+    """A page of a text field and a picture by the same gradio: what no page of it can be below on this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

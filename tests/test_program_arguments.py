@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import io
 import itertools
 import json
@@ -29,11 +28,11 @@ from cir.composers.slerp import Slerp
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
-from cir.ui.server.programs.arguments import read_numbers
-from cir.ui.server.programs.documented import argument_texts, checked
-from cir.ui.server.programs.ranking import explain_with, rank_with
-from cir.ui.server.programs.searches import Searches
-from cir.ui.server.programs.searching import SearchCall, search_with, stages
+from cir.ui.server.programs.arguments import Arguments
+from cir.ui.server.programs.calls import calls as calls_of
+from cir.ui.server.programs.kept import KeptSearches
+from cir.ui.server.programs.offering import checked, names_of
+from cir.ui.server.programs.searching import stages
 
 OLD = {"k": "top_k", "image": "reference_image", "gallery_image_id": "reference_id"}
 JUNK = itertools.cycle([{"a": 1}, [[1]], [{"of": 3}]])
@@ -172,14 +171,10 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[..., A
         make_gallery(tmp_path_factory.mktemp("calls")),
         {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())},
     )
-    content, kept = PageContent(retriever, text_encoder=ToyClip()), Searches()
-    for search, _, _ in stages(content, SearchCall(caller="me", text="a blue square")):
+    content, kept = PageContent(retriever, text_encoder=ToyClip()), KeptSearches()
+    for search, _, _ in stages(content, "me", Arguments({"text": "a blue square"})):
         kept.keep(replace(search, search_id="s"))
-    return {
-        "search": search_with(content, kept),
-        "rank": rank_with(content, kept),
-        "explain": explain_with(content, kept),
-    }
+    return {call.__name__: call for call in calls_of(content, kept)}
 
 
 async def last(answers: Any) -> Any:
@@ -191,12 +186,12 @@ async def last(answers: Any) -> Any:
 @given(data=st.data())
 def test_no_argument_whatever_is_a_fault_of_the_program(calls, data, caplog):
     caplog.clear()
-    name = data.draw(st.sampled_from([*calls]))
-    texts = argument_texts(inspect.getdoc(calls[name]) or "")
-    sent = data.draw(st.dictionaries(st.sampled_from([*texts]), ANYTHING, max_size=3))
+    name = data.draw(st.sampled_from(["search", "rank", "explain"]))
+    names = names_of(calls[name])
+    sent = data.draw(st.dictionaries(st.sampled_from(names), ANYTHING, max_size=3))
     request = SimpleNamespace(session_hash="me")
     try:
-        values = checked(calls[name], [sent.get(one) for one in texts])
+        values = checked(calls[name], [sent.get(one) for one in names])
         answer = calls[name](request, *values)
         assert asyncio.run(last(answer)) if name == "search" else answer
         refused = None
@@ -331,7 +326,7 @@ def test_weights_that_are_left_out_of_a_rank_stay_as_they_were(served):
     assert len(ranked["results"]) == 4
 
 
-def test_the_api_page_says_of_each_argument_what_its_docstring_says_and_types_the_answer(served):
+def test_the_api_page_says_what_each_argument_means_and_types_the_answer(served):
     info = served.client().view_api(return_format="dict", print_info=False)["named_endpoints"]
     for name, call in info.items():
         for parameter in call["parameters"]:
@@ -348,11 +343,10 @@ def test_the_api_page_says_of_each_argument_what_its_docstring_says_and_types_th
 
 def test_numbers_of_any_method_are_read_by_name_and_those_of_before_go_on_working() -> None:
     slerp, cvsi = Slerp.parameters, PARAMETERS
-    nothing = {"alpha": None, "beta": None, "gamma": None}
-    assert read_numbers(slerp, nothing, {"t": 0.3}, {"t": 0.8}) == {"t": 0.3}
-    assert read_numbers(slerp, {**nothing, "alpha": 1.0, "beta": 0.4}, None, {"t": 0.8}) == {"t": 0.4}
+    assert Arguments({"values": {"t": 0.3}}).numbers(slerp, {"t": 0.8}) == {"t": 0.3}
+    assert Arguments({"alpha": 1.0, "beta": 0.4}).numbers(slerp, {"t": 0.8}) == {"t": 0.4}
     before = {"alpha": 0.6, "beta": 0.2, "gamma": 0.2}
-    assert read_numbers(cvsi, {**nothing, "alpha": 0.1}, {"gamma": 0.9}, before) == {
+    assert Arguments({"alpha": 0.1, "values": {"gamma": 0.9}}).numbers(cvsi, before) == {
         "alpha": 0.1,
         "beta": 0.2,
         "gamma": 0.9,
@@ -372,5 +366,5 @@ def test_numbers_of_any_method_are_read_by_name_and_those_of_before_go_on_workin
 )
 def test_numbers_that_cannot_be_are_refused_by_name(values: object, said: str) -> None:
     with pytest.raises(BadQuery) as caught:
-        read_numbers(Slerp.parameters, {}, values, {"t": 0.8})
+        Arguments({"values": values}).numbers(Slerp.parameters, {"t": 0.8})
     assert re.search(said, str(caught.value))

@@ -156,13 +156,13 @@ def content_with_tool(folder: Path) -> object:
 
 def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path):
     from cir.ui.server.assistants import find_pictures
-    from cir.ui.server.programs.searching import SearchCall
+    from cir.ui.server.programs.arguments import Arguments
 
     content = content_with_tool(tmp_path)
 
     def find(text: object, reference_id: object, top_k: object, **more: Any) -> list[dict]:
-        call = SearchCall(text=text, image_id=("reference_id", reference_id), top_k=("top_k", top_k), **more)
-        *_, (found, _) = find_pictures(content, call)
+        given = Arguments({"text": text, "reference_id": reference_id, "top_k": top_k, **more})
+        *_, (found, _) = find_pictures(content, given)
         return found
 
     (first, *_) = found = find("a blue square", "", 3)

@@ -24,6 +24,10 @@ def stages(value: object):
     raise WRONG
 
 
+async def awaited(value: object) -> dict[str, object]:
+    raise WRONG
+
+
 async def awaited_stages(value: object):
     yield {"stage": value}
     raise WRONG
@@ -37,20 +41,22 @@ def answers_of(handler: Any, *values: object) -> list[Any]:
 
     if inspect.isasyncgenfunction(handler):
         return asyncio.run(all_of(handler(*values)))
+    if inspect.iscoroutinefunction(handler):
+        return [asyncio.run(handler(*values))]
     return list(handler(*values)) if inspect.isgeneratorfunction(handler) else [handler(*values)]
 
 
-@pytest.mark.parametrize("handler", [function, stages, awaited_stages])
+@pytest.mark.parametrize("handler", [function, awaited, stages, awaited_stages])
 def test_an_error_of_a_handler_is_shown_in_words_after_all_that_it_answered(handler: Any):
     part = gr.HTML()
     *before, last = answers_of(with_problems_shown(handler, part), 7)
-    assert before == ([] if handler is function else [{"stage": 7}])
+    assert before == ([] if handler in (function, awaited) else [{"stage": 7}])
     assert list(last) == [part]
     assert "No such day." in last[part]
     assert "Give another." in last[part]
 
 
-@pytest.mark.parametrize("handler", [function, stages, awaited_stages])
+@pytest.mark.parametrize("handler", [function, awaited, stages, awaited_stages])
 def test_who_shows_an_error_differently_is_given_what_the_handler_was_called_with(handler: Any):
     shown = with_problems_shown(handler, lambda error, value: {"kept": value, "error": error})
     assert answers_of(shown, 7)[-1] == {"kept": 7, "error": WRONG}

@@ -216,9 +216,9 @@ def with_problems_shown(
     """An event handler that answers {component: value}, and never with an error: that is shown in words.
 
     Args:
-        handler: a function, a generator, or an asynchronous generator.
+        handler: a function or a generator, asynchronous or not.
         shown: what shows an error while all else stays as it was; or a function (error, *what the handler was
-            called with) -> {component: value}.
+            called with) -> {component: value}, which may raise another error in its place.
     """
 
     def problem(error: Exception, values: Sequence[Any]) -> dict[Any, Any]:
@@ -226,31 +226,41 @@ def with_problems_shown(
 
     # Gradio reads from a handler's signature whether it wants the event, and from its kind whether it has stages.
     @functools.wraps(handler)
-    def answer(*values: Any) -> Any:
+    def answer(*values: Any, **named: Any) -> Any:
         try:
-            return handler(*values)
+            return handler(*values, **named)
         except Exception as error:
             return problem(error, values)
 
     @functools.wraps(handler)
-    def answers(*values: Any) -> Iterator[Any]:
+    async def answer_later(*values: Any, **named: Any) -> Any:
         try:
-            yield from handler(*values)
+            return await handler(*values, **named)
+        except Exception as error:
+            return problem(error, values)
+
+    @functools.wraps(handler)
+    def stages(*values: Any, **named: Any) -> Iterator[Any]:
+        try:
+            yield from handler(*values, **named)
         except Exception as error:
             yield problem(error, values)
 
     @functools.wraps(handler)
-    async def answers_async(*values: Any) -> AsyncIterator[Any]:
+    async def stages_later(*values: Any, **named: Any) -> AsyncIterator[Any]:
         try:
-            async with aclosing(handler(*values)) as came:
-                async for one in came:
-                    yield one
+            async with aclosing(handler(*values, **named)) as came:
+                async for stage in came:
+                    yield stage
         except Exception as error:
             yield problem(error, values)
 
-    if inspect.isasyncgenfunction(handler):
-        return answers_async
-    return answers if inspect.isgeneratorfunction(handler) else answer
+    kinds: tuple[tuple[Callable[..., bool], Callable[..., Any]], ...] = (
+        (inspect.isasyncgenfunction, stages_later),
+        (inspect.iscoroutinefunction, answer_later),
+        (inspect.isgeneratorfunction, stages),
+    )
+    return next((wrapper for is_kind, wrapper in kinds if is_kind(handler)), answer)
 
 
 def sent_with(event: gr.EventData, name: str) -> object:

@@ -12,11 +12,11 @@ from typing import Any
 import gradio as gr
 
 from cir.errors import CirError
-from cir.ui.page import PageContent
+from cir.ui.page import PageContent, with_problems_shown
 from cir.ui.server import gradio_private
-from cir.ui.server.programs.answers import for_programs
-from cir.ui.server.programs.arguments import named
-from cir.ui.server.programs.searching import SearchCall, stages
+from cir.ui.server.programs.arguments import Arguments
+from cir.ui.server.programs.offering import refuse
+from cir.ui.server.programs.searching import stages
 from cir.ui.server.waiting import Steps, Waiting
 
 TOOL = "search_gallery"
@@ -49,24 +49,26 @@ def serve_assistants(content: PageContent) -> None:
             image_id: old name of reference_id.
             count: old name of top_k.
         """
-        try:
-            name, wanted = named("top_k", top_k, "count", count)
-            call = SearchCall(
-                image_id=named("reference_id", reference_id, "image_id", image_id),
-                top_k=(name, USUAL_RESULTS if wanted is None else wanted),
-                text=text,
-                gallery=gallery,
-                wishes={"without": without},
-            )
-            found: list[dict[str, Any]] = []
-            async with aclosing(content.lines.in_turn(find_pictures(content, call))) as came:
-                async for answer in came:
-                    found = found if isinstance(answer, Waiting) else answer
-            return found
-        except Exception as error:
-            raise for_programs(error) from error
+        given = Arguments(
+            {
+                "text": text,
+                "reference_id": reference_id,
+                "top_k": USUAL_RESULTS if top_k is None and count is None else top_k,
+                "gallery": gallery,
+                "without": without,
+                "image_id": image_id,
+                "count": count,
+            },
+            {"image_id": "reference_id", "count": "top_k"},
+        )
+        found: list[dict[str, Any]] = []
+        async with aclosing(content.lines.in_turn(find_pictures(content, given))) as came:
+            async for answer in came:
+                found = found if isinstance(answer, Waiting) else answer
+        return found
 
-    gr.api(search_gallery, api_name=TOOL, concurrency_limit=None)  # it stands in lines of its own
+    call = with_problems_shown(search_gallery, refuse)
+    gr.api(call, api_name=TOOL, concurrency_limit=None)  # it stands in lines of its own
 
 
 def offer_tool_alone(page: gr.Blocks) -> None:
@@ -79,13 +81,13 @@ def offer_tool_alone(page: gr.Blocks) -> None:
         raise CirError(f"{problem}.", "Install what fits: pip install -r requirements-mcp.txt")
 
 
-def find_pictures(content: PageContent, call: SearchCall) -> Steps[list[dict[str, Any]]]:
+def find_pictures(content: PageContent, given: Arguments) -> Steps[list[dict[str, Any]]]:
     """Results for an assistant; the last are those of all models.
 
     Raises:
         CirError: what cannot be searched for.
     """
-    for _, retriever, found in stages(content, call):
+    for _, retriever, found in stages(content, "assistant", given):
         rows = [
             {
                 "image_id": result.image_id,

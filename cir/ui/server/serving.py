@@ -24,7 +24,7 @@ from cir.ui.server.assistants import offer_tool_alone
 from cir.ui.server.guards import MAX_FILE_BYTES, MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.server.listening import PageServer, address_of, listen_on
 from cir.ui.server.pictures import Pictures
-from cir.ui.server.programs.documented import refusals
+from cir.ui.server.programs.offering import refusals
 from cir.ui.server.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
 MAX_SESSIONS = 200  # that gradio keeps; a page goes on without

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from cir.ui.page import PageContent
 from cir.ui.server.gradio_private import CheckedBlocks
-from cir.ui.server.programs.answers import ExplainedResult, GalleryRow, MethodRow, SearchAnswer
-from cir.ui.server.programs.documented import checked, offer
-from cir.ui.server.programs.listing import galleries_with, methods_with
-from cir.ui.server.programs.ranking import explain_with, rank_with
-from cir.ui.server.programs.searches import Searches
-from cir.ui.server.programs.searching import search_with
+from cir.ui.server.programs.calls import calls
+from cir.ui.server.programs.kept import KeptSearches
+from cir.ui.server.programs.offering import checked, offer
 
 
 def serve_programs(content: PageContent, page: CheckedBlocks) -> None:
     """Offer the calls."""
     page.check = checked
-    kept = Searches()
-    offer(page, search_with(content, kept), SearchAnswer)
-    offer(page, rank_with(content, kept), SearchAnswer)
-    offer(page, explain_with(content, kept), ExplainedResult)
-    offer(page, galleries_with(content), list[GalleryRow])
-    offer(page, methods_with(content), list[MethodRow])
+    for call in calls(content, KeptSearches()):
+        offer(page, call)

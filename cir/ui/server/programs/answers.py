@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-import gradio as gr
-
 from cir.answers import AnswerRow, QueryRow, TermsRow, query_row, terms_row
+from cir.composers.parameters import Parameter
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ui.page import PageContent
-from cir.ui.problems import describe_problem
 from cir.ui.search import handlers
 from cir.ui.search.handlers import Answer
 from cir.ui.server.programs.arguments import shown
-from cir.ui.server.programs.searches import KeptSearch
+from cir.ui.server.programs.kept import KeptSearch
 
 
 class GalleryRow(TypedDict):
@@ -55,6 +53,18 @@ class ExplainedResult(TermsRow, QueryRow):
     """One result with all that its score is made of (CVSI, Eq. 8-10), so that it can be computed again."""
 
 
+def parameter_row(parameter: Parameter) -> ParameterRow:
+    """A number of a method as a program gets it."""
+    return {
+        "name": parameter.name,
+        "symbol": parameter.symbol,
+        "label": parameter.label,
+        "low": parameter.low,
+        "high": parameter.high,
+        "default": parameter.default,
+    }
+
+
 def as_answer(content: PageContent, retriever: Retriever, found: Answer, search: KeptSearch) -> SearchAnswer:
     """An answer as a program gets it."""
     answer = handlers.as_json(found, retriever, content.fingerprints, search.gallery)
@@ -75,9 +85,3 @@ def explained(retriever: Retriever, found: Answer, image_id: object) -> Explaine
         )
     composed, values = found.composed, found.settings.values
     return {**terms_row(retriever, composed, values, result), **query_row(retriever, composed, values)}
-
-
-def for_programs(error: Exception) -> gr.Error:
-    """An error as a program gets it: two sentences, and no traceback in the log for what is the caller's own."""
-    problem = describe_problem(error)
-    return gr.Error(f"{problem.message} {problem.remedy}".strip(), print_exception=False)

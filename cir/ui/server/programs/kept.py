@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from threading import Lock
+
+from cachetools import LRUCache
 
 from cir.errors import BadQuery
 from cir.ui.server.programs.arguments import shown
@@ -31,26 +32,19 @@ class KeptSearch:
     search_id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
 
 
-class Searches:
+class KeptSearches:
     """The searches of programs, as many as `capacity`; the one that was used longest ago goes first."""
 
     def __init__(self, capacity: int = SEARCHES_KEPT) -> None:
-        self._capacity = capacity
-        self._kept: OrderedDict[str, KeptSearch] = OrderedDict()
-        self._last: OrderedDict[str, str] = OrderedDict()  # caller -> id of the last search
+        self._searches: LRUCache[str, KeptSearch] = LRUCache(capacity)
+        self._last: LRUCache[str, str] = LRUCache(capacity)  # caller -> id of the last search
         self._lock = Lock()
 
     def keep(self, search: KeptSearch) -> None:
         """Keep a search as it now is, as its caller's last one."""
         with self._lock:
-            self._kept[search.search_id] = replace(search, state=replace(search.state))
+            self._searches[search.search_id] = replace(search, state=replace(search.state))
             self._last[search.caller] = search.search_id
-            self._kept.move_to_end(search.search_id)
-            self._last.move_to_end(search.caller)
-            while len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
-            while len(self._last) > self._capacity:
-                self._last.popitem(last=False)
 
     def find(self, search_id: object, caller: str) -> KeptSearch:
         """A search by its id, or the caller's last one; a copy, which is `caller`'s to go on from.
@@ -64,13 +58,10 @@ class Searches:
                 'Send found["search_id"] of the search that is meant.',
             )
         with self._lock:
-            name = str(search_id or self._last.get(caller, ""))
-            kept = self._kept.get(name)
+            kept = self._searches.get(str(search_id or self._last.get(caller, "")))
         if kept is None:
-            message = (
-                f"search_id: {shown(name)} is not kept any more."
-                if search_id
-                else "There is nothing to rank yet."
+            gone = f"search_id: {shown(search_id)} is not kept any more."
+            raise BadQuery(
+                gone if search_id else "There is nothing to rank yet.", "Search first, with /search."
             )
-            raise BadQuery(message, "Search first, with /search.")
         return replace(kept, caller=caller, state=replace(kept.state, steps=[]))
