@@ -213,6 +213,23 @@ def test_a_method_without_numbers_has_no_sliders_and_names_its_parts_as_they_are
         page.wait_for_selector(there)
 
 
+def test_of_two_methods_that_are_chosen_quickly_the_second_one_has_its_sliders(address, visit):
+    page = visit(address)
+    on_the_way, held = [], [True]
+    page.route("**/queue/join*", lambda route: on_the_way.append(route) if held[0] else route.continue_())
+    for method in ("Sum", "CVSI"):
+        page.click("#method input")
+        page.locator("#method [role=option]", has_text=method).first.click()
+    page.wait_for_timeout(300)
+    assert on_the_way
+    held[0] = False
+    for route in on_the_way:
+        route.continue_()
+    page.wait_for_function("recompose.idle()")
+    assert page.input_value("#method input") == "CVSI"
+    page.wait_for_selector("#alpha", timeout=10_000)
+
+
 def test_the_bar_of_shares_names_the_parts_of_the_method_that_is_chosen(visit, tmp_path):
     from cir.ui.page import PageContent
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cir.ui.search.handlers import Session
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# What is chosen before the choice before is answered counts as well.
+_EACH: dict[str, Any] = {**_QUIET, "preprocess": False, "trigger_mode": "multiple"}
 
 
 def lay_out_switcher(head: gr.HTML) -> Switcher:
@@ -192,7 +194,7 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
         except Exception as error:  # shown as a sentence; faults are logged under an id
             return problem_on_page(content, page, state, error)
 
-    how = {**_QUIET, "preprocess": False, "js": "(...given) => recompose.inTurn(given, true)"}
+    how = {**_EACH, "js": "(...given) => recompose.inTurn(given, true)"}
     chosen = switcher.choice.input(
         switch, [session, shown.snapshot, switcher.choice, page.ask.image], outputs, **how
     )
@@ -227,7 +229,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
 
     inputs = [page.session, shown.snapshot]
     inputs += [switcher.folder, switcher.since, switcher.until, switcher.undated]
-    how = {**_QUIET, "preprocess": False, "js": "(...given) => recompose.inTurn(given)"}
+    how = {**_EACH, "js": "(...given) => recompose.inTurn(given)"}
     triggers = [switcher.folder.input, switcher.undated.input, switcher.since.submit, switcher.until.submit]
     triggers += [switcher.since.blur, switcher.until.blur]
     return [gr.on(triggers, narrow, inputs, outputs_of_problem(page), **how)]

@@ -98,6 +98,7 @@ def wire_search(screen: Screen) -> None:
         [session, shown.snapshot, ask.method],
         ask.numbers,
         js="(...given) => recompose.inTurn(given)",
+        trigger_mode="multiple",  # a choice that is made before the one before is answered counts as well
         **AS_SENT,
     )
     # The query on the screen is asked again, if there is one.
