@@ -16,7 +16,11 @@ from PIL import Image
 from benchmarks.photographs import rows
 from benchmarks.photographs.download import packages
 from benchmarks.photographs.fetch import LONG_SIDE, place, unpack
+from benchmarks.photographs.measure import by_short_query, first_rank, recalls
+from benchmarks.photographs.queries import write_queries
 from benchmarks.photographs.rows import Photograph, half_of
+from benchmarks.photographs.table import as_table
+from cir.evaluation.datasets.queries_file import read_queries
 from cir.images import read_image
 
 PHOTOGRAPHS = rows.photographs()
@@ -83,6 +87,36 @@ def test_the_fetched_photographs_are_those_of_the_rows() -> None:
         wanted = {row.id for row in PHOTOGRAPHS if row.half == half}
         assert {path.stem for path in (root / half).glob("*.jpg")} == wanted
     assert all(max(read_image(place(root, row)).size) <= LONG_SIDE for row in PHOTOGRAPHS[:40])
+
+
+@pytest.mark.parametrize("half", rows.HALVES)
+def test_the_composed_queries_are_a_file_that_evaluate_reads(tmp_path: Path, half: str) -> None:
+    write_queries(tmp_path / "queries.jsonl", half)
+    images = {row.id: f"{row.id}.jpg" for row in PHOTOGRAPHS if row.half == half}
+    read = read_queries(tmp_path / "queries.jsonl", images)
+    wanted = [(row.reference, row.text, row.targets) for row in TRIPLETS if row.half == half]
+    assert [
+        (one.query.reference_id, one.query.modification_text, one.query.target_ids) for one in read
+    ] == wanted
+
+
+def test_a_short_query_is_right_with_each_photograph_it_was_written_for() -> None:
+    asked = {one.text: one.targets for one in by_short_query(PHOTOGRAPHS)}
+    assert len(asked["Eiffel Tower"]) > 1
+    assert all(text in row.queries for row in PHOTOGRAPHS for text in row.queries if row.id in asked[text])
+    assert first_rank(["a", "b", "c"], frozenset("cb")) == 2
+
+
+def test_the_table_has_each_figure_with_its_interval_and_says_which_half() -> None:
+    row = recalls([1, 2, 9, 1])
+    assert (row["n"], row["R@1"], row["R@5"]) == (4, 50.0, 75.0)
+    low, high = row["R@1 interval"]
+    assert 0.0 <= low < 50.0 < high <= 100.0
+    found = {"half": "untouched", "photographs": 4, "set": "toy", "captions": {"Sum": row}, "naming": row}
+    table = as_table(found | {"short queries": {"CIReVL": {"cannot": "no model"}}, "photograph and edit": {}})
+    assert table.startswith("Half `untouched` (for the end")
+    assert f"| captions | Sum | 4 | 50.0 | {low} to {high} |" in table
+    assert "| short queries | CIReVL | no model |" in table
 
 
 def row(member: str, data: bytes) -> Photograph:
