@@ -52,6 +52,7 @@ def build_models(
     clip: Path | None = None,
     deferred: bool = False,
     phi: str | None = None,
+    device: str | None = None,
 ) -> Models:
     """A model set; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`.
 
@@ -62,6 +63,7 @@ def build_models(
         clip: see `Models`.
         deferred: see `Models`.
         phi: a mapping network of one's own, likewise; a recipe's name is not looked at here.
+        device: see `Models`.
 
     Raises:
         BadQuery: no such set.
@@ -70,7 +72,7 @@ def build_models(
     if is_place(name):
         phi, name = phi if is_place(phi) else name, set_of(name)
     own = Path(phi).expanduser() if phi is not None and is_place(phi) else None
-    return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own)
+    return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own, device=device)
 
 
 def is_place(name: str | None) -> bool:
@@ -285,8 +287,9 @@ def build(
     gallery: str | None = None,
     phi: str | None = None,
     deferred: bool = False,
+    device: str | None = None,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`: of `Models`."""
-    models = build_models(models_name, llm=llm, deferred=deferred, phi=phi)
+    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`."""
+    models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device)
     opened = open_for(models, gallery)
     return models, Retriever(opened, build_methods(ingredients(models, phi=phi)), build_translator(models))

@@ -10,6 +10,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
     BlipConfig,
     BlipForConditionalGeneration,
     BlipImageProcessor,
@@ -141,3 +144,52 @@ def _as_sure_as_trained_ones(model: Any, writer: Any, end: int) -> None:
             if parameter.dim() > 1 and "position" not in name:
                 parameter.mul_(4)
         writer.get_output_embeddings().weight[end] = 0.0
+
+
+def blip2_folder(folder: Path) -> Path:
+    """A BLIP-2 of the hub's class, in miniature: two layers of each tower."""
+    torch.manual_seed(0)
+    config = Blip2Config(
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 16,
+            "initializer_range": 0.02,
+        },
+        qformer_config={
+            "vocab_size": 10,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "encoder_hidden_size": 32,
+        },
+        text_config={
+            "model_type": "opt",
+            "vocab_size": 200,
+            "hidden_size": 32,
+            "word_embed_proj_dim": 32,
+            "ffn_dim": 64,
+            "num_attention_heads": 2,
+            "num_hidden_layers": 2,
+            "max_position_embeddings": 128,
+            "pad_token_id": 1,
+            "bos_token_id": 2,
+            "eos_token_id": 2,
+        },
+        num_query_tokens=4,
+        image_token_index=199,
+    )
+    special = {1: "<pad>", 2: "</s>", 3: "<unk>", 199: "<image>"}
+    tokenizer = _tokenizer(
+        200, special, bos_token="</s>", eos_token="</s>", extra_special_tokens={"image_token": "<image>"}
+    )
+    model = Blip2ForConditionalGeneration(config)
+    _as_sure_as_trained_ones(model, model.language_model, end=2)
+    model.save_pretrained(folder, max_shard_size="60KB")
+    images = BlipImageProcessor(size={"height": 32, "width": 32})
+    Blip2Processor(images, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    return folder

@@ -49,7 +49,7 @@ class Doubles:
 @pytest.fixture
 def doubles(monkeypatch: pytest.MonkeyPatch) -> Doubles:
     models = Doubles()
-    monkeypatch.setattr(command, "build_models", lambda name, llm: models)
+    monkeypatch.setattr(command, "build_models", lambda *_, **__: models)
     monkeypatch.setattr(command, "open_for", lambda models, gallery: made_gallery())
     monkeypatch.setattr(command, "build_sentence_encoder", lambda folder, pooling: BagOfWords())
     return models

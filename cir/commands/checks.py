@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,13 @@ def _methods(names: str, _: argparse.Namespace) -> None:
 def _model_set(name: str, _: argparse.Namespace) -> None:
     if not Path(name).expanduser().exists():  # a trained network names its set itself
         refuse_unknown("model set", name, model_sets())
+
+
+def _device(name: str, _: argparse.Namespace) -> None:
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", name):
+        raise BadQuery(
+            f"There is no device called {name!r}.", "Say cpu, cuda, cuda:1 and so on, or leave it out."
+        )
 
 
 def _language_model(name: str, _: argparse.Namespace) -> None:
@@ -272,6 +280,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "command": _command,
     "models": _model_set,
     "llm": _language_model,
+    "device": _device,
     "method": _method,
     "methods": _methods,
     "engine_check": _method,

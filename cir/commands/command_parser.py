@@ -58,7 +58,7 @@ def command(
 
 
 def add_models_option(sub: CommandParser) -> None:
-    """--models and --llm."""
+    """--models, --llm and --device."""
     default = setting("CIR_MODELS", "embedded")
     sub.add_argument("--models", default=default, help=f"model set (default: {default})")
     sub.add_argument(
@@ -66,7 +66,14 @@ def add_models_option(sub: CommandParser) -> None:
         default=setting("CIR_LLM") or None,
         help="language model: a name, a path to a .gguf file, or none to do without (default: the set's)",
     )
+    add_device_option(sub)
     sub.lists += ["model sets", "language models"]
+
+
+def add_device_option(sub: argparse.ArgumentParser) -> None:
+    """--device."""
+    text = "where models run: cpu, cuda, cuda:1 ... (default: a GPU where there is one)"
+    sub.add_argument("--device", default=setting("CIR_DEVICE") or None, help=text)
 
 
 def add_report_option(sub: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from cir.measuring.world_report import WorldReport
 
 def evaluate_world(options: argparse.Namespace) -> int:
     """Print the report; with --tune find CVSI's weights first and write them down."""
-    models = build_models(options.models, llm=options.llm, phi=options.phi)
+    models = build_models(options.models, llm=options.llm, phi=options.phi, device=options.device)
     report = WorldReport(options, models).measured()
     (print_json if options.json else _print)(report)
     models.close()

@@ -51,7 +51,7 @@ def evaluate_dataset(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> Report:
-    models = build_models(options.models, llm=options.llm)
+    models = build_models(options.models, llm=options.llm, device=options.device)
     try:
         reports = {
             dataset.name: _one(options, models, dataset, gallery)

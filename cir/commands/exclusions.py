@@ -13,11 +13,9 @@ from cir.commands.method_options import refuse_for_methods
 from cir.errors import BadQuery
 
 Applies = Callable[[argparse.Namespace, set[str]], bool]
-RUNNING = (
-    "root split method models llm alpha beta gamma captions gallery_captions batch_size limit resume k out"
-)
+RUNNING = "root split method models llm device alpha beta gamma captions gallery_captions batch_size limit resume k out"
 SCORING = "annotations predictions"
-GENERAL = "models gallery steps rate batch_images mixed_precision tokens minutes recipe out"
+GENERAL = "models device gallery steps rate batch_images mixed_precision tokens minutes recipe out"
 # What each stage of training listens to, beside --runs and --seed.
 STAGES = {
     "crops": "minutes ranks trunk_weights",
@@ -31,7 +29,7 @@ STAGES = {
     "mapping, searle": "minutes recipe out",
     "mapping with --gallery, pic2word": f"{GENERAL} unlabelled",
     "mapping with --gallery, lincir": GENERAL,
-    "mapping with --texts, lincir": "models texts minutes recipe out",
+    "mapping with --texts, lincir": "models device texts minutes recipe out",
     "mapping, hycir": f"{GENERAL} unlabelled triplets loss batch_triplets min_similarity",
 }
 ALWAYS = {"command", "action", "dataset", "stage", "run", "runs", "seed", "table", "json"}

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cir import commands
-from cir.commands.command_parser import CommandParser, add_models_option, command
+from cir.commands.command_parser import CommandParser, add_device_option, add_models_option, command
 from cir.commands.serving import add_options
 from cir.commands.values import add_values
 
@@ -128,6 +128,7 @@ def add_models(group) -> None:
     check.add_argument("name", nargs="?", default="embedded")
     check.add_argument("--llm", help="another language model, or none to do without")
     check.add_argument("--clip", type=Path, help="the folder of another CLIP than the set's")
+    add_device_option(check)
     check.add_argument("--json", action="store_true", help="print the table as JSON")
 
 

@@ -25,7 +25,7 @@ def index(options: argparse.Namespace) -> int:
     for note in naming.notes:
         sys.stderr.write(f"{note}\n")
     exclude = None if options.exclude is None else read_patterns(options.exclude)
-    models = build_models(options.models, llm=options.llm)
+    models = build_models(options.models, llm=options.llm, device=options.device)
     captioner = None if options.no_captions else models.captioner
     progress: IndexingProgress | None = None
     shown = 0.0

@@ -31,7 +31,7 @@ def train_general(options: argparse.Namespace) -> int:
     It is kept in a folder of its own for everything that it depends on, so the same command goes on with it, or finds
     it done, and any other begins anew.
     """
-    models = build_models(options.models, llm="none")
+    models = build_models(options.models, llm="none", device=options.device)
     clip, recipe = models.clip, options.recipe
     gallery = open_for(models, options.gallery)
     triplets, images, captions = None, np.zeros((0, clip.dim), np.float32), []
@@ -82,7 +82,7 @@ def train_general(options: argparse.Namespace) -> int:
 
 def train_from_texts(options: argparse.Namespace) -> int:
     """Train a mapping network by LinCIR from captions of our own; write it as safetensors."""
-    models = build_models(options.models, llm="none")
+    models = build_models(options.models, llm="none", device=options.device)
     out = options.out or options.runs / f"mapping-texts-{models.name}.safetensors"
     make_mapping(
         models.clip,

@@ -104,7 +104,7 @@ def models_check(options: argparse.Namespace) -> int:
     from cir.application import build_models
     from cir.measuring.model_check import check_models
 
-    models = build_models(options.name, llm=options.llm, clip=options.clip)
+    models = build_models(options.name, llm=options.llm, clip=options.clip, device=options.device)
     try:
         findings = check_models(models)
     finally:

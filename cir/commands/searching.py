@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def search(options: argparse.Namespace) -> int:
     """Print results for one query."""
     text, notes = clean_text(options.text)
-    models = build_models(options.models, llm=options.llm, phi=options.phi)
+    models = build_models(options.models, llm=options.llm, phi=options.phi, device=options.device)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
     retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))

@@ -123,7 +123,12 @@ def _serve_on(
 
     keep_uploads_apart()
     models, retriever = application.build(
-        options.models, llm=options.llm, gallery=options.gallery, phi=options.phi, deferred=True
+        options.models,
+        llm=options.llm,
+        gallery=options.gallery,
+        phi=options.phi,
+        deferred=True,
+        device=options.device,
     )
     opened = Event()
 

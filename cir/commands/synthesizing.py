@@ -53,7 +53,7 @@ IMAGES_AT_A_TIME = 32
 def synthesize(options: argparse.Namespace) -> int:
     """Make triplets; progress goes to standard error, the funnel to standard output."""
     settings = settings_of(options)
-    models = build_models(options.models, llm=options.llm)
+    models = build_models(options.models, llm=options.llm, device=options.device)
     try:
         gallery = open_for(models, options.gallery)
         progress: Progress | None = None

@@ -50,7 +50,7 @@ def models_for(options: argparse.Namespace) -> Models:
     Raises:
         CirError: there is no captioner.
     """
-    models = build_models(options.models, llm=options.llm, clip=options.clip)
+    models = build_models(options.models, llm=options.llm, clip=options.clip, device=options.device)
     if models.captioner is None:
         raise CirError("The tables need a captioner.", models.missing["captioner"])
     if models.language_model is not None:

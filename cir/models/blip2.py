@@ -17,7 +17,7 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration
 
 from cir.errors import CirError, UnsafeFile
 from cir.models.nucleus import TOP_P, NucleusChoice
-from cir.models.pretrained import json_beside, read_pretrained, told_in_words
+from cir.models.pretrained import json_beside, placement, read_pretrained, told_in_words, weights_digest
 from cir.models.runtime import fingerprint_of, pick_device, without_progress_bar
 from cir.models.sampling import MAX_NEW_TOKENS, SamplingCaptioner
 from cir.models.trunk_blip2 import TrunkBlip2, TrunkVisionModel, build_tiny_blip2
@@ -128,7 +128,8 @@ def load_captioner(
 ) -> Blip2Captioner:
     """Load our captioner's folder, or any BLIP-2 by folder or hub id. Only safetensors are read.
 
-    Large ones run in bfloat16 on a GPU and in float32 on a CPU; ours always in float32.
+    The hub's lie where there is room (`placement`); ours runs in float32. The same weights have the same fingerprint
+    wherever they lie: a gallery is not captioned anew because memory was short one day.
 
     Args:
         folder_or_id: a folder, or an id such as "Salesforce/blip2-opt-2.7b".
@@ -147,9 +148,9 @@ def load_captioner(
     with told_in_words(source):
         config = Blip2Config.from_pretrained(source)
         ours = getattr(config.vision_config, "trunk", None) is not None
-        dtype = torch.bfloat16 if where.type == "cuda" and not ours else torch.float32
         model_class = TrunkBlip2 if ours else Blip2ForConditionalGeneration
-        model = read_pretrained(model_class, source, config=config, dtype=dtype)
+        options = {"dtype": torch.float32} if ours else placement(folder, where)
+        model = read_pretrained(model_class, source, config=config, **options)
         processor = Blip2Processor.from_pretrained(source)
     if config.image_token_index is None:
         raise UnsafeFile(
@@ -162,8 +163,11 @@ def load_captioner(
     beside = {stem: json_beside(folder, stem) for stem in ("places", "plurals", "processor_config")}
     if ours:  # the hub's come whole, as one revision
         settings |= beside
-    # A hub revision names its weights: no need to hash fifteen gigabytes.
-    fingerprint = fingerprint_of(label, {} if commit else model.state_dict(), settings)
+    elif (
+        not commit
+    ):  # a revision of the hub names its weights. Others are named by their files: some may be on the disk
+        settings |= {"weights": weights_digest(folder)}
+    fingerprint = fingerprint_of(label, model.state_dict() if ours else {}, settings)
     if CAPTIONS_VERSION > 1:
         fingerprint += f".{CAPTIONS_VERSION}"
     return Blip2Captioner(

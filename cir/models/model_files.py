@@ -113,9 +113,15 @@ def locate(spec: Downloadable, *, folder: Path | None = None) -> Path | None:
         return locate_file(spec, root)
     files = known_files(spec, root)
     if not files:
-        return None
+        return _placed_by_hand(root / spec.name)
     found = [locate_file(replace(f, name=f"{spec.name}/{f.name}"), root) for f in files]
     return root / spec.name if all(found) else None
+
+
+def _placed_by_hand(folder: Path) -> Path | None:
+    """A folder that a person has copied here, on a computer without a network: settings and weights, whatever they are."""
+    whole = (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    return folder if whole else None
 
 
 def check_file(path: Path, sha256: str, size: int | None = None) -> None:
