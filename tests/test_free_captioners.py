@@ -14,7 +14,7 @@ from captioner_doubles import blip_folder, florence_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from cir.errors import MissingModel, UnsafeFile
+from cir.errors import CirError, MissingModel, UnsafeFile
 from cir.models import blip, florence2
 from cir.models.sampling import GREEDY, SamplingCaptioner
 
@@ -152,3 +152,22 @@ def copied(folder: Path, target: Path) -> Path:
     for path in folder.iterdir():
         (target / path.name).write_bytes(path.read_bytes())
     return target
+
+
+def test_the_folder_of_another_kind_of_captioner_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsafeFile, match="models pull"):
+        florence2.load_captioner(blip_folder(tmp_path / "a"), "cpu")
+    with pytest.raises(UnsafeFile, match="models pull"):
+        blip.load_captioner(florence_folder(tmp_path / "b"), "cpu")
+
+
+def test_a_gpu_that_does_not_hold_the_model_is_said_with_a_way_out(
+    load: Callable[..., SamplingCaptioner], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(CirError, match="does not hold the model") as told:
+        load(folder, "cpu")
+    assert "--device cpu" in told.value.remedy

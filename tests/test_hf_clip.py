@@ -156,6 +156,7 @@ def test_the_tokenizer_reads_as_that_of_transformers(tmp_path: Path) -> None:
         ({"hidden_act": "relu"}, "activations are relu"),
         ({"vocab_size": 30522}, "30,522 large"),
         ({"num_hidden_layers": 3}, "could not be loaded"),
+        ({"num_hidden_layers": "three"}, "could not be loaded"),
         ({"hidden_size": 64}, "could not be loaded"),
     ],
 )

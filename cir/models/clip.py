@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
-from cir.models.runtime import fingerprint_of, pick_device, run_in_batches
+from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, text_tower, token_ids
 from cir.text import counted
 from cir.types import Features
@@ -58,7 +58,7 @@ class ClipModel:
     ) -> None:
         tower = text_tower(model)
         self.device = torch.device(device)
-        self.model: Any = model.to(self.device).eval()
+        self.model: Any = moved(model, self.device).eval()
         model.visual.to(
             memory_format=torch.channels_last
         )  # a fifth faster for convolutions, nothing for a ViT
@@ -260,6 +260,7 @@ def load_clip(
         UnsafeFile: weights that do not fit their configuration, or that are no weights at all.
     """
     import open_clip
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     from cir.models.hf_clip import build_hugging_face_clip, is_hugging_face_clip
@@ -290,6 +291,7 @@ def load_clip(
         KeyError,
         TypeError,
         SafetensorError,
+        StrictDataclassError,
         pickle.UnpicklingError,
     ) as error:
         problem = MissingModel if pretrained and not Path(pretrained).is_file() else UnsafeFile

