@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmarks.photographs import rows
 from benchmarks.photographs.download import packages
+from benchmarks.photographs.export import file_name, notice
 from benchmarks.photographs.fetch import LONG_SIDE, place, unpack
 from benchmarks.photographs.measure import by_short_query, first_rank, recalls
 from benchmarks.photographs.queries import write_queries
@@ -70,7 +71,7 @@ def test_a_package_gives_its_pictures_smaller_and_upright_and_refuses_others(
         row(prefix + "data/other.png", b"what was looked at"),
         row(prefix + "data/gone.png", good),
     ]
-    wrong = unpack(package, wanted, tmp_path / "out")
+    wrong = unpack(package, {one: place(tmp_path / "out", one) for one in wanted})
     assert [line.split()[1].rstrip(":") for line in wrong] == [
         prefix + "data/other.png",
         prefix + "data/gone.png",
@@ -87,6 +88,21 @@ def test_the_fetched_photographs_are_those_of_the_rows() -> None:
         wanted = {row.id for row in PHOTOGRAPHS if row.half == half}
         assert {path.stem for path in (root / half).glob("*.jpg")} == wanted
     assert all(max(read_image(place(root, row)).size) <= LONG_SIDE for row in PHOTOGRAPHS[:40])
+
+
+def test_what_may_be_shipped_is_free_says_by_whom_and_is_not_of_the_untouched_half() -> None:
+    halves = {row.id: row.half for row in PHOTOGRAPHS}
+    free = rows.shippables()
+    assert len({file_name(row) for row in free}) == len(free) >= 60
+    for row in free:
+        assert row.package in packages()
+        assert row.licence in ("public-domain", "CC0-1.0") or (
+            row.licence.startswith("CC-BY-") and row.author
+        )
+        assert not row.licence.startswith("CC-BY-SA")
+        assert row.quote.strip()
+        assert halves.get(row.id, "") == row.half != "untouched"
+        assert file_name(row) in notice((row,))
 
 
 @pytest.mark.parametrize("half", rows.HALVES)

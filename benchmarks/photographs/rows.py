@@ -14,19 +14,44 @@ FOLDER_VARIABLE = "PHOTOGRAPHS"  # of the environment
 
 
 @dataclass(frozen=True, slots=True)
-class Photograph:
-    """One photograph of a package, with what a person would say of it."""
+class Picture:
+    """One picture in a package."""
 
     id: str
     package: str  # name==version
-    member: str  # path inside the package
+    member: str  # path inside the package; of a Qt resource file, PATH!PATH INSIDE
     sha256: str  # of the original file
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph(Picture):
+    """One photograph of the benchmark, with what a person would say of it."""
+
     licence: str
     author: str
     group: str  # pictures of the same scene
     half: str
     caption: str
     queries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout(Picture):
+    """The photograph of one thing, cut out, and what people call it."""
+
+    name: str
+    half: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shippable(Picture):
+    """A photograph that may be given away: public domain, CC0, or CC-BY with its author named. None is of the untouched half."""
+
+    licence: str
+    author: str
+    caption: str
+    quote: str  # of what the package says
+    half: str  # "tune", or "" for a photograph that is not in the benchmark
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +62,6 @@ class NaturalTriplet:
     reference: str
     text: str
     targets: tuple[str, ...]
-    half: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cutout:
-    """The photograph of one thing, cut out; its names as its package has them."""
-
-    id: str
-    package: str
-    member: str
-    sha256: str
-    name: str
     half: str
 
 
@@ -67,6 +80,11 @@ def triplets() -> tuple[NaturalTriplet, ...]:
 def cutouts() -> tuple[Cutout, ...]:
     """Every cut-out that has to be named."""
     return tuple(Cutout(**row) for row in _rows("cutouts.jsonl"))
+
+
+def shippables() -> tuple[Shippable, ...]:
+    """Every photograph that may be given away."""
+    return tuple(Shippable(**row) for row in _rows("shippable.jsonl"))
 
 
 def half_of(group: str) -> str:
