@@ -22,7 +22,7 @@ from gallery_doubles import folder_in_memory
 from PIL import Image
 from served import PATIENCE, SECRET, Served, picture_bytes, serve_toys
 
-from cir.ui.server import guards
+from cir.ui.server import middleware
 from cir.ui.server.pictures import address_of
 from soak import connections, kills, mutations, users
 from soak.visitor import Visitor
@@ -221,7 +221,7 @@ def test_a_fault_below_the_page_is_told_by_an_id_that_the_log_explains(caplog):
         raise ZeroDivisionError("inner detail")
 
     with caplog.at_level(logging.ERROR):
-        answer = asyncio.run(ask(guards.SafeHeaders(broken)))
+        answer = asyncio.run(ask(middleware.SafeHeaders(broken)))
     assert answer.status_code == 500
     assert "inner detail" not in answer.text
     (fault_id,) = re.findall(r"under ([0-9a-f]{8})\.", answer.text)
@@ -232,9 +232,9 @@ def test_a_fault_below_the_page_is_told_by_an_id_that_the_log_explains(caplog):
 
 def test_only_a_named_origin_may_frame_the_page(served):
     async def page(scope, receive, send):
-        await guards.PlainTextResponse("page")(scope, receive, send)
+        await middleware.PlainTextResponse("page")(scope, receive, send)
 
-    answer = asyncio.run(ask(guards.SafeHeaders(page, framed_by=("https://huggingface.co",))))
+    answer = asyncio.run(ask(middleware.SafeHeaders(page, framed_by=("https://huggingface.co",))))
     assert answer.headers["content-security-policy"] == "frame-ancestors 'self' https://huggingface.co"
     assert "x-frame-options" not in answer.headers
 
@@ -311,7 +311,7 @@ def test_fault_36_uploads_beyond_the_room_are_refused_until_old_ones_can_go(serv
     assert refused.status_code == 507
     assert refused.text == "There is no room for uploads at the moment. Try again in ten minutes."
     assert upload(served, picture_bytes("red", "square")).status_code == 200
-    long_ago = time.time() - guards.KEPT_SECONDS - 60
+    long_ago = time.time() - middleware.KEPT_SECONDS - 60
     os.utime(first, (long_ago, long_ago))
     os.utime(second, (long_ago + 30, long_ago + 30))
     assert upload(served, b"\7" * (9 * MEGABYTE)).status_code == 200
@@ -325,21 +325,21 @@ async def take(scope, receive, send):
     while more:
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
-    await guards.PlainTextResponse(str(size))(scope, receive, send)
+    await middleware.PlainTextResponse(str(size))(scope, receive, send)
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         ("/gradio_api/queue/join", b"x" * 1000, 200),
-        ("/gradio_api/queue/join", b"x" * (guards.MAX_BODY_BYTES + 1), 413),
+        ("/gradio_api/queue/join", b"x" * (middleware.MAX_BODY_BYTES + 1), 413),
         ("/gradio_api/upload", b"x" * 1000, 200),
         ("/gradio_api/upload", b"x" * 1001, 507),
         ("/gradio_api/upload/", b"x" * 1001, 507),
     ],
 )
 def test_a_body_is_taken_only_when_there_is_room_for_it(path, body, status, tmp_path):
-    quota = guards.Quota(take, lambda: tmp_path, limit=1000)
+    quota = middleware.UploadQuota(take, lambda: tmp_path, limit=1000)
     assert asyncio.run(ask(quota, path, "POST", content=body)).status_code == status
 
 
@@ -351,7 +351,7 @@ def test_uploads_that_arrive_at_once_share_the_room(tmp_path):
         await take(scope, receive, send)
 
     async def both() -> list[int]:
-        quota = guards.Quota(slow, lambda: tmp_path, limit=1000)
+        quota = middleware.UploadQuota(slow, lambda: tmp_path, limit=1000)
         first = asyncio.create_task(ask(quota, "/upload", "POST", content=b"x" * 700))
         await asyncio.sleep(0.3)
         second = await ask(quota, "/upload", "POST", content=b"x" * 700)
@@ -373,7 +373,7 @@ def test_a_body_whose_length_is_not_told_is_counted_while_it_is_read(tmp_path):
             read.append(len(message["body"]))
             if not message["more_body"]:
                 break
-        await guards.PlainTextResponse("taken")(scope, receive, send)
+        await middleware.PlainTextResponse("taken")(scope, receive, send)
 
     def pieces(number: int):
         async def one_by_one():
@@ -383,7 +383,7 @@ def test_a_body_whose_length_is_not_told_is_counted_while_it_is_read(tmp_path):
         return one_by_one()
 
     async def all_of_them() -> list[int]:
-        quota = guards.Quota(count, lambda: tmp_path, limit=1000)
+        quota = middleware.UploadQuota(count, lambda: tmp_path, limit=1000)
         answers = [await ask(quota, path, "POST", content=pieces(n)) for path, n in SENT]
         return [answer.status_code for answer in answers]
 

@@ -24,7 +24,7 @@ from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress
 from cir.gallery.intake import IntakeLimits
 from cir.gallery.left_out import LeftOut
-from cir.gallery.narrowing import Only
+from cir.gallery.narrowing import Narrowing
 from cir.images import read_image
 from cir.shelf import ShelfEntry
 from cir.types import Query
@@ -493,7 +493,12 @@ def test_switching_takes_back_what_belonged_to_the_old_gallery(bench: Bench) -> 
     choices, chosen = switching.offer(bench.shelf, session)
     assert (choices, chosen) == ([("At home (3)", "/"), ("rome (6)", "rome")], "/")
     session.picked_id = session.reference_id = session.intended_id = home.image_ids[0]
-    session.result_ids, session.only, session.page, turn = home.image_ids, Only(b"x"), 3, session.searches
+    session.result_ids, session.only, session.page, turn = (
+        home.image_ids,
+        Narrowing(b"x"),
+        3,
+        session.searches,
+    )
     assert switching.switch_to(session, switching.read_choice(session, "rome"))
     assert session.gallery == "rome"
     assert (session.picked_id, session.reference_id, session.intended_id, session.result_ids) == (
@@ -709,4 +714,4 @@ def test_a_shipped_gallery_is_not_narrowed(bench: Bench) -> None:
     home = bench.shelf.retriever().gallery
     assert narrowing.can_narrow(home)
     assert not narrowing.can_narrow(replace(home, packed=True))
-    assert narrowing.among(home, Only()) is None
+    assert narrowing.among(home, Narrowing()) is None

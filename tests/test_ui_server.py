@@ -17,7 +17,7 @@ from ui_doubles import ToyGallery, ToyRetriever
 import app
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery
-from cir.ui.server.guards import MAX_FILE_BYTES
+from cir.ui.server.middleware import MAX_FILE_BYTES
 from cir.ui.server.pictures import address_of
 
 gradio_client = pytest.importorskip("gradio_client", reason="gradio is not installed")

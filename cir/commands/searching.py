@@ -102,9 +102,11 @@ def _reference(options: argparse.Namespace, gallery: Gallery) -> Image | None:
     return read_image(options.image) if options.image else None
 
 
-def _only(options: argparse.Namespace, gallery: Gallery) -> narrowing.Only:
+def _only(options: argparse.Namespace, gallery: Gallery) -> narrowing.Narrowing:
     since, until = narrowing.read_only_days(options.since, options.until)
-    return narrowing.Only(narrowing.folder_at(gallery, options.inside), since, until, options.with_undated)
+    return narrowing.Narrowing(
+        narrowing.folder_at(gallery, options.inside), since, until, options.with_undated
+    )
 
 
 def _wanted(

@@ -29,7 +29,7 @@ AT_THE_TOP, TOP_CHOICE = "In no folder", "top"
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class Narrowing:
     """Where a search is to look. `folder` b"" and None for a day mean no such bound.
 
     `with_undated`: whether pictures of an unknown day are among those of the days.
@@ -65,7 +65,7 @@ def folder_choices(gallery: Gallery) -> list[tuple[str, str]]:
     return choices
 
 
-def folder_key(only: Only) -> str:
+def folder_key(only: Narrowing) -> str:
     """The key of `folder_choices` that stands for a bound."""
     if not only.folder:
         return EVERYWHERE_CHOICE
@@ -90,7 +90,7 @@ def _offered(gallery: Gallery) -> list[bytes]:
 
 def read_only(
     gallery: Gallery, folder: object, since: object, until: object, with_undated: object = False
-) -> Only:
+) -> Narrowing:
     """What was chosen and typed.
 
     Args:
@@ -103,7 +103,7 @@ def read_only(
         BadQuery: no such folder, no such day, or the days are in the wrong order.
     """
     first, last = read_only_days(since, until)
-    return Only(_read_folder(gallery, folder), first, last, with_undated is True)
+    return Narrowing(_read_folder(gallery, folder), first, last, with_undated is True)
 
 
 def read_only_days(since: object, until: object) -> tuple[date | None, date | None]:
@@ -151,7 +151,7 @@ def read_day(value: object, *, last: bool = False) -> date | None:
     return read_span(value)[last]
 
 
-def among(gallery: Gallery, only: Only) -> NDArray[np.bool_] | None:
+def among(gallery: Gallery, only: Narrowing) -> NDArray[np.bool_] | None:
     """(K,) bool, which images may be found; None for all.
 
     Raises:
@@ -167,14 +167,14 @@ def among(gallery: Gallery, only: Only) -> NDArray[np.bool_] | None:
     return mask
 
 
-def undated(gallery: Gallery, only: Only) -> int:
+def undated(gallery: Gallery, only: Narrowing) -> int:
     """How many pictures are left out because their day is not known."""
     if only.with_undated or not (only.since or only.until):
         return 0
     return int((_select(gallery, replace(only, with_undated=True)) & ~_select(gallery, only)).sum())
 
 
-def note(gallery: Gallery, only: Only, mask: NDArray[np.bool_] | None) -> str:
+def note(gallery: Gallery, only: Narrowing, mask: NDArray[np.bool_] | None) -> str:
     """A sentence about how much was searched; "" for everything."""
     if mask is None:
         return ""
@@ -182,7 +182,7 @@ def note(gallery: Gallery, only: Only, mask: NDArray[np.bool_] | None) -> str:
     return " ".join(filter(None, (told, undated_note(gallery, only))))
 
 
-def undated_note(gallery: Gallery, only: Only) -> str:
+def undated_note(gallery: Gallery, only: Narrowing) -> str:
     """A sentence about pictures that are left out because their day is not known; "" when none are."""
     unknown = undated(gallery, only)
     return f"Of {counted(unknown, 'more picture')} the day is not known: not searched." if unknown else ""
@@ -193,13 +193,13 @@ def undated_label(gallery: Gallery) -> str:
     return f"Also pictures of an unknown day ({gallery.undated:,})"
 
 
-def _select(gallery: Gallery, only: Only) -> NDArray[np.bool_]:
+def _select(gallery: Gallery, only: Narrowing) -> NDArray[np.bool_]:
     return gallery.select(
         folder=only.folder, since=only.since, until=only.until, with_undated=only.with_undated
     )
 
 
-def in_words(only: Only) -> str:
+def in_words(only: Narrowing) -> str:
     """A narrowing as part of a sentence: "in holiday/rome, from 2024-05-01 to 2024-05-31"."""
     pieces = []
     if only.folder:

@@ -95,7 +95,7 @@ class PageContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class QueryFields:
     """The components of the left column: the query and its numbers.
 
     Attributes:
@@ -131,7 +131,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ResultArea:
     """The components of the right column: what was found, and the gallery."""
 
     examples: gr.HTML
@@ -189,8 +189,8 @@ class PageParts:
     tab: gr.Tab
     tabs: gr.Tabs
     session: gr.State
-    ask: Ask
-    shown: Shown
+    ask: QueryFields
+    shown: ResultArea
     switcher: Switcher | None = None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cir.composers.parameters import Parameter, Values
 from cir.errors import CirError
-from cir.gallery.narrowing import Only
+from cir.gallery.narrowing import Narrowing
 from cir.types import ComposedQuery, RetrievedImage, SignedTerm
 
 
@@ -111,7 +111,7 @@ class Session:
     gallery_seen: tuple[str, str, int] = ("", "", 0)
     intended_id: str = ""
     galleries: tuple[str, ...] = ()
-    only: Only = field(default_factory=Only)
+    only: Narrowing = field(default_factory=Narrowing)
     machine: ComposedQuery | None = None
     signed: tuple[SignedTerm, ...] = ()
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

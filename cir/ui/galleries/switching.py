@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
-from cir.gallery.narrowing import Only
+from cir.gallery.narrowing import Narrowing
 from cir.gallery.sources import same_folder
 from cir.shelf import Shelf
 from cir.ui.galleries.standing import job_words
@@ -51,7 +51,7 @@ def switch_to(session: Session, name: str) -> bool:
         Whether a picked reference was taken back, so that the page has to clear it.
     """
     was_picked = bool(session.picked_id)
-    session.gallery, session.only = name, Only()
+    session.gallery, session.only = name, Narrowing()
     session.picked_id = session.reference_id = session.inspected_id = session.intended_id = ""
     session.composed, session.result_ids, session.notes = None, (), ()
     session.machine, session.signed, session.selected, session.step = None, (), (), 0

@@ -24,7 +24,7 @@ from cir.errors import CirError
 from cir.ranking.retriever import Retriever
 from cir.ui import pieces
 from cir.ui.galleries.switcher import narrowing_events
-from cir.ui.page import Ask, PageContent, PageParts, sent_with, then_answered, with_problems_shown
+from cir.ui.page import PageContent, PageParts, QueryFields, sent_with, then_answered, with_problems_shown
 from cir.ui.reading import read_method
 from cir.ui.search import acts, handlers, reference, snapshots
 from cir.ui.search.opening import wire_opening
@@ -244,7 +244,7 @@ def competing(composers: Iterable[Composer]) -> list[tuple[str, str]]:
 
 
 def settings_of(
-    ask: Ask, retriever: Retriever, method: object, values: Sequence[object], before: Values | None
+    ask: QueryFields, retriever: Retriever, method: object, values: Sequence[object], before: Values | None
 ) -> tuple[Settings, list[str]]:
     """The settings of a method from what `Screen.settings` sent, with notes.
 

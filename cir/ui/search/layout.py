@@ -10,10 +10,10 @@ import gradio as gr
 from cir.composers.parameters import Parameter, numbers_of, own_values
 from cir.images import read_image
 from cir.ui import pieces
-from cir.ui.page import Ask, PageContent, Shown, html_piece
+from cir.ui.page import PageContent, QueryFields, ResultArea, html_piece
 from cir.ui.reading import MAX_RESULTS
 from cir.ui.search import reference, render
-from cir.ui.server.guards import MAX_FILE_BYTES
+from cir.ui.server.middleware import MAX_FILE_BYTES
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Settings
 
@@ -22,7 +22,7 @@ from cir.ui.session import Settings
 EVENTS = ("submit", "view", "fill", "move", "restore", "mark")
 
 
-def lay_out_ask(content: PageContent) -> Ask:
+def lay_out_ask(content: PageContent) -> QueryFields:
     """The left column, from the picture to the weights."""
     with gr.Column(elem_id="ask", min_width=280):
         image = gr.Image(
@@ -49,7 +49,7 @@ def lay_out_ask(content: PageContent) -> Ask:
         html_piece(render.skip(), elem_id="skip")
         filled = gr.Button("Search what was filled in", elem_id="search-filled", visible="hidden")
         fold, parts = lay_out_weights(content)
-    return Ask(image=image, text=text, search=search, filled=filled, weights_fold=fold, **parts)
+    return QueryFields(image=image, text=text, search=search, filled=filled, weights_fold=fold, **parts)
 
 
 def lay_out_examples(content: PageContent) -> gr.HTML:
@@ -117,7 +117,7 @@ def _slider(parameter: Parameter, value: float, visible: bool) -> gr.Slider:
     )
 
 
-def lay_out_shown(content: PageContent, pictures: str) -> Shown:
+def lay_out_shown(content: PageContent, pictures: str) -> ResultArea:
     """The right column: stage line, results with the inspector, or the gallery to pick from.
 
     Args:
@@ -139,7 +139,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> Shown:
         with gr.Column(elem_id="browse-box") as browse_box:
             browse_bar = html_piece(render.browse_bar(), elem_id="browse-bar")
             grid = picture_grid(pictures, elem_id="browse-grid")
-    return Shown(
+    return ResultArea(
         examples=examples,
         stage=stage,
         crumbs=crumbs,

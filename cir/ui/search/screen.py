@@ -12,7 +12,7 @@ from cir.composers.parameters import Values, own_values
 from cir.errors import CirError
 from cir.ui import pieces
 from cir.ui.galleries.switcher import outputs_of_problem, problem_on_page
-from cir.ui.page import Ask, PageContent, PageParts
+from cir.ui.page import PageContent, PageParts, QueryFields
 from cir.ui.search import changes, handlers, inspector, links, reference, render, snapshots, steps
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.pictures import address_of
@@ -168,7 +168,9 @@ class Screen:
         return {shown.notes: pieces.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
 
 
-def numbers(content: PageContent, ask: Ask, composer: Composer, values: Values | None = None) -> Update:
+def numbers(
+    content: PageContent, ask: QueryFields, composer: Composer, values: Values | None = None
+) -> Update:
     """The sliders, the bar of shares, the presets and the meanings as a method has them.
 
     Args:

@@ -36,7 +36,7 @@ def _number(folder: Path) -> str:
     return blake2b(str(folder.absolute()).encode(), digest_size=8).hexdigest()
 
 
-class Pictures:
+class ThumbnailFiles:
     """Answers requests for small pictures. They are read at once: each has some kilobytes.
 
     Args:

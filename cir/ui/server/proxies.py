@@ -46,8 +46,11 @@ class ForwardedHeaders:
         headers = [one for one in scope["headers"] if not one[0].startswith(_FORWARDED)]
         scheme = scope["scheme"]
         if self._trusts(scope):
-            said = Headers(scope=scope)
-            host, proto = _first(said.get("x-forwarded-host")), _first(said.get("x-forwarded-proto"))
+            forwarded = Headers(scope=scope)
+            host, proto = (
+                _first(forwarded.get("x-forwarded-host")),
+                _first(forwarded.get("x-forwarded-proto")),
+            )
             if host:
                 headers = [(b"host", host.encode("latin-1")), *(h for h in headers if h[0] != b"host")]
             if proto.lower() in ("http", "https"):

@@ -21,9 +21,15 @@ from starlette.types import ASGIApp
 from cir.ui import styles
 from cir.ui.server import gradio_private
 from cir.ui.server.assistants import offer_tool_alone
-from cir.ui.server.guards import MAX_FILE_BYTES, MAX_UPLOADED_BYTES, OwnFilesOnly, Quota, SafeHeaders
 from cir.ui.server.listening import PageServer, address_of, listen_on
-from cir.ui.server.pictures import Pictures
+from cir.ui.server.middleware import (
+    MAX_FILE_BYTES,
+    MAX_UPLOADED_BYTES,
+    OwnFilesOnly,
+    SafeHeaders,
+    UploadQuota,
+)
+from cir.ui.server.pictures import ThumbnailFiles
 from cir.ui.server.programs.offering import refusals
 from cir.ui.server.proxies import LOOPBACK_PROXIES, ForwardedHeaders, SubPath
 
@@ -129,7 +135,7 @@ def launch(
             "docs_url": None,
             "redoc_url": None,
             "exception_handlers": refusals(page),
-            "middleware": _guards(framed_by, upload_limit),
+            "middleware": _middleware(framed_by, upload_limit),
         },
     )
     if assistants:
@@ -159,11 +165,11 @@ def _behind_proxies(
     return SafeHeaders(app, framed_by)
 
 
-def _guards(framed_by: Sequence[str], upload_limit: int) -> list[Middleware]:
+def _middleware(framed_by: Sequence[str], upload_limit: int) -> list[Middleware]:
     """Outermost first, so that refusals have their headers as well."""
     return [
         Middleware(SafeHeaders, framed_by=framed_by),
         Middleware(OwnFilesOnly),
-        Middleware(Quota, folder=gradio_private.upload_folder, limit=upload_limit),
-        Middleware(Pictures),
+        Middleware(UploadQuota, folder=gradio_private.upload_folder, limit=upload_limit),
+        Middleware(ThumbnailFiles),
     ]

@@ -58,16 +58,16 @@ class WaitingLine:
 
         Nothing is told to who need not wait.
         """
-        told = None
+        last = None
         while not ticket.is_set() and wanted():
             place = Waiting(self._tickets.index(ticket))
-            if place != told:
-                yield (told := place)
+            if place != last:
+                yield (last := place)
             try:
                 await asyncio.wait_for(ticket.wait(), TELL_SECONDS)
             except TimeoutError:
                 continue
-        if told is not None and wanted():
+        if last is not None and wanted():
             yield Waiting(0)  # also the moment at which gradio drops the search of a visitor who went away
 
     def _call(self) -> None:

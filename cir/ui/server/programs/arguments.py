@@ -197,14 +197,14 @@ class Arguments:
         }
         return read_values(parameters, checked, before)
 
-    def bounds(self, gallery: Gallery, before: narrowing.Only) -> narrowing.Only:
+    def bounds(self, gallery: Gallery, before: narrowing.Narrowing) -> narrowing.Narrowing:
         """Where a search is to look: a folder by its path below the gallery's ("/" for no folder), and days."""
         since, until = self._day("since", before.since), self._day("until", before.until)
         if since and until and since > until:
             raise BadQuery(f"since is {since}, later than until, {until}.", "Exchange the two days.")
         folder = self.get("folder")
         where = before.folder if folder is None else narrowing.folder_at(gallery, folder)
-        return narrowing.Only(where, since, until, self.flag("with_undated", before.with_undated))
+        return narrowing.Narrowing(where, since, until, self.flag("with_undated", before.with_undated))
 
     def _day(self, name: str, before: date | None) -> date | None:
         value = self.get(name)

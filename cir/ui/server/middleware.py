@@ -102,7 +102,7 @@ class OwnFilesOnly:
         return False
 
 
-class Quota:
+class UploadQuota:
     """Refuse bodies that are too large, or uploads for which there is no room; old uploads make room.
 
     A body whose length is not told (proxies may pass it on while it arrives) is counted as it is read.
