@@ -14,12 +14,12 @@ from cir.gallery.background import Indexer, IndexingJob
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.ui.galleries import handlers, render
-from cir.ui.galleries.handlers import Desk, Making, Report
+from cir.ui.galleries.screen import GalleriesSession, GalleryIndexing, Report, screen_of
 from cir.ui.search.handlers import Session
 
 
 class Bench:
-    """A shelf, what makes galleries, and one visitor's desk."""
+    """A shelf, what makes galleries, and one visitor's session of the tab."""
 
     def __init__(self, place: Path) -> None:
         self.place, self.cache = place, place / "cache"
@@ -42,24 +42,24 @@ class Bench:
             renew=self.shelf.renew,
             renew_seconds=0,
         )
-        self.making = Making(self.indexer, (place / "photos",))
-        self.desk, self.session = Desk(), Session()
+        self.indexing = GalleryIndexing(self.shelf, self.indexer, (place / "photos",))
+        self.state, self.session = GalleriesSession(), Session()
 
     def wait(self) -> IndexingJob:
         self.indexer.join(30)
         assert not self.indexer.job.is_running
-        handlers.look(self.shelf, self.making, self.desk)
+        screen_of(self.indexing, self.state)
         return self.indexer.job
 
     def make_of(self, folder: str, name: str = "") -> Report:
-        keys = dict(handlers.offer_folders(self.making, self.desk))
-        came = handlers.make_of_folder(self.shelf, self.making, self.desk, keys[folder], name)
+        keys = dict(handlers.offer_folders(self.indexing, self.state))
+        came = handlers.make_of_folder(self.indexing, self.state, keys[folder], name)
         self.wait()
         return came
 
     def table(self) -> dict[str, str]:
         """The state of each gallery, as the page's table says it."""
-        screen = handlers.look(self.shelf, self.making, self.desk)
+        screen = screen_of(self.indexing, self.state)
         rows = re.findall(
             r'<th scope="row">(.*?)</th><td>.*?</td><td>.*?</td><td>(.*?)</td>', render.gallery_list(screen)
         )
@@ -67,7 +67,7 @@ class Bench:
 
     def upload(self, *paths: Path, name: object = "") -> Report:
         files = [{"path": str(path), "orig_name": path.name} for path in paths]
-        came = handlers.make_of_uploads(self.shelf, self.making, self.desk, files, name)
+        came = handlers.make_of_uploads(self.indexing, self.state, files, name)
         self.wait()
         return came
 

@@ -45,7 +45,7 @@ def draw_all(folder: Path, colours: list[str]) -> Path:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One page over a gallery of toys, below whose root more can be made."""
-    from cir.ui.galleries.handlers import Making
+    from cir.ui.galleries.screen import GalleryIndexing
     from cir.ui.page import PageContent
 
     place = tmp_path_factory.mktemp("galleries")
@@ -68,9 +68,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         title="At home",
     )
     indexer = Indexer(captioner=lambda: captioner, cache_root=cache, renew=shelf.renew, **models)
-    making = Making(indexer, (place / "photos",))
+    indexing = GalleryIndexing(shelf, indexer, (place / "photos",))
     presets = {"Start": cvsi_weights()}
-    content = PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, making=making)
+    content = PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, indexing=indexing)
     with served_page(content) as url:
         yield Served(url, shelf, place / "photos")
 
@@ -157,7 +157,7 @@ def test_uploads_become_a_gallery_and_it_is_deleted_only_after_a_question(served
     wait_for_text(page, "#galleries-job", "Mine: ready, 3 pictures")
     assert len(served.shelf.retriever("Mine").gallery) == 3
     page.click("#galleries-delete")
-    wait_for_text(page, "#galleries-doom", "Delete Mine?")
+    wait_for_text(page, "#galleries-question", "Delete Mine?")
     assert len(served.shelf.retriever("Mine").gallery) == 3
     page.click("#galleries-confirm")
     wait_for_text(page, "#galleries-said", "Mine is deleted")
@@ -240,7 +240,7 @@ def test_an_action_is_about_the_gallery_that_is_shown_also_when_its_choice_is_st
     assert on_the_way
     held[0] = False
     page.click("#galleries-delete")
-    wait_for_text(page, "#galleries-doom", other)
+    wait_for_text(page, "#galleries-question", other)
     for route in on_the_way:
         route.continue_()
     for name in ("first", "second"):

@@ -21,7 +21,7 @@ gradio = pytest.importorskip("gradio", reason="gradio is not installed")
 
 SENTENCE = re.compile("There is no gallery rome|The gallery rome is not there any more")
 # A tick of the clock, and another method: what a person does next says so. And whoever leaves it for another gallery.
-SILENT = {"_wire.<locals>.progress", "wire_search.<locals>.choose", "wire_switcher.<locals>.switch"}
+SILENT = {"wire_progress.<locals>.progress", "wire_search.<locals>.choose", "wire_switcher.<locals>.switch"}
 REQUEST = SimpleNamespace(query_params={"gallery": "rome", "text": "red"}, session_hash="one")
 
 
@@ -37,7 +37,7 @@ class Visit:
         self.content = PageContent(
             bench.shelf.retriever(),
             shelf=bench.shelf,
-            making=bench.making,
+            indexing=bench.indexing,
             text_encoder=ToyEncoder(),  # type: ignore[arg-type]
             triplets=ToyLibrary(),  # type: ignore[arg-type]
             assistants=True,

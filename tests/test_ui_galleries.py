@@ -28,9 +28,12 @@ from cir.gallery.narrowing import Narrowing
 from cir.images import read_image
 from cir.shelf import ShelfEntry
 from cir.types import Query
-from cir.ui.galleries import handlers, render, switching
-from cir.ui.galleries.handlers import Desk, Making, Report
+from cir.ui.galleries import handlers, render
+from cir.ui.galleries.reading import read_uploads
+from cir.ui.galleries.screen import GalleriesSession, GalleryIndexing, Report, Screen, screen_of
 from cir.ui.search.handlers import Session, Settings, answer
+from cir.ui.switcher import handlers as switcher
+from cir.ui.switcher.screen import notes_html
 
 HOSTILE = '<img src=x onerror="window.__x=1">${x}'
 
@@ -52,7 +55,7 @@ def test_a_chosen_folder_becomes_a_gallery_that_can_be_searched_with_captions(be
     assert came.words(running=False) == ""
     entry = bench.shelf.entry("rome")
     assert (entry.images, entry.captioned, entry.uploaded, entry.problem) == (6, 6, False, "")
-    assert bench.desk.chosen == "rome"
+    assert bench.state.chosen == "rome"
     assert len(bench.shelf.retriever("rome").gallery) == 6
 
 
@@ -76,13 +79,13 @@ def test_a_name_that_is_taken_is_refused_and_without_a_name_a_free_one_is_found(
 
 @pytest.mark.parametrize("number", [None, -1, 99, True, "0", 1.0, [0], "../home", "nowhere"])
 def test_fault_46_what_was_not_on_offer_is_refused(number: object, bench: Bench) -> None:
-    handlers.offer_folders(bench.making, bench.desk)
+    handlers.offer_folders(bench.indexing, bench.state)
     with pytest.raises(BadQuery, match="no folder chosen"):
-        handlers.make_of_folder(bench.shelf, bench.making, bench.desk, number, "")
+        handlers.make_of_folder(bench.indexing, bench.state, number, "")
     with pytest.raises(BadQuery, match="not there any more"):
-        handlers.choose(bench.desk, number)
+        handlers.choose(bench.state, number)
     with pytest.raises(BadQuery, match="not there any more"):
-        switching.read_choice(bench.session, number)
+        switcher.read_choice(bench.session, number)
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "x" * 200, 7, "\u202eevil"])
@@ -127,16 +130,16 @@ def test_uploads_without_a_picture_leave_no_gallery_behind(bench: Bench) -> None
 @pytest.mark.parametrize("files", [None, [], "x", [{"path": 3}], [{}], [["a"]]])
 def test_fault_38_what_is_no_upload_is_refused(files: object) -> None:
     with pytest.raises(BadQuery):
-        handlers.read_uploads(files)
+        read_uploads(files)
 
 
 def test_fault_34_more_than_five_hundred_files_at_once_are_refused() -> None:
     with pytest.raises(BadQuery, match="501 files at once"):
-        handlers.read_uploads([{"path": "/x"}] * 501)
+        read_uploads([{"path": "/x"}] * 501)
 
 
 def test_fault_36_uploads_beyond_the_quota_are_refused_in_words(bench: Bench) -> None:
-    bench.making = Making(bench.indexer, limits=IntakeLimits(total_bytes=10))
+    bench.indexing = GalleryIndexing(bench.shelf, bench.indexer, limits=IntakeLimits(total_bytes=10))
     with pytest.raises(GalleryError, match="no room for more uploads"):
         bench.upload(paint(bench.place / "a.png"))
 
@@ -155,7 +158,7 @@ def test_fault_60_a_missing_folder_changes_nothing_and_the_sentence_names_no_pat
     bench.make_of("photos / rome")
     (bench.place / "photos" / "rome").rename(bench.place / "away")
     with pytest.raises(GalleryError, match="The folder of rome is not there") as caught:
-        handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+        handlers.bring_up_to_date(bench.indexing, bench.state)
     assert str(bench.place) not in str(caught.value)
     assert len(bench.shelf.retriever("rome").gallery) == 6
 
@@ -164,33 +167,33 @@ def test_fault_60_most_files_gone_has_to_be_confirmed_on_the_page(bench: Bench) 
     bench.make_of("photos / rome")
     for path in sorted((bench.place / "photos" / "rome").rglob("*.png"))[1:]:
         path.unlink()
-    handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    handlers.bring_up_to_date(bench.indexing, bench.state)
     bench.wait()
-    screen = handlers.look(bench.shelf, bench.making, bench.desk)
+    screen = screen_of(bench.indexing, bench.state)
     assert (screen.wants_confirmation, screen.can_resume, len(bench.shelf.retriever("rome").gallery)) == (
         True,
         False,
         6,
     )
     assert "5 of 6 images of rome" in render.job_card(screen.job)
-    handlers.go_on(bench.making, "rome", confirm_purge=True)
+    handlers.go_on(bench.indexing, "rome", confirm_purge=True)
     bench.wait()
-    assert not handlers.look(bench.shelf, bench.making, bench.desk).wants_confirmation
+    assert not screen_of(bench.indexing, bench.state).wants_confirmation
     assert len(bench.shelf.retriever("rome").gallery) == 1
 
 
 def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(bench: Bench) -> None:
     bench.make_of("photos / rome")
     bench.upload(paint(bench.place / "a.png", 5), name="Mine")
-    handlers.look(bench.shelf, bench.making, bench.desk)
-    handlers.choose(bench.desk, "rome")
+    screen_of(bench.indexing, bench.state)
+    handlers.choose(bench.state, "rome")
     with pytest.raises(GalleryError, match="nothing to delete"):
-        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
-    handlers.ask_to_delete(bench.shelf, bench.desk)
-    screen = handlers.look(bench.shelf, bench.making, bench.desk)
-    assert "Delete <b>rome</b>?" in render.doom(screen.chosen, screen.doomed)
+        handlers.delete(bench.indexing, bench.state, "rome")
+    handlers.ask_to_delete(bench.indexing, bench.state)
+    screen = screen_of(bench.indexing, bench.state)
+    assert "Delete <b>rome</b>?" in render.question(screen.chosen, screen.to_delete)
     assert (
-        handlers.delete(bench.shelf, bench.making, bench.desk, "rome").done
+        handlers.delete(bench.indexing, bench.state, "rome").done
         == "rome is deleted. Your pictures are where they were."
     )
     assert [e.name for e in bench.shelf.entries()] == ["", "Mine"]
@@ -200,20 +203,20 @@ def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(benc
 def test_a_gallery_that_is_being_made_stays_chosen_beside_others_that_are_there() -> None:
     entries = [SimpleNamespace(name="Home", own=True)]
     shelf = SimpleNamespace(entries=lambda: entries, cache_root=Path("no-such-folder"))
-    making = SimpleNamespace(indexer=SimpleNamespace(job=IndexingJob("Mine", None, RUNNING)))
-    desk = Desk(chosen="Mine")
-    assert handlers.look(shelf, making, desk).chosen is None  # not Home, which "Delete" would then be about
-    assert desk.chosen == "Mine"
-    making.indexer.job = IndexingJob("Mine", None, FAILED)
-    assert handlers.look(shelf, making, desk).chosen.name == "Home"
+    indexer = SimpleNamespace(job=IndexingJob("Mine", None, RUNNING))
+    indexing, session = GalleryIndexing(shelf, indexer), GalleriesSession(chosen="Mine")
+    assert screen_of(indexing, session).chosen is None  # not Home, which "Delete" would then be about
+    assert session.chosen == "Mine"
+    indexer.job = IndexingJob("Mine", None, FAILED)
+    assert screen_of(indexing, session).chosen.name == "Home"
 
 
 def test_choosing_another_gallery_takes_the_question_about_deleting_back(bench: Bench) -> None:
     bench.make_of("photos / rome")
-    handlers.ask_to_delete(bench.shelf, bench.desk)
-    handlers.choose(bench.desk, "rome")
+    handlers.ask_to_delete(bench.indexing, bench.state)
+    handlers.choose(bench.state, "rome")
     with pytest.raises(GalleryError, match="nothing to delete"):
-        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
+        handlers.delete(bench.indexing, bench.state, "rome")
 
 
 def test_what_is_confirmed_is_the_question_that_the_page_shows(bench: Bench) -> None:
@@ -223,10 +226,10 @@ def test_what_is_confirmed_is_the_question_that_the_page_shows(bench: Bench) -> 
         "rome",
         "Mine",
     ):  # the second question is not on the page yet when the first one is confirmed
-        handlers.choose(bench.desk, name)
-        handlers.ask_to_delete(bench.shelf, bench.desk)
+        handlers.choose(bench.state, name)
+        handlers.ask_to_delete(bench.indexing, bench.state)
     with pytest.raises(GalleryError, match="nothing to delete"):
-        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
+        handlers.delete(bench.indexing, bench.state, "rome")
     assert [e.name for e in bench.shelf.entries()] == ["", "Mine", "rome"]
 
 
@@ -236,31 +239,31 @@ def test_what_is_stopped_or_goes_on_is_the_indexing_that_the_page_shows(bench: B
     bench.indexer.start(paint_folder(bench.place / "photos" / "paris", 6, 70), "paris")
     gate.reached()
     with pytest.raises(GalleryError, match="another gallery is being indexed now"):
-        handlers.stop(bench.making, "rome")
-    handlers.stop(bench.making, "paris")
+        handlers.stop(bench.indexing, "rome")
+    handlers.stop(bench.indexing, "paris")
     gate.open()
     bench.wait()
     with pytest.raises(GalleryError, match="Another gallery was indexed since"):
-        handlers.go_on(bench.making, "rome", confirm_purge=True)
-    handlers.go_on(bench.making, "paris")
+        handlers.go_on(bench.indexing, "rome", confirm_purge=True)
+    handlers.go_on(bench.indexing, "paris")
     assert bench.wait().state == FINISHED
 
 
 def test_a_renamed_gallery_is_chosen_and_searched_under_its_new_name(bench: Bench) -> None:
     bench.make_of("photos / rome")
-    came = handlers.rename(bench.shelf, bench.making, bench.desk, " Roma ")
+    came = handlers.rename(bench.indexing, bench.state, " Roma ")
     assert came.done == "rome is called Roma now."
-    assert (bench.desk.chosen, len(bench.shelf.retriever("Roma").gallery)) == ("Roma", 6)
+    assert (bench.state.chosen, len(bench.shelf.retriever("Roma").gallery)) == ("Roma", 6)
     with pytest.raises(GalleryError):
         bench.shelf.retriever("rome")
 
 
 def test_what_the_page_began_with_can_be_neither_renamed_nor_deleted(bench: Bench) -> None:
-    handlers.look(bench.shelf, bench.making, bench.desk)
-    assert bench.desk.names == ()
-    for act in (handlers.ask_to_delete, lambda s, d: handlers.rename(s, bench.making, d, "x")):
+    screen_of(bench.indexing, bench.state)
+    assert bench.state.names == ()
+    for act in (handlers.ask_to_delete, lambda i, s: handlers.rename(i, s, "x")):
         with pytest.raises(GalleryError, match="no gallery of your own"):
-            act(bench.shelf, bench.desk)
+            act(bench.indexing, bench.state)
 
 
 def test_a_renamed_folder_is_pointed_to_and_other_pictures_are_refused_without_a_path(bench: Bench) -> None:
@@ -269,18 +272,18 @@ def test_a_renamed_folder_is_pointed_to_and_other_pictures_are_refused_without_a
     paint_folder(bench.place / "photos" / "paris", 6, 70)
     assert bench.table()["rome"] == "can be searched; its folder is not there now"
     with pytest.raises(GalleryError, match="say where its pictures are now"):
-        handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
-    keys = dict(handlers.offer_folders(bench.making, bench.desk))
+        handlers.bring_up_to_date(bench.indexing, bench.state)
+    keys = dict(handlers.offer_folders(bench.indexing, bench.state))
 
     def move(label: str) -> Report:
-        return handlers.move(bench.shelf, bench.making, bench.desk, keys[label])
+        return handlers.move(bench.indexing, bench.state, keys[label])
 
     with pytest.raises(GalleryError, match="0 of 6 are there") as refused:
         move("photos / paris")
     assert str(bench.place) not in str(refused.value)
     assert move("photos / roma").done == "The pictures of rome are looked for in photos / roma now."
     assert bench.table()["rome"] == "ready"
-    handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    handlers.bring_up_to_date(bench.indexing, bench.state)
     assert bench.wait().state == FINISHED
     gallery = bench.shelf.retriever("rome").gallery
     assert gallery.image_path(gallery.image_ids[0]).is_relative_to(bench.place / "photos" / "roma")
@@ -294,15 +297,15 @@ def test_what_was_stopped_does_not_go_on_under_a_name_that_is_gone(act: str, ben
     bench.indexer.stop()
     gate.open()
     bench.wait()
-    assert handlers.look(bench.shelf, bench.making, bench.desk).can_resume
+    assert screen_of(bench.indexing, bench.state).can_resume
     if act == "rename":
-        handlers.rename(bench.shelf, bench.making, bench.desk, "Roma")
+        handlers.rename(bench.indexing, bench.state, "Roma")
     else:
-        handlers.ask_to_delete(bench.shelf, bench.desk)
-        handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
-    assert not handlers.look(bench.shelf, bench.making, bench.desk).can_resume
+        handlers.ask_to_delete(bench.indexing, bench.state)
+        handlers.delete(bench.indexing, bench.state, "rome")
+    assert not screen_of(bench.indexing, bench.state).can_resume
     with pytest.raises(GalleryError, match="nothing to go on with"):
-        handlers.go_on(bench.making, "rome")
+        handlers.go_on(bench.indexing, "rome")
 
 
 # --- how a gallery stands ---
@@ -310,8 +313,8 @@ def test_what_was_stopped_does_not_go_on_under_a_name_that_is_gone(act: str, ben
 
 def begin(bench: Bench) -> Report:
     """Have the page begin with a gallery of "rome", and go on at once."""
-    keys = dict(handlers.offer_folders(bench.making, bench.desk))
-    return handlers.make_of_folder(bench.shelf, bench.making, bench.desk, keys["photos / rome"], "")
+    keys = dict(handlers.offer_folders(bench.indexing, bench.state))
+    return handlers.make_of_folder(bench.indexing, bench.state, keys["photos / rome"], "")
 
 
 def test_the_words_of_the_table_the_switcher_and_the_notes_follow_the_indexing(bench: Bench) -> None:
@@ -319,19 +322,19 @@ def test_the_words_of_the_table_the_switcher_and_the_notes_follow_the_indexing(b
     report = begin(bench)
     images.reached()
     assert bench.table()["rome"] == "looking at pictures, 0 of 6 …"
-    assert [title for title, _ in switching.offer(bench.shelf, bench.session)[0]] == ["At home (3)"]
+    assert [title for title, _ in switcher.offer(bench.shelf, bench.session)[0]] == ["At home (3)"]
     images.open()
     captions.reached()
     assert bench.table()["rome"] == "can be searched; writing captions, 0 of 6 …"
-    assert ("rome (6)", "rome") in switching.offer(bench.shelf, bench.session)[0]
+    assert ("rome (6)", "rome") in switcher.offer(bench.shelf, bench.session)[0]
     gallery = bench.shelf.retriever("rome").gallery
-    assert "being indexed now: writing captions" in " ".join(switching.notes_of(gallery, bench.indexer.job))
+    assert "being indexed now: writing captions" in " ".join(switcher.notes_of(gallery, bench.indexer.job))
     assert report.words(running=bench.indexer.job.is_running) == "The gallery rome is being made."
     captions.open()
     bench.wait()
     assert bench.table()["rome"] == "ready"
     gallery = bench.shelf.retriever("rome").gallery
-    assert switching.notes_of(gallery, bench.indexer.job) == [""]
+    assert switcher.notes_of(gallery, bench.indexer.job) == [""]
     assert report.words(running=bench.indexer.job.is_running) == ""
 
 
@@ -351,7 +354,7 @@ def test_one_that_was_stopped_or_failed_says_so_and_what_can_be_searched(bench: 
     assert bench.table()["rome"] == "can be searched; it was stopped, and “Go on” brings the rest"
     for path in sorted((bench.place / "photos" / "rome").rglob("*.png"))[1:]:
         path.unlink()
-    handlers.bring_up_to_date(bench.shelf, bench.making, bench.desk)
+    handlers.bring_up_to_date(bench.indexing, bench.state)
     bench.wait()
     assert bench.table()["rome"].startswith("can be searched; not finished: Gone from rome: 5 of 6")
 
@@ -382,11 +385,11 @@ def test_fault_12_names_of_files_and_galleries_are_shown_as_text() -> None:
     progress = IndexingProgress("images", 1, 2, left_out=left_out, notes=(HOSTILE,))
     shown = render.job_card(IndexingJob(HOSTILE, None, RUNNING, progress))
     entry = ShelfEntry(HOSTILE, HOSTILE, problem=HOSTILE)
-    shown += render.gallery_list(handlers.Screen((entry,), entry, IndexingJob(), left_out=left_out))
+    shown += render.gallery_list(Screen((entry,), entry, IndexingJob(), left_out=left_out))
     shown += (
-        render.doom(entry, HOSTILE)
+        render.question(entry, HOSTILE)
         + render.report(Report(HOSTILE, refused=skipped))
-        + render.switched([HOSTILE])
+        + notes_html([HOSTILE])
     )
     shown += render.how_folders_are_allowed([HOSTILE])
     assert "<img" not in shown
@@ -422,23 +425,23 @@ def test_a_finished_gallery_says_by_reason_what_is_no_part_of_it_and_how_much() 
 def test_what_was_left_out_is_shown_later_too_for_the_gallery_that_is_chosen(bench: Bench) -> None:
     (bench.place / "photos" / "rome" / "film.mp4").write_bytes(b"film")
     bench.make_of("photos / rome")
-    desk = Desk()
-    shown = handlers.look(bench.shelf, replace_indexer(bench), desk)
-    assert desk.chosen == "rome"
+    session = GalleriesSession()
+    shown = screen_of(replace_indexer(bench), session)
+    assert session.chosen == "rome"
     assert "rome: 1 file left out" in render.gallery_list(shown)
     assert "<td>videos</td><td>1</td><td>film.mp4</td>" in render.gallery_list(shown)
 
 
-def replace_indexer(bench: Bench) -> Making:
-    """The making of a page that was started anew: its indexer has done nothing yet."""
-    return replace(bench.making, indexer=SimpleNamespace(job=IndexingJob()))
+def replace_indexer(bench: Bench) -> GalleryIndexing:
+    """How galleries are made on a page that was started anew: its indexer has done nothing yet."""
+    return replace(bench.indexing, indexer=SimpleNamespace(job=IndexingJob()))
 
 
 def test_what_is_left_out_is_typed_remembered_replaced_and_taken_back(bench: Bench) -> None:
     def labels(exclude: str) -> list[str]:
-        keys = dict(handlers.offer_folders(bench.making, bench.desk))
-        handlers.make_of_folder(bench.shelf, bench.making, bench.desk, keys["photos / rome"], "", exclude)
-        bench.making.indexer.join(30)
+        keys = dict(handlers.offer_folders(bench.indexing, bench.state))
+        handlers.make_of_folder(bench.indexing, bench.state, keys["photos / rome"], "", exclude)
+        bench.indexing.indexer.join(30)
         gallery = bench.shelf.retriever("rome").gallery
         return sorted(gallery.label(image_id) for image_id in gallery.image_ids)
 
@@ -460,7 +463,7 @@ def test_what_is_left_out_is_typed_remembered_replaced_and_taken_back(bench: Ben
 )
 def test_the_list_says_for_how_many_pictures_gamma_counts(images: int, captioned: int, words: str) -> None:
     entry = ShelfEntry("a", "a", images, captioned)
-    assert f"<td>{words}</td>" in render.gallery_list(handlers.Screen((entry,), entry, IndexingJob()))
+    assert f"<td>{words}</td>" in render.gallery_list(Screen((entry,), entry, IndexingJob()))
 
 
 def test_without_a_root_the_page_says_how_to_allow_one_and_names_no_path() -> None:
@@ -476,12 +479,12 @@ def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
 
 
 def test_a_folder_that_was_shown_is_meant_however_the_list_has_changed_since(bench: Bench) -> None:
-    keys = dict(handlers.offer_folders(bench.making, bench.desk))
+    keys = dict(handlers.offer_folders(bench.indexing, bench.state))
     paint_folder(bench.place / "photos" / "a first one", 3, 9)
-    assert dict(handlers.offer_folders(bench.making, bench.desk)).items() > keys.items()
-    handlers.make_of_folder(bench.shelf, bench.making, bench.desk, keys["photos / rome"], "")
-    bench.making.indexer.join(30)
-    assert bench.desk.chosen == "rome"
+    assert dict(handlers.offer_folders(bench.indexing, bench.state)).items() > keys.items()
+    handlers.make_of_folder(bench.indexing, bench.state, keys["photos / rome"], "")
+    bench.indexing.indexer.join(30)
+    assert bench.state.chosen == "rome"
 
 
 # --- switching ---
@@ -490,7 +493,7 @@ def test_a_folder_that_was_shown_is_meant_however_the_list_has_changed_since(ben
 def test_switching_takes_back_what_belonged_to_the_old_gallery(bench: Bench) -> None:
     bench.make_of("photos / rome")
     session, home = bench.session, bench.shelf.retriever().gallery
-    choices, chosen = switching.offer(bench.shelf, session)
+    choices, chosen = switcher.offer(bench.shelf, session)
     assert (choices, chosen) == ([("At home (3)", "/"), ("rome (6)", "rome")], "/")
     session.picked_id = session.reference_id = session.intended_id = home.image_ids[0]
     session.result_ids, session.only, session.page, turn = (
@@ -499,7 +502,7 @@ def test_switching_takes_back_what_belonged_to_the_old_gallery(bench: Bench) -> 
         3,
         session.searches,
     )
-    assert switching.switch_to(session, switching.read_choice(session, "rome"))
+    assert switcher.switch_to(session, switcher.read_choice(session, "rome"))
     assert session.gallery == "rome"
     assert (session.picked_id, session.reference_id, session.intended_id, session.result_ids) == (
         "",
@@ -513,22 +516,22 @@ def test_switching_takes_back_what_belonged_to_the_old_gallery(bench: Bench) -> 
         0,
         turn + 1,
     )
-    assert not switching.switch_to(session, "")
+    assert not switcher.switch_to(session, "")
 
 
 def test_a_gallery_that_was_deleted_meanwhile_gives_way_to_the_first(bench: Bench) -> None:
     bench.make_of("photos / rome")
     bench.session.gallery = "rome"
-    handlers.ask_to_delete(bench.shelf, bench.desk)
-    handlers.delete(bench.shelf, bench.making, bench.desk, "rome")
-    choices, chosen = switching.offer(bench.shelf, bench.session)
+    handlers.ask_to_delete(bench.indexing, bench.state)
+    handlers.delete(bench.indexing, bench.state, "rome")
+    choices, chosen = switcher.offer(bench.shelf, bench.session)
     assert (bench.session.gallery, choices, chosen) == ("", [("At home (3)", "/")], "/")
 
 
 def test_fault_84_two_visitors_search_different_galleries(bench: Bench) -> None:
     bench.make_of("photos / rome")
     other = Session()
-    switching.switch_to(other, "rome")
+    switcher.switch_to(other, "rome")
     assert bench.shelf.retriever(bench.session.gallery).gallery.name == "home"
     assert bench.shelf.retriever(other.gallery).gallery.name == "rome"
 
@@ -666,16 +669,16 @@ def test_folders_that_may_be_indexed_are_all_on_offer_or_the_cut_is_said(
         (bench.place / "photos" / str(year) / "deep").mkdir(parents=True)
     for junk in ("@eaDir", "node_modules", ".hidden"):
         (bench.place / "photos" / junk).mkdir()
-    words = [words for words, _ in handlers.offer_folders(bench.making, bench.desk)]
+    words = [words for words, _ in handlers.offer_folders(bench.indexing, bench.state)]
     assert {"photos / 2099", "photos / 2099 / deep"} <= set(words)
     assert not any("eaDir" in one or "node_modules" in one or "hidden" in one for one in words)
-    assert handlers.folders_note(bench.desk) == "Type to find one."
+    assert handlers.folders_note(bench.state) == "Type to find one."
     for year in range(1000, 2100):
         (bench.place / "photos" / str(year) / "deep" / "er").mkdir()
-    words = [words for words, _ in handlers.offer_folders(bench.making, bench.desk)]
+    words = [words for words, _ in handlers.offer_folders(bench.indexing, bench.state)]
     assert len(words) == 3000
     assert {"photos / 1000", "photos / 2099", "photos / 2099 / deep"} <= set(words)
-    assert handlers.folders_note(bench.desk).startswith("Listed are the 3,000 folders nearest to the top.")
+    assert handlers.folders_note(bench.state).startswith("Listed are the 3,000 folders nearest to the top.")
 
 
 def test_pictures_of_an_unknown_day_are_told_and_offered(bench: Bench) -> None:

@@ -180,14 +180,15 @@ def page_content(
     """What the page is about: everything concrete is joined to it here."""
     from cir import application
     from cir.commands.results import read_results
-    from cir.ui.galleries.handlers import Making
+    from cir.ui.galleries.screen import GalleryIndexing
     from cir.ui.page import PageContent
     from cir.ui.search.handlers import load_examples
 
     title = "" if options.gallery else "Sample gallery"
     shelf = application.build_shelf(models, retriever, title=title)
     indexer = application.build_indexer(models, shelf)
-    making = Making(indexer, tuple(roots), note=application.about_photographs(models))
+    note = application.about_photographs(models)
+    indexing = GalleryIndexing(shelf, indexer, tuple(roots), note=note)
 
     return PageContent(
         retriever,
@@ -198,7 +199,7 @@ def page_content(
         examples=load_examples(application.ROOT / "assets" / "examples.json", retriever.gallery),
         gallery_title=title,
         shelf=shelf,
-        making=None if is_space() else making,
+        indexing=None if is_space() else indexing,
         results=read_results,
         triplets=application.open_triplets(models, {retriever.gallery.name: title} if title else None),
         text_encoder=models.clip,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cir.ranking.retriever import Retriever
     from cir.shelf import Shelf
     from cir.syncir.library import TripletLibrary
-    from cir.ui.galleries.handlers import Making
+    from cir.ui.galleries.screen import GalleryIndexing
     from cir.ui.results.render import Results
 
 
@@ -40,7 +40,7 @@ class PageContent:
         gallery_title: how the gallery is called on the page; by default its name.
         shelf: all galleries that can be searched here; None where there is only the retriever's.
         text_encoder: for "without ..."; None where that is not offered.
-        making: makes galleries in the tab "Galleries"; None where nobody may.
+        indexing: how galleries are made in the tab "Galleries"; None where nobody may.
         triplets: where synthetic triplets are kept and made; None where the tab has nothing to show.
         results: reads what was measured and what the papers printed; None where there is nothing to show.
         assistants: whether the tool for assistants is offered.
@@ -60,7 +60,7 @@ class PageContent:
     shelf: Shelf | None = None
     text_encoder: TextEncoder | None = None
     assistants: bool = False
-    making: Making | None = None
+    indexing: GalleryIndexing | None = None
     triplets: TripletLibrary | None = None
     results: Callable[[], Results] | None = None
     ready: Callable[[], bool] = lambda: True
@@ -166,20 +166,6 @@ class Switcher:
     since: gr.Textbox
     until: gr.Textbox
     undated: gr.Checkbox
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What `cir.ui.galleries.switcher.state_of` answers for, in its order."""
-        return [
-            self.head,
-            self.choice,
-            self.notes,
-            self.fold,
-            self.folder,
-            self.since,
-            self.until,
-            self.undated,
-        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import gradio as gr
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
 from cir.ui import compare, galleries, pieces, results, triplets
-from cir.ui.galleries.switcher import lay_out_switcher, wire_switcher
 from cir.ui.page import PageContent, PageParts, html_piece
 from cir.ui.search import events as search_events
 from cir.ui.search import handlers
@@ -22,6 +21,8 @@ from cir.ui.server.gradio_private import CheckedBlocks
 from cir.ui.server.pictures import serve_folder
 from cir.ui.server.programs import serve_programs
 from cir.ui.session import Session
+from cir.ui.switcher.events import wire_switcher
+from cir.ui.switcher.layout import lay_out_switcher
 
 SESSION_SECONDS = 3600
 

@@ -1,4 +1,7 @@
-"""The tab "Galleries": make galleries of one's own pictures, keep them up to date; and the switcher in Search."""
+"""The tab "Galleries": make galleries of one's own pictures, and keep them up to date.
+
+`screen` says what is shown; `handlers` do what is done; `status` has the words for how a gallery stands.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,6 @@ if TYPE_CHECKING:
 
 def lay_out(content: PageContent, page: PageParts) -> None:
     """Lay the tab out and wire it; the handlers beside this module are of use without gradio as well."""
-    from cir.ui.galleries.layout import lay_out_tab
+    from cir.ui.galleries import events
 
-    lay_out_tab(content, page)
+    events.lay_out(content, page)

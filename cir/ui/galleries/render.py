@@ -8,8 +8,8 @@ from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING, In
 from cir.gallery.left_out import LeftOut
 from cir.shelf import ShelfEntry
 from cir.text import counted
-from cir.ui.galleries.handlers import Report, Screen
-from cir.ui.galleries.standing import STAGES, is_about, state_words
+from cir.ui.galleries.screen import Report, Screen
+from cir.ui.galleries.status import STAGES, is_about, state_words
 from cir.ui.pieces import escape, problem_card
 from cir.ui.problems import describe_problem
 
@@ -171,7 +171,7 @@ def how_folders_are_allowed(labels: Sequence[str]) -> str:
     return f'<p class="hint">Folders inside {escape(", ".join(labels))} can be indexed. {more} No file is changed.</p>'
 
 
-def doom(entry: ShelfEntry | None, name: str) -> str:
+def question(entry: ShelfEntry | None, name: str) -> str:
     """What a deletion would take away; nothing when none was asked for."""
     if not name:
         return ""
@@ -179,9 +179,4 @@ def doom(entry: ShelfEntry | None, name: str) -> str:
     uploaded = entry is not None and entry.uploaded
     rest = "and the uploaded pictures" if uploaded else "Your pictures themselves stay where they are."
     lost = f"{lost} {rest}." if uploaded else f"{lost}. {rest}"
-    return f'<p class="doom">Delete <b>{escape(name)}</b>? That deletes {lost}</p>'
-
-
-def switched(notes: Sequence[str]) -> str:
-    """What is to be known of the gallery that is searched now."""
-    return "".join(f'<p class="gallery-note">{escape(note)}</p>' for note in notes if note)
+    return f'<p class="question">Delete <b>{escape(name)}</b>? That deletes {lost}</p>'

@@ -23,7 +23,6 @@ from cir.composers.parameters import Values
 from cir.errors import CirError
 from cir.ranking.retriever import Retriever
 from cir.ui import pieces
-from cir.ui.galleries.switcher import narrowing_events
 from cir.ui.page import PageContent, PageParts, QueryFields, sent_with, then_answered, with_problems_shown
 from cir.ui.reading import read_method
 from cir.ui.search import acts, handlers, reference, snapshots
@@ -33,6 +32,7 @@ from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session, Settings
+from cir.ui.switcher.events import narrowing_events
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}

@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from cir.ui import pieces
-from cir.ui.galleries.switcher import bounds_of, state_of
 from cir.ui.page import with_problems_shown
 from cir.ui.search import handlers, links, snapshots
 from cir.ui.search.screen import Screen, Update
 from cir.ui.session import Session
+from cir.ui.switcher.screen import bounds_of, state_of
 
 # At once: it takes less than the way through the queue.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
@@ -72,7 +72,7 @@ def _opened(screen: Screen, session: Session, note: str) -> Update:
     gallery, before = content.retriever_for(session).gallery, session.browsed_ids
     drawn: Update = bounds_of(page, session)
     if page.switcher:
-        drawn = {**dict(zip(page.switcher.outputs, state_of(content, session), strict=True)), **drawn}
+        drawn = {**state_of(content, page.switcher, session), **drawn}
     notes = [note, handlers.change_of(gallery, session)]
     if handlers.browse(gallery, session) != before or session.gallery:  # else they came with the page
         drawn |= screen.browsed(session)

@@ -11,12 +11,12 @@ from cir.composers.composer import Composer
 from cir.composers.parameters import Values, own_values
 from cir.errors import CirError
 from cir.ui import pieces
-from cir.ui.galleries.switcher import outputs_of_problem, problem_on_page
 from cir.ui.page import PageContent, PageParts, QueryFields
 from cir.ui.search import changes, handlers, inspector, links, reference, render, snapshots, steps
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Answer, Session
+from cir.ui.switcher.screen import problem_on_page, switched_parts
 
 Update = dict[Any, Any]  # component -> value
 
@@ -42,7 +42,7 @@ class Screen:
             shown.parcel,
         ]
         pictures = [shown.results_box, shown.results, shown.inspector, shown.card, shown.browse_box]
-        more = [shown.browse_bar, shown.grid, *outputs_of_problem(self.page)]
+        more = [shown.browse_bar, shown.grid, *switched_parts(self.page)]
         return list(dict.fromkeys([*texts, *pictures, *more]))
 
     @property

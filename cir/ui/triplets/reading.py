@@ -85,7 +85,7 @@ def read_shown(value: object) -> ShownTriplet:
         BadQuery: it showed none, or something else was sent.
     """
     try:
-        key, row, triplet_id, verdict = json.loads(value) if isinstance(value, str) and value else ()
+        key, row, triplet_id, verdict = json.loads(value if isinstance(value, str) else "")
     except (ValueError, TypeError, RecursionError) as error:
         raise BadQuery("No triplet is chosen.", "Choose one of the cards.") from error
     if type(row) is not int or not all(isinstance(text, str) for text in (key, triplet_id, verdict)):

@@ -8,7 +8,7 @@ from cir.errors import BadQuery
 from cir.gallery.narrowing import Narrowing
 from cir.gallery.sources import same_folder
 from cir.shelf import Shelf
-from cir.ui.galleries.standing import job_words
+from cir.ui.galleries.status import job_words
 
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob

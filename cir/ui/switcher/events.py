@@ -1,0 +1,111 @@
+"""Which event of the line over the query calls which handler, and where its answer goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from cir.errors import CirError
+from cir.gallery import narrowing
+from cir.gallery.gallery import Gallery
+from cir.text import counted
+from cir.ui.page import PageContent, PageParts, problem_html, then_answered, with_problems_shown
+from cir.ui.search import handlers, reference
+from cir.ui.search.snapshots import recall_session
+from cir.ui.session import Session
+from cir.ui.switcher.handlers import notes_of, read_choice
+from cir.ui.switcher.screen import (
+    is_gone,
+    notes_html,
+    problem_on_page,
+    state_of,
+    switched_page,
+    switched_parts,
+)
+
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# What is chosen before the choice before is answered counts as well.
+_EACH: dict[str, Any] = {**_QUIET, "preprocess": False, "trigger_mode": "multiple"}
+Answer = dict[Any, Any]  # by component
+
+
+def is_own(content: PageContent, session: Session, image: object) -> bool:
+    """Whether the picture that the page shows is one of the person's own, which no gallery takes away."""
+    try:
+        path, image_id = reference.read_reference(content.retriever_for(session).gallery, session, image)
+    except CirError:
+        return False
+    return path is not None and not image_id
+
+
+def wire_switcher(content: PageContent, page: PageParts) -> None:
+    """Another gallery was chosen: the page turns to it. Coming back to the tab finds galleries that are new."""
+    switcher, session, shown, ask = page.switcher, page.session, page.shown, page.ask
+    if content.shelf is None or switcher is None:
+        return
+
+    def switch(state: Session, snapshot: object, key: object, image: object) -> Answer:
+        recall_session(content, state, snapshot)
+        own = is_own(content, state, image)
+        drawn = switched_page(content, page, state, read_choice(state, key))
+        return {
+            part: value for part, value in drawn.items() if not own or part not in (ask.image, ask.leave_out)
+        }
+
+    def not_switched(error: Exception, state: Session, *_: object) -> Answer:
+        problem = problem_on_page(content, page, state, error)
+        if not state.token:  # it could not be brought back: nothing is known that the switcher could show
+            return problem
+        return {**state_of(content, switcher, state), **problem}
+
+    def come_back(state: Session, snapshot: object) -> Answer:
+        recall_session(content, state, snapshot)
+        changed = handlers.change_of(content.retriever_for(state).gallery, state)
+        drawn = state_of(content, switcher, state)
+        return {**drawn, switcher.notes: notes_html([changed])} if changed else drawn
+
+    def not_back(error: Exception, state: Session, *_: object) -> Answer:
+        return problem_on_page(content, page, state, error)
+
+    outputs = switched_parts(page)
+    how = {**_EACH, "js": "(...given) => recompose.inTurn(given, true)"}
+    sent = [session, shown.snapshot, switcher.choice, ask.image]
+    then_answered(switcher.choice.input(with_problems_shown(switch, not_switched), sent, outputs, **how))
+    back, how = with_problems_shown(come_back, not_back), {**_QUIET, "queue": False}
+    page.tab.select(back, [session, shown.snapshot], outputs, **how)
+
+
+def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
+    """What happens when a bound is set: the session remembers it. The caller ranks again after each of them."""
+    switcher, shown = page.switcher, page.shown
+    assert switcher is not None
+
+    def narrow(
+        state: Session, snapshot: object, folder: object, since: object, until: object, undated: object
+    ) -> Answer:
+        recall_session(content, state, snapshot)
+        gallery = content.retriever_for(state).gallery
+        only = narrowing.read_only(gallery, folder, since, until, undated)
+        mask = narrowing.among(gallery, only)
+        state.only = only  # what cannot be is told beside these fields, and the search stays as it was
+        left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
+        left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
+        return {switcher.notes: notes_html([left or notes_without_bounds(gallery)])}
+
+    def not_narrowed(error: Exception, state: Session, *_: object) -> Answer:
+        if is_gone(content, state):
+            return problem_on_page(content, page, state, error)
+        return {switcher.notes: problem_html(error)}
+
+    def notes_without_bounds(gallery: Gallery) -> str:
+        return " ".join(note for note in notes_of(gallery) if note)
+
+    inputs = [page.session, shown.snapshot]
+    inputs += [switcher.folder, switcher.since, switcher.until, switcher.undated]
+    how = {**_EACH, "js": "(...given) => recompose.inTurn(given)"}
+    triggers = [switcher.folder.input, switcher.undated.input, switcher.since.submit, switcher.until.submit]
+    triggers += [switcher.since.blur, switcher.until.blur]
+    handler = with_problems_shown(narrow, not_narrowed)
+    return [gr.on(triggers, handler, inputs, switched_parts(page), **how)]
