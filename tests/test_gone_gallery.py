@@ -99,8 +99,8 @@ class Visit:
     def ask(self, name: str, **arguments: Any) -> list[Any]:
         """What a program or an assistant is answered."""
         function = next(one for one in self.page.fns.values() if one.api_name == name)
-        caller = {"request": REQUEST} if name != "search_gallery" else {}
-        return asyncio.run(_drain(function.fn, **caller, **arguments))
+        given = {"request": REQUEST, **arguments}  # handed over in order, as gradio does
+        return asyncio.run(_drain(function.fn, *map(given.get, inspect.signature(function.fn).parameters)))
 
 
 async def _drain(handler: Any, *arguments: Any, **named: Any) -> list[Any]:
