@@ -119,6 +119,24 @@ def test_on_a_dark_phone_both_tabs_fit_and_results_tell_measured_from_printed(ad
     assert overflow(page) == 0
 
 
+def test_marks_are_cleared_after_the_mark_that_is_still_on_its_way(address, visit, tmp_path):
+    page = visit(address)
+    ask(page, tmp_path)
+    page.locator("#compared-1 .picture").nth(2).click()
+    page.wait_for_selector("#compare-judged table")
+    held: list = []
+    page.route("**/queue/join*", lambda route: route.continue_() if held else held.append(route))
+    page.locator("#compared-1 .picture").nth(4).click()
+    page.wait_for_timeout(300)
+    page.click("#compare-clear")
+    page.wait_for_timeout(300)
+    held[0].continue_()
+    page.wait_for_selector("#compare-judged .hint")
+    page.wait_for_function("recompose.idle()")
+    page.wait_for_timeout(500)
+    assert "★ meant" not in page.inner_text("#compared-1")
+
+
 def test_comparing_waits_for_a_picture_that_is_on_its_way_and_tells_what_was_cut_from_the_text(
     address, visit, tmp_path
 ):

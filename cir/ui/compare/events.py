@@ -27,6 +27,7 @@ from cir.ui.session import Session
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
 SESSION_SECONDS = 3600
+_SETTLED = "() => recompose.settled()"
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -124,7 +125,7 @@ def wire_comparison(
     ask = page.ask
     inputs = [state, page.session, page.shown.snapshot, ask.image, ask.text, parts.methods, ask.method]
     # An upload or another act that is under way changes the query: it is waited for, as Search does.
-    settled = parts.start.click(None, js="() => recompose.settled()", **PRIVATE)
+    settled = parts.start.click(None, js=_SETTLED, **PRIVATE)
     settled.then(**show_query).then(
         with_problems_shown(compare, parts.stage),
         [*inputs, *ask.sliders.values()],
@@ -164,8 +165,11 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
         with_problems_shown(mark, parts.stage), inputs, parts.filled, trigger_mode="multiple", **QUIET
     )
     then_answered(marked)
-    parts.clear.click(with_problems_shown(clear, parts.stage), inputs, parts.filled, **QUIET)
-    used = parts.use.click(
+    # A mark that is under way comes first.
+    parts.clear.click(None, js=_SETTLED, **PRIVATE).then(
+        with_problems_shown(clear, parts.stage), inputs, parts.filled, **QUIET
+    )
+    used = parts.use.click(None, js=_SETTLED, **PRIVATE).then(
         with_problems_shown(search_with_weights, parts.stage),
         inputs,
         [parts.stage, *ask.numbers, ask.method, page.tabs],
