@@ -48,12 +48,11 @@ def do(retriever: ToyRetriever, session: Session, name: str, **sent: object) -> 
 
 def recalled(retriever: ToyRetriever, sessions: Sessions, sent: str, uploads: Path) -> tuple[Session, str]:
     """A new session in the place of the one that `sent` is of, and the note."""
-    session, shown = Session(), snapshots.read(sent)
-
-    def restore() -> str:
-        return snapshots.restore(session, shown, lambda _: retriever, ToyTexts(), uploads)  # type: ignore[arg-type]
-
-    return session, snapshots.recall(sessions, session, shown, restore)
+    session = Session()
+    content = PageContent(retriever, text_encoder=ToyTexts(), sessions=sessions)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "upload_folder", lambda: uploads)
+        return session, snapshots.recall_session(content, session, sent)
 
 
 def changed_search(retriever: ToyRetriever, session: Session) -> list[str]:
@@ -175,21 +174,18 @@ def test_fault_87_an_upload_is_found_again_only_among_the_uploads(retriever, gal
     assert (again.image_path, "choose it again" in note) == (None, True)
 
 
-def test_fault_87_a_page_whose_gallery_is_gone_is_told_so_each_time(retriever, tmp_path):
-    session = Session(gallery="holiday", token="page")
-    shown = snapshots.read(snapshots.take(session))
+def test_fault_87_a_page_whose_gallery_is_gone_is_told_so_each_time(retriever):
+    class Shelf:
+        def retriever(self, name: str) -> ToyRetriever:
+            if name:
+                raise GalleryError(f"There is no gallery {name} any more.", "Choose another gallery.")
+            return retriever
 
-    def gone(name: str) -> ToyRetriever:
-        if name:
-            raise GalleryError(f"There is no gallery {name} any more.", "Choose another gallery.")
-        return retriever
-
-    again = Session()
+    sent = snapshots.take(Session(gallery="holiday", token="page"))
+    content, again = PageContent(retriever, shelf=Shelf()), Session()  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(GalleryError, match="no gallery holiday"):
-            snapshots.recall(
-                Sessions(), again, shown, lambda: snapshots.restore(again, shown, gone, None, tmp_path)
-            )
+            snapshots.recall_session(content, again, sent)
 
 
 def test_fault_87_a_session_that_no_page_has_opened_is_no_reason_to_search_the_first_gallery(retriever):

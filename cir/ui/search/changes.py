@@ -150,22 +150,11 @@ def weigh_term(session: Session, place: object, weight: object) -> None:
     )
 
 
-def with_signed(session: Session) -> ComposedQuery:
-    """The session's query with its signed terms.
-
-    Raises:
-        BadQuery: nothing was searched for yet.
-    """
-    if session.composed is None:
-        raise BadQuery("There is nothing to rank yet.", "Search first; then weights can be changed.")
-    return replace(session.composed, signed=session.signed)
-
-
 def _add(session: Session, term: SignedTerm) -> None:
     if session.composed is None:
         raise BadQuery("There is no search to change yet.", "Search first.")
     if len(session.signed) >= MAX_TERMS:
         raise BadQuery(f"There are {MAX_TERMS} terms already.", "Take one of them away first.")
     session.signed = (*session.signed, term)
-    said = {"more": "more like", "less": "less like", "without": "without"}[term.kind]
-    steps.remember(session, f"{said} {term.words}")
+    words = {"more": "more like", "less": "less like", "without": "without"}[term.kind]
+    steps.remember(session, f"{words} {term.words}")

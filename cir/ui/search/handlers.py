@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cir.answers import AnswerRow, answer_row, reaching
 from cir.composers.parameters import Parameter, Values, own_values, read_moved, read_values
+from cir.errors import BadQuery
 from cir.gallery import narrowing
 from cir.images import read_image
 from cir.ranking.explaining import hidden_rows
@@ -152,13 +153,24 @@ def change_of(gallery: Gallery, session: Session) -> str:
     return f"{gallery.name} has changed: {counted(now[2], 'picture')} now{much}."
 
 
+def with_signed(session: Session) -> ComposedQuery:
+    """The session's query with its signed terms.
+
+    Raises:
+        BadQuery: nothing was searched for yet.
+    """
+    if session.composed is None:
+        raise BadQuery("There is nothing to rank yet.", "Search first; then weights can be changed.")
+    return replace(session.composed, signed=session.signed)
+
+
 def answer(retriever: Retriever, session: Session) -> Answer:
     """Rank the composed query by the session's settings. No model is called.
 
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    composed, settings = changes.with_signed(session), session.settings
+    composed, settings = with_signed(session), session.settings
     exclude = left_out(session)
     mask = narrowing.among(retriever.gallery, session.only)
     count = min(settings.top_k * session.pages, MAX_SHOWN)
@@ -177,9 +189,9 @@ def answer(retriever: Retriever, session: Session) -> Answer:
         intended_note(retriever, session, composed, ranked),
     ]
     notes.append(relevance_note(retriever, composed, settings.values, ranked))
-    said = tuple(dict.fromkeys(note for note in notes if note))
+    unique_notes = tuple(dict.fromkeys(note for note in notes if note))
     total = max(len(results), _findable(retriever, session, composed))
-    return Answer(session.method, settings, results, composed, said, shown, similar, total)
+    return Answer(session.method, settings, results, composed, unique_notes, shown, similar, total)
 
 
 def _findable(retriever: Retriever, session: Session, composed: ComposedQuery) -> int:
@@ -222,7 +234,7 @@ def rerank(retriever: Retriever, session: Session, settings: Settings) -> Answer
     Raises:
         BadQuery: nothing was searched for yet.
     """
-    changes.with_signed(session)
+    with_signed(session)
     values = {**session.settings.values, **settings.values}
     session.settings = whole_settings(retriever, session.method, replace(settings, values=values))
     steps.update(session)

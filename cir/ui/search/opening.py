@@ -61,7 +61,7 @@ def _go_on(screen: Screen, session: Session, before: snapshots.Snapshot, address
     if kept is not None:
         return ""
     if before.token:
-        return snapshots.restored(content, session, before)
+        return snapshots.restore(content, session, before)
     links.open_link(address, session, content.retriever_of, content.text_encoder)
     return ""
 

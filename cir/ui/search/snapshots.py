@@ -8,7 +8,6 @@ Everything that arrives is checked like a link (`cir.ui.search.links`). No HTML.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 from cir.errors import CirError
 from cir.ui.search import links
 from cir.ui.server.gradio_private import upload_folder
-from cir.ui.session import Session, Sessions
+from cir.ui.session import Session
 
 if TYPE_CHECKING:
-    from cir.models.protocols import TextEncoder
-    from cir.ranking.retriever import Retriever
     from cir.ui.page import PageContent
 
 LONGEST = 40_000  # characters of a snapshot that are read
@@ -88,37 +85,12 @@ def turn_of(sent: object) -> int:
 
 
 def recall_session(content: PageContent, session: Session, sent: object) -> str:
-    """Make sure that the session is the one that the page speaks of; a note when the page had been forgotten.
+    """Make sure that the session is the one that the page speaks of.
 
     Args:
         content: what the page is about.
-        session: as gradio hands it over.
+        session: as gradio hands it over: the page's own, or a new one in the place of a forgotten one.
         sent: the page's snapshot.
-
-    Raises:
-        GalleryError: the gallery that the page shows is not there any more.
-    """
-    shown = read(sent)
-    return recall(content.sessions, session, shown, lambda: restored(content, session, shown))
-
-
-def restored(content: PageContent, session: Session, shown: Snapshot) -> str:
-    """Make a new session ready for the search that a page shows; what the person should know of it.
-
-    Raises:
-        GalleryError: the gallery that the page shows is not there any more.
-    """
-    return restore(session, shown, content.retriever_of, content.text_encoder, upload_folder())
-
-
-def recall(sessions: Sessions, session: Session, shown: Snapshot, restore: Callable[[], str]) -> str:
-    """Make sure that `session` is the one that the page speaks of.
-
-    Args:
-        sessions: those that are kept.
-        session: what gradio hands over: the page's own, or a new one in the place of a forgotten one.
-        shown: what the page shows.
-        restore: makes the new session search where the page does; returns a note.
 
     Returns:
         A note for the person when the page was forgotten; "" otherwise.
@@ -126,25 +98,19 @@ def recall(sessions: Sessions, session: Session, shown: Snapshot, restore: Calla
     Raises:
         GalleryError: the gallery that the page shows is not there any more.
     """
-    note = ""
+    shown, note = read(sent), ""
     if not session.token and shown.token:
-        kept = sessions.find(shown.token)
+        kept = content.sessions.find(shown.token)
         if kept is not None:
             session.take_over(kept)
         else:
-            note = restore()
+            note = restore(content, session, shown)
             session.token = shown.token
-    sessions.keep(session)
+    content.sessions.keep(session)
     return note
 
 
-def restore(
-    session: Session,
-    shown: Snapshot,
-    retriever_of: Callable[[str], Retriever],
-    encoder: TextEncoder | None,
-    uploads: Path,
-) -> str:
+def restore(content: PageContent, session: Session, shown: Snapshot) -> str:
     """Make a new session ready for the search that a page shows; it is not made yet.
 
     Returns:
@@ -154,10 +120,12 @@ def restore(
         GalleryError: the gallery is not there any more.
     """
     session.gallery, session.version = shown.fields.get("gallery", ""), shown.version
-    retriever_of(session.gallery)  # raises where it is gone
-    own = Path(shown.own) if shown.own and _is_below(Path(shown.own), uploads) else None
+    content.retriever_of(session.gallery)  # raises where it is gone
+    own = Path(shown.own) if shown.own and _is_below(Path(shown.own), upload_folder()) else None
     try:
-        if not links.open_link(shown.fields, session, retriever_of, encoder, pictured=bool(shown.own)):
+        if not links.open_link(
+            shown.fields, session, content.retriever_of, content.text_encoder, pictured=bool(shown.own)
+        ):
             return ""
     except CirError as error:  # of the search, not of the page: what is asked next may do without it
         return f"{FORGOTTEN} {error}"
