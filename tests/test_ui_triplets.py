@@ -18,7 +18,7 @@ from cir.errors import BadQuery, CirError
 from cir.syncir.consistency import Thresholds
 from cir.syncir.judgements import Judgement
 from cir.syncir.pairs import PAIR_RANKS
-from cir.syncir.table import Filters, TripletTable
+from cir.syncir.table import SORTS, Filters, TripletTable
 from cir.types import Triplet
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.cards import FileView, Picture, ShownTriplet, shown_triplet
@@ -26,10 +26,10 @@ from cir.ui.triplets.funnel import funnel
 from cir.ui.triplets.group import group
 from cir.ui.triplets.handlers import TripletSession
 from cir.ui.triplets.reading import (
+    PAGE_SIZES,
+    read_choice,
     read_filters,
-    read_page_size,
     read_shown,
-    read_sort,
     read_thresholds,
 )
 
@@ -426,11 +426,11 @@ def test_a_search_is_begun_with_the_text_as_the_person_wants_it(library, session
         (read_filters, ("all", "", math.nan, 1, "")),
         (read_filters, ("all", "", -1, 1.5, "")),
         (read_filters, ("all", "", -1, 1, {"a": 1})),
-        (read_sort, ("random()",)),
-        (read_sort, ({},)),
-        (read_page_size, (10**9,)),
-        (read_page_size, (True,)),
-        (read_page_size, ([12],)),
+        (read_choice, ("order", "random()", SORTS)),
+        (read_choice, ("order", {}, SORTS)),
+        (read_choice, ("length of a page", 10**9, PAGE_SIZES)),
+        (read_choice, ("length of a page", True, (1, 2))),
+        (read_choice, ("length of a page", [12], PAGE_SIZES)),
         (read_shown, ("",)),
         (read_shown, (None,)),
         (read_shown, (["toy", 0, "01", ""],)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING, IndexingJob
 from cir.gallery.left_out import LeftOut
@@ -108,25 +108,19 @@ def left_out_table(rows: Sequence[LeftOut], gallery: str = "") -> str:
 
     Args:
         rows: by reason; what could not be read stands first, and opens the table.
-        gallery: whose, where that has to be said.
+        gallery: whose, where that is not clear.
     """
     if not rows:
         return ""
-    lines = "".join(
-        f"<tr><td>{escape(row.reason)}</td><td>{_how_many(row)}</td>"
-        f"<td>{escape(', '.join(row.names))}{' …' if row.is_cut else ''}</td></tr>"
-        for row in rows
-    )
+    cells = [
+        (row.reason, _how_many(row), ", ".join(row.names) + (" …" if row.is_cut else "")) for row in rows
+    ]
     unread = sum(row.pictures for row in rows if row.is_problem)
     on_purpose = sum(row.pictures for row in rows if not row.is_problem)
-    said = [f"{counted(unread, 'file')} could not be read"] if unread else []
-    said += [f"{counted(on_purpose, 'file')} left out"] if on_purpose or not unread else []
-    whose = f"{gallery}: " if gallery else ""
-    return (
-        f'<details class="problems"{" open" if unread else ""}><summary>{escape(whose + ", ".join(said))}</summary>'
-        '<div class="wide"><table><thead><tr><th scope="col">Reason</th><th scope="col">How many</th>'
-        f'<th scope="col">Which</th></tr></thead><tbody>{lines}</tbody></table></div></details>'
-    )
+    numbers = [f"{counted(unread, 'file')} could not be read"] if unread else []
+    numbers += [f"{counted(on_purpose, 'file')} left out"] if on_purpose or not unread else []
+    summary = f"{gallery}: {', '.join(numbers)}" if gallery else ", ".join(numbers)
+    return _folded_table(summary, ("Reason", "How many", "Which"), cells, is_open=bool(unread))
 
 
 def _how_many(row: LeftOut) -> str:
@@ -137,17 +131,20 @@ def problems_table(problems: Sequence[tuple[str, str]], what: str) -> str:
     """Files that were left out, each with its reason; nothing when there are none."""
     if not problems:
         return ""
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(reason)}</td></tr>"
-        for name, reason in problems[:PROBLEMS_SHOWN]
-    )
-    more = len(problems) - PROBLEMS_SHOWN
+    summary, more = f"{counted(len(problems), 'file')} {what}", len(problems) - PROBLEMS_SHOWN
     last = f"<p>and {more:,} more</p>" if more > 0 else ""
-    files = counted(len(problems), "file")
+    return _folded_table(summary, ("File", "Reason"), problems[:PROBLEMS_SHOWN], is_open=True, last=last)
+
+
+def _folded_table(
+    summary: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, is_open: bool, last: str = ""
+) -> str:
+    """A table of texts behind its summary."""
+    titles = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<details class="problems" open><summary>{files} {escape(what)}</summary><div class="wide"><table>'
-        '<thead><tr><th scope="col">File</th><th scope="col">Reason</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>{last}</details>"
+        f'<details class="problems"{" open" if is_open else ""}><summary>{escape(summary)}</summary>'
+        f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>{last}</details>'
     )
 
 
@@ -156,8 +153,8 @@ def report(came: Report, *, running: bool = False) -> str:
     if came.problem is not None:
         return problem_card(came.problem)
     words = came.words(running=running)
-    said = f'<p class="said-so" role="status">{escape(words)}</p>' if words else ""
-    return said + problems_table(came.refused, "refused")
+    done = f'<p class="said-so" role="status">{escape(words)}</p>' if words else ""
+    return done + problems_table(came.refused, "refused")
 
 
 def how_folders_are_allowed(labels: Sequence[str]) -> str:

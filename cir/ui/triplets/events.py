@@ -19,6 +19,7 @@ from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.syncir.judgements import ACCEPTED, REJECTED
 from cir.syncir.library import TripletLibrary
+from cir.syncir.table import SORTS
 from cir.ui import pieces
 from cir.ui.page import PageContent, PageParts, html_piece, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_upload
@@ -30,11 +31,11 @@ from cir.ui.triplets.funnel import funnel, reason_words
 from cir.ui.triplets.handlers import TripletSession
 from cir.ui.triplets.layout import PAPER, STOP, TripletParts
 from cir.ui.triplets.reading import (
+    PAGE_SIZES,
+    read_choice,
     read_cosine,
     read_filters,
-    read_page_size,
     read_shown,
-    read_sort,
     read_thresholds,
 )
 
@@ -212,8 +213,8 @@ def wire_list(tab: _Tab) -> None:
     p, library, outputs = tab.parts, tab.library, tab.parts.drawn
 
     def narrow(state: TripletSession, *values: Any) -> None:
-        filters, sort, page_size = values[:5], values[5], values[6]
-        handlers.narrow(state, read_filters(*filters), read_sort(sort), read_page_size(page_size))
+        filters, sort = read_filters(*values[:5]), read_choice("order", values[5], SORTS)
+        handlers.narrow(state, filters, sort, read_choice("length of a page", values[6], PAGE_SIZES))
 
     def picked(state: TripletSession, session: Session, event: gr.EventData) -> Answer:
         handlers.pick(library, state, read_shown(sent_with(event, "triplet")))

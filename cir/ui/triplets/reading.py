@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from typing import Any
 
 from cir.errors import BadQuery
 from cir.syncir.consistency import Thresholds
-from cir.syncir.table import ANY_REASON, SORTS, VERDICTS, Filters
+from cir.syncir.table import ANY_REASON, VERDICTS, Filters
 from cir.ui.reading import read_number
 from cir.ui.triplets.cards import ShownTriplet
 
@@ -20,8 +22,7 @@ def read_filters(verdict: object, reason: object, low: object, high: object, wor
     Raises:
         BadQuery: a value of the wrong type, or one that is no choice.
     """
-    if not isinstance(verdict, str) or verdict not in VERDICTS:
-        raise BadQuery(f"There is no verdict {str(verdict)[:40]!r}.", "Choose one of the list.")
+    verdict = read_choice("verdict", verdict, VERDICTS)
     if reason is not None and not isinstance(reason, str):
         raise BadQuery("The reason has to be text.", "Choose one of the list.")
     if words is not None and not isinstance(words, str):
@@ -31,25 +32,14 @@ def read_filters(verdict: object, reason: object, low: object, high: object, wor
     return Filters(verdict, reason or ANY_REASON, ends[0], ends[1], wanted)
 
 
-def read_sort(value: object) -> str:
-    """One of SORTS.
+def read_choice(what: str, value: object, offered: Collection[Any]) -> Any:
+    """What was chosen of a list.
 
     Raises:
-        BadQuery: anything else.
+        BadQuery: it is not on the list.
     """
-    if not isinstance(value, str) or value not in SORTS:
-        raise BadQuery(f"There is no order {str(value)[:40]!r}.", "Choose one of the list.")
-    return value
-
-
-def read_page_size(value: object) -> int:
-    """One of PAGE_SIZES.
-
-    Raises:
-        BadQuery: anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value not in PAGE_SIZES:
-        raise BadQuery(f"{str(value)[:40]} to a page is no choice.", "Choose one of the list.")
+    if isinstance(value, bool) or not isinstance(value, str | int) or value not in offered:
+        raise BadQuery(f"There is no {what} {str(value)[:40]!r}.", "Choose one of the list.")
     return value
 
 
