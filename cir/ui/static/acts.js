@@ -5,7 +5,6 @@
 Object.assign(window.recompose, (() => {
   const bridge = (...act) => window.recompose.bridge?.(...act);
   const part = (selector) => document.querySelector(selector);
-  const visible = (selector) => Boolean(part(selector)?.offsetParent);
   const KEEP = { __type__: "update" };
 
   // One after another.
@@ -124,7 +123,7 @@ Object.assign(window.recompose, (() => {
   window.fetch = (resource, ...rest) => {
     const sent = plain(resource, ...rest);
     const { pathname } = new URL(resource?.url ?? resource, document.baseURI);
-    if (pathname.endsWith("/upload") && visible("#work")) {
+    if (pathname.endsWith("/upload") && window.recompose.visible("#work")) {
       const mine = begin();
       mine.sent = true;
       sent.then((answer) => later(mine, answer.ok ? 5000 : 0), () => later(mine, 0));
@@ -278,7 +277,7 @@ Object.assign(window.recompose, (() => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     const file = event.dataTransfer.files[0];
-    if (file && visible("#work")) window.recompose.takePicture?.(file);
+    if (file && window.recompose.visible("#work")) window.recompose.takePicture?.(file);
   });
 
   const idle = () => underway === 0;

@@ -1,7 +1,6 @@
-// The query's own fields: a picture from the clipboard, and how long a text may be.
+// The query's own fields: pictures from the clipboard and of kinds that browsers do not know, and how long a text may be.
 (() => {
   const MOST = 500;
-  const visible = (selector) => Boolean(document.querySelector(selector)?.offsetParent);
   const fileField = () => document.querySelector("#reference input[type=file]");
 
   // A picture becomes the reference as if it had been chosen there; one that is there makes room first.
@@ -46,6 +45,40 @@
   window.addEventListener("change", (event) => event.target.matches?.("#reference input[type=file]") && guard(event, event.target.files), true);
   window.addEventListener("drop", (event) => event.target.closest?.("#reference") && guard(event, event.dataTransfer?.files), true);
 
+  // Pictures that browsers do not take for such, though the server reads them: they are let into the reference's field.
+  const KINDS = {
+    ".heic": "image/heic", ".heif": "image/heif", ".hif": "image/heif", ".avif": "image/avif", ".tif": "image/tiff",
+    ".tiff": "image/tiff", ".mpo": "image/jpeg", ".jfif": "image/jpeg", ".jpe": "image/jpeg", ".apng": "image/png",
+    ".dib": "image/bmp",
+  };
+  const kindOf = (file) => KINDS[/\.[^.]*$/.exec(file.name.toLowerCase())?.[0]];
+  const offerKinds = () => {
+    const input = fileField();
+    const accepted = ["image/*", ...Object.keys(KINDS)].join(", ");
+    if (input && input.accept !== accepted) input.accept = accepted;
+  };
+  const retyped = (files) => {
+    const typed = new DataTransfer();
+    for (const file of files) {
+      const kind = file.type.startsWith("image/") ? "" : kindOf(file);
+      typed.items.add(kind ? new File([file], file.name, { type: kind }) : file);
+    }
+    return typed.files;
+  };
+  const hasUnknown = (files) => [...files].some((file) => !file.type.startsWith("image/") && kindOf(file));
+  document.addEventListener("change", (event) => {
+    if (event.target === fileField() && hasUnknown(event.target.files)) event.target.files = retyped(event.target.files);
+  }, true);
+  document.addEventListener("drop", (event) => {
+    const input = event.target.closest?.("#reference") ? fileField() : null;
+    if (!input || !hasUnknown(event.dataTransfer?.files ?? [])) return;
+    event.preventDefault();
+    event.stopPropagation();
+    input.files = retyped(event.dataTransfer.files);
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+  window.recompose.whenDrawn(offerKinds);
+
   // One error at a time: a newer card takes the place of an older one. Columns of a comparison have their own.
   const known = new WeakSet();
   const cards = () => [...document.querySelectorAll(".problem")].filter((card) => !card.closest(".compared"));
@@ -57,15 +90,13 @@
       else known.add(card);
     });
   }
-  const watch = () => new MutationObserver(newest).observe(document.body, { childList: true, subtree: true });
-  if (document.body) watch();
-  else addEventListener("DOMContentLoaded", watch);
+  window.recompose.whenDrawn(newest);
 
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
     const typing = event.target.closest?.("input, textarea, [contenteditable=true]");
     const words = event.clipboardData?.types.includes("text/plain");
-    if (!file || !visible("#work") || (typing && words) || document.querySelector("dialog[open]")) return;
+    if (!file || !window.recompose.visible("#work") || (typing && words) || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     event.stopPropagation();
     takePicture(file);

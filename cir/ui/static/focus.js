@@ -130,17 +130,6 @@
     if (found) found.focus({ preventScroll: true });
     else if (patience <= 31) requestAnimationFrame(keep);
   }
-  let waiting = false;
-  function keepSoon() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      keep();
-    });
-  }
-  const watch = () => new MutationObserver(keepSoon).observe(document.body, { childList: true, subtree: true });
-  if (document.body) watch();
-  else addEventListener("DOMContentLoaded", watch);
+  window.recompose.whenDrawn(keep);
   window.recompose.intoPictures = intoPictures;
 })();

@@ -4,6 +4,22 @@ window.recompose = (() => {
   const isPhone = () => window.innerWidth < 820;
   const calm = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
 
+  const visible = (selector) => Boolean(document.querySelector(selector)?.offsetParent);
+
+  // Gradio draws the page after the scripts have run, and parts of it again and again: what is to be done each time.
+  const drawing = [];
+  let frame = 0;
+  function drawn() {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      drawing.forEach((then) => then());
+    });
+  }
+  const whenDrawn = (then) => drawing.push(then);
+  const watch = () => new MutationObserver(drawn).observe(document.body, { childList: true, subtree: true });
+  if (document.body) watch();
+  else addEventListener("DOMContentLoaded", watch);
+
   // Each segment names the slider that it follows; the one without a name gets what the others leave.
   function shares(names, values) {
     const segments = [...document.querySelectorAll(".shares .share")];
@@ -70,7 +86,7 @@ window.recompose = (() => {
     });
   }
 
-  // Gradio draws the page after this script has run, and again when parts of it change.
+  // Landmarks, and what is read aloud when it changes.
   function label() {
     const names = { "#stage": "status", "#ask": "search", "#answer": "region" };
     for (const [selector, role] of Object.entries(names)) document.querySelector(selector)?.setAttribute("role", role);
@@ -83,7 +99,7 @@ window.recompose = (() => {
   // It goes over one component that is always there: the clicked one may have been drawn anew when its turn comes.
   // On the Search tab all acts are one event; in other tabs the event is called as the act is.
   let refocus = null;
-  const told = { submit: "", view: "" };
+  const current = { submit: "", view: "" };
   let wanted = null;
   const VIEWS = ["turn", "browse", "back"]; // of no order
   const FILLS = ["undo", "step"];
@@ -95,7 +111,7 @@ window.recompose = (() => {
     if (item && !item.closest("#work")) return window.recompose.act(() => window.recompose.bridge?.(act.do, sent));
     const way = VIEWS.includes(act.do) ? "view" : "submit";
     const send = () => {
-      told[way] = then ?? act.do;
+      current[way] = then ?? act.do;
       wanted = focused;
       window.recompose.bridge?.(way, sent);
     };
@@ -198,9 +214,9 @@ window.recompose = (() => {
 
   // After an act the page goes where the work goes on; a button that was drawn anew has the focus again.
   function acted(way = "submit") {
-    const next = { look, close: lookAway, use: askAgain, browse: browsed, back: () => window.recompose.intoPictures(), more: shownMore }[told[way]];
+    const next = { look, close: lookAway, use: askAgain, browse: browsed, back: () => window.recompose.intoPictures(), more: shownMore }[current[way]];
     const place = wanted;
-    told[way] = "";
+    current[way] = "";
     wanted = null;
     if (next) next();
     else if (place && document.activeElement === document.body) focus(place, 20);
@@ -240,17 +256,16 @@ window.recompose = (() => {
 
   // Keys among the results. None of them works while something is typed, or in another tab.
   const results = () => [...document.querySelectorAll("#results .picture")];
-  const seen = (selector) => Boolean(document.querySelector(selector)?.offsetParent);
   const typing = (target) => Boolean(target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, [contenteditable=true]"));
   function press(event) {
     const items = results();
     const at = items.indexOf(document.activeElement);
-    const place = seen("#inspector") ? null : at;
+    const place = visible("#inspector") ? null : at;
     const id = place === null ? null : items[at]?.dataset.id;
     const about = (act) => (place === null || at >= 0) && tell({ kind: null, text: null, place, id, item: items[at], ...act });
     const keys = {
       "/": () => document.querySelector("#edit textarea, #edit input")?.focus(),
-      u: () => (seen("#use-as-reference") ? document.querySelector("#use-as-reference").click() : about({ do: "use" })),
+      u: () => (visible("#use-as-reference") ? document.querySelector("#use-as-reference").click() : about({ do: "use" })),
       m: () => about({ do: "want", kind: "more" }),
       l: () => about({ do: "want", kind: "less" }),
       v: () => document.querySelector("#inspector [data-do=enlarge]")?.click(),
@@ -264,7 +279,7 @@ window.recompose = (() => {
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Escape") document.querySelector("#close-inspector")?.click();
-    else if (!event.ctrlKey && !event.metaKey && !event.altKey && seen("#work") && !typing(event.target)) press(event);
+    else if (!event.ctrlKey && !event.metaKey && !event.altKey && visible("#work") && !typing(event.target)) press(event);
   });
 
   // Tabs by arrow keys; those that do not fit a phone's row are behind its last button.
@@ -287,53 +302,6 @@ window.recompose = (() => {
     event.preventDefault();
     tell({ do: "select", kind: null, text: null, place: results().indexOf(item), id: item.dataset.id });
   }, true);
-  // Pictures that browsers do not take for such, though the server reads them: they are let into the reference's field.
-  const KINDS = {
-    ".heic": "image/heic", ".heif": "image/heif", ".hif": "image/heif", ".avif": "image/avif", ".tif": "image/tiff",
-    ".tiff": "image/tiff", ".mpo": "image/jpeg", ".jfif": "image/jpeg", ".jpe": "image/jpeg", ".apng": "image/png",
-    ".dib": "image/bmp",
-  };
-  const field = () => document.querySelector("#reference input[type=file]");
-  const kindOf = (file) => KINDS[/\.[^.]*$/.exec(file.name.toLowerCase())?.[0]];
-  const offerKinds = () => {
-    const input = field();
-    const accepted = ["image/*", ...Object.keys(KINDS)].join(", ");
-    if (input && input.accept !== accepted) input.accept = accepted;
-  };
-  const known = (files) => {
-    const told = new DataTransfer();
-    for (const file of files) {
-      const kind = file.type.startsWith("image/") ? "" : kindOf(file);
-      told.items.add(kind ? new File([file], file.name, { type: kind }) : file);
-    }
-    return told.files;
-  };
-  const hasUnknown = (files) => [...files].some((file) => !file.type.startsWith("image/") && kindOf(file));
-  document.addEventListener("change", (event) => {
-    if (event.target === field() && hasUnknown(event.target.files)) event.target.files = known(event.target.files);
-  }, true);
-  document.addEventListener("drop", (event) => {
-    const input = event.target.closest?.("#reference") ? field() : null;
-    if (!input || !hasUnknown(event.dataTransfer?.files ?? [])) return;
-    event.preventDefault();
-    event.stopPropagation();
-    input.files = known(event.dataTransfer.files);
-    input.dispatchEvent(new Event("change", { bubbles: true }));
-  }, true);
-
-  let waiting = false;
-  const labelSoon = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      label();
-      offerKinds();
-    });
-  };
-  const watched = { childList: true, subtree: true };
-  const watch = () => new MutationObserver(labelSoon).observe(document.body, watched);
-  if (document.body) watch();
-  else addEventListener("DOMContentLoaded", watch);
-  return { shares, room, showAnswer, askAgain, searchNow, look, lookAway, isPhone, acted, take };
+  whenDrawn(label);
+  return { shares, room, showAnswer, searchNow, isPhone, visible, whenDrawn, acted, take };
 })();
