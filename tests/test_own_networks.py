@@ -10,6 +10,8 @@ import torch
 
 from cir.__main__ import main
 from cir.application import build_models
+from cir.evaluation.benchmark import draw_benchmark
+from cir.measuring import world_report
 from cir.models.mapping import MAPPING_FILE, MappingNetwork, save_mapping
 from tests.fakes import draw
 
@@ -90,3 +92,28 @@ def test_a_folder_without_a_network_and_a_path_that_is_not_there_are_refused(cap
             assert status == 2
             assert said in err
             assert "Traceback" not in err
+
+
+def test_a_trained_network_is_measured_on_the_world_benchmark(
+    capsys, tmp_path: Path, trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = draw_benchmark(queries=20, gallery=50, seed=1)
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(world_report, "read_benchmark", lambda _: world)
+
+    def lincir(*options: object) -> dict[str, float]:
+        line = (
+            "evaluate",
+            "world",
+            "--llm",
+            "none",
+            "--methods",
+            "LinCIR",
+            "--json",
+        )
+        status, out, err = run(capsys, *line, *options)
+        assert status == 0, err
+        return json.loads(out)["methods"]["LinCIR"]
+
+    shipped, untrained = lincir(), lincir("--phi", trained())
+    assert shipped["R@5"] > untrained["R@5"]
