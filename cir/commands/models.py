@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -24,9 +25,20 @@ def models_list(options: argparse.Namespace) -> int:
         sys.stdout.write(
             f"{row['set']:<9} {row['part']:<16} {row['name']:<46} {_size(row):>13}  {row['licence']:<14} {here}\n"
         )
+    for line in _memories(rows):
+        sys.stdout.write(line + "\n")
     if unknown := [f"{row['name']} ({row['size_from']})" for row in rows if not row["size"]]:
         sys.stdout.write(f"Sizes that are unknown: {'; '.join(unknown)}.\n")
     return 0
+
+
+def _memories(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for each set: what it takes of memory, and how that is known."""
+    sets = {row["set"]: row for row in rows if row["set_memory"]}
+    return [
+        f"{name} takes about {row['set_memory'] / 1e9:.1f} GB of memory, without the language model ({row['set_memory_from']})."
+        for name, row in sets.items()
+    ]
 
 
 def _size(row: dict[str, Any]) -> str:

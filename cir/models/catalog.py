@@ -146,7 +146,8 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
     """A row for every part of every set, and for every language model.
 
     Each has "set", "part", "name", "size" (bytes or None), "size_from" (how that is known, or why it is not), "licence", "noncommercial", "source", "sha256",
-    "here" (whole, with the right hash).
+    "here" (whole, with the right hash), "set_memory" (bytes that its set takes at its most, without the language model, or None),
+    "set_memory_from" (how that is known).
     """
     rows = [(name, what, part) for name in SETS for what, part in parts_of(name)]
     rows += [("any", "language model", part) for part in LANGUAGE_MODELS.values()]
@@ -164,6 +165,8 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
             "source": source_of(part),
             "sha256": part.fetched.sha256 if isinstance(part.fetched, ModelFile) else None,
             "here": here,
+            "set_memory": (SETS[name].memory_bytes if name in SETS else 0) or None,
+            "set_memory_from": SETS[name].memory_from if name in SETS else "",
         }
         for name, what, part in rows
         for here in [is_here(part, folder)]

@@ -222,6 +222,8 @@ def _made_mapping(name: str, about_bytes: int) -> Part:
     )
 
 
+_MEASURED = "measured with random weights, in float32 on a CPU"
+_COUNTED = "counted, for float32 on a CPU; where that is not there, half, and less with the rest on the disk"
 MADE = "made"  # the folder below the models folder
 CAPTIONERS: Mapping[str, Part] = {
     "florence-2-base": _folder(
@@ -242,24 +244,32 @@ SETS: Mapping[str, ModelSet] = {
         Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2", module="blip2"),
         "qwen2.5-coder-1.5b",
         reads="world",
+        memory_bytes=1_200_000_000,
+        memory_from="measured",
     ),
     "laptop": ModelSet(
         _folder("BGE-VL-base", "MIT", "BAAI/BGE-VL-base", 300_000_000),
         {"lincir": _made_mapping("laptop", 4_200_000)},
         CAPTIONERS["florence-2-base"],
         "qwen2.5-1.5b",
+        memory_bytes=3_700_000_000,
+        memory_from=_MEASURED,
     ),
     "desktop": ModelSet(
         _folder("BGE-VL-large", "MIT", "BAAI/BGE-VL-large", 855_000_000),
         {"lincir": _made_mapping("desktop", 9_500_000)},
         CAPTIONERS["florence-2-base"],
         "qwen2.5-7b",
+        memory_bytes=4_900_000_000,
+        memory_from="counted: what laptop takes, and the larger CLIP",
     ),
     "base": ModelSet(
         _clip("ViT-B-32 openai", "ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai", 605_000_000),
         {"lincir": _cvsi_mapping("phi_best_base_openai.pt", "base.safetensors")},
         _blip2("Salesforce/blip2-opt-2.7b", 15_000_000_000),
         "qwen2.5-1.5b",
+        memory_bytes=16_000_000_000,
+        memory_from=_COUNTED,
     ),
     "large": ModelSet(
         _clip(
@@ -273,6 +283,8 @@ SETS: Mapping[str, ModelSet] = {
         },
         _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
         "qwen2.5-7b",
+        memory_bytes=33_500_000_000,
+        memory_from=_COUNTED,
     ),
     "giga": ModelSet(
         _clip(
@@ -281,5 +293,7 @@ SETS: Mapping[str, ModelSet] = {
         {"lincir": _cvsi_mapping("phi_best_giga_openclip.pt", "giga.safetensors")},
         _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
         "qwen2.5-7b",
+        memory_bytes=42_000_000_000,
+        memory_from=_COUNTED,
     ),
 }
