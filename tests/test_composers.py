@@ -23,6 +23,7 @@ from cir.composers.parameters import Values, defaults
 from cir.composers.registry import METHODS, Ingredients, build_methods
 from cir.composers.slerp import arc_shares
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
+from cir.gallery.gallery import Gallery
 from cir.prompts import captioning_text, concept_in, hycir_template, searle_template
 from cir.ranking.rerank import local_concepts, rerank_by_concepts
 from cir.ranking.retriever import Retriever, scoring_of, weight_note
@@ -370,6 +371,21 @@ class TestBasic:
         norms = GalleryTerms(ones, ones, ones, np.zeros(2, bool))
         assert Product(factors, 0.0).scores(terms, norms).argmax() == 1
         assert Product(factors, 0.1).scores(terms, norms).argmax() == 0
+
+    def test_what_all_edits_have_in_common_is_no_likeness(self) -> None:
+        class Orders(ToyClip):
+            """Reads an order as mostly an order, and what it is about beside that."""
+
+            def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+                orders = ("add", "replace", "without", "show", "make")
+                rows = [[2.0 * text.startswith(orders), float("dog" in text), 0.5] for text in texts]
+                return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
+
+        pictures = np.array([[1.0, 0.0, 0.3], [0.0, 1.0, 0.3], [-1.0, -1.0, 0.3]], np.float32)
+        gallery = Gallery.from_features("made", ["an order", "a dog", "neither"], pictures)
+        retriever = Retriever(gallery, {"BASIC": Basic(Orders(), Orders())})
+        composed = last(retriever.compose(Query(None, "add a dog"), "BASIC"))
+        assert retriever.rank(composed, {"lambda": 0.1})[0].image_id == "a dog"
 
     def test_without_a_gallery_it_says_that_nothing_is_centred(self) -> None:
         assert UNBOUND in last(method("BASIC").compose(EDIT)).notes

@@ -10,10 +10,13 @@ paper's.
 Written from the abstract, from the description that the authors publish beside their (MIT) code, and from what that
 code computes; the paper's own text was not at hand, so section numbers are missing here. Differences:
 - The mean of images is that of the gallery (theirs: of a million images of LAION; the gallery's where there is none).
-- The least likenesses are those among pictures of the gallery, and between these and the two corpora (theirs: of a
+- The mean of texts is that of a corpus of edits, which is made of the other two. Edits
+  are orders: centred by names of objects, what all orders have in common would count as a likeness to some images.
+- The least likenesses are those among pictures of the gallery, and between these and the edits (theirs: of a
   generated set of pictures and texts, one size for both). Both factors are multiplied by the first one's size, which
   changes no order: so scores are of the size of other methods'.
-- The two corpora are our own: the nouns of the illustrated world, and its places, times, colours and sizes.
+- The two corpora are our own: the nouns of the illustrated world, and its places and times. Colours and sizes are in
+  neither: they are the look of an object, which is not to be projected away.
 - The edit is encoded as it is (theirs: together with words of the object corpus), and the query is not expanded by the
   images that are found first; their results without expansion are in their table, too.
 """
@@ -59,9 +62,19 @@ def objects() -> list[str]:
 
 
 def contexts() -> list[str]:
-    """The corpus of contexts: where, when and how something is shown."""
-    places = [phrase for phrases in (*BACKGROUNDS.values(), *TIMES.values()) for phrase in phrases]
-    return [*places, *COLOURS, *(word for words in SIZES.values() for word in words)]
+    """The corpus of contexts: where and when something is shown."""
+    return [phrase for phrases in (*BACKGROUNDS.values(), *TIMES.values()) for phrase in phrases]
+
+
+def edits() -> list[str]:
+    """The corpus of edits: orders about objects, contexts, colours and sizes."""
+    orders = [f"{order} {noun}" for order in ("add", "replace it with", "without") for noun in objects()]
+    looks = [*COLOURS, *(word for words in SIZES.values() for word in words)]
+    return [
+        *orders,
+        *(f"show this {context}" for context in contexts()),
+        *(f"make it {look}" for look in looks),
+    ]
 
 
 def object_directions(objects: Features, contexts: Features) -> NDArray[np.float64]:
@@ -94,15 +107,16 @@ def scoring(composed: ComposedQuery, values: Values) -> Product | Linear:
 
 
 class Corpora:
-    """The two corpora as one text encoder reads them; encoded once, when they are first wanted."""
+    """The corpora as one text encoder reads them; encoded once, when they are first wanted."""
 
     def __init__(self, text_encoder: TextEncoder) -> None:
         self._encoder = text_encoder
 
     @cached_property
-    def rows(self) -> tuple[Features, Features]:
-        """(M, D) unit rows of the objects, and of the contexts."""
-        return self._encoder.encode_texts(objects()), self._encoder.encode_texts(contexts())
+    def rows(self) -> tuple[Features, Features, Features]:
+        """(M, D) unit rows of the objects, of the contexts, and of the edits."""
+        encode = self._encoder.encode_texts
+        return encode(objects()), encode(contexts()), encode(edits())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,8 +137,8 @@ class Space:
 
 def space_of(corpora: Corpora, engine: Engine | None) -> Space:
     """The space of a gallery; without one, images are not centred."""
-    named, around = corpora.rows
-    directions, text_mean = object_directions(named, around), named.mean(axis=0).astype(np.float64)
+    named, around, orders = corpora.rows
+    directions, text_mean = object_directions(named, around), orders.mean(axis=0).astype(np.float64)
     if not directions.shape[1]:
         directions = np.eye(len(text_mean))
     if engine is None or not len(engine):
@@ -132,7 +146,7 @@ def space_of(corpora: Corpora, engine: Engine | None) -> Space:
     places = np.unique(np.linspace(0, len(engine) - 1, min(len(engine), SAMPLE)).astype(np.int64))
     images = engine.features(places).image.astype(np.float64)
     mean = images.mean(axis=0)
-    centred, texts = images - mean, np.concatenate([named, around]) - text_mean
+    centred, texts = images - mean, orders - text_mean
     projected = centred @ directions @ directions.T
     least = float((projected @ centred.T).min()), float((texts @ centred.T).min())
     return Space(mean, text_mean, directions, (min(least[0], -1e-6), min(least[1], -1e-6)))
