@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 import app  # noqa: F401  nothing leaves the machine
+
+if TYPE_CHECKING:
+    from ui_doubles import ToyGallery, ToyRetriever
+
+    from tests.dataset_doubles import ToyModels
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where galleries are kept."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> ToyGallery:
+    """The toys' pictures, as the page has them."""
+    from ui_doubles import ToyGallery
+
+    return ToyGallery(tmp_path_factory.mktemp("thumbnails"))
+
+
+@pytest.fixture
+def retriever(gallery: ToyGallery) -> ToyRetriever:
+    """A search over them that knows no model."""
+    from ui_doubles import ToyRetriever
+
+    return ToyRetriever(gallery)
+
+
+@pytest.fixture
+def toys(monkeypatch: pytest.MonkeyPatch, cache: Path) -> ToyModels:
+    """The models of `evaluate` on a data set, and of `tables`; what they keep goes to `cache`."""
+    from tests.dataset_doubles import ToyModels, use
+
+    monkeypatch.setenv("CIR_CACHE", str(cache))
+    return use(monkeypatch, ToyModels())
 
 
 @pytest.fixture(

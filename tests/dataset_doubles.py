@@ -8,9 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
+from cir.commands import evaluating_datasets
 from cir.composers.baselines import ImageOnly, Sum
 from cir.composers.cvsi import Cvsi
 from cir.composers.registry import Ingredients
+from cir.measuring import bench
 from tests.fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, ToyPhi, draw
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -86,6 +90,14 @@ def toy_methods(given: Ingredients) -> dict[str, object]:
     clip = given.image_encoder
     cvsi = Cvsi(clip, clip, clip, ToyPhi(), given.captioner, given.language_model, settings=given.settings)
     return {one.name: one for one in (cvsi, Sum(clip, clip), ImageOnly(clip))}
+
+
+def use(monkeypatch: pytest.MonkeyPatch, models: ToyModels) -> ToyModels:
+    """These models, and the toys' methods, for `evaluate` on a data set and for `tables`."""
+    for module in (bench, evaluating_datasets):
+        monkeypatch.setattr(module, "build_models", lambda *_, **__: models)
+        monkeypatch.setattr(module, "build_methods", toy_methods)
+    return models
 
 
 def die(_: object) -> None:

@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cir.__main__ import main
 from cir.application import SAMPLE_GALLERY
 from cir.files import image_id_of
+from tests.commands import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = SAMPLE_GALLERY / "images" / "0648.webp"
 REFERENCE = image_id_of(b"0648.webp")
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 def test_search_prints_one_json_object_from_which_every_score_can_be_computed_again(capsys) -> None:

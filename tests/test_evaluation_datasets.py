@@ -19,6 +19,7 @@ from cir.evaluation.kept import CaptionBook, append_line, read_lines
 from cir.evaluation.predictions import read_predictions
 from cir.evaluation.run import index_dataset, searched_gallery
 from cir.types import CirQuery
+from tests.commands import run
 from tests.dataset_doubles import DATA, SHARED, CountingModel, ToyModels, die, lay_out, toy_methods
 from tests.fakes import ToyCaptioner, ToyClip, draw
 from tests.gallery_doubles import exit_code, fork
@@ -27,13 +28,6 @@ CIRR_VAL = DATA / "cirr" / "cirr" / "captions" / "cap.rc2.val.json"
 CIRCO_VAL = DATA / "circo" / "annotations" / "val.json"
 DRESS_VAL = DATA / "fashioniq" / "captions" / "cap.dress.val.json"
 official = pytest.mark.skipif(not SHARED.is_dir(), reason="the official annotation files are not here")
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(one) for one in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 def written(path: Path, value: object) -> Path:
@@ -368,15 +362,6 @@ def test_a_hidden_split_and_a_command_without_files_are_answered_with_a_way_out(
 
 
 # --- whole runs on the toys ---
-
-
-@pytest.fixture
-def toys(monkeypatch, tmp_path) -> ToyModels:
-    models = ToyModels()
-    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(evaluating_datasets, "build_models", lambda *_, **__: models)
-    monkeypatch.setattr(evaluating_datasets, "build_methods", toy_methods)
-    return models
 
 
 def test_cirr_runs_whole_and_its_submission_scores_as_its_report(capsys, tmp_path, toys) -> None:

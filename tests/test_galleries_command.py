@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, paint_folder
 
-from cir.__main__ import main
 from cir.commands import indexing
+from tests.commands import run
 
 
 @pytest.fixture
@@ -31,11 +31,6 @@ def photos(place: Path) -> Path:
     root = paint_folder(place / "photos", 6)
     index(root, place / "cache", name="rome")
     return root
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    return (status, *capsys.readouterr())
 
 
 def names(capsys: pytest.CaptureFixture[str]) -> list[str]:

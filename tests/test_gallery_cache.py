@@ -61,11 +61,6 @@ def photos(tmp_path: Path) -> Path:
     return paint_folder(tmp_path / "photos", 5)
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
 def image_shards(cache: Path) -> list[Path]:
     return sorted((cache / "toys" / "features").glob("*.npy"))
 

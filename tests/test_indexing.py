@@ -52,11 +52,6 @@ def photos(tmp_path: Path) -> Path:
     return paint_folder(tmp_path / "photos", 5)
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
 def test_indexing_reports_every_batch_and_the_gallery_holds_raw_and_unit_rows(
     photos: Path, cache: Path
 ) -> None:

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from cir.__main__ import main
 from cir.cache_keys import INPUTS
-from cir.commands import checks, evaluating_datasets, mapping_training
+from cir.commands import checks, mapping_training
 from cir.errors import CirError
 from cir.evaluation.benchmark import draw_benchmark, scenes_digest
 from cir.evaluation.encoders import Encoders
@@ -27,19 +26,12 @@ from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import read_triplets, write_triplets
 from cir.training.recipes import PICTURES, Stage
 from cir.types import Triplet
-from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_methods
+from tests.commands import run
+from tests.dataset_doubles import lay_out
 from tests.fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw
 from tests.syncir_doubles import FakeSpoter, made_gallery
 from tests.syncir_doubles import run as run_syncir
 from tests.test_hycir import clip  # noqa: F401  the small CLIP
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(one) for one in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
-
 
 # --- training on a gallery ---
 
@@ -268,16 +260,6 @@ def test_features_and_captions_of_other_pictures_texts_or_models_are_not_reused(
 
 
 # --- evaluations and tables ---
-
-
-@pytest.fixture
-def toys(monkeypatch, tmp_path) -> ToyModels:
-    models = ToyModels(CountingModel())
-    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
-    for module in (evaluating_datasets, bench):
-        monkeypatch.setattr(module, "build_models", lambda *_, **__: models)
-        monkeypatch.setattr(module, "build_methods", toy_methods)
-    return models
 
 
 def change_the_annotations(root: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from cir.__main__ import main
-from cir.commands import evaluating_datasets
 from cir.evaluation.datasets.dataset import Dataset, DatasetCard, DatasetQuery, Option, Submission
 from cir.evaluation.datasets.registry import DATASETS
 from cir.evaluation.measures import hit
@@ -16,9 +15,9 @@ from cir.evaluation.predictions import given_predictions, read_predictions
 from cir.evaluation.results_file import read_sections
 from cir.evaluation.scoring import percent, report_of
 from cir.evaluation.submission import submitted
-from cir.measuring import bench
 from cir.types import CirQuery
-from tests.dataset_doubles import NAMES, ToyModels, toy_methods
+from tests.commands import run
+from tests.dataset_doubles import NAMES
 from tests.fakes import draw
 
 SPLITS = ("val", "hidden")
@@ -79,14 +78,9 @@ CARD = DatasetCard(
 
 
 @pytest.fixture
-def pairs(monkeypatch, tmp_path) -> Path:
+def pairs(monkeypatch, tmp_path, toys) -> Path:
     """The folder of the benchmark, which is registered; the toys are the models."""
     monkeypatch.setitem(DATASETS, CARD.name, CARD)
-    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
-    models = ToyModels()
-    for module in (bench, evaluating_datasets):
-        monkeypatch.setattr(module, "build_methods", toy_methods)
-        monkeypatch.setattr(module, "build_models", lambda *_, **__: models)
     root = tmp_path / "pairs"
     root.mkdir()
     for name in NAMES:
@@ -97,12 +91,6 @@ def pairs(monkeypatch, tmp_path) -> Path:
     (root / "val.txt").write_text("\n".join(known), encoding="utf-8")
     (root / "hidden.txt").write_text("\n".join(asked), encoding="utf-8")
     return root
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    status = main([str(one) for one in arguments])
-    said = capsys.readouterr()
-    return status, said.out, said.err
 
 
 def test_a_registered_benchmark_is_run_by_evaluate_with_its_own_options_and_measures(capsys, pairs) -> None:

@@ -8,19 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from cir.__main__ import main
 from cir.application import build_models
 from cir.evaluation.benchmark import draw_benchmark
 from cir.measuring import world_report
 from cir.models.mapping import MAPPING_FILE, MappingNetwork, save_mapping
+from tests.commands import run
 from tests.fakes import draw
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(one) for one in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 @pytest.fixture(scope="module")

@@ -31,11 +31,6 @@ def photos(tmp_path: Path) -> Path:
     return paint_folder(tmp_path / "photos", 6)
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
 def test_a_folder_that_is_pulled_at_fifty_random_moments_loses_nothing_and_the_next_run_completes() -> None:
     with folder_in_memory() as folder:
         went = campaign(50, folder)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
+from ui_doubles import ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, GalleryError
@@ -20,16 +20,6 @@ from cir.ui.session import ForgottenPage, Sessions, size_of
 
 SQUARE, CIRCLE = "red-square-large", "green-circle-small"
 PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> ToyGallery:
-    return ToyGallery(tmp_path_factory.mktemp("thumbnails"))
-
-
-@pytest.fixture
-def retriever(gallery: ToyGallery) -> ToyRetriever:
-    return ToyRetriever(gallery)
 
 
 def picked(image_id: str, gallery: str = "") -> dict:

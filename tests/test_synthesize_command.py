@@ -16,7 +16,6 @@ from PIL import Image
 from syncir_doubles import BagOfWords, made_gallery
 
 import cir.commands.synthesizing as command
-from cir.__main__ import main
 from cir.commands import evaluating_datasets
 from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
 from cir.gallery.indexing import index_folder
@@ -31,6 +30,7 @@ from cir.syncir.records import (
     write_triplets,
 )
 from cir.types import Triplet
+from tests.commands import run
 from tests.dataset_doubles import ToyModels, toy_methods
 
 
@@ -53,12 +53,6 @@ def doubles(monkeypatch: pytest.MonkeyPatch) -> Doubles:
     monkeypatch.setattr(command, "open_for", lambda models, gallery: made_gallery())
     monkeypatch.setattr(command, "build_sentence_encoder", lambda folder, pooling: BagOfWords())
     return models
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 def test_the_funnel_is_printed_and_the_file_is_there(capsys, tmp_path: Path, doubles: Doubles) -> None:

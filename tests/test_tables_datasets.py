@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from cir.__main__ import main
-from cir.commands import evaluating_datasets
 from cir.composers.composer import unit_row
 from cir.composers.cvsi import PARTS
 from cir.composers.cvsi import scoring as cvsi_scoring
@@ -26,24 +24,17 @@ from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
 from cir.gallery.gallery import Gallery
-from cir.measuring import bench
 from cir.places import DOCS
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms
 from cir.ranking.sweep import ranks
 from cir.types import CirQuery, ComposedQuery
-from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_methods
+from tests.commands import run
+from tests.dataset_doubles import CountingModel, ToyModels, lay_out, use
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi
 
 WEIGHTS = cvsi_weights(0.5, 0.3, 0.4)
 IMAGES = [f"i{n}" for n in range(120)]
-
-
-def run(capsys, *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = main([str(one) for one in arguments])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 # --- numbers ---
@@ -171,20 +162,6 @@ def test_of_several_texts_the_mean_of_the_features_is_kept(tmp_path: Path) -> No
 
 
 # --- whole commands on the toys ---
-
-
-@pytest.fixture
-def toys(monkeypatch, tmp_path) -> ToyModels:
-    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
-    for module in (bench, evaluating_datasets):
-        monkeypatch.setattr(module, "build_methods", toy_methods)
-    return use(monkeypatch, ToyModels())
-
-
-def use(monkeypatch, models: ToyModels) -> ToyModels:
-    for module in (bench, evaluating_datasets):
-        monkeypatch.setattr(module, "build_models", lambda *_, **__: models)
-    return models
 
 
 def sections(capsys, tmp_path: Path, table: str, dataset: str, *arguments: object) -> dict[str, Section]:

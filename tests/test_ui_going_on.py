@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
-from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, unit
+from ui_doubles import ToyRetriever, ToyTexts, unit
 
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.cvsi import weights as cvsi_weights
@@ -33,16 +33,6 @@ from cir.ui.search.handlers import Session, Settings, read_settings
 
 SQUARE = "red-square-large"
 PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> ToyGallery:
-    return ToyGallery(tmp_path_factory.mktemp("thumbnails"))
-
-
-@pytest.fixture
-def retriever(gallery: ToyGallery) -> ToyRetriever:
-    return ToyRetriever(gallery)
 
 
 @pytest.fixture

@@ -37,16 +37,6 @@ SQUARE = "red-square-large"
 PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 5)
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> ToyGallery:
-    return ToyGallery(tmp_path_factory.mktemp("thumbnails"))
-
-
-@pytest.fixture
-def retriever(gallery: ToyGallery) -> ToyRetriever:
-    return ToyRetriever(gallery)
-
-
 def upload(gallery: ToyGallery, image_id: str) -> dict[str, object]:
     """What the page sends for a picture that it shows."""
     return {"path": str(gallery.thumbnail_path(image_id)), "meta": {"_type": "gradio.FileData"}}

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from triplet_doubles import MEMBERS, SCORES, ToyLibrary, toy_triplets, triplet
-from ui_doubles import ToyGallery
 
 from cir.errors import BadQuery, CirError
 from cir.syncir.consistency import Thresholds
@@ -34,11 +33,6 @@ from cir.ui.triplets.reading import (
 )
 
 HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{x}}<script>window.__x=3</script>'
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> ToyGallery:
-    return ToyGallery(tmp_path_factory.mktemp("thumbnails"))
 
 
 @pytest.fixture
