@@ -277,7 +277,7 @@ def test_undo_goes_back_step_by_step_without_a_model_and_history_goes_anywhere(r
     second = ids(retriever, session)
     search(retriever, session, "green-star-small", "make it red")
     calls = list(retriever.model_calls)
-    assert [step.title for step in steps.way(session)] == ["make it blue", "without square", "make it red"]
+    assert [step.title for step in steps.path(session)] == ["make it blue", "without square", "make it red"]
     do(retriever, session, "undo")
     assert ids(retriever, session) == second
     assert (session.text, session.picked_id) == ("make it blue", SQUARE)
@@ -294,7 +294,7 @@ def test_a_step_made_after_undo_comes_from_the_step_on_the_screen_and_none_is_lo
     do(retriever, session, "without", text="square")
     do(retriever, session, "undo")
     do(retriever, session, "without", text="large")
-    assert [step.title for step in steps.way(session)] == ["make it blue", "without large"]
+    assert [step.title for step in steps.path(session)] == ["make it blue", "without large"]
     assert [step.title for step in steps.history(session)] == [
         "without large",
         "without square",
@@ -347,12 +347,12 @@ def test_an_uploaded_picture_that_is_gone_leaves_its_results_and_a_note(retrieve
 
 def test_the_breadcrumb_shows_pictures_and_words_as_text(retriever, session):
     search(retriever, session, SQUARE, "<img src=x onerror=alert(1)>")
-    shown = render.crumbs(steps.way(session), steps.history(session), session.step)
+    shown = render.crumbs(steps.path(session), steps.history(session), session.step)
     assert shown.count('src="data:image/webp;base64,') == 4  # two on the way, two in the history
     assert "&lt;img src=x" in shown
     assert "<img src=x" not in shown
     assert re.search(r'data-place="2" aria-current="step"', shown)
-    assert render.crumbs(steps.way(session)[:1], steps.history(session)[-1:], 1) == ""
+    assert render.crumbs(steps.path(session)[:1], steps.history(session)[-1:], 1) == ""
 
 
 # --- what is shown --------------------------------------------------------------------------------------
@@ -670,11 +670,11 @@ def test_two_searches_that_differ_in_their_method_or_weights_look_different_in_t
         session.method, session.settings = method, Settings(weights)
         session.parameters = PARAMETERS if method == "CVSI" else ()
         steps.remember(session, "make it blue", "")
-    shown = render.crumbs(steps.way(session), steps.history(session), session.step)
+    shown = render.crumbs(steps.path(session), steps.history(session), session.step)
     said = re.findall(r"<small>(.*?)</small>", shown)
     assert set(said) == {"CVSI, α 0.6, β 0.4, γ 0.2", "CVSI, α 0.2, β 0.6, γ 0.1", "Sum"}
     for step in session.steps[1:]:
         step.kept["method"], step.kept["settings"] = "CVSI", Settings(cvsi_weights())
         step.kept["parameters"] = PARAMETERS
     del session.steps[0]
-    assert "<small>" not in render.crumbs(steps.way(session), steps.history(session), session.step)
+    assert "<small>" not in render.crumbs(steps.path(session), steps.history(session), session.step)

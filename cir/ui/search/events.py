@@ -62,21 +62,24 @@ def wire_search(screen: Screen) -> None:
     session, ask, shown = screen.page.session, screen.page.ask, screen.page.shown
     inputs = [session, shown.snapshot, *screen.query]
 
-    def own(state: Session) -> bool:
+    def of_ones_own(state: Session) -> bool:
         """A search of the person's own: no image is meant to be found by it."""
         state.intended_id = ""
         return True
 
-    for asked, meant in (([ask.text.submit, ask.search.click], own), ([ask.filled.click], lambda _: True)):
+    for triggers, is_wanted in (
+        ([ask.text.submit, ask.search.click], of_ones_own),
+        ([ask.filled.click], lambda _: True),
+    ):
         ready = gr.on(
-            asked,
+            triggers,
             None,
             [ask.text, ask.image],
             js="(text, image) => recompose.ready(text, image)",
             **PRIVATE,
         )
         ran = ready.then(
-            search_with(screen, meant),
+            search_with(screen, is_wanted),
             inputs,
             screen.outputs,
             js="(...given) => recompose.asked(given)",
@@ -113,12 +116,12 @@ def wire_search(screen: Screen) -> None:
         failed.failure(None, js="() => recompose.unanswered()", **PRIVATE)
 
 
-def search_with(screen: Screen, meant: Callable[[Session], bool]) -> Callable[..., AsyncIterator[Update]]:
+def search_with(screen: Screen, is_wanted: Callable[[Session], bool]) -> Callable[..., AsyncIterator[Update]]:
     """The handler of a search.
 
     Args:
         screen: what it fills in.
-        meant: whether this session is to be searched for at all.
+        is_wanted: whether this session is to be searched for at all.
     """
     content, shown = screen.content, screen.page.shown
 
@@ -127,7 +130,7 @@ def search_with(screen: Screen, meant: Callable[[Session], bool]) -> Callable[..
         there = {shown.turn: snapshots.turn_of(snapshot)}
         stage = ""
         note = await to_thread.run_sync(recall_session, content, state, snapshot)
-        if not meant(state):
+        if not is_wanted(state):
             return
         turn = handlers.begin(state)
         yield {shown.stage: pieces.working(LOOKING if content.ready() else LOADING)}

@@ -86,15 +86,15 @@ def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer
 
 def closer_look(seen: Inspected) -> str:
     """One result closely: its captions, what its score is made of, what would lift it, where to go from it."""
-    said = (
+    captions = (
         f'<span class="machine">The machine’s words, which may be wrong:</span> {chips(seen.captions, CHIPS_SHOWN)}'
         if seen.captions
         else '<span class="none">No captions of this picture.</span>'
     )
     return (
         f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
-        f'<div class="said">{_file(seen)}{said}<p class="move">{_move(seen)}</p></div>'
-        f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_ways_on(seen)}</div>{_leave()}'
+        f'<div class="said">{_file(seen)}{captions}<p class="move">{_move(seen)}</p></div>'
+        f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_buttons(seen)}</div>{_leave_buttons()}'
     )
 
 
@@ -105,7 +105,7 @@ def _file(seen: Inspected) -> str:
 def _stack(seen: Inspected) -> str:
     """The terms of the score as one bar; what counts against it is hatched. The table beside it says the same."""
     pieces = []
-    for name, share in _in_order(seen):
+    for name, share in _ordered_shares(seen):
         for side in ("image", "captions"):
             if abs(share[side]) >= 0.0005:
                 against = " against" if share[side] < 0 else ""
@@ -120,7 +120,7 @@ def _table(seen: Inspected) -> str:
         f'<tr class="{escape(name)}"><th scope="row" title="{escape(_meaning(name, seen.called))}"><i></i>{escape(_row_name(name, seen.called))}</th>'
         f"<td>{signed_number(share['image'], 3)}</td><td>{signed_number(share['captions'], 3)}</td>"
         f"<td>{seen.why.ranks_alone.get(name, '')}</td></tr>"
-        for name, share in _in_order(seen)
+        for name, share in _ordered_shares(seen)
     )
     return (
         '<table><caption class="spoken">What the score is made of: each part with the pixels and with the captions '
@@ -132,7 +132,7 @@ def _table(seen: Inspected) -> str:
     )
 
 
-def _in_order(seen: Inspected) -> list[tuple[str, Mapping[str, float]]]:
+def _ordered_shares(seen: Inspected) -> list[tuple[str, Mapping[str, float]]]:
     """The rows of the query with their shares: the parts in the order of the page, then the signed terms."""
     shares = seen.why.shares
     names = [
@@ -171,7 +171,7 @@ def _move(seen: Inspected) -> str:
     )
 
 
-def _ways_on(seen: Inspected) -> str:
+def _buttons(seen: Inspected) -> str:
     fold = ""
     if seen.similar:
         words = f"Fold {seen.similar} similar" if seen.unfolded else f"Show {seen.similar} similar"
@@ -186,7 +186,7 @@ def _ways_on(seen: Inspected) -> str:
     )
 
 
-def _leave() -> str:
+def _leave_buttons() -> str:
     """Under the closer look: go on from this picture, or leave it."""
     return (
         '<div class="leave"><button type="button" class="primary" data-do="use" id="use-as-reference">'

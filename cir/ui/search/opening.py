@@ -80,5 +80,5 @@ def _opened(screen: Screen, session: Session, note: str) -> Update:
         filled, lost = screen.filled(session)
         drawn |= filled
         notes.append(lost)
-    said = " ".join(filter(None, notes))
-    return {**drawn, page.shown.stage: pieces.notes_list([said])} if said else drawn
+    note = " ".join(filter(None, notes))
+    return {**drawn, page.shown.stage: pieces.notes_list([note])} if note else drawn

@@ -273,7 +273,7 @@ def signed_number(number: float, digits: int = 2) -> str:
 # --- the steps ------------------------------------------------------------------------------------------
 
 
-def crumbs(way: Sequence[Step], history: Sequence[Step], present: int) -> str:
+def crumbs(path: Sequence[Step], history: Sequence[Step], present: int) -> str:
     """The way to the present step, undo, and a fold with all remembered steps; nothing before the second."""
     if len(history) < 2:
         return ""
@@ -281,11 +281,11 @@ def crumbs(way: Sequence[Step], history: Sequence[Step], present: int) -> str:
         '<button type="button" class="undo" data-do="undo" title="Back to the step before (z)">Undo</button>'
     )
     apart = steps.details(history)
-    here = "".join(f"<li>{_step(step, present, apart)}</li>" for step in way[-6:])
-    more = "… " if len(way) > 6 else ""
+    here = "".join(f"<li>{_step(step, present, apart)}</li>" for step in path[-6:])
+    more = "… " if len(path) > 6 else ""
     all_steps = "".join(f"<li>{_step(step, present, apart)}</li>" for step in history)
     fold = f"<details><summary>History</summary><ol>{all_steps}</ol></details>"
-    return f'<nav class="crumbs" aria-label="Your steps">{undo if len(way) > 1 else ""}{more}<ol>{here}</ol>{fold}</nav>'
+    return f'<nav class="crumbs" aria-label="Your steps">{undo if len(path) > 1 else ""}{more}<ol>{here}</ol>{fold}</nav>'
 
 
 def _step(step: Step, present: int, apart: Mapping[int, str]) -> str:

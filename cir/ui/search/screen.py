@@ -82,7 +82,7 @@ class Screen:
         found = handlers.answer(retriever, session) if found is None else found
         return {
             **self.ranked(session, found),
-            shown.crumbs: render.crumbs(steps.way(session), steps.history(session), session.step),
+            shown.crumbs: render.crumbs(steps.path(session), steps.history(session), session.step),
             shown.trace: render.texts(
                 found.composed.trace,
                 pending=bool(found.composed.pending),

@@ -48,7 +48,7 @@ def present(session: Session) -> Step | None:
     return next((step for step in session.steps if step.number == session.step), None)
 
 
-def way(session: Session) -> list[Step]:
+def path(session: Session) -> list[Step]:
     """The steps that led to the present one, itself last, as far as they are remembered."""
     numbered = {step.number: step for step in session.steps}
     found: list[Step] = []
@@ -74,13 +74,13 @@ def details(shown: Sequence[Step]) -> dict[int, str]:
         number -> words; nothing for a step that needs none.
     """
     methods = {step.kept["method"] for step in shown}
-    said = {}
+    words_of = {}
     for step in shown:
         method, numbers = step.kept["method"], _numbers(step)
         differ = any(_numbers(other) != numbers for other in shown if other.kept["method"] == method)
         words = [method] if len(methods) > 1 else []
-        said[step.number] = ", ".join([*words, *([numbers] if differ and numbers else [])])
-    return said
+        words_of[step.number] = ", ".join([*words, *([numbers] if differ and numbers else [])])
+    return words_of
 
 
 def _numbers(step: Step) -> str:
