@@ -46,12 +46,12 @@ def calls(content: PageContent, kept: KeptSearches) -> list[Callable[..., Any]]:
 
     async def search(caller: str, given: Arguments) -> AsyncIterator[SearchAnswer]:
         """Search a gallery with a reference image and a modification text; answers come in stages, the last is whole."""
-        found: Any = {}
+        found: SearchAnswer | None = None
         async with aclosing(content.lines.in_turn(answers(content, kept, caller, given))) as came:
             async for answer in came:
                 if not isinstance(answer, Waiting):
                     yield (found := answer)
-                elif found and answer.before:
+                elif found is not None and answer.before:
                     yield {**found, "pending": f"{found['pending']}: {answer.before} before you"}
 
     def rank(caller: str, given: Arguments) -> SearchAnswer:
