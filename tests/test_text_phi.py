@@ -11,6 +11,7 @@ import pytest
 import torch
 from open_clip.model import CLIP
 from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel
 
 from cir.__main__ import main
 from cir.application import build_models
@@ -201,3 +202,25 @@ def test_the_command_makes_a_network_for_the_embedded_clip(
     facts = load_mapping(out).metadata
     assert (facts["model_set"], facts["texts"]) == ("embedded", "world")
     assert json.dumps(facts)
+
+
+def test_pulling_a_set_makes_its_network_once_and_the_set_then_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tower = {"hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(
+        projection_dim=24, text_config=tower, vision_config={**tower, "image_size": 32, "patch_size": 16}
+    )
+    CLIPModel(config).save_pretrained(tmp_path / "BGE-VL-base")  # as if it had just been fetched
+    (tmp_path / "BGE-VL-base" / "preprocessor_config.json").write_text('{"size": 32}', encoding="utf-8")
+    monkeypatch.setenv("CIR_HOME", str(tmp_path))
+    monkeypatch.setattr("cir.models.catalog.pull", lambda *_, **__: [])
+    monkeypatch.setattr(made_mapping, "source_of", lambda *_: Source(CAPTIONS, WORDS))
+    assert main(["models", "pull", "laptop", "--minutes", "0"]) == 0
+    assert "made LinCIR from texts" in capsys.readouterr().out
+    models = build_models("laptop", llm="none")
+    phi = models.phi()
+    assert phi is not None, models.missing
+    assert phi.metadata["trained_for"] == models.clip.fingerprint
+    assert main(["models", "pull", "laptop", "--minutes", "0"]) == 0
+    assert "made" not in capsys.readouterr().out

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from textwrap import shorten
 from typing import TypeVar
 
 import numpy as np
@@ -152,7 +153,7 @@ def _of_captioner(captioner: Captioner, pictures: Sequence[KnownPicture], again:
             f"{named} of {len(pictures)}",
             f"{THINGS_NAMED} or more",
             named >= THINGS_NAMED,
-            f'The captioner says, for "{pictures[0].caption}": "{(captions[0] or [""])[0]}". {again}',
+            f'The captioner says, for "{pictures[0].caption}": "{shorten((captions[0] or [""])[0], 80)}". {again}',
         ),
     ]
 
