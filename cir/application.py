@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
@@ -31,13 +34,30 @@ from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.syncir.library import TripletLibrary
 from cir.syncir.query_text import CaptionSpoter
+from cir.text import counted
 from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
+
+if TYPE_CHECKING:
+    from cir.models.photographs.joined import JoinedEncoder
 
 TUNED = "tuned for these models"
 PATIENCE_SECONDS = (
     50.0  # for one text of a triplet: below what a search waits for its turn at the language model
 )
+ABOUT_PHOTOGRAPHS = {  # figures: docs/models.md
+    "embedded": (
+        "The models of this page learned an illustrated world. Photographs are indexed and captioned, but read poorly. For "
+        "photographs, start with the set that comes with the program and reads them, python app.py --models photographs, or fetch a "
+        "larger one once (python -m cir models pull laptop) and start with it: python app.py --models laptop."
+    ),
+    "photographs": (
+        "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
+        "apart, a caption puts the right one first 51 times of 100, and among the first five 73 times. "
+        "They know few words for people, faces or actions, do not count and do not read. For real use fetch a larger set once "
+        "(python -m cir models pull laptop) and start with it: python app.py --models laptop."
+    ),
+}
 
 
 def report_path(out: Path | None) -> Path:
@@ -103,7 +123,7 @@ def set_of(place: str) -> str:
 def decisive(models: Models, phi: str | None = None) -> dict[str, str]:
     """What CVSI's weights depend on: part -> fingerprint, of the parts that are here; `phi` as of `ingredients`."""
     parts = {
-        "clip": models.clip,
+        "clip": models.tower,
         "captioner": models.captioner,
         "language_model": models.language_model,
         "phi": models.phi(None if is_place(phi) else phi),
@@ -141,10 +161,10 @@ def ingredients(
         clip,
         clip,
         clip,
-        models.phi,
+        models.words,
         CaptionMemory(captioner) if captioner is not None else None,
         models.language_model,
-        cast(WordRefiner, Deferred({}, lambda: _refiner(models))),
+        cast(WordRefiner, Deferred({}, lambda: models.refiner)),
         settings or CvsiSettings(),
         next(iter(presets(models, phi).values())),
         phi,
@@ -155,12 +175,6 @@ def ingredients(
 def build_translator(models: Models) -> Translator:
     """What puts edits in other languages into English, by the set's language model."""
     return Translator(models.language_model, models.missing.get("language model", ""))
-
-
-def _refiner(models: Models) -> WordRefiner:
-    from cir.models.oti import ImageWordRefiner  # it brings torch
-
-    return ImageWordRefiner(models.clip)
 
 
 def _check_phi(models: Models, phi: str) -> None:
@@ -185,7 +199,34 @@ def open_for(models: Models, gallery: str | None = None) -> Gallery:
         gallery or SAMPLE_GALLERY,
         cache_root=gallery_cache(),
         image_encoder_fingerprint=clip.fingerprint,
-        text_encoder_fingerprint=clip.fingerprint,
+        text_encoder_fingerprint=models.captions_fingerprint,
+    )
+
+
+def drawn_gallery(models: Models, gallery: Gallery) -> Gallery:
+    """A gallery with the features of the set's CLIP alone, which mapping networks are trained for, and none of captions.
+
+    Raises:
+        BadQuery: it holds photographs, of which that CLIP knows nothing.
+    """
+    if models.photographs is None:
+        return gallery
+    space = cast("JoinedEncoder", models.clip).space
+    raw = space.clip_part(np.stack([gallery.raw_features(image_id) for image_id in gallery.image_ids]))
+    lengths = np.linalg.norm(raw, axis=1)
+    photographs = int((lengths < 1e-3).sum())
+    if photographs:
+        raise BadQuery(
+            f"{gallery.name} holds {counted(photographs, 'photograph')}, and the CLIP of the set {models.name}, which the network "
+            "would be for, knows drawings alone.",
+            "Take another set: --models base",
+        )
+    return replace(
+        gallery,
+        image_features=raw / lengths[:, None],
+        caption_features=np.zeros_like(raw),
+        captioned=np.zeros(len(raw), dtype=bool),
+        norms=lengths,
     )
 
 
@@ -196,7 +237,7 @@ def build_shelf(models: Models, first: Retriever, *, title: str = "") -> Shelf:
         first,
         cache_root=gallery_cache(),
         image_encoder_fingerprint=clip.fingerprint,
-        text_encoder_fingerprint=clip.fingerprint,
+        text_encoder_fingerprint=models.captions_fingerprint,
         title=title,
         shipped={"Sample gallery": SAMPLE_GALLERY},
     )
@@ -206,7 +247,7 @@ def build_indexer(models: Models, shelf: Shelf) -> Indexer:
     """Makes galleries with these models, in the background; the shelf gets what there is to search."""
     return Indexer(
         image_encoder=models.clip,
-        text_encoder=models.clip,
+        text_encoder=models.text_encoder,
         captioner=lambda: models.captioner,
         cache_root=shelf.cache_root,
         renew=shelf.renew,
@@ -251,14 +292,8 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
 
 
 def about_photographs(models: Models) -> str:
-    """What is to be known before photographs are indexed with these models; "" when they know photographs."""
-    if models.name != "embedded":
-        return ""
-    return (
-        "The models of this page learned an illustrated world. Photographs are indexed and captioned, but read "
-        "poorly. For photographs, fetch a larger set once (python -m cir models pull base) and start with it: "
-        "python app.py --models base."
-    )
+    """What is to be known before photographs are indexed with these models; "" when they know photographs well."""
+    return ABOUT_PHOTOGRAPHS.get(models.name, "")
 
 
 def warm_up(models: Models) -> None:

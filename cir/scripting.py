@@ -71,7 +71,7 @@ def index_gallery(
         root,
         name=named,
         image_encoder=models.clip,
-        text_encoder=models.clip,
+        text_encoder=models.text_encoder,
         captioner=models.captioner if captions else None,
         cache_root=cache_root,
     ):

@@ -66,7 +66,9 @@ class ToyModels:
     name, llm = "embedded", "toy"
 
     def __init__(self, language_model: CountingModel | None = None) -> None:
-        self.clip = ToyClip()
+        self.clip = self.tower = self.text_encoder = ToyClip()
+        self.captions_fingerprint = self.clip.fingerprint
+        self.photographs = None
         self.captioner: ToyCaptioner | None = ToyCaptioner()
         self.language_model = language_model or CountingModel()
         self.missing: dict[str, str] = {}
@@ -75,6 +77,8 @@ class ToyModels:
 
     def phi(self, recipe: str | None = None) -> None:
         return None
+
+    words = phi
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -55,8 +55,8 @@ def every_part() -> list[tuple[str, Part]]:
     return [*parts, *(("", part) for part in LANGUAGE_MODELS.values()), ("", published.TRUNK)]
 
 
-def test_there_are_six_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
-    assert list(SETS) == ["embedded", "laptop", "desktop", "base", "large", "giga"]
+def test_there_are_seven_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
+    assert list(SETS) == ["embedded", "photographs", "laptop", "desktop", "base", "large", "giga"]
     assert SETS["embedded"].language_model == "qwen2.5-coder-1.5b"
     for chosen in SETS.values():
         assert chosen.language_model in LANGUAGE_MODELS
@@ -124,7 +124,7 @@ def test_openai_weights_are_loaded_with_quick_gelu() -> None:
 
 
 def test_an_unknown_set_or_language_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(BadQuery, match="embedded, laptop, desktop, base, large, giga"):
+    with pytest.raises(BadQuery, match="embedded, photographs, laptop, desktop, base, large, giga"):
         Models("huge")
     with pytest.raises(BadQuery, match=r"qwen2\.5-coder-0\.5b, .*give a path to a \.gguf file"):
         _ = Models(llm="gpt").language_model
@@ -164,7 +164,7 @@ def small_mapping(path: Path, seed: int = 0, **facts: object) -> None:
 def test_a_mapping_network_that_was_made_here_is_taken_where_none_is_published(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Models, "clip", SimpleNamespace(fingerprint="clip@1", dim=8, word_width=6))
+    monkeypatch.setattr(Models, "tower", SimpleNamespace(fingerprint="clip@1", dim=8, word_width=6))
     laptop = Models("laptop")
     assert laptop.phi() is None
     assert "Make one on this computer" in laptop.missing["mapping network lincir"]
@@ -180,7 +180,7 @@ def test_a_mapping_network_that_was_made_here_is_taken_where_none_is_published(
 def test_a_published_mapping_network_goes_before_one_that_was_made_here(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Models, "clip", SimpleNamespace(fingerprint="clip@1", dim=8, word_width=6))
+    monkeypatch.setattr(Models, "tower", SimpleNamespace(fingerprint="clip@1", dim=8, word_width=6))
     small_mapping(home / "made" / "base.safetensors", 0, trained_for="clip@1")
     small_mapping(home / "phi_best_base_openai.pt", 1)
     made, published = load_mapping(home / "made" / "base.safetensors"), Models("base").phi("lincir")
@@ -194,7 +194,7 @@ def test_a_published_mapping_network_goes_before_one_that_was_made_here(
 def test_a_mapping_network_that_was_made_for_another_clip_is_not_taken(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Models, "clip", SimpleNamespace(fingerprint="clip@2", dim=8, word_width=6))
+    monkeypatch.setattr(Models, "tower", SimpleNamespace(fingerprint="clip@2", dim=8, word_width=6))
     small_mapping(home / "made" / "laptop.safetensors", trained_for="clip@1")
     models = Models("laptop")
     assert models.phi() is None

@@ -21,7 +21,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for module in ("places", "commands.galleries", "application", "commands.indexing"):
             monkeypatch.setattr(f"cir.{module}.gallery_cache", lambda: folder / "cache")
         encoder = ToyEncoder()
-        models = SimpleNamespace(clip=encoder, captioner=ToyCaptioner(), missing={})
+        models = SimpleNamespace(clip=encoder, text_encoder=encoder, captioner=ToyCaptioner(), missing={})
         monkeypatch.setattr(indexing, "build_models", lambda *_, **__: models)
         yield folder
 

@@ -60,7 +60,9 @@ def train(monkeypatch, tmp_path: Path, capsys, clip) -> Callable[..., tuple[Path
     ) -> tuple[Path, str]:
         monkeypatch.setattr(clip, "fingerprint", other_clip or "small")
         monkeypatch.setattr(
-            mapping_training, "build_models", lambda *_, **__: SimpleNamespace(name="embedded", clip=clip)
+            mapping_training,
+            "build_models",
+            lambda *_, **__: SimpleNamespace(name="embedded", tower=clip, photographs=None),
         )
         monkeypatch.setattr(
             mapping_training, "open_for", lambda *_: small_gallery() if gallery is None else gallery

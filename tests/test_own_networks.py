@@ -18,7 +18,7 @@ from tests.fakes import draw
 
 @pytest.fixture(scope="module")
 def clip():
-    return build_models("embedded", llm="none").clip
+    return build_models("embedded", llm="none").tower
 
 
 @pytest.fixture

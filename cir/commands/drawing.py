@@ -38,7 +38,7 @@ def world_gallery(options: argparse.Namespace) -> int:
         images,
         name=SAMPLE_GALLERY.name,
         image_encoder=models.clip,
-        text_encoder=models.clip,
+        text_encoder=models.text_encoder,
         captioner=models.captioner,
         captions_per_image=5,
         cache_root=SAMPLE_GALLERY.parent,

@@ -33,7 +33,7 @@ def index(options: argparse.Namespace) -> int:
         options.folder,
         name=name,
         image_encoder=models.clip,
-        text_encoder=models.clip,
+        text_encoder=models.text_encoder,
         captioner=captioner,
         captions_per_image=options.captions_per_image,
         cache_root=gallery_cache(),

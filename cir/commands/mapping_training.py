@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cir import __version__
-from cir.application import build_models, open_for
+from cir.application import build_models, drawn_gallery, open_for
 from cir.cache_keys import keyed_folder, what_else_there_is
 from cir.commands.training import next_command, say
 from cir.measuring.bench import say as progress
@@ -32,8 +32,8 @@ def train_general(options: argparse.Namespace) -> int:
     it done, and any other begins anew.
     """
     models = build_models(options.models, llm="none", device=options.device)
-    clip, recipe = models.clip, options.recipe
-    gallery = open_for(models, options.gallery)
+    clip, recipe = models.tower, options.recipe
+    gallery = drawn_gallery(models, open_for(models, options.gallery))
     triplets, images, captions = None, np.zeros((0, clip.dim), np.float32), []
     if recipe == "lincir":
         captions = [c for image_id in gallery.image_ids for c in gallery.captions(image_id)]
@@ -85,7 +85,7 @@ def train_from_texts(options: argparse.Namespace) -> int:
     models = build_models(options.models, llm="none", device=options.device)
     out = options.out or options.runs / f"mapping-texts-{models.name}.safetensors"
     make_mapping(
-        models.clip,
+        models.tower,
         out,
         model_set=models.name,
         runs=options.runs,
@@ -105,7 +105,7 @@ def training_record(
     return {
         "version": __version__,
         "date": time.strftime("%Y-%m-%d"),
-        "trained_for": models.clip.fingerprint,
+        "trained_for": models.tower.fingerprint,
         "settings": asdict(settings),
         **data,
         "seconds": round(seconds, 1),

@@ -26,6 +26,10 @@ def train(options: argparse.Namespace) -> int:
         from cir.commands.mapping_training import train_from_texts
 
         return train_from_texts(options)
+    if options.stage == "photographs":
+        from cir.commands.photograph_training import make_photographs
+
+        return make_photographs(options)
     if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
         from cir.commands.mapping_training import train_general
 

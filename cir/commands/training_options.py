@@ -22,7 +22,17 @@ def add_train(group) -> None:
         ["galleries"],
     )
     sub.add_argument(
-        "stage", choices=("crops", "scenes", "pictures", "world-clip", "places", "captioner", "mapping")
+        "stage",
+        choices=(
+            "crops",
+            "scenes",
+            "pictures",
+            "world-clip",
+            "places",
+            "captioner",
+            "mapping",
+            "photographs",
+        ),
     )
     sub.add_argument("--minutes", type=float, help="wall time, after which training ends")
     sub.add_argument("--ranks", type=int, default=1, help="processes that share the work")
@@ -37,6 +47,10 @@ def add_train(group) -> None:
         "--composed-share",
         type=float,
         help="world-clip: share of targets that are described as an edit of their reference (default: 0.5)",
+    )
+    sub.add_argument("--photographs", type=Path, help="photographs: a folder of any, without any texts")
+    sub.add_argument(
+        "--wordnet", type=Path, help="photographs: WordNet's folder (default: /usr/share/wordnet)"
     )
     add_models_option(sub)
     own = sub.add_argument_group(
@@ -66,7 +80,9 @@ def add_train(group) -> None:
     )
     own.add_argument("--mixed-precision", choices=("no", "fp16", "bf16"), default="no")
     own.add_argument(
-        "--out", type=Path, help="also write the network to this file, .safetensors; world-clip's folder"
+        "--out",
+        type=Path,
+        help="also write the network to this file, .safetensors; the folder of world-clip and photographs",
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cir import __version__
-from cir.application import build_models, gallery_cache, open_for
+from cir.application import build_models, drawn_gallery, gallery_cache, open_for
 from cir.cache_keys import code_digest, digest_of, keyed_folder
 from cir.errors import CirError
 from cir.evaluation.benchmark import read_benchmark
@@ -53,8 +53,8 @@ class Ablation:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.models = build_models("embedded", llm="none")
-        self.clip = self.models.clip
-        self.gallery = open_for(self.models)
+        self.clip = self.models.tower
+        self.gallery = drawn_gallery(self.models, open_for(self.models))
         self.pool = unlabelled(options.pictures, self.gallery, self.clip)
         self._data: dict[str, TripletFeatures] = {}
 

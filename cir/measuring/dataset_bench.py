@@ -73,7 +73,7 @@ class DatasetBench(Bench):
     def caption_rows(self) -> list[NDArray[np.float32]]:
         """For each gallery image, (n, D) features of the captions that it was indexed with."""
         captions = [self.gallery.captions(image_id) for image_id in self.gallery.image_ids]
-        encoders = Encoders(self.models.clip, self.models.clip, self.captioner, self.folder)
+        encoders = Encoders(self.models.clip, self.models.text_encoder, self.captioner, self.folder)
         return encoders.text_rows("captions", captions)
 
     def picture(self, image_id: str) -> Image.Image:

@@ -65,7 +65,7 @@ def _indexed(options: argparse.Namespace, models: Models, dataset: Dataset) -> G
     found = index_dataset(
         dataset,
         image_encoder=models.clip,
-        text_encoder=models.clip,
+        text_encoder=models.text_encoder,
         captioner=models.captioner,
         captions_per_image=options.gallery_captions,
         cache_root=place,

@@ -129,7 +129,7 @@ def _of_clip(models: Models, pictures: Sequence[KnownPicture], again: str) -> li
 def _of_mapping(models: Models, recipe: str, pictures: Sequence[KnownPicture]) -> Finding:
     """A pseudo-word stands for its picture: "a photo of $" is nearest to it among the dozen, more often than not."""
     what = f"pictures whose own word ({recipe}) is the nearest of all"
-    phi = models.phi(recipe)
+    phi = models.words(recipe)
     if phi is None:
         return _absent(models, f"mapping network {recipe}")
     raw = models.clip.encode_images([known.image for known in pictures])

@@ -55,7 +55,7 @@ class WorldBench(Bench):
     @cached_property
     def encoders(self) -> Encoders:
         """The models under test, with their work kept."""
-        return Encoders(self.models.clip, self.models.clip, self.captioner, self.folder)
+        return Encoders(self.models.clip, self.models.text_encoder, self.captioner, self.folder)
 
     @cached_property
     def caption_rows(self) -> list[NDArray[np.float32]]:

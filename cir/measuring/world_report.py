@@ -55,7 +55,9 @@ class WorldReport:
         if models.captioner is None:
             raise CirError("The benchmark needs a captioner.", models.missing["captioner"])
         self.options, self.models = options, models
-        self.encoders = Encoders(models.clip, models.clip, models.captioner, gallery_cache() / "benchmark")
+        self.encoders = Encoders(
+            models.clip, models.text_encoder, models.captioner, gallery_cache() / "benchmark"
+        )
         if models.language_model is not None:
             models.language_model.deadline_seconds = PATIENCE_SECONDS
         self._given = ingredients(models, settings=CvsiSettings(captions=options.captions))

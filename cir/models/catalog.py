@@ -18,6 +18,7 @@ from cir.models.published import (
     CAPTIONERS,
     LANGUAGE_MODELS,
     MADE,
+    PHOTOGRAPH_TRUNK,
     SENTENCE_ENCODER,
     SETS,
     TRUNK,
@@ -65,6 +66,8 @@ def parts_of(name: str, llm: str | None = None) -> list[tuple[str, Part]]:
     chosen = model_set(name)
     parts = [("clip", chosen.clip), *((f"phi {recipe}", part) for recipe, part in chosen.mapping.items())]
     parts.append(("captioner", chosen.captioner))
+    if chosen.photographs is not None:
+        parts.append(("photographs", chosen.photographs))
     wanted = llm or chosen.language_model
     if wanted in LANGUAGE_MODELS:
         parts.append(("language model", LANGUAGE_MODELS[wanted]))
@@ -120,10 +123,10 @@ def pull(
     return fetched
 
 
-def pull_trunk() -> Path:
+def pull_trunk(trunk: Part = TRUNK) -> Path:
     """The ImageNet weights that training starts from."""
-    assert TRUNK.fetched is not None
-    return fetch(TRUNK.fetched, explicit=True)
+    assert trunk.fetched is not None
+    return fetch(trunk.fetched, explicit=True)
 
 
 def sentence_encoder_folder(folder: Path | None = None) -> Path:
@@ -152,7 +155,7 @@ def list_models(folder: Path | None = None) -> list[dict[str, Any]]:
     rows = [(name, what, part) for name in SETS for what, part in parts_of(name)]
     rows += [("any", "language model", part) for part in LANGUAGE_MODELS.values()]
     rows += [("any", "captioner", part) for part in CAPTIONERS.values()]
-    rows.append(("training", "trunk", TRUNK))
+    rows += [("training", "trunk", TRUNK), ("training", "trunk for photographs", PHOTOGRAPH_TRUNK)]
     return [
         {
             "set": name,

@@ -193,6 +193,13 @@ class ClipModel:
             lengths = text_tower(self.model).token_embedding.weight[ids].float().norm(dim=1).clamp(min=1e-6)
         return ids, list(whole.values()), lengths
 
+    def knows_word(self, word: str) -> bool:
+        """Whether the tower was taught a word: all its tokens have an embedding."""
+        with self._lock, torch.inference_mode():
+            table = text_tower(self.model).token_embedding.weight
+            rows = table[torch.tensor(token_ids(self.tokenizer, word), device=table.device)]
+            return bool((rows.abs().amax(dim=1) > 0).all())
+
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, start and end marks counted, before any cut."""
         return len(token_ids(self.tokenizer, text)) + 2

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from cir.models.clip import ClipModel
     from cir.models.llama import LlamaWorker
     from cir.models.mapping import MappingModel
-    from cir.models.protocols import Captioner
+    from cir.models.photographs.joined import JoinedEncoder
+    from cir.models.photographs.reading import PhotographReader
+    from cir.models.photographs.sentences import PhotographTexts
+    from cir.models.protocols import Captioner, ImageToWords, TextEncoder, WordRefiner
 
 WITHOUT = "none"  # as the name of a language model: do without one
 Built = TypeVar("Built")
@@ -87,8 +90,51 @@ class Models:
         self._pull = f"python -m cir models pull {name}"
 
     @cached_property
-    def clip(self) -> ClipModel:
-        """Image encoder, text encoder and pseudo-word encoder in one.
+    def clip(self) -> ClipModel | JoinedEncoder:
+        """Image encoder, text encoder and pseudo-word encoder in one: the set's CLIP, joined with what reads photographs.
+
+        Raises:
+            MissingModel: it is not here; nothing can be searched without it.
+            UnsafeFile: it is not what it should be.
+        """
+        if self.photographs is None:
+            return self.tower
+        from cir.models.photographs.joined import JoinedEncoder
+
+        return JoinedEncoder(self.tower, self.photographs, self.photograph_texts)
+
+    @cached_property
+    def photographs(self) -> PhotographReader | None:
+        """What reads photographs, of a set that has it and with the set's own CLIP; else None, or why in `missing`."""
+        part = self.set.photographs
+        if part is None or self._clip_folder is not None:
+            return None
+
+        def load(path: Path) -> PhotographReader:
+            from cir.models.photographs.reading import load_reader
+
+            return load_reader(path, self.device)
+
+        return self._or_missing("reader of photographs", part, load, "photographs are read as drawings")
+
+    @cached_property
+    def photograph_texts(self) -> PhotographTexts | None:
+        """What reads texts about photographs, or None with a sentence in `missing`."""
+
+        def load(path: Path) -> PhotographTexts:
+            from cir.models.photographs.sentences import PhotographTexts
+            from cir.models.sentence_encoder import load_sentence_encoder
+
+            assert self.photographs is not None
+            encoder, known = load_sentence_encoder(path, device=self.device), self.photographs.knowledge
+            return PhotographTexts(encoder, known.centre, known.basis)
+
+        lost = "photographs are not found by texts"
+        return self._or_missing("sentence encoder", SENTENCE_ENCODER, load, lost)
+
+    @cached_property
+    def tower(self) -> ClipModel:
+        """The set's CLIP alone: what mapping networks are trained for.
 
         Raises:
             MissingModel: it is not here; nothing can be searched without it.
@@ -109,17 +155,26 @@ class Models:
         return self._now_or_later(path, load)
 
     @property
-    def image_encoder(self) -> ClipModel:
+    def image_encoder(self) -> ClipModel | JoinedEncoder:
         """See `clip`."""
         return self.clip
 
-    @property
-    def text_encoder(self) -> ClipModel:
-        """See `clip`."""
-        return self.clip
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """See `clip`; under another fingerprint while texts about photographs cannot be read."""
+        if self.photographs is None or self.photograph_texts is not None:
+            return self.clip
+        from cir.models.photographs.joined import TextsOfDrawings
+
+        return TextsOfDrawings(cast("JoinedEncoder", self.clip))
 
     @property
-    def pseudo_word_encoder(self) -> ClipModel:
+    def captions_fingerprint(self) -> str | None:
+        """What has to have encoded the captions of a gallery; None: anything, as only drawings are found by texts."""
+        return self.clip.fingerprint if self.text_encoder is self.clip else None
+
+    @property
+    def pseudo_word_encoder(self) -> ClipModel | JoinedEncoder:
         """See `clip`."""
         return self.clip
 
@@ -138,13 +193,13 @@ class Models:
 
         path = mapping_file(self.own_phi)
         network = load_mapping(path, name="own")
-        wanted, found = (self.clip.dim, self.clip.word_width), (network.input_dim, network.word_width)
-        trained_for = network.metadata.get("trained_for", self.clip.fingerprint)
-        if wanted != found or trained_for != self.clip.fingerprint:
+        wanted, found = (self.tower.dim, self.tower.word_width), (network.input_dim, network.word_width)
+        trained_for = network.metadata.get("trained_for", self.tower.fingerprint)
+        if wanted != found or trained_for != self.tower.fingerprint:
             why = (
                 f"it takes {found[0]} numbers of a picture and says words of {found[1]}, this one has {wanted[0]} and {wanted[1]}"
                 if wanted != found
-                else f"it was trained for {trained_for}, this one is {self.clip.fingerprint}"
+                else f"it was trained for {trained_for}, this one is {self.tower.fingerprint}"
             )
             made_for = network.metadata.get("model_set")
             raise BadQuery(
@@ -165,6 +220,28 @@ class Models:
             self._mapping[recipe] = self._load_mapping(recipe, part) if part else None
         return self._mapping[recipe]
 
+    def words(self, recipe: str | None = None) -> ImageToWords | None:
+        """What makes pseudo-words of the features that `clip` gives, with the mapping network of a recipe; as `phi`."""
+        network = self.phi(recipe)
+        if network is None or self.photographs is None:
+            return network
+        from cir.models.photographs.words import JoinedWords
+
+        return JoinedWords(network, cast("JoinedEncoder", self.clip).space)
+
+    @cached_property
+    def refiner(self) -> WordRefiner:
+        """What refines pseudo-words of `words`."""
+        from cir.models.oti import ImageWordRefiner  # it brings torch
+        from cir.models.photographs.words import JoinedRefiner
+
+        refiner = ImageWordRefiner(self.tower)
+        return (
+            refiner
+            if self.photographs is None
+            else JoinedRefiner(refiner, cast("JoinedEncoder", self.clip).space)
+        )
+
     def _load_mapping(self, recipe: str, part: Part) -> MappingModel | None:
         def load(path: Path) -> MappingModel:
             from cir.models.mapping import load_mapping
@@ -172,12 +249,12 @@ class Models:
             network = load_mapping(path, name=recipe)
             # Of the same width, it would be taken for one that fits, and every pseudo-word would be noise.
             trained_for = network.metadata.get("trained_for")
-            if self._clip_folder is not None and trained_for != self.clip.fingerprint:
+            if self._clip_folder is not None and trained_for != self.tower.fingerprint:
                 raise MissingModel(
                     f"It was not trained for the CLIP in {self._clip_folder}.",
                     "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
                 )
-            if part.made and trained_for not in (None, self.clip.fingerprint):
+            if part.made and trained_for not in (None, self.tower.fingerprint):
                 raise MissingModel(
                     f"{path} was made for another CLIP, {trained_for}.", f"Remove it, then: {self._pull}"
                 )
@@ -194,7 +271,12 @@ class Models:
             return import_module(f"cir.models.{part.module}").load_captioner(path, self.device)
 
         lost = "captions, edited descriptions (alpha) and added objects are left out"
-        return self._or_missing("captioner", part, load, lost)
+        found = self._or_missing("captioner", part, load, lost)
+        if found is None or self.photographs is None:
+            return found
+        from cir.models.photographs.captions import JoinedCaptioner, PhotographCaptioner
+
+        return JoinedCaptioner(found, PhotographCaptioner(self.photographs))
 
     @cached_property
     def language_model(self) -> LlamaWorker | None:

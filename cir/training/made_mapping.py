@@ -133,5 +133,5 @@ def make_missing(
     wanted = [part for part in models.set.mapping.values() if part.made and not is_here(part, folder)]
     for part in wanted:
         out = made_file(part, folder)
-        make_mapping(models.clip, out, model_set=models.name, runs=out.parent, minutes=minutes, say=say)
+        make_mapping(models.tower, out, model_set=models.name, runs=out.parent, minutes=minutes, say=say)
     return [part.name for part in wanted]

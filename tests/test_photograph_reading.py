@@ -1,0 +1,190 @@
+"""How photographs are read: colours and light from pixels, names from classes, texts by lexicon and paraphrase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cir.errors import MissingModel, UnsafeFile
+from cir.models.photographs.captions import OPENING, JoinedCaptioner, PhotographCaptioner, named_things
+from cir.models.photographs.knowledge import Knowledge, read_knowledge
+from cir.models.photographs.lexicon import ATTRIBUTES, SAID_AS
+from cir.models.photographs.light import light_of
+from cir.models.photographs.reading import PhotographReader
+from cir.models.photographs.sentences import PhotographTexts
+from cir.training.photographs import class_groups, class_kinds, train_gate
+from cir.training.wordnet import read_nouns
+
+SIDE = 200
+
+
+class WordSentences:
+    """Every text has an axis of its own; some words lie beside another text's."""
+
+    fingerprint = "words"
+
+    def __init__(self) -> None:
+        self.axes: dict[str, int] = {}
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 200), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[self.axes.setdefault(SAID_AS["red"] if text == "ruddy" else text, len(self.axes))] = 1.0
+        return rows
+
+
+def halves(top: tuple[int, int, int], bottom: tuple[int, int, int]) -> Image.Image:
+    picture = Image.new("RGB", (SIDE, SIDE), bottom)
+    picture.paste(top, (0, 0, SIDE, SIDE // 2))
+    return picture
+
+
+def said(texts: PhotographTexts, text: str) -> set[str]:
+    row = texts.attributes([text])[0]
+    return {name for name, strength in zip(ATTRIBUTES, row, strict=True) if strength > 0.5}
+
+
+@pytest.mark.parametrize(
+    ("picture", "strong", "weak"),
+    [
+        (Image.new("RGB", (SIDE, SIDE), (200, 20, 20)), {"red"}, {"blue", "sky", "greenery", "night"}),
+        (
+            halves((110, 160, 235), (60, 130, 50)),
+            {"sky", "blue", "green", "greenery"},
+            {"red", "snow", "night"},
+        ),
+        (halves((15, 15, 25), (8, 8, 10)), {"night", "dark", "black"}, {"bright", "sky", "snow"}),
+        (halves((150, 190, 240), (235, 240, 250)), {"snow", "bright"}, {"night", "sunset", "red"}),
+        (halves((230, 110, 40), (25, 15, 15)), {"sunset"}, {"snow", "greenery"}),
+        (Image.linear_gradient("L"), {"monochrome"}, {"red", "green", "blue"}),
+    ],
+    ids=["red", "meadow", "night", "snow", "sunset", "grey"],
+)
+def test_pixels_tell_colours_and_light(picture: Image.Image, strong: set[str], weak: set[str]) -> None:
+    found = light_of(picture)
+    assert set(found) <= set(ATTRIBUTES)
+    assert all(found[name] > 0.5 for name in strong), {name: found[name] for name in strong}
+    assert all(found[name] < 0.2 for name in weak), {name: found[name] for name in weak}
+
+
+def test_words_phrases_and_paraphrases_speak_of_attributes() -> None:
+    texts = PhotographTexts(WordSentences(), np.zeros(200, np.float32), np.eye(200, dtype=np.float32))
+    assert said(texts, "a crimson boat at night") == {"red", "vehicle", "night"}
+    assert said(texts, "black and white portrait") == {"monochrome", "people"}
+    assert said(texts, "something ruddy") == {"red"}  # not in the lexicon, but it means the same
+    assert said(texts, "a xylophone") == set()
+
+
+def toy_knowledge() -> Knowledge:
+    concepts = np.eye(5, 8, dtype=np.float32)
+    groups = np.zeros((5, len(ATTRIBUTES)), np.float32)
+    groups[:3, ATTRIBUTES.index("animal")] = 1.0
+    kinds = {"dog": (0, 1), "animal": (0, 1, 2)}
+    return Knowledge(
+        concepts,
+        np.zeros(8, np.float32),
+        np.eye(8, dtype=np.float32),
+        groups,
+        np.zeros(3, np.float32),
+        ("beagle", "pug", "tabby", "ball", "pier"),
+        kinds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        ([0.8, 0.1, 0.0, 0.0, 0.1], ["beagle"]),
+        ([0.4, 0.4, 0.1, 0.0, 0.1], ["dog"]),
+        ([0.3, 0.0, 0.4, 0.1, 0.2], ["animal"]),
+        ([0.0, 0.5, 0.0, 0.4, 0.1], ["pug", "ball"]),
+        ([0.2, 0.2, 0.2, 0.2, 0.2], ["animal"]),
+        ([0.2, 0.0, 0.0, 0.4, 0.4], []),
+    ],
+)
+def test_a_class_that_is_not_sure_gives_way_to_its_kind(classes: list[float], names: list[str]) -> None:
+    assert named_things(np.array(classes, np.float32), toy_knowledge()) == names
+
+
+class ToyRecogniser:
+    """Sees a beagle in everything; large pictures are photographs."""
+
+    fingerprint = "toy"
+
+    def photograph_logits(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return np.array([9.0 if image.width > 100 else -9.0 for image in images], np.float32)
+
+    def classes(self, images: Sequence[Image.Image], *, softened: float = 2.5) -> np.ndarray:
+        return np.tile(np.eye(5, dtype=np.float32)[0], (len(images), 1))
+
+
+class DrawnCaptions:
+    """Says the same of every drawing."""
+
+    fingerprint = "drawn"
+
+    def caption(self, images: Sequence[Image.Image], *, per_image: int, seed: int) -> list[list[str]]:
+        return [["a star"] * per_image for _ in images]
+
+
+def test_a_caption_says_as_which_of_the_two_a_picture_was_read() -> None:
+    reader = PhotographReader(ToyRecogniser(), toy_knowledge())  # type: ignore[arg-type]
+    captioner = JoinedCaptioner(DrawnCaptions(), PhotographCaptioner(reader))
+    red, drawing = Image.new("RGB", (SIDE, SIDE), (200, 20, 20)), Image.new("RGB", (50, 50), (200, 20, 20))
+    of_photograph, of_drawing = captioner.caption([red, drawing], per_image=3, seed=0)
+    assert of_drawing == ["a star"] * 3
+    assert of_photograph[0] == f"{OPENING} a beagle, red"
+    assert len(of_photograph) == 3
+    assert captioner.fingerprint == "drawn"  # what was written of drawings stays valid
+
+
+NOUNS = """  1 a licence
+00000001 03 n 01 animal 0 000 | a living thing; "it moves"
+00000002 05 n 02 dog 0 domestic_dog 0 001 @ 00000001 n 0000 | barks
+00000003 05 n 01 pug 0 002 @ 00000002 n 0000 ~ 00000009 n 0000 | a small dog
+00000004 05 n 01 beagle 0 001 @ 00000002 n 0000 | a hound
+00000005 06 n 01 street_sign 0 000 | a board
+"""
+
+
+def test_wordnet_tells_kinds_groups_and_meanings(tmp_path: Path) -> None:
+    (tmp_path / "data.noun").write_text(NOUNS)
+    nouns = read_nouns(tmp_path)
+    assert nouns["n00000002"].names == ("dog", "domestic dog")
+    assert nouns["n00000001"].gloss == "a living thing"
+    ids = ["n00000003", "n00000004", "n00000005"]
+    assert class_kinds(nouns, ids) == {"animal": [0, 1], "dog": [0, 1]}
+    groups = class_groups(nouns, ids)
+    assert groups[:, ATTRIBUTES.index("street")].tolist() == [0, 0, 1]
+
+
+def test_a_missing_or_strange_wordnet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingModel, match="wordnet-base"):
+        read_nouns(tmp_path)
+    (tmp_path / "data.noun").write_text("no such thing")
+    with pytest.raises(UnsafeFile, match="not a file of WordNet"):
+        read_nouns(tmp_path)
+
+
+def test_the_gate_learns_to_tell_photographs_from_drawings() -> None:
+    rng = np.random.default_rng(0)
+    photographs = rng.normal(size=(60, 20)).astype(np.float32)
+    drawings = rng.normal(size=(200, 20)).astype(np.float32)
+    photographs[:, 3] += 6
+    gate, right = train_gate(photographs, drawings)
+    assert right > 0.97
+    assert (photographs @ gate[:-1] + gate[-1] > 0).mean() > 0.97
+    assert (drawings @ gate[:-1] + gate[-1] < 0).mean() > 0.97
+
+
+def test_what_is_known_of_photographs_is_refused_when_it_is_missing_or_damaged(tmp_path: Path) -> None:
+    with pytest.raises(MissingModel, match="train photographs"):
+        read_knowledge(tmp_path)
+    for name in ("knowledge.safetensors", "classes.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UnsafeFile, match="cannot be read"):
+        read_knowledge(tmp_path)

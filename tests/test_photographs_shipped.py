@@ -1,0 +1,101 @@
+"""What ships for photographs, for real: two photographs that come with gradio, and drawings of the sample gallery."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cir.application import build_models, drawn_gallery, ingredients, open_for
+from cir.composers.baselines import Sum
+from cir.composers.registry import build_methods
+from cir.errors import BadQuery, GalleryError, MissingModel
+from cir.evaluation.world import compose_whole
+from cir.gallery.gallery import Gallery
+from cir.images import read_image
+from cir.models.catalog import sentence_encoder_folder
+from cir.models.photographs.captions import OPENING
+from cir.places import SAMPLE_GALLERY
+from cir.types import Query
+
+CHEETAH, TOWER = "cheetah1.jpg", "tower.jpg"
+
+
+@pytest.fixture(scope="module")
+def models():
+    found = build_models("photographs", llm="none")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[Image.Image]:
+    folder = Path(str(files("gradio") / "media_assets" / "images"))
+    return [read_image(folder / name) for name in (CHEETAH, TOWER)]
+
+
+@pytest.fixture(scope="module")
+def drawings() -> list[Image.Image]:
+    return [read_image(path) for path in sorted((SAMPLE_GALLERY / "images").rglob("*.webp"))[1::300]]
+
+
+def needs_sentences() -> None:
+    try:
+        sentence_encoder_folder()
+    except MissingModel as missing:
+        pytest.skip(str(missing))
+
+
+def test_photographs_are_told_from_drawings(models, photographs, drawings) -> None:
+    assert models.photographs.shares(photographs).tolist() == [1.0, 1.0]
+    assert not models.photographs.shares(drawings).any()
+
+
+def test_drawings_have_the_features_of_the_clip_that_knows_them(models, drawings) -> None:
+    joined, alone = models.clip.encode_images(drawings), models.tower.encode_images(drawings)
+    np.testing.assert_allclose(models.clip.space.clip_part(joined), alone, rtol=1e-4, atol=1e-4)
+    assert not models.clip.space.shown_part(joined).any()
+
+
+def test_a_photograph_is_captioned_as_one_and_a_drawing_as_ever(models, photographs, drawings) -> None:
+    found = models.captioner.caption([photographs[0], drawings[0]], per_image=2, seed=0)
+    assert found[0][0].startswith(f"{OPENING} a cheetah")
+    assert found[1] == models.captioner.drawings.caption(drawings[:1], per_image=2, seed=0)[0]
+
+
+def test_texts_find_the_photograph_that_they_are_about(models, photographs, drawings) -> None:
+    needs_sentences()
+    rows = models.clip.encode_images([*photographs, *drawings])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    texts = ["a wild spotted cat", "a famous tall building in the city", "big feline with spots"]
+    best = (models.clip.encode_texts(texts) @ rows.T).argmax(axis=1)
+    assert best.tolist() == [0, 1, 0]
+
+
+def test_an_edit_leads_from_one_photograph_to_the_other(models, photographs, drawings) -> None:
+    needs_sentences()
+    names = ["cheetah", "tower", *(f"drawing {i}" for i in range(len(drawings)))]
+    gallery = Gallery.from_features("both", names, models.clip.encode_images([*photographs, *drawings]))
+    query = Query(photographs[0], "a tower in the city")
+    for method in (build_methods(ingredients(models))["Pic2Word"], Sum(models.clip, models.clip)):
+        row = sum(compose_whole(method, query).parts.values())
+        order = np.argsort(-(gallery.image_features @ row))
+        assert {names[i] for i in order[:2]} == {"cheetah", "tower"}
+
+
+def test_a_gallery_of_the_drawings_own_clip_is_refused_with_what_to_do(models) -> None:
+    with pytest.raises(GalleryError, match="Index it again"):
+        open_for(models)
+
+
+def test_a_mapping_network_is_not_trained_on_photographs(models, photographs, drawings) -> None:
+    features = models.clip.encode_images([*photographs, *drawings])
+    mixed = Gallery.from_features("mixed", [str(i) for i in range(len(features))], features)
+    with pytest.raises(BadQuery, match="holds 2 photographs"):
+        drawn_gallery(models, mixed)
+    drawn = Gallery.from_features("drawn", [str(i) for i in range(len(drawings))], features[2:])
+    alone = models.tower.encode_images(drawings)
+    np.testing.assert_allclose(drawn_gallery(models, drawn).raw_features("0"), alone[0], rtol=1e-3, atol=1e-3)
