@@ -98,6 +98,15 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def time_left(seconds: float) -> str:
+    """ "about 40 s left", "about 12 min left"."""
+    return (
+        f"about {max(1, round(seconds))} s left"
+        if seconds < 90
+        else f"about {round(seconds / 60):,} min left"
+    )
+
+
 def notes_on(text: str) -> list[str]:
     """What a person should know of a cleaned edit before its results: that it says little."""
     notes = []

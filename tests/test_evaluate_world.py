@@ -12,8 +12,8 @@ from cir.__main__ import main
 from cir.commands import evaluating
 from cir.evaluation import answers
 from cir.evaluation.benchmark import draw_benchmark
-from cir.measuring import answering, world_report
-from tests.dataset_doubles import CountingModel, ToyModels, toy_methods
+from cir.measuring import answering, world_bench, world_report
+from tests.dataset_doubles import CountingModel, ToyModels, toy_methods, use
 from tests.fakes import ToyCaptioner
 
 COMMAND = ["evaluate", "world", "--methods", "CVSI,Sum", "--json"]
@@ -170,3 +170,25 @@ def test_an_installed_program_is_not_changed_by_the_commands_that_make_what_is_s
     monkeypatch.setattr(places, "IS_CHECKOUT", False)
     assert main(command) == 2
     assert "an installed program is not changed" in capsys.readouterr().err
+
+
+def test_a_table_of_methods_that_do_not_count_captions_makes_none(
+    capsys, model: CountingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioned: list[int] = []
+
+    class Watched(ToyCaptioner):
+        def caption(self, images, *, per_image: int, seed: int) -> list[list[str]]:
+            captioned.append(len(images))
+            return super().caption(images, per_image=per_image, seed=seed)
+
+    toys = use(monkeypatch, ToyModels(model))
+    toys.captioner = Watched()
+    small = draw_benchmark(queries=4, gallery=9, seed=1)
+    monkeypatch.setattr(world_bench, "read_benchmark", lambda _: small)
+    results = ["--results", str(tmp_path / "r.md")]
+    assert main(["tables", "methods", "--methods", "Sum", *results]) == 0
+    assert "| Sum |" in (tmp_path / "r.md").read_text(encoding="utf-8")
+    assert captioned == []
+    assert main(["tables", "methods", "--methods", "CVSI", "--ask", *results]) == 0
+    assert sum(captioned) > 0

@@ -604,6 +604,26 @@ def test_a_split_takes_its_own_images_of_a_folder_and_is_encoded_once(tmp_path) 
     np.testing.assert_allclose(small.raw_features("test1-red-square"), expected, rtol=1e-5)
 
 
+def test_indexing_a_split_says_how_long_each_stage_still_takes(tmp_path, monkeypatch) -> None:
+    dataset, said, clock = circo.open_dataset(lay_out("circo", tmp_path / "CIRCO")), [], [0.0]
+
+    class Slow(ToyCaptioner):
+        def caption(self, images, *, per_image: int, seed: int) -> list[list[str]]:
+            clock[0] += 60.0 * len(images)
+            return super().caption(images, per_image=per_image, seed=seed)
+
+    monkeypatch.setattr("cir.evaluation.run.time.monotonic", lambda: clock[0])
+    index_dataset(
+        dataset, image_encoder=ToyClip(), text_encoder=ToyClip(), captioner=Slow(), captions_per_image=1,
+        cache_root=tmp_path / "cache", batch_size=4, say=said.append,
+    )  # fmt: skip
+    assert [one for one in said if "captions" in one and "left" in one] == [
+        "CIRCO, captions: 4 of 12; about 8 min left",
+        "CIRCO, captions: 8 of 12; about 4 min left",
+    ]
+    assert said[-1] == "CIRCO, captions: 12 of 12"
+
+
 def test_a_file_of_queries_runs_on_an_indexed_gallery(capsys, tmp_path, toys, monkeypatch) -> None:
     root = lay_out("circo", tmp_path / "CIRCO")
     dataset = circo.open_dataset(root)

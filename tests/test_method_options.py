@@ -54,6 +54,17 @@ def asked_of_models(card: MethodCard, settings: CvsiSettings) -> tuple[list[int]
 
 
 @cards
+def test_a_method_makes_as_many_captions_as_are_asked_for_from_the_least_that_its_card_says(
+    card: MethodCard,
+) -> None:
+    if "captions" in options_of(card):
+        few, asked = (
+            asked_of_models(card, CvsiSettings(captions=n))[0] for n in (1, card.least_captions + 1)
+        )
+        assert (set(few), set(asked)) == ({card.least_captions}, {card.least_captions + 1})
+
+
+@cards
 def test_a_number_of_captions_is_read_by_the_methods_that_caption(card: MethodCard) -> None:
     few, many = (asked_of_models(card, CvsiSettings(captions=n))[0] for n in (4, 7))
     assert (few != many) == ("captions" in options_of(card))

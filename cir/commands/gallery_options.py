@@ -40,7 +40,10 @@ def add_search(group) -> None:
     )
     sub.add_argument("--top-k", type=int, default=10, help="how many results (default: 10)")
     sub.add_argument(
-        "--captions", type=int, default=2, help="captions of the reference, N (default: 2; paper: 15)"
+        "--captions",
+        type=int,
+        default=2,
+        help="captions of the reference, N (default: 2; paper: 15; LDRE: 3)",
     )
     sub.add_argument(
         "--released-code", action="store_true", help="one joint call and dot products, as the released code"

@@ -63,6 +63,10 @@ def refuse_for_methods(options: argparse.Namespace, given: set[str]) -> None:
     cards = [card for card in METHODS if card.name.lower() in names]
     if len(cards) < len(names):
         return  # a name that there is not is refused by its own check
+    if "captions" in given:
+        _refuse_few_captions(options.captions, cards)
+    if options.command == "tables":
+        return  # its rows of other methods come from what is kept
     for name in asked:
         readers = [card.name for card in METHODS if name in _read(card, options)]
         if not {card.name for card in cards} & set(readers):
@@ -73,6 +77,16 @@ def refuse_for_methods(options: argparse.Namespace, given: set[str]) -> None:
             raise BadQuery(
                 f"--{name.replace('_', '-')} has no meaning for {', '.join(card.name for card in cards)}{own}.",
                 f"Leave it out, or choose a method that reads it: {', '.join(readers)}.",
+            )
+
+
+def _refuse_few_captions(captions: int, cards: Sequence[MethodCard]) -> None:
+    """Refuse a number of captions below what a method makes in any case."""
+    for card in cards:
+        if captions < card.least_captions:
+            raise BadQuery(
+                f"--captions has no meaning below {card.least_captions} for {card.name}, and it is {captions}.",
+                f"Give --captions {card.least_captions} or more, or leave it out.",
             )
 
 
@@ -90,7 +104,7 @@ def _chosen(options: argparse.Namespace) -> Sequence[str]:
     dataset = getattr(options, "dataset", "")
     if options.command == "search" or (options.command == "evaluate" and dataset != "world"):
         return [options.method.lower()]
-    if options.command != "evaluate":
+    if options.command not in ("evaluate", "tables"):
         return []
     names = [part.strip().lower() for part in (options.methods or "").split(",") if part.strip()]
-    return [*names, "cvsi"] if names and options.tune else names
+    return [*names, "cvsi"] if names and getattr(options, "tune", False) else names

@@ -37,7 +37,9 @@ def _add_world(datasets) -> None:
         ["methods"],
     )
     add_models_option(world)
-    world.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
+    world.add_argument(
+        "--captions", type=int, default=1, help="captions of each reference, N (default: 1; LDRE: 3)"
+    )
     world.add_argument(
         "--gallery-captions", type=int, default=3, help="captions of each gallery image (default: 3)"
     )
@@ -91,7 +93,10 @@ def _add_run_options(sub: CommandParser) -> None:
     add_models_option(sub)
     add_values(sub, "the paper's")
     sub.add_argument(
-        "--captions", type=int, default=2, help="captions of each reference, N (default: 2; paper: 15)"
+        "--captions",
+        type=int,
+        default=2,
+        help="captions of each reference, N (default: 2; paper: 15; LDRE: 3)",
     )
     sub.add_argument(
         "--gallery-captions",
@@ -140,7 +145,9 @@ def _fill_tables(sub: CommandParser) -> None:
         help="world: ask the language model for answers that are missing (on a dataset it is always asked)",
     )
     sub.add_argument("--fresh", action="store_true", help="compose everything again")
-    sub.add_argument("--captions", type=int, default=1, help="captions of each reference, N (default: 1)")
+    sub.add_argument(
+        "--captions", type=int, default=1, help="captions of each reference, N (default: 1; LDRE: 3)"
+    )
     sub.add_argument("--gallery-captions", type=int, default=3, help="captions of each image (default: 3)")
     sub.add_argument("--timed", type=int, default=20, help="queries that are timed (default: 20)")
     sub.add_argument("--seed", type=int, default=0, help="of the bootstrap")

@@ -80,6 +80,7 @@ class MethodCard:
         licence: of the published code and weights. Ours are written from the papers.
         build: makes it, or None where its mapping network is missing.
         parameters: what of it can be moved, as its class says; none for a method that is ranked as it is.
+        least_captions: of the reference, that it makes in any case.
     """
 
     name: str
@@ -91,6 +92,7 @@ class MethodCard:
     licence: str
     build: Callable[[Ingredients], Composer | None]
     parameters: tuple[Parameter, ...] = ()
+    least_captions: int = 1
 
 
 def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Composer | None]:
@@ -210,6 +212,7 @@ METHODS: tuple[MethodCard, ...] = (
         "3 captions, 5 images, temperature 0.04",
         "no licence given",
         _ldre,
+        least_captions=LEAST_CAPTIONS,
     ),
     MethodCard(
         "CIReVL",

@@ -33,12 +33,27 @@ from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of
 from cir.ranking.scoring import rank_of, top_indices
-from cir.text import counted
+from cir.text import counted, time_left
 from cir.types import ComposedQuery
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
 RESULTS, MANIFEST, REPORT = "results.jsonl", "manifest.json", "report.json"
+
+
+class StageClock:
+    """How long the stages of a work still take, each at its own rate since it began here."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, tuple[float, int]] = {}  # stage -> when, and how much was done by then
+
+    def left(self, stage: str, done: int, total: int) -> str:
+        """What ends a sentence about the stage: "; about 12 min left", or "" before anything is done, and after all."""
+        now = time.monotonic()
+        began, before = self._began.setdefault(stage, (now, done))
+        if not before < done < total:
+            return ""
+        return f"; {time_left((now - began) / (done - before) * (total - done))}"
 
 
 def index_dataset(
@@ -63,7 +78,7 @@ def index_dataset(
         GalleryError: see `index_folder`.
     """
     require_files(dataset)
-    name = name or dataset.gallery_name
+    name, clock = name or dataset.gallery_name, StageClock()
     for progress in index_folder(
         dataset.folder,
         name=name,
@@ -76,7 +91,8 @@ def index_dataset(
         thumbnails=False,
         only={os.fsencode(path) for path in dataset.images.values()},
     ):
-        say(f"{dataset.name}, {progress.stage}: {progress.done} of {progress.total}")
+        left = clock.left(progress.stage, progress.done, progress.total)
+        say(f"{dataset.name}, {progress.stage}: {progress.done} of {progress.total}{left}")
     opened = open_gallery(
         name,
         cache_root=cache_root,

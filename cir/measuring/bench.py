@@ -39,7 +39,7 @@ from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
 from cir.processors import processors
-from cir.ranking.retriever import Retriever
+from cir.ranking.retriever import Retriever, scoring_of
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery
 
@@ -155,7 +155,7 @@ class Bench(ABC):
 
     @cached_property
     def bare_gallery(self) -> Gallery:
-        """The gallery whose captions are exchanged."""
+        """The gallery's images, with or without captions: for all that does not count them."""
         return self.gallery
 
     def with_captions(self, count: int) -> Gallery:
@@ -174,7 +174,7 @@ class Bench(ABC):
         given = ingredients(self.models, settings=CvsiSettings(captions=self.options.captions))
         memory = CaptionMemory(captioner or self.captioner)
         made = build_methods(replace(given, captioner=memory, language_model=model))
-        return Retriever(self.gallery, made).composers  # some look at the gallery while they compose
+        return Retriever(self.bare_gallery, made).composers  # some look at its images while they compose
 
     @cached_property
     def witness(self) -> Witness:
@@ -224,7 +224,7 @@ class Bench(ABC):
     @cached_property
     def gallery_content(self) -> str:
         """What some methods look at while they compose."""
-        return self.gallery.image_content
+        return self.bare_gallery.image_content
 
     def is_wanted(self, method: str) -> bool:
         """Whether --methods names it, or nothing."""
@@ -241,8 +241,14 @@ class Bench(ABC):
     def ranks(
         self, composed: Mapping[str, ComposedQuery], values: Values, gallery: Gallery | None = None
     ) -> Ranked:
-        """Query id -> ranks of its targets, in the gallery or in another one of its images."""
-        return tables.method_ranks(gallery or self.gallery, self.queries, composed, values, self.measure)
+        """Query id -> ranks of its targets, in the gallery or in another one of its images.
+
+        Captions take long to make: a method that does not count them is ranked without.
+        """
+        if gallery is None:
+            look = any(scoring_of(query, values).captions for query in composed.values())
+            gallery = self.gallery if look else self.bare_gallery
+        return tables.method_ranks(gallery, self.queries, composed, values, self.measure)
 
     def ranked(self, *, compose: bool = True) -> dict[str, Ranked]:
         """Method -> query id -> ranks of its targets, under the method's weights."""
@@ -291,7 +297,7 @@ class Bench(ABC):
             "date": time.strftime("%Y-%m-%d"),
             "seed": self.options.seed,
             "models": dict(self.models.fingerprints),
-            "gallery": len(self.gallery),
+            "gallery": len(self.bare_gallery),
             "captions_of_the_reference": self.options.captions,
             "captions_of_gallery_images": self.options.gallery_captions,
             "machine": f"{counted(processors(), 'core')}, {platform.machine()}",

@@ -97,5 +97,5 @@ class WorldBench(Bench):
 
     def true_captions(self) -> Ranked:
         """Ranks by the target's true caption as a text query."""
-        oracle = world.oracle_caption_ranks(self.benchmark, self.queries, self.gallery, self.models.clip)
+        oracle = world.oracle_caption_ranks(self.benchmark, self.queries, self.bare_gallery, self.models.clip)
         return {q.query_id: (rank,) for q, rank in zip(self.queries, oracle, strict=True)}

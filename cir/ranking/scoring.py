@@ -35,9 +35,9 @@ class GalleryTerms:
     tv_tc: Floats
     captioned: NDArray[np.bool_]
 
-    def captions_count(self, captions: float) -> Floats:
-        """(K,) gamma: what captions count for, 0 where an image has none."""
-        return np.where(self.captioned, captions, 0.0)
+    def captions_count(self, captions: float) -> Floats | np.float64:
+        """(K,) gamma: what captions count for, 0 where an image has none; one number where all have some."""
+        return np.float64(captions) if self.captioned.all() else np.where(self.captioned, captions, 0.0)
 
     def lengths(self, captions: float) -> Floats:
         """(K,) |(1 - g) t_v + g t_c|. Source: CVSI, section III-D, Eq. 9 and the norm in Eq. 10."""
@@ -268,13 +268,16 @@ def over_lengths(dots: Floats, lengths: Floats) -> Floats:
 def gallery_terms(
     image_features: Floats, caption_features: Floats, captioned: NDArray[np.bool_]
 ) -> GalleryTerms:
-    """Norms and cross terms of a gallery: (K, D) t_v, (K, D) t_c, (K,) which have captions."""
-    return GalleryTerms(
-        np.einsum("kd,kd->k", image_features, image_features),
-        np.einsum("kd,kd->k", caption_features, caption_features),
-        np.einsum("kd,kd->k", image_features, caption_features),
-        captioned,
+    """Norms and cross terms of a gallery: (K, D) t_v, (K, D) t_c, (K,) which have captions.
+
+    They are kept in float64, in which a scoring computes, so that no move of a slider converts them again.
+    """
+    pairs = (
+        (image_features, image_features),
+        (caption_features, caption_features),
+        (image_features, caption_features),
     )
+    return GalleryTerms(*(np.einsum("kd,kd->k", *pair).astype(np.float64) for pair in pairs), captioned)
 
 
 def query_terms(rows: Mapping[str, Floats], image_features: Floats, caption_features: Floats) -> QueryTerms:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cir.syncir.judgements import ACCEPTED, EDITED, REJECTED
 from cir.syncir.pipeline import Progress
-from cir.text import counted
+from cir.text import counted, time_left
 from cir.ui.pieces import escape
 from cir.ui.triplets.cards import Card, Closer, Page, Picture
 from cir.ui.triplets.funnel import reason_words
@@ -166,9 +166,7 @@ def progress(made: Progress) -> str:
     if made.done >= made.total:
         return line(f"{counted(made.done, 'new triplet')}, the newest first.")
     left, share = made.eta_seconds, 100 * made.done / max(made.total, 1)
-    time = "" if left is None else f", about {max(1, round(left))} s left"
-    if left is not None and left >= 90:
-        time = f", about {round(left / 60)} min left"
+    time = "" if left is None else f", {time_left(left)}"
     return (
         '<p class="stage busy"><span class="dot" aria-hidden="true"></span>'
         f"Making triplets: {made.done} of {made.total}{time}"
