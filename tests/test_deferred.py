@@ -192,32 +192,6 @@ def test_the_second_start_builds_the_page_without_the_model_libraries(tmp_path: 
     assert start() == [[], fingerprints, False]
 
 
-IMPORT = """
-import sys, time, ast
-parsed = []
-parse = ast.parse
-ast.parse = lambda *a, **k: parsed.append(1) or parse(*a, **k)
-import {first}
-import gradio
-with gradio.Blocks() as page:
-    button = gradio.Button("go")
-    button.click(lambda: None)
-print(len(parsed), len(page.fns), gradio.Button.__mro__[1].__name__)
-"""
-
-
-def test_gradio_is_imported_without_writing_its_stubs_and_works_the_same() -> None:
-    def imported(first: str) -> list[str]:
-        command = [sys.executable, "-c", IMPORT.format(first=first)]
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout.split()
-
-    plain, ours = imported("json"), imported("cir.ui")
-    assert int(ours[0]) < int(plain[0]) / 10
-    assert ours[1:] == plain[1:] == ["1", "Component"]
-
-
 class TellingClip(ToyClip):
     def nearest_words(self, pseudo_words: np.ndarray, count: int = 5) -> list[str]:
         return ["square", "red"][:count]

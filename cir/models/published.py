@@ -200,11 +200,11 @@ def _clip(name: str, architecture: str, repository: str, about_bytes: int) -> Pa
     return Part(name, "MIT", weights, architecture=architecture, about_bytes=about_bytes)
 
 
-def _folder(name: str, licence: str, repository: str, about_bytes: int, **more: str) -> Part:
+def _folder(name: str, licence: str, repository: str, about_bytes: int, module: str = "") -> Part:
     """A model as transformers saves it: settings and safetensors, and never the code that may lie beside them."""
     patterns = ("*.json", "model.safetensors", "merges.txt")
     spec = ModelFolder(repository.split("/")[1], repository=repository, patterns=patterns)
-    return Part(name, licence, spec, about_bytes=about_bytes, **more)
+    return Part(name, licence, spec, about_bytes=about_bytes, module=module)
 
 
 def _blip2(repository: str, about_bytes: int) -> Part:

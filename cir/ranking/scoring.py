@@ -277,7 +277,8 @@ def gallery_terms(
         (caption_features, caption_features),
         (image_features, caption_features),
     )
-    return GalleryTerms(*(np.einsum("kd,kd->k", *pair).astype(np.float64) for pair in pairs), captioned)
+    tv_tv, tc_tc, tv_tc = (np.einsum("kd,kd->k", a, b).astype(np.float64) for a, b in pairs)
+    return GalleryTerms(tv_tv, tc_tc, tv_tc, captioned)
 
 
 def query_terms(rows: Mapping[str, Floats], image_features: Floats, caption_features: Floats) -> QueryTerms:

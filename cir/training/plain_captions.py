@@ -231,7 +231,7 @@ def _different(say: Callable[[np.random.Generator], str], count: int, seed: int)
 
 def _caption(nouns: Sequence[str], rng: np.random.Generator) -> str:
     """A style or none, what is seen, and where or when it is, or neither."""
-    what = choose(rng, _WHAT)(nouns, rng)
+    what = _WHAT[int(rng.integers(len(_WHAT)))](nouns, rng)
     style = choose(rng, STYLES) + " " if rng.random() < 0.4 else ""
     where = " " + choose(rng, WHERE) if rng.random() < 0.5 else ""
     when = " " + choose(rng, WHEN) if rng.random() < 0.2 else ""

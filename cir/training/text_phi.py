@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from cir.errors import CirError
 from cir.models.clip import ClipModel
@@ -76,10 +77,11 @@ def network_of_line(
         torch.cat([out, -out], dim=1),
     )
     with torch.no_grad():
-        for linear, weight in zip(network.linears, weights, strict=True):
+        linears = [linear for linear in network.linears if isinstance(linear, nn.Linear)]
+        for linear, weight in zip(linears, weights, strict=True):
             linear.weight.copy_(weight)
             linear.bias.zero_()
-        network.linears[-1].bias.copy_(torch.from_numpy(added))
+        linears[-1].bias.copy_(torch.from_numpy(added))
     return network
 
 

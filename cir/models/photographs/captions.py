@@ -112,12 +112,12 @@ class JoinedCaptioner:
     def caption(self, images: Sequence[Image.Image], *, per_image: int, seed: int) -> list[list[str]]:
         """As the protocol says; what is rather a photograph than a drawing is captioned as one."""
         shares = self.photographs.reader.shares(images)
-        drawn = np.flatnonzero(shares < 0.5)
+        drawn = np.flatnonzero(shares < 0.5).tolist()
         found: list[list[str]] = [[] for _ in images]
         if len(drawn):
             said = self.drawings.caption([images[i] for i in drawn], per_image=per_image, seed=seed)
             for i, captions in zip(drawn, said, strict=True):
-                found[int(i)] = captions
-        for i in np.flatnonzero(shares >= 0.5):
-            found[int(i)] = self.photographs.caption(images[i], per_image)
+                found[i] = captions
+        for i in np.flatnonzero(shares >= 0.5).tolist():
+            found[i] = self.photographs.caption(images[i], per_image)
         return found

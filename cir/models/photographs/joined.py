@@ -61,7 +61,7 @@ class JoinedEncoder:
         shares = self.reader.shares(images)
         raw = np.zeros((len(images), self.space.clip), np.float32)
         shown = np.zeros((len(images), self.space.shown), np.float32)
-        drawn, taken = np.flatnonzero(shares < 1), np.flatnonzero(shares > 0)
+        drawn, taken = np.flatnonzero(shares < 1).tolist(), np.flatnonzero(shares > 0).tolist()
         lengths = np.full(len(images), LENGTH, np.float32)
         if len(drawn):
             raw[drawn] = self.clip.encode_images([images[i] for i in drawn])

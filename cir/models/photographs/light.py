@@ -60,7 +60,13 @@ def _planes(image: Image.Image) -> _Pixels:
     change[:, 1:] += np.abs(np.diff(luminance, axis=1))
     hue = np.where(chroma > 1e-6, 60 * sector, 0)
     return _Pixels(
-        hue, chroma / np.maximum(value, 1e-6), value, chroma, least, luminance, np.asarray(change < 0.04)
+        hue,
+        chroma / np.maximum(value, 1e-6),
+        value,
+        chroma,
+        least,
+        luminance.astype(np.float32),
+        np.asarray(change < 0.04),
     )
 
 

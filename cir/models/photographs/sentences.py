@@ -76,7 +76,7 @@ class PhotographTexts:
 
     def _read(self, new: Sequence[str]) -> Floats:
         rows = np.zeros((len(new), len(ATTRIBUTES)), np.float32)
-        strange = []
+        strange: list[int] = []
         for i, word in enumerate(new):
             for attribute in attributes_of_word(word):
                 rows[i, ATTRIBUTES.index(attribute)] = 1.0

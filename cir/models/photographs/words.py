@@ -28,7 +28,7 @@ class JoinedWords:
     def map_features(self, features: NDArray[np.float32]) -> Words:
         """(N, D) raw features -> (N, T, W + shown)."""
         drawn = self.space.clip_part(features)
-        taken = ~drawn.any(axis=1)
+        taken = np.logical_not(drawn.any(axis=1))
         words = self.network.map_features(np.where(taken[:, None], 1.0, drawn).astype(np.float32))
         words[taken] = 0.0  # CLIP has no word for a photograph
         shown = self.space.shown_part(features)[:, None].repeat(words.shape[1], axis=1)

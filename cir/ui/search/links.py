@@ -109,8 +109,8 @@ def open_link(
     method = read_method(retriever.methods, _field(sent, "method") or retriever.methods[0])
     parameters = retriever.composers[method].parameters
     settings = _read_settings(parameters, sent)
-    days = (_field(sent, name) for name in ("folder", "since", "until"))
-    only = read_only(retriever.gallery, *days, _field(sent, "undated") == "1")
+    folder, since, until = (_field(sent, name) for name in ("folder", "since", "until"))
+    only = read_only(retriever.gallery, folder, since, until, _field(sent, "undated") == "1")
     signed = _read_terms(retriever, encoder, sent)
     session.gallery, session.only, session.settings = gallery, only, settings
     session.method, session.parameters, session.text, session.signed = method, parameters, text, signed

@@ -22,14 +22,14 @@ def read_filters(verdict: object, reason: object, low: object, high: object, wor
     Raises:
         BadQuery: a value of the wrong type, or one that is no choice.
     """
-    verdict = read_choice("verdict", verdict, VERDICTS)
+    chosen = read_choice("verdict", verdict, VERDICTS)
     if reason is not None and not isinstance(reason, str):
         raise BadQuery("The reason has to be text.", "Choose one of the list.")
     if words is not None and not isinstance(words, str):
         raise BadQuery("The words to look for have to be text.", "Type them into the field.")
     ends = sorted((read_cosine("The lowest score", low), read_cosine("The highest score", high)))
     wanted = (words or "").replace("\0", "")[:_WORDS_LIMIT]
-    return Filters(verdict, reason or ANY_REASON, ends[0], ends[1], wanted)
+    return Filters(chosen, reason or ANY_REASON, ends[0], ends[1], wanted)
 
 
 def read_choice(what: str, value: object, offered: Collection[Any]) -> Any:
