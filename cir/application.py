@@ -17,9 +17,10 @@ from cir.composers.caption_memory import CaptionMemory
 from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
 from cir.composers.parameters import Values
 from cir.composers.registry import Ingredients, build_methods
-from cir.errors import BadQuery, CirError, MissingModel
+from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.gallery.background import Indexer
 from cir.gallery.gallery import Gallery
+from cir.gallery.manifest import list_galleries, read_manifest
 from cir.gallery.opening import open_gallery
 from cir.languages import language_identifier
 from cir.models.catalog import SETS, sentence_encoder_folder
@@ -47,15 +48,16 @@ PATIENCE_SECONDS = (
 )
 ABOUT_PHOTOGRAPHS = {  # figures: docs/models.md
     "embedded": (
-        "The models of this page learned an illustrated world. Photographs are indexed and captioned, but read poorly. For "
-        "photographs, start with the set that comes with the program and reads them, python app.py --models photographs, or fetch a "
-        "larger one once (python -m cir models pull laptop) and start with it: python app.py --models laptop."
+        "The models of this page learned an illustrated world. Photographs are indexed and captioned, but read poorly. A set that "
+        "comes with the program reads them: python -m cir index PHOTOS --models photographs, then python app.py --models "
+        "photographs. A larger one is fetched once (python -m cir models pull laptop) and used in the same way, as laptop."
     ),
     "photographs": (
         "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
         "apart, a caption puts the right one first 51 times of 100, and among the first five 73 times. "
         "They know few words for people, faces or actions, do not count and do not read. For real use fetch a larger set once "
-        "(python -m cir models pull laptop) and start with it: python app.py --models laptop."
+        "(python -m cir models pull laptop), index with it (python -m cir index PHOTOS --models laptop), and start with it: "
+        "python app.py --models laptop."
     ),
 }
 
@@ -195,12 +197,32 @@ def open_for(models: Models, gallery: str | None = None) -> Gallery:
         GalleryError: it is not there, or other models made it; the remedy is in the message.
     """
     clip = models.clip
+    if gallery is None and not _made_by(models, read_manifest(SAMPLE_GALLERY).models.fingerprints):
+        raise GalleryError(
+            f"The sample gallery was made by other models than those of the set {models.name}.",
+            f"Index your own pictures: python -m cir index PHOTOS --models {models.name}. Then name them: --gallery PHOTOS",
+        )
     return open_gallery(
         gallery or SAMPLE_GALLERY,
         cache_root=gallery_cache(),
         image_encoder_fingerprint=clip.fingerprint,
         text_encoder_fingerprint=models.captions_fingerprint,
     )
+
+
+def first_gallery(models: Models) -> str | None:
+    """What a page begins with where no gallery is named: None for the sample gallery, or one's own where other models made that.
+
+    The first by name of those that these models made; None as well where there is none.
+    """
+    if _made_by(models, read_manifest(SAMPLE_GALLERY).models.fingerprints):
+        return None
+    own = (one for one in list_galleries(gallery_cache()) if not one.problem)
+    return next((one.name for one in own if _made_by(models, one.fingerprints)), None)
+
+
+def _made_by(models: Models, fingerprints: Mapping[str, str]) -> bool:
+    return fingerprints.get("image_encoder") == models.clip.fingerprint
 
 
 def drawn_gallery(models: Models, gallery: Gallery) -> Gallery:
@@ -326,5 +348,5 @@ def build(
 ) -> tuple[Models, Retriever]:
     """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`."""
     models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device)
-    opened = open_for(models, gallery)
+    opened = open_for(models, gallery or first_gallery(models))
     return models, Retriever(opened, build_methods(ingredients(models, phi=phi)), build_translator(models))

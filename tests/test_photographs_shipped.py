@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cir.application import build_models, drawn_gallery, ingredients, open_for
+from cir.application import build_models, drawn_gallery, first_gallery, ingredients, open_for
 from cir.composers.baselines import Sum
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, GalleryError, MissingModel
 from cir.evaluation.world import compose_whole
 from cir.gallery.gallery import Gallery
+from cir.gallery.indexing import index_folder
 from cir.images import read_image
 from cir.models.catalog import sentence_encoder_folder
 from cir.models.photographs.captions import OPENING
 from cir.places import SAMPLE_GALLERY
 from cir.types import Query
+from tests.commands import run
 
 CHEETAH, TOWER = "cheetah1.jpg", "tower.jpg"
 
@@ -87,8 +89,35 @@ def test_an_edit_leads_from_one_photograph_to_the_other(models, photographs, dra
 
 
 def test_a_gallery_of_the_drawings_own_clip_is_refused_with_what_to_do(models) -> None:
-    with pytest.raises(GalleryError, match="Index it again"):
+    with pytest.raises(GalleryError, match="python -m cir index PHOTOS --models photographs"):
         open_for(models)
+
+
+def test_a_page_begins_with_a_gallery_of_ones_own_where_other_models_made_the_sample(
+    models, photographs, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    assert first_gallery(models) is None
+    (tmp_path / "mine").mkdir()
+    for i, picture in enumerate(photographs):
+        picture.save(tmp_path / "mine" / f"{i}.png")
+    for _ in index_folder(
+        tmp_path / "mine", name="mine", cache_root=tmp_path / "cache", image_encoder=models.clip
+    ):
+        pass
+    assert first_gallery(models) == "mine"
+    assert first_gallery(build_models("embedded", llm="none")) is None
+
+
+def test_who_indexed_with_a_set_is_told_to_search_with_it(photographs, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine").mkdir()
+    photographs[0].save(tmp_path / "mine" / "one.png")
+    code, out, _ = run(
+        capsys, "index", str(tmp_path / "mine"), "--models", "photographs", "--llm", "none", "--no-captions"
+    )
+    assert code == 0
+    assert "python -m cir search --models photographs --gallery mine" in out
 
 
 def test_a_mapping_network_is_not_trained_on_photographs(models, photographs, drawings) -> None:

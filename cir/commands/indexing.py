@@ -60,8 +60,9 @@ def index(options: argparse.Namespace) -> int:
         return 0
     for row in progress.left_out:
         sys.stdout.write(_left_out(row) + "\n")
+    chosen = "" if options.models == "embedded" else f" --models {quote(options.models)}"
     sys.stdout.write(
-        f"{name} is ready. Search it: python -m cir search --gallery {quote(name)} --image FILE --text EDIT\n"
+        f"{name} is ready. Search it: python -m cir search{chosen} --gallery {quote(name)} --image FILE --text EDIT\n"
     )
     return 0
 

@@ -24,6 +24,7 @@ from cir.commands.command_parser import CommandParser, add_models_option
 from cir.commands.console import any_console
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, MissingModel
+from cir.places import SAMPLE_GALLERY
 
 if TYPE_CHECKING:
     from cir.models.model_set import Models
@@ -184,7 +185,8 @@ def page_content(
     from cir.ui.page import PageContent
     from cir.ui.search.handlers import load_examples
 
-    title = "" if options.gallery else "Sample gallery"
+    sample = not options.gallery and retriever.gallery.folder in (None, SAMPLE_GALLERY)
+    title = "Sample gallery" if sample else ""
     shelf = application.build_shelf(models, retriever, title=title)
     indexer = application.build_indexer(models, shelf)
     note = application.about_photographs(models)
