@@ -11,9 +11,11 @@ from PIL import Image
 
 from cir.errors import MissingModel, UnsafeFile
 from cir.models.photographs.captions import OPENING, JoinedCaptioner, PhotographCaptioner, named_things
+from cir.models.photographs.ground import alone, plain_ground
 from cir.models.photographs.knowledge import Knowledge, read_knowledge
 from cir.models.photographs.lexicon import ATTRIBUTES, SAID_AS
 from cir.models.photographs.light import light_of
+from cir.models.photographs.meanings import meanings_of
 from cir.models.photographs.reading import PhotographReader
 from cir.models.photographs.sentences import PhotographTexts
 from cir.training.photographs import class_groups, class_kinds, train_gate
@@ -188,3 +190,47 @@ def test_what_is_known_of_photographs_is_refused_when_it_is_missing_or_damaged(t
         (tmp_path / name).write_text("{}")
     with pytest.raises(UnsafeFile, match="cannot be read"):
         read_knowledge(tmp_path)
+
+
+def before(ground: tuple[int, int, int], thing: tuple[int, int, int]) -> Image.Image:
+    picture = Image.new("RGB", (SIDE, SIDE), ground)
+    picture.paste(thing, (20, 60, 120, 140))
+    return picture
+
+
+@pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), (235, 240, 250)])
+def test_a_plain_ground_is_no_night_and_no_snow_and_has_no_colour(ground: tuple[int, int, int]) -> None:
+    light = light_of(before(ground, (200, 20, 20)))
+    assert {name for name, strength in light.items() if strength > 0.1} == {"red"}
+
+
+def test_a_thing_before_a_plain_ground_is_cut_out_and_nothing_else_is() -> None:
+    picture = before((0, 0, 0), (200, 20, 20))
+    ground = plain_ground(picture)
+    assert ground is not None
+    square = alone(picture, ground, 0.0)
+    assert square.width == square.height
+    assert abs(square.width - 100) <= 4  # the thing is 100 wide
+    assert square.getpixel((square.width // 2, square.height // 2)) == (200, 20, 20)
+    assert square.getpixel((square.width // 2, 1)) == (0, 0, 0)
+    assert plain_ground(halves((110, 160, 235), (60, 130, 50))) is None
+    assert plain_ground(Image.new("RGB", (SIDE, SIDE), (200, 20, 20))) is None  # nothing stands before it
+
+
+@pytest.mark.parametrize("text", ["dingo", "a dingo", "Dingoes", "the dingos"])
+def test_one_noun_is_read_together_with_its_meaning(text: str) -> None:
+    assert meanings_of(text) == ["dingo, wolflike yellowish-brown wild dog of Australia"]
+
+
+def test_a_sentence_and_an_unknown_noun_are_read_as_they_are() -> None:
+    assert not meanings_of("a dingo in the snow")
+    assert not meanings_of("quux")
+    assert not meanings_of("")
+
+
+def test_a_noun_lies_nearer_to_what_it_means() -> None:
+    encoder = WordSentences()
+    texts = PhotographTexts(encoder, np.zeros(200, np.float32), np.eye(200, dtype=np.float32))
+    alone_, meant = texts.concepts(["dingo", *meanings_of("dingo")])
+    assert alone_ @ meant == pytest.approx(2 / np.sqrt(5))
+    assert alone_ @ encoder.encode(["dingo"])[0] == pytest.approx(1 / np.sqrt(5))

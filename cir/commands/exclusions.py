@@ -24,6 +24,7 @@ STAGES = {
     "world-clip": "minutes ranks composed_share out",
     "places": "minutes ranks",
     "captioner": "minutes ranks",
+    "photographs": "photographs wordnet out",
     "mapping, pic2word": "minutes ranks recipe tokens out",
     "mapping, lincir": "minutes ranks recipe tokens out",
     "mapping, searle": "minutes recipe out",

@@ -79,18 +79,19 @@ def make_photograph_models(sources: Sources, out: Path, say: Callable[[str], Non
     }
     save_tensors(half, out / TRUNK_FILE)
     say("the network is written")
+    names = [sources.nouns[one].names[0] for one in ids]
     concepts = class_concepts(sources.nouns, ids, sources.sentences)
     say("the classes have their places among sentences")
     recogniser = Recogniser(network, np.zeros(FEATURES + 1, np.float32))
     gate, right = train_gate(*(_glances(recogniser, p) for p in (sources.photographs, sources.drawings)))
     say(f"the gate is right for {right:.1%} of the pictures that it did not learn from")
     arrays = {
-        "concepts": concepts.astype(np.float16),
+        **principal(concepts),
+        "centre": sources.sentences.encode(names).mean(axis=0),
         "groups": class_groups(sources.nouns, ids),
         "gate": gate,
     }
     save_arrays(arrays, out / ARRAYS_FILE)
-    names = [sources.nouns[one].names[0] for one in ids]
     words = {"names": names, "kinds": class_kinds(sources.nouns, ids)}
     (out / WORDS_FILE).write_text(json.dumps(words, separators=(",", ":")) + "\n", encoding="utf-8")
 
@@ -138,10 +139,10 @@ def class_concepts(nouns: Mapping[str, Synset], ids: Sequence[str], sentences: S
 
 
 def principal(concepts: Floats) -> dict[str, Floats]:
-    """Concepts as `Knowledge` has them: their centre, the directions in which they differ most, and where each lies there."""
+    """Concepts as `Knowledge` has them: the directions in which they differ most, and where each lies there."""
     centre = concepts.mean(axis=0)
     basis = np.linalg.svd(concepts - centre, full_matrices=False)[2][:WIDTH].T
-    return {"concepts": (concepts - centre) @ basis, "centre": centre, "basis": np.ascontiguousarray(basis)}
+    return {"concepts": (concepts - centre) @ basis, "basis": np.ascontiguousarray(basis)}
 
 
 def _said_of(nouns: Mapping[str, Synset], one: str) -> tuple[list[str], str, list[list[str]]]:

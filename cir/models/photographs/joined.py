@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LENGTH = 50.0  # of a photograph's row: what the shipped CLIP gives drawings, about
 REMEMBERED = 4096
-VERSION = 1  # raise it when rows would change though no weight did
+VERSION = 2  # raise it when rows would change though no weight did
 Words = NDArray[np.float32]
 
 

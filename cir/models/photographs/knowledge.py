@@ -30,7 +30,7 @@ class Knowledge:
 
     Attributes:
         concepts: (1000, C) where each class lies among sentences, without what all have in common.
-        centre: (S,) the mean of the classes among the sentence encoder's unit rows.
+        centre: (S,) the mean of the classes' names among the sentence encoder's unit rows: what short texts have in common.
         basis: (S, C) the directions in which classes differ most.
         groups: (1000, A) which attributes of `lexicon.ATTRIBUTES` a class tells of, 0 or 1.
         gate: (F + 1,) logistic regression on the network's pooled features: is this a photograph? The last is its bias.

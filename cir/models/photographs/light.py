@@ -1,6 +1,7 @@
 """What simple statistics of the pixels tell of a picture: its colours, its light, sky, snow, plants and water.
 
-Numbers between 0 and 1, without any training. Knows neither words nor networks.
+Numbers between 0 and 1, without any training. Of a thing before a plain ground only the thing counts: a black ground is
+no night, a white one no snow. Knows neither words nor networks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SIDE = 96  # pixels
+from cir.models.photographs.ground import SIDE, plain_ground
+
 TOP, BOTTOM = slice(0, 38), slice(58, SIDE)
 COLOUR_SHARE = 0.12  # of the picture: a colour that fills as much counts 1 - 1/e
 Plane = NDArray[np.float32]
@@ -37,13 +39,19 @@ class _Pixels:
 
 def light_of(image: Image.Image) -> dict[str, float]:
     """Attribute -> strength in [0, 1]; the names are those of `lexicon`."""
-    pixels = _planes(image)
-    shares = {name: float(mask.mean()) for name, mask in _colour_masks(pixels).items()}
-    return {name: _fills(share, COLOUR_SHARE) for name, share in shares.items()} | _scene(pixels)
+    rgb = image.convert("RGB")
+    pixels, ground = _planes(rgb), plain_ground(rgb)
+    counted = slice(None) if ground is None else ground.thing
+    colours = {
+        name: _fills(float(mask[counted].mean()), COLOUR_SHARE)
+        for name, mask in _colour_masks(pixels).items()
+    }
+    grey = {"monochrome": _between(0.04 - float(pixels.chroma[counted].mean()), 0.03)}
+    return colours | grey | (_scene(pixels) if ground is None else {})
 
 
 def _planes(image: Image.Image) -> _Pixels:
-    small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
     rgb = np.asarray(small, dtype=np.float32) / 255
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     value, least = rgb.max(axis=-1), rgb.min(axis=-1)
@@ -101,7 +109,6 @@ def _scene(p: _Pixels) -> dict[str, float]:
     wet = bluish & (p.saturation > 0.2) & (abs(p.value - 0.525) < 0.375)
     fall = float(p.luminance[TOP].mean() - p.luminance[BOTTOM].mean())
     return {
-        "monochrome": _between(0.04 - float(p.chroma.mean()), 0.03),
         "night": _between(dark - 0.45, 0.3) * _between(0.35 - lit, 0.15),
         "dark": _between(0.4 - lit, 0.2),
         "bright": _between(lit - 0.5, 0.25),

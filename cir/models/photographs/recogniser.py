@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.errors import MissingModel, UnsafeFile
+from cir.models.photographs.ground import alone, plain_ground
 from cir.models.runtime import fingerprint_of, pick_device, run_in_batches
 
 ARCHITECTURE = "tf_efficientnet_lite2"
 SIDE, GLANCE = 260, 128  # pixels: of the network's training, and enough to tell a photograph from a drawing
 SOFTENED = 2.5  # what logits are divided by: second guesses tell much of what a photograph is like
 CENTRE = 0.88  # of the shorter side: the second look
+MARGIN = 0.05  # around a thing before a plain ground
 BATCH = 8
 Floats = NDArray[np.float32]
 
@@ -40,7 +42,9 @@ class Recogniser:
         self.device = torch.device(device)
         self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         self.gate = gate
-        self.fingerprint = fingerprint_of(ARCHITECTURE, model.state_dict(), [SIDE, GLANCE, SOFTENED, CENTRE])
+        self.fingerprint = fingerprint_of(
+            ARCHITECTURE, model.state_dict(), [SIDE, GLANCE, SOFTENED, CENTRE, MARGIN]
+        )
         self._lock = threading.Lock()
 
     def photograph_logits(self, images: Sequence[Image.Image]) -> Floats:
@@ -56,17 +60,19 @@ class Recogniser:
     def classes(self, images: Sequence[Image.Image], *, softened: float = SOFTENED) -> Floats:
         """(N, 1000) probabilities: the mean of those of the whole picture and of its centre.
 
+        Of a thing before a plain ground: as sure as the network is of the thing alone.
+
         Args:
             images: photographs.
             softened: what logits are divided by. 1: as sure as the network is; then the whole picture alone is looked at.
         """
-        looks = 2 if softened > 1 else 1
 
         def run(batch: Sequence[Image.Image]) -> Floats:
-            views = [view for image in batch for view in _views(image.convert("RGB"))[:looks]]
-            logits = self._forward(views, classify=True) / softened
-            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-            return (odds / odds.sum(axis=1, keepdims=True)).reshape(len(batch), looks, -1).mean(axis=1)
+            looks = [_looks(image.convert("RGB"), softened) for image in batch]
+            logits = self._forward([view for views, _ in looks for view in views], classify=True)
+            ends = np.cumsum([len(views) for views, _ in looks])
+            parts = zip(np.split(logits, ends[:-1]), looks, strict=True)
+            return np.stack([_odds(rows / divisor).mean(axis=0) for rows, (_, divisor) in parts])
 
         return np.concatenate(run_in_batches(run, images, BATCH))
 
@@ -105,12 +111,23 @@ def load_recogniser(path: Path, gate: Floats, device: str | torch.device | None 
     return Recogniser(model, gate, pick_device(device))
 
 
-def _views(image: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """The whole picture and its centre, each as a square."""
+def _looks(image: Image.Image, softened: float) -> tuple[list[Image.Image], float]:
+    """What the network is to see of a picture, each as a square, and what its logits are to be divided by."""
+    ground = plain_ground(image)
+    if ground is not None:
+        return [_square(alone(image, ground, MARGIN), SIDE)], 1.0
+    if softened == 1:
+        return [_square(image, SIDE)], softened
     width, height = image.size
     half = max(1.0, CENTRE * min(width, height)) / 2
-    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-    return _square(image, SIDE), _square(image, SIDE, box)
+    centre = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    return [_square(image, SIDE), _square(image, SIDE, centre)], softened
+
+
+def _odds(logits: Floats) -> Floats:
+    """(N, C) softmax."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
 
 
 def _square(

@@ -1,7 +1,7 @@
 """Texts -> where they point among the concepts of photographs, and which attributes they speak of.
 
 A word that the lexicon does not know speaks of the attribute whose phrase means nearly the same to the sentence
-encoder, so that paraphrases count.
+encoder, so that paraphrases count. A text that is one noun is read together with what the noun means.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from cir.models.photographs.lexicon import (
     take_phrases,
     words_of,
 )
+from cir.models.photographs.meanings import meanings_of
+from cir.models.photographs.space import unit
 from cir.models.protocols import SentenceEncoder
 
 REMEMBERED_WORDS = 8192
+MEANING = 2.0  # how much the meaning of a noun counts beside the noun
 NEAR, SAME = (
     0.55,
     0.80,
@@ -48,9 +51,15 @@ class PhotographTexts:
 
     def concepts(self, texts: Sequence[str]) -> Floats:
         """(N, C) unit rows; a text without any word is a row of zeros."""
-        rows = (self.encoder.encode(list(texts)) - self.centre) @ self.basis
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        return rows * np.array([[bool(text.strip())] for text in texts], np.float32)
+        rows = self._directions(texts)
+        for row, text in zip(rows, texts, strict=True):
+            if meanings := meanings_of(text):
+                row += MEANING * unit(self._directions(meanings).mean(axis=0, keepdims=True))[0]
+        return unit(rows) * np.array([[bool(text.strip())] for text in texts], np.float32)
+
+    def _directions(self, texts: Sequence[str]) -> Floats:
+        """(N, C) unit rows, without what short texts have in common."""
+        return unit((self.encoder.encode(list(texts)) - self.centre) @ self.basis)
 
     def attributes(self, texts: Sequence[str]) -> Floats:
         """(N, A) in [0, 1]: how much each text speaks of each attribute."""
