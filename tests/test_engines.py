@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,6 +15,8 @@ from cir.composers.cvsi import PARTS
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking.engines import ENGINES, Engine, open_engine
+from cir.ranking.engines.exact import ExactEngine
+from cir.ranking.engines.remembered import BYTES, Kept, Remembered
 from cir.ranking.scoring import Linear
 
 DIM, IMAGES = 32, 300
@@ -25,9 +28,16 @@ def gallery() -> Gallery:
     return Gallery.from_features("made", [str(i) for i in range(IMAGES)], image, caption_features=captions)
 
 
+BY_INT8 = "exact by int8"  # as it is where there are many images
+
+
+def engine_of(one: Gallery, name: str) -> Engine:
+    return ExactEngine(one, quantised=True) if name == BY_INT8 else open_engine(one, name)
+
+
 @cache
 def engine(name: str) -> Engine:
-    return open_engine(gallery(), name)
+    return engine_of(gallery(), name)
 
 
 def a_query(seed: int) -> dict[str, np.ndarray]:
@@ -48,7 +58,7 @@ def truth(rows: dict[str, np.ndarray], shares: tuple[float, float], gamma: float
     return brute_force(rows, parts(shares), gamma, g.image_features, g.caption_features, g.captioned)
 
 
-every_engine = pytest.mark.parametrize("name", sorted(ENGINES))
+every_engine = pytest.mark.parametrize("name", [*sorted(ENGINES), BY_INT8])
 
 
 @every_engine
@@ -75,6 +85,129 @@ def test_the_top_50_is_that_of_equation_10_in_float64_among_what_may_be_found(
         assert found.tolist() == order
     assert set(found.tolist()) <= set(np.flatnonzero(allowed).tolist())
     np.testing.assert_allclose(scores, expected[found], atol=1e-12)
+
+
+def a_hard_gallery(seed: int, images: int) -> Gallery:
+    """Images that are there twice, others with the same captions, some without any, some of opposite sides."""
+    rng = np.random.default_rng(seed)
+    image, captions, _ = a_gallery(seed, images, DIM)
+    twice = rng.integers(0, images, images // 3)
+    image[rng.permutation(images)[: len(twice)]] = image[twice]
+    captions[rng.permutation(images)[: len(twice)]] = captions[twice]
+    opposite = rng.integers(0, images, images // 20)
+    captions[opposite] = -image[opposite] * np.float32(0.999)
+    both = rng.integers(0, images, (2, images // 4))
+    image[both[0]], captions[both[0]] = image[both[1]], captions[both[1]]
+    captions[rng.random(images) < rng.choice([0.0, 0.3, 1.0])] = 0.0
+    return Gallery.from_features("hard", [str(i) for i in range(images)], image, caption_features=captions)
+
+
+@every_engine
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    images=st.one_of(st.integers(1, 60), st.sampled_from([511, 512, 513, 1500])),
+    moves=st.lists(
+        st.tuples(SHARES, st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0]))),
+        min_size=1,
+        max_size=4,
+    ),
+    cosine=st.booleans(),
+    filtered=st.booleans(),
+)
+def test_ties_twins_tiny_galleries_and_images_without_captions_come_in_the_order_of_equation_10(
+    name: str, seed: int, images: int, moves: list, cosine: bool, filtered: bool
+) -> None:
+    hard, rng = a_hard_gallery(seed, images), np.random.default_rng(seed)
+    one, rows = engine_of(hard, name), a_query(seed)
+    among = rng.random(images) < 0.5 if filtered else None
+    exclude = rng.integers(0, images, 2).tolist()
+    allowed = np.ones(images, bool) if among is None else among.copy()
+    allowed[exclude] = False
+    for shares, gamma in moves:  # the first one is a new query, the others are moves of a slider
+        q = sum(w * rows[part].astype(np.float64) for w, part in zip(parts(shares), PARTS, strict=True))
+        g = np.where(hard.captioned, gamma, 0.0)[:, None]
+        fused = (1 - g) * hard.image_features.astype(np.float64) + g * hard.caption_features.astype(
+            np.float64
+        )
+        expected = np.array([q @ t for t in fused])
+        if cosine:
+            expected /= np.array([np.linalg.norm(t) for t in fused]) * np.linalg.norm(q)
+        found, scores = one.top(
+            rows, replace(scoring(shares, gamma), cosine=cosine), 50, among=among, exclude=exclude
+        )
+        np.testing.assert_allclose(scores, expected[found], atol=1e-11)
+        if one.recall == 1.0:
+            best = np.sort(expected[allowed])[::-1][:50]
+            np.testing.assert_allclose(scores, best, atol=1e-11)
+            told_apart = np.lexsort((np.arange(images), -expected.round(11)))
+            assert found.tolist() == [int(i) for i in told_apart if allowed[i]][:50]
+        if isinstance(one, ExactEngine):
+            one.settle()
+
+
+@every_engine
+def test_rows_that_cancel_score_0_everywhere_so_the_first_images_are_the_best(name: str) -> None:
+    row = a_query(1)[PARTS[0]]
+    found, scores = engine(name).top({"one": row, "other": row}, Linear({"one": 0.7, "other": -0.7}, 0.3), 4)
+    assert (found.tolist(), scores.tolist()) == ([0, 1, 2, 3], [0.0] * 4)
+
+
+@every_engine
+def test_a_query_with_features_that_are_no_numbers_is_refused(name: str) -> None:
+    rows = a_query(1)
+    rows[PARTS[1]][3] = np.nan
+    with pytest.raises(BadQuery, match="no numbers"):
+        engine(name).top(rows, scoring((0.3, 0.3), 0.5), 5)
+
+
+@every_engine
+def test_a_gallery_without_images_has_no_best_ones(name: str) -> None:
+    nothing = Gallery.from_features("nothing", [], np.zeros((0, DIM), np.float32))
+    found, scores = engine_of(nothing, name).top(a_query(1), scoring((0.3, 0.3), 0.5), 5)
+    assert (len(found), len(scores)) == (0, 0)
+
+
+def test_int8_copies_score_no_image_beside_their_bounds_and_leave_few_to_be_scored_again() -> None:
+    """What keeps the fast way exact: no image is farther off than the bound says, so the best are always candidates."""
+    from cir.ranking.engines.quantised import Quantised
+
+    image, captions, _ = a_gallery(9, 4000, DIM)
+    many = Gallery.from_features("many", [str(i) for i in range(4000)], image, caption_features=captions)
+    scan = Quantised(many.image_features, many.caption_features, many.captioned)
+    kept = Kept(a_query(9))
+    dots = scan.dots(kept.rows)
+    for p, row in enumerate(kept.rows):
+        for side, features, near in zip(
+            scan.sides, (image, captions), (dots.image, dots.captions), strict=True
+        ):
+            most = np.linalg.norm(row) * side.residuals + dots.slack[p]
+            off = np.abs(near[p] - features.astype(np.float64) @ row)
+            assert (off <= most).all()
+            assert off.max() > 0.1 * most.max()  # a bound that says little would cost much
+    assert len(scan.candidates(dots, np.array([0.5, 0.3, 0.2]), 0.3, 10)) < 200
+
+
+def test_after_the_first_answer_moves_of_sliders_look_at_no_row_but_those_of_new_candidates() -> None:
+    one = ExactEngine(gallery(), quantised=True)
+    rows, read = a_query(5), []
+    one.top(rows, scoring((0.5, 0.3), 0.3), 10)
+    one.settle()
+    scan = one._scan
+    scan.dots = lambda *_, **__: read.append("all")  # pyright: ignore[reportAttributeAccessIssue]
+    first, _ = one.top(rows, scoring((0.1, 0.8), 0.6), 10)
+    assert read == []
+    assert first.tolist() == engine("exact").top(rows, scoring((0.1, 0.8), 0.6), 10)[0].tolist()
+
+
+def test_remembered_queries_are_bounded_in_bytes_not_in_number() -> None:
+    remembered, images = Remembered(), 1_000_000
+    asked = [a_query(seed) for seed in range(30)]
+    kept = [remembered.query(rows, images) for rows in asked]
+    there = [remembered.query(rows, images) is one for rows, one in zip(asked[::-1], kept[::-1], strict=True)]
+    held = there.index(False)
+    assert there[0]
+    assert 8 * 3 * images * held <= BYTES < 8 * 3 * images * (held + 2)
 
 
 @every_engine
@@ -110,7 +243,7 @@ def test_neighbours_are_those_of_a_slow_loop_among_the_images_asked_for(name: st
 
 @every_engine
 def test_new_weights_read_no_row_of_the_gallery_but_those_near_the_last_place(name: str) -> None:
-    one = open_engine(gallery(), name)
+    one = engine_of(gallery(), name)
     rows = a_query(3)
     before = one.terms(rows)
     one.top(rows, scoring((0.1, 0.8), 0.9), 5)

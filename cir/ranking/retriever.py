@@ -148,7 +148,7 @@ class Retriever:
     def explain(self, composed: ComposedQuery, values: Values, image_id: str) -> Explanation:
         """The dot products and norms behind one image's score."""
         index = self.gallery.find(image_id)
-        terms = self.engine.terms(rows_of(composed)).among([index])
+        terms = self.engine.terms_of(rows_of(composed), [index])
         norms = self.engine.norms.among([index])
         scoring = scoring_of(composed, values)
         return Explanation(

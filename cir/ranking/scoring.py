@@ -19,6 +19,7 @@ Rows = NDArray[np.int64] | list[int]  # places of images in the gallery
 Shares = dict[str, dict[str, float]]  # row of the query -> {"image": ..., "captions": ...}
 # What float32 dot products of unit rows may be off by, generously: candidates this near are scored again in float64.
 ROUNDING = 2e-5
+_AT_ONCE = 4096  # rows that are made float64 at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,12 @@ class GalleryTerms:
     def lengths(self, captions: float) -> Floats:
         """(K,) |(1 - g) t_v + g t_c|. Source: CVSI, section III-D, Eq. 9 and the norm in Eq. 10."""
         return fused_lengths(self.captions_count(captions), self.tv_tv, self.tv_tc, self.tc_tc)
+
+    def shortest(self) -> float:
+        """The least that any length can be, whatever captions count for: how near 0 passes between t_v and t_c."""
+        apart = np.maximum(self.tv_tv - 2.0 * self.tv_tc + self.tc_tc, 1e-300)
+        nearest = np.clip((self.tv_tv - self.tv_tc) / apart, 0.0, 1.0) * self.captioned
+        return float(fused_lengths(nearest, self.tv_tv, self.tv_tc, self.tc_tc).min(initial=1.0))
 
     def among(self, rows: Rows) -> GalleryTerms:
         """The same, of some images alone."""
@@ -137,13 +144,13 @@ class Linear:
         dots = (1.0 - g) * weighted_sum(terms.image, k) + g * weighted_sum(terms.captions, k)
         if not self.cosine:
             return dots
-        return over_lengths(dots, gallery.lengths(self.captions) * query_length(terms, k))
+        return over_lengths(dots, gallery.lengths(self.captions) * query_length(terms.gram, k))
 
     def shares(self, terms: QueryTerms, gallery: GalleryTerms) -> Shares:
         """What each row adds to the score of one image, whose terms these are (K = 1); all sum to the score."""
         k = np.array([self.weights.get(name, 0.0) for name in terms.names], dtype=np.float64)
         g = gallery.captions_count(self.captions)
-        lengths = gallery.lengths(self.captions) * query_length(terms, k) if self.cosine else np.ones(1)
+        lengths = gallery.lengths(self.captions) * query_length(terms.gram, k) if self.cosine else np.ones(1)
         return {
             name: {
                 "image": float(over_lengths((1.0 - g) * k[i] * terms.image[:, i], lengths)[0]),
@@ -254,10 +261,12 @@ def fused_lengths(
     return np.sqrt(np.maximum(squared, 0.0))
 
 
-def query_length(terms: QueryTerms, weights: Floats) -> float:
-    """sqrt(k' G k), the length of the weighted sum of a query's rows."""
+def query_length(gram: Floats, weights: Floats) -> float:
+    """sqrt(k' G k), the length of the weighted sum of a query's rows; 0 where these cancel to within rounding."""
     k = np.asarray(weights, dtype=np.float64)
-    return float(np.sqrt(max(float(k @ terms.gram.astype(np.float64) @ k), 0.0)))
+    squared = float(k @ gram.astype(np.float64) @ k)
+    most = float(np.abs(k) @ np.sqrt(np.diag(gram).astype(np.float64))) ** 2
+    return float(np.sqrt(squared)) if squared > 16 * np.finfo(gram.dtype).eps * most else 0.0
 
 
 def over_lengths(dots: Floats, lengths: Floats) -> Floats:
@@ -268,17 +277,19 @@ def over_lengths(dots: Floats, lengths: Floats) -> Floats:
 def gallery_terms(
     image_features: Floats, caption_features: Floats, captioned: NDArray[np.bool_]
 ) -> GalleryTerms:
-    """Norms and cross terms of a gallery: (K, D) t_v, (K, D) t_c, (K,) which have captions.
+    """Norms and cross terms of a gallery in float64: (K, D) t_v, (K, D) t_c, (K,) which have captions."""
+    terms = np.empty((3, len(captioned)))
+    for start in range(0, len(captioned), _AT_ONCE):
+        at = slice(start, start + _AT_ONCE)
+        image, captions = (rows[at].astype(np.float64) for rows in (image_features, caption_features))
+        for term, a, b in zip(terms, (image, captions, image), (image, captions, captions), strict=True):
+            term[at] = row_dots(a, b)
+    return GalleryTerms(*terms, captioned)
 
-    They are kept in float64, in which a scoring computes, so that no move of a slider converts them again.
-    """
-    pairs = (
-        (image_features, image_features),
-        (caption_features, caption_features),
-        (image_features, caption_features),
-    )
-    tv_tv, tc_tc, tv_tc = (np.einsum("kd,kd->k", a, b).astype(np.float64) for a, b in pairs)
-    return GalleryTerms(tv_tv, tc_tc, tv_tc, captioned)
+
+def row_dots(rows: Floats, others: Floats) -> Floats:
+    """(N,) dot products of N rows with as many others, or with one. Equal rows have equal ones to the last bit."""
+    return np.sum(rows * others, axis=-1)
 
 
 def query_terms(rows: Mapping[str, Floats], image_features: Floats, caption_features: Floats) -> QueryTerms:

@@ -1,56 +1,101 @@
-"""The features in memory, and all of them looked at: every answer is exact."""
+"""All images looked at, and every answer exact: by int8 copies and a bound where there are many, else in float32.
+
+Whatever may belong to the best is scored again in float64, from the rows themselves: both ways give the same answers.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import ArrayLike, NDArray
 
+from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
 from cir.ranking.engines.protocol import Sides
+from cir.ranking.engines.remembered import Kept, Remembered
 from cir.ranking.scoring import (
     Floats,
     GalleryTerms,
+    Linear,
     QueryTerms,
     Scoring,
     gallery_terms,
+    query_length,
     query_terms,
+    row_dots,
     top_indices,
 )
 from cir.types import Features
 
-REMEMBERED_QUERIES = 64
+if TYPE_CHECKING:
+    from cir.ranking.engines.quantised import Quantised
+
+QUANTISED_FROM = 20_000  # images; for fewer, float32 is as fast, and nothing has to be compiled
+AT_ONCE = 4096  # rows that are read at once
 
 
 class ExactEngine:
-    """An engine over an open gallery. It remembers the dot products of the last queries: a slider reads no row again."""
+    """An engine over an open gallery. It remembers the dot products of the last queries: a slider reads no row again.
+
+    Args:
+        gallery: whose images.
+        quantised: whether to look at int8 copies; None: where there are many images, and numba is installed.
+    """
 
     recall = 1.0
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, *, quantised: bool | None = None) -> None:
         self._features = Sides(gallery.image_features, gallery.caption_features)
         self.captioned = gallery.captioned
-        self._remembered: LRUCache[bytes, QueryTerms] = LRUCache(REMEMBERED_QUERIES)
-        self._lock = Lock()
+        self._any_captioned = bool(gallery.captioned_images)
+        many = len(self) >= QUANTISED_FROM and find_spec("numba") is not None
+        self._is_quantised = len(self) > 0 and (many if quantised is None else quantised)
+        self._remembered = Remembered()
+        self._making = Lock()
 
     def __len__(self) -> int:
         return len(self.captioned)
 
+    def prepare(self) -> None:
+        """Make now what the first query would wait for."""
+        if self._is_quantised:
+            some = {"any": np.ones(self._features.image.shape[1])}
+            self.top(some, Linear.even(some, 0.5), 1)
+
+    def settle(self) -> None:
+        """Wait until nothing is computed ahead."""
+        self._remembered.settle()
+
     @property
     def norms(self) -> GalleryTerms:
         """What norms need of each image; computed when it is first asked for."""
-        return self._norms
+        return self._scan.norms if self._is_quantised else self._norms
 
     @cached_property
     def _norms(self) -> GalleryTerms:
         return gallery_terms(*self._features, self.captioned)
+
+    @cached_property
+    def _shortest(self) -> float:
+        return self.norms.shortest()
+
+    @property
+    def _scan(self) -> Quantised:
+        with self._making:
+            return self._made_scan
+
+    @cached_property
+    def _made_scan(self) -> Quantised:
+        from cir.ranking.engines.quantised import Quantised
+
+        return Quantised(*self._features, self.captioned)
 
     def features(self, indices: ArrayLike) -> Sides:
         """(N, D) t_v and t_c of N images; (D,) of one."""
@@ -63,18 +108,34 @@ class ExactEngine:
 
     def terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
         """The dot products of one query, taken once as long as they are remembered."""
-        key = _digest(rows)
-        with self._lock:
-            if key in self._remembered:
-                return self._remembered[key]
+        return self._remembered.terms(rows, len(self), lambda: self._take_terms(rows))
+
+    def _take_terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
         terms = query_terms(rows, *self._features)
         # Contiguous by column, as a scoring reads them at every move of a slider.
-        terms = replace(
+        return replace(
             terms, image=np.asfortranarray(terms.image), captions=np.asfortranarray(terms.captions)
         )
-        with self._lock:
-            self._remembered[key] = terms
-        return terms
+
+    def terms_of(self, rows: Mapping[str, Floats], indices: ArrayLike) -> QueryTerms:
+        """The dot products of one query with N images, in float64."""
+        chosen = np.atleast_1d(np.asarray(indices, dtype=np.int64))
+        queries = np.stack(list(rows.values())).astype(np.float64)
+        parts = [np.empty((2, 0, len(queries)))]
+        for start in range(0, len(chosen), AT_ONCE):
+            sides = self.features(chosen[start : start + AT_ONCE])
+            parts.append(np.stack([self._exact_dots(side, queries) for side in sides]))
+        image, captions = np.concatenate(parts, axis=1)
+        return QueryTerms(tuple(rows), image, captions, queries @ queries.T)
+
+    def _exact_dots(self, rows: Floats, queries: Floats) -> Floats:
+        if not self._is_quantised:
+            return np.stack([row_dots(rows, query) for query in queries], axis=1)
+        from cir.ranking.engines.kernels import exact_dots
+
+        out = np.empty((len(rows), len(queries)))
+        exact_dots(np.ascontiguousarray(rows, np.float32), queries, out)
+        return out
 
     def top(
         self,
@@ -87,38 +148,76 @@ class ExactEngine:
     ) -> tuple[NDArray[np.int64], Floats]:
         """The `count` best images and their scores, in exactly the order of the scoring in float64.
 
-        float32 terms score everything; those within rounding of the last place are scored again from their rows.
+        Raises:
+            BadQuery: a row of the query is not of finite numbers.
         """
+        if not all(np.isfinite(row).all() for row in rows.values()):
+            raise BadQuery(
+                "The query has features that are no numbers.", "Try another picture or other words."
+            )
+        if count < 1 or not len(self):
+            return np.zeros(0, np.int64), np.zeros(0)
+        left_out = np.unique(np.asarray(exclude, dtype=np.int64))
+        kept = self._remembered.query(rows, len(self) if self._is_quantised else 0)
+        if self._is_quantised and isinstance(scoring, Linear):
+            near = self._near_by_bounds(kept, scoring, count + len(left_out), among)
+            near = near[~np.isin(near, left_out, assume_unique=True)]
+        else:
+            near = self._near_by_terms(rows, scoring, count, among, left_out)
+        exact = scoring.scores(kept.exact_terms(near, self.terms_of), self._exact_norms(near))
+        best = top_indices(exact, count)
+        return near[best], exact[best]
+
+    def _near_by_bounds(
+        self,
+        kept: Kept,
+        scoring: Linear,
+        count: int,
+        among: NDArray[np.bool_] | None,
+    ) -> NDArray[np.int64]:
+        """One pass over both sides for a new query; none where the dot products of its rows are there by now."""
+        scan, gamma = self._scan, scoring.captions if self._any_captioned else 0.0
+        weights = np.array([scoring.weights.get(name, 0.0) for name in kept.names])
+        if scoring.cosine and not query_length(kept.gram, weights):  # then all scores are 0
+            allowed = np.arange(len(self)) if among is None else np.flatnonzero(among)
+            return allowed[:count]
+        dots = kept.dots
+        if dots is None:
+            dots = scan.dots((weights @ kept.rows)[None], captions=bool(gamma))
+            weights = np.ones(1)
+            self._remembered.ahead(kept, lambda: scan.dots(kept.rows, captions=self._any_captioned))
+        return scan.candidates(dots, weights, gamma, count, cosine=scoring.cosine, among=among)
+
+    def _near_by_terms(
+        self,
+        rows: Mapping[str, Floats],
+        scoring: Scoring,
+        count: int,
+        among: NDArray[np.bool_] | None,
+        left_out: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """float32 terms score everything; those within rounding of the last place are near."""
         approximate = scoring.scores(self.terms(rows), self.norms)
-        approximate[np.asarray(exclude, dtype=np.int64)] = -np.inf
+        approximate[left_out] = -np.inf
         if among is not None:
             approximate[~among] = -np.inf
         first = top_indices(approximate, min(count, int(np.count_nonzero(approximate > -np.inf))))
-        if not len(first):
-            return first, np.zeros(0)
-        near = np.flatnonzero(approximate >= approximate[first[-1]] - 2 * scoring.rounding)
-        exact = self.scores(rows, scoring, near)
-        best = top_indices(exact, count)
-        return near[best], exact[best]
+        least = approximate[first[-1]] if len(first) else np.inf
+        off = scoring.rounding / max(self._shortest, 1e-12)  # dot products are divided by lengths
+        return np.flatnonzero((approximate >= least - 2 * off) & (approximate > -np.inf))
 
     def scores(self, rows: Mapping[str, Floats], scoring: Scoring, indices: ArrayLike) -> Floats:
         """(N,) scores of some images in float64, from their rows."""
         chosen = np.asarray(indices, dtype=np.int64)
-        image, captions = (one[chosen].astype(np.float64) for one in self._features)
-        exact_rows = {name: np.asarray(row, dtype=np.float64) for name, row in rows.items()}
-        return scoring.scores(
-            query_terms(exact_rows, image, captions),
-            gallery_terms(image, captions, self.captioned[chosen]),
+        return scoring.scores(self.terms_of(rows, chosen), self._exact_norms(chosen))
+
+    def _exact_norms(self, indices: NDArray[np.int64]) -> GalleryTerms:
+        if self._is_quantised:
+            return self._scan.norms.among(indices)
+        return gallery_terms(
+            *(side.astype(np.float64) for side in self.features(indices)), self.captioned[indices]
         )
 
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
         """The `top` images most alike to each of N images among these N."""
         return find_neighbours(self.features(indices).image, top=top)
-
-
-def _digest(rows: Mapping[str, Floats]) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, row in rows.items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(row).tobytes())
-    return digest.digest()

@@ -61,6 +61,14 @@ class Engine(Protocol):
         """The dot products of one query. Asked again with the same rows, as when a slider moves, it costs nothing."""
         ...
 
+    def terms_of(self, rows: Mapping[str, Floats], indices: ArrayLike) -> QueryTerms:
+        """The dot products of one query with N images, in float64."""
+        ...
+
+    def prepare(self) -> None:
+        """Make now what the first query would wait for."""
+        ...
+
     def top(
         self,
         rows: Mapping[str, Floats],
@@ -81,6 +89,9 @@ class Engine(Protocol):
 
         Returns:
             Their places and their scores, in float64.
+
+        Raises:
+            BadQuery: a row of the query is not of finite numbers.
         """
         ...
 

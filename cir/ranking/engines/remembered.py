@@ -1,0 +1,115 @@
+"""The dot products of the last queries, so that a slider reads no row of the gallery again. Bounded in bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from cir.ranking.scoring import Floats, QueryTerms
+
+if TYPE_CHECKING:
+    from cir.ranking.engines.quantised import Dots
+
+BYTES = 256 * 2**20  # of all queries together
+WAITING = 4  # queries whose dot products may be waited for
+EXACT = 8192  # images of a query whose exact dot products are kept
+
+Read = Callable[[Mapping[str, Floats], NDArray[np.int64]], QueryTerms]
+Made = TypeVar("Made")
+
+
+class Kept:
+    """What is known of one query.
+
+    Attributes:
+        rows: (P, D) float64.
+        gram: (P, P) their dot products with one another.
+        dots: nearly its dot products with all images; None until they were taken.
+    """
+
+    def __init__(self, rows: Mapping[str, Floats]) -> None:
+        self.names = tuple(rows)
+        self.rows = np.stack(list(rows.values())).astype(np.float64)
+        self.gram = self.rows @ self.rows.T
+        self.dots: Dots | None = None
+        self._exact = (np.zeros(0, np.int64), np.zeros((2, 0, len(rows))))
+
+    def exact_terms(self, indices: NDArray[np.int64], read: Read) -> QueryTerms:
+        """The dot products with some images in float64; those that are not known yet are read."""
+        places, dots = self._exact
+        at = np.searchsorted(places, indices)
+        known = np.append(places, -1)[at] == indices
+        if not known.all():
+            missing = indices[~known]
+            terms = read(dict(zip(self.names, self.rows, strict=True)), missing)
+            places = np.concatenate([places, missing])
+            order = np.argsort(places)
+            places = places[order]
+            dots = np.concatenate([dots, np.stack([terms.image, terms.captions])], axis=1)[:, order]
+            if len(places) <= EXACT:
+                self._exact = places, dots
+            at = np.searchsorted(places, indices)
+        return QueryTerms(self.names, *dots[:, at], self.gram)
+
+
+class Remembered:
+    """The queries that were asked last. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._kept: LRUCache[bytes, tuple[int, Any]] = LRUCache(BYTES, getsizeof=lambda e: e[0])
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dots")
+        self._awaited: set[int] = set()
+        self._lock = Lock()
+
+    def query(self, rows: Mapping[str, Floats], images: int) -> Kept:
+        """What is known of a query; its dot products with `images` images will be kept there."""
+        taken = 8 * len(rows) * (images + 2 * EXACT)
+        return self._remember(b"query" + _digest(rows), taken, lambda: Kept(rows))
+
+    def terms(self, rows: Mapping[str, Floats], images: int, take: Callable[[], QueryTerms]) -> QueryTerms:
+        """The dot products of a query with `images` images, taken where they are not known."""
+        return self._remember(b"terms" + _digest(rows), 8 * len(rows) * images, take)
+
+    def ahead(self, kept: Kept, take: Callable[[], Dots]) -> None:
+        """Take a query's dot products in a thread, where not too many others wait for theirs."""
+
+        def fill() -> None:
+            try:
+                kept.dots = take()
+            finally:
+                with self._lock:
+                    self._awaited.discard(id(kept))
+
+        with self._lock:
+            if id(kept) not in self._awaited and len(self._awaited) < WAITING:
+                self._awaited.add(id(kept))
+                self._ahead.submit(fill)
+
+    def settle(self) -> None:
+        """Wait until nothing is computed ahead."""
+        self._ahead.submit(lambda: None).result()
+
+    def _remember(self, key: bytes, taken: int, make: Callable[[], Made]) -> Made:
+        with self._lock:
+            if key in self._kept:
+                return self._kept[key][1]
+        made = make()
+        with self._lock:
+            if taken <= self._kept.maxsize:
+                self._kept[key] = taken, made
+        return made
+
+
+def _digest(rows: Mapping[str, Floats]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, row in rows.items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(row).tobytes())
+    return digest.digest()
