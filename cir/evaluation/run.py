@@ -29,6 +29,7 @@ from cir.evaluation.submission import PLACES, write_submissions
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import index_folder
 from cir.gallery.opening import open_gallery
+from cir.gallery.stored_rows import StoredRows
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of
@@ -127,7 +128,7 @@ def searched_gallery(dataset: Dataset, opened: Gallery) -> Gallery:
 
 def _rows_of(value: Any, rows: Sequence[int], images: int) -> Any:
     """What of a gallery's field belongs to these rows: arrays and tuples with one entry for each image are cut."""
-    if isinstance(value, np.ndarray) and len(value) == images:
+    if isinstance(value, np.ndarray | StoredRows) and len(value) == images:
         return value[rows]
     if isinstance(value, tuple) and len(value) == images:
         return tuple(value[row] for row in rows)

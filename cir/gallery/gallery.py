@@ -21,9 +21,9 @@ from cir.cache_keys import digest_of
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
+from cir.gallery.stored_rows import Rows
 from cir.images import make_thumbnail, read_image
 from cir.text import counted
-from cir.types import Features
 
 TOP = b"."  # as a folder: the images that lie in no folder below the root
 GONE = "file is gone"
@@ -38,7 +38,7 @@ class Gallery:
     Attributes:
         name: what the gallery is called.
         image_ids: K ids, in the order of the rows; safe to be sent to a browser.
-        image_features: (K, D) unit rows, t_v.
+        image_features: (K, D) unit rows, t_v. Those of a large gallery stay on the disk.
         caption_features: (K, D) mean of the unit features of an image's captions, t_c, NOT normalised again;
             zeros where there are no captions. Source: CVSI, section III-D, Eq. 5; their code does the same.
         captioned: (K,) bool, whether a row of `caption_features` counts.
@@ -57,8 +57,8 @@ class Gallery:
 
     name: str
     image_ids: tuple[str, ...]
-    image_features: Features
-    caption_features: NDArray[np.float32]
+    image_features: Rows
+    caption_features: Rows
     captioned: NDArray[np.bool_]
     norms: NDArray[np.float32]
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +75,8 @@ class Gallery:
     def __post_init__(self) -> None:
         arrays = (self.image_features, self.caption_features, self.captioned, self.norms, self.days)
         for array in arrays:
-            array.setflags(write=False)
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -140,7 +141,7 @@ class Gallery:
     @property
     def image_content(self) -> str:
         """A digest of the ids and the image features: of what methods that look at the gallery can see of it."""
-        return digest_of(list(self.image_ids), self.image_features)
+        return digest_of(list(self.image_ids), np.asarray(self.image_features))
 
     def find(self, image_id: str) -> int:
         """The row of an image.

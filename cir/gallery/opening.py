@@ -23,6 +23,7 @@ from cir.gallery.rows import read_rows
 from cir.gallery.shards import gather_rows
 from cir.text import counted
 
+STORED_FROM = 20_000  # images: their rows stay on the disk, where engines read those that they need
 _AGAIN = "Index it again: python -m cir index PHOTOS"
 
 
@@ -48,21 +49,24 @@ def open_gallery(
     manifest = read_manifest(folder)
     refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
     rows = read_rows(folder, manifest)
-    raw, sound = gather_rows(folder / FEATURES, manifest.dim, [(row.shard, row.row) for row in rows])
+    raw, lengths = gather_rows(folder / FEATURES, manifest.dim, [(row.shard, row.row) for row in rows])
     places = [(row.caption_shard, row.caption_row) for row in rows]
-    means, captioned = gather_rows(folder / FEATURES, manifest.dim, places)
-    without = sum(row is not None for _, row in places) - int(captioned.sum())
-    notes = _notes(manifest, len(rows), damaged=int((~sound).sum()), without_captions=without)
-    if not sound.any():
+    means, caption_lengths = gather_rows(folder / FEATURES, manifest.dim, places)
+    without = sum(row is not None for _, row in places) - int(np.count_nonzero(caption_lengths))
+    sound = np.flatnonzero(lengths)
+    notes = _notes(manifest, len(rows), damaged=len(rows) - len(sound), without_captions=without)
+    if not len(sound):
         raise GalleryError(f"There are no images in {manifest.name} that can be searched.", _AGAIN)
-    norms = np.linalg.norm(raw[sound], axis=1)
-    rows = [rows[i] for i in np.flatnonzero(sound)]
+    norms = lengths[sound]
+    image, captions = raw.among(sound, norms), means.among(sound)
+    in_memory = len(sound) < STORED_FROM
+    rows = [rows[i] for i in sound] if len(sound) < len(rows) else rows
     return Gallery(
         name=manifest.name,
         image_ids=tuple(row.image_id for row in rows),
-        image_features=raw[sound] / norms[:, None],
-        caption_features=means[sound],
-        captioned=captioned[sound],
+        image_features=image[:] if in_memory else image,
+        caption_features=captions[:] if in_memory else captions,
+        captioned=caption_lengths[sound] > 0,
         norms=norms,
         fingerprints=manifest.models.fingerprints,
         notes=notes,

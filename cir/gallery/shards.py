@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.errors import GalleryError, UnsafeFile
+from cir.gallery.stored_rows import NONE, SMALL, StoredRows
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _SQLITE_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _AGAIN = "Index again: python -m cir index PHOTOS"
+MAPPED_FROM = 4096  # rows of a shard: a map holds a file open, so the rows of smaller ones are kept in memory
 
 
 @contextlib.contextmanager
@@ -117,8 +119,8 @@ def read_shard(folder: Path, name: str) -> NDArray[np.float32]:
 
 def gather_rows(
     folder: Path, dim: int, places: Sequence[tuple[str | None, int | None]]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Rows out of many shards, each shard read once.
+) -> tuple[StoredRows, NDArray[np.float32]]:
+    """Rows out of many shards; each shard is read once, and its checksum compared.
 
     Args:
         folder: where the shards are.
@@ -126,22 +128,39 @@ def gather_rows(
         places: K times (shard, row); None where there is none.
 
     Returns:
-        (K, D), zeros where there is no sound row; and (K,) which rows are there, undamaged, finite, not zero.
+        (K, D), zeros where there is no sound row; and the lengths (K,) of those that are there, undamaged, finite and
+        not zero, 0 of the others.
     """
-    rows = np.zeros((len(places), dim), np.float32)
-    wanted: dict[str, list[tuple[int, int]]] = {}
-    for target, (name, row) in enumerate(places):
-        if name is not None and row is not None:
-            wanted.setdefault(name, []).append((target, row))
-    for name, pairs in wanted.items():
-        targets, sources = map(list, zip(*pairs, strict=True))
-        with contextlib.suppress(UnsafeFile, IndexError, ValueError):  # told by the rows that stay unsound
-            rows[targets] = read_shard(folder, name)[sources]
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.linalg.norm(rows, axis=1)
-    sound = np.isfinite(norms) & (norms > 0)
-    rows[~sound] = 0.0
-    return rows, sound
+    names = list(dict.fromkeys(name for name, _ in places if name is not None))
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
+    asked = np.fromiter(
+        (NONE if row is None else numbers.get(name, NONE) for name, row in places), np.int32, len(places)
+    )
+    rows = np.fromiter((-1 if row is None else row for _, row in places), np.int32, len(places))
+    shards, lengths = np.full(len(places), NONE, np.int32), np.zeros(len(places), np.float32)
+    files: list[Path] = []
+    small = [np.zeros((0, dim), np.float32)]
+    order = np.argsort(asked, kind="stable")
+    edges = np.searchsorted(asked[order], np.arange(len(names) + 1))
+    for number, name in enumerate(names):
+        here = order[edges[number] : edges[number + 1]]
+        try:
+            stored = read_shard(folder, name)
+            matrix = stored[rows[here]].reshape(len(here), dim)
+        except (UnsafeFile, IndexError, ValueError):  # told by the rows that stay unsound
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(matrix, axis=1)
+        sound = np.isfinite(norms) & (norms > 0)
+        lengths[here[sound]] = norms[sound]
+        here = here[sound]
+        if len(stored) >= MAPPED_FROM:
+            shards[here] = len(files)
+            files.append(shard_path(folder, name))
+        else:
+            shards[here], rows[here] = SMALL, sum(map(len, small)) + np.arange(len(here))
+            small.append(matrix[sound])
+    return StoredRows(files, np.concatenate(small), shards, rows, dim), lengths
 
 
 def shard_path(folder: Path, name: str) -> Path:

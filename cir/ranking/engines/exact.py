@@ -6,7 +6,6 @@ Whatever may belong to the best is scored again in float64, from the rows themse
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
+from cir.gallery.stored_rows import Rows, blocks_of
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
 from cir.ranking.engines.protocol import Sides
 from cir.ranking.engines.remembered import Kept, Remembered
@@ -28,7 +28,6 @@ from cir.ranking.scoring import (
     Scoring,
     gallery_terms,
     query_length,
-    query_terms,
     row_dots,
     top_indices,
 )
@@ -52,7 +51,7 @@ class ExactEngine:
     recall = 1.0
 
     def __init__(self, gallery: Gallery, *, quantised: bool | None = None) -> None:
-        self._features = Sides(gallery.image_features, gallery.caption_features)
+        self._features = gallery.image_features, gallery.caption_features
         self.captioned = gallery.captioned
         self._any_captioned = bool(gallery.captioned_images)
         many = len(self) >= QUANTISED_FROM and find_spec("numba") is not None
@@ -66,7 +65,7 @@ class ExactEngine:
     def prepare(self) -> None:
         """Make now what the first query would wait for."""
         if self._is_quantised:
-            some = {"any": np.ones(self._features.image.shape[1])}
+            some = {"any": np.ones(self._features[0].shape[1])}
             self.top(some, Linear.even(some, 0.5), 1)
 
     def settle(self) -> None:
@@ -103,19 +102,18 @@ class ExactEngine:
         return Sides(*(rows[chosen] for rows in self._features))
 
     def dots(self, rows: Features) -> Sides:
-        """(K, P) dot products of every image with P rows: two matrix products."""
-        return Sides(*(one @ rows.T for one in self._features))
+        """(K, P) dot products of every image with P rows: a matrix product of each side."""
+        return Sides(*(_products(side, rows) for side in self._features))
 
     def terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
         """The dot products of one query, taken once as long as they are remembered."""
         return self._remembered.terms(rows, len(self), lambda: self._take_terms(rows))
 
     def _take_terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
-        terms = query_terms(rows, *self._features)
+        stacked = np.stack(list(rows.values())).astype(np.float32)
         # Contiguous by column, as a scoring reads them at every move of a slider.
-        return replace(
-            terms, image=np.asfortranarray(terms.image), captions=np.asfortranarray(terms.captions)
-        )
+        image, captions = map(np.asfortranarray, self.dots(stacked))
+        return QueryTerms(tuple(rows), image, captions, stacked @ stacked.T)
 
     def terms_of(self, rows: Mapping[str, Floats], indices: ArrayLike) -> QueryTerms:
         """The dot products of one query with N images, in float64."""
@@ -221,3 +219,10 @@ class ExactEngine:
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
         """The `top` images most alike to each of N images among these N."""
         return find_neighbours(self.features(indices).image, top=top)
+
+
+def _products(side: Rows, rows: Features) -> Floats:
+    out = np.empty((len(side), len(rows)), np.float32)
+    for places, block in blocks_of(side):
+        out[places] = block @ rows.T
+    return out

@@ -30,23 +30,30 @@ def compiled(function: Function) -> Function:
 
 @compiled
 def quantise(
-    rows: Floats32, mean: Floats32, codes: NDArray[np.int8], scales: Floats32, residuals: Floats32
+    rows: Floats32,
+    places: NDArray[np.int64],
+    mean: Floats32,
+    codes: NDArray[np.int8],
+    scales: Floats32,
+    residuals: Floats32,
 ) -> None:
-    """Fill in codes (N, D), scales and residuals (N,) of N rows."""
+    """Fill in codes (K, D), scales and residuals (K,) at the places (N,) of N rows."""
     for i in range(rows.shape[0]):
         most = 0.0
         for j in range(rows.shape[1]):
-            most = max(most, abs(np.float64(rows[i, j]) - np.float64(mean[j])))
-        scales[i] = most / 127.0
-        scale = np.float64(scales[i])
+            off = abs(np.float64(rows[i, j]) - np.float64(mean[j]))
+            most = off if off > most else most
+        place = places[i]
+        scales[place] = most / 127.0
+        scale = np.float64(scales[place])
         inverse = 1.0 / scale if scale > 0.0 else 0.0
-        off = 0.0
+        lost = 0.0
         for j in range(rows.shape[1]):
             x = np.float64(rows[i, j]) - np.float64(mean[j])
             code = min(127.0, max(-127.0, np.rint(x * inverse)))
-            codes[i, j] = np.int8(code)
-            off += (x - scale * code) ** 2
-        residuals[i] = np.sqrt(off) * 1.000001  # rounded up: float32 is off by 6e-8 of it
+            codes[place, j] = np.int8(code)
+            lost += (x - scale * code) ** 2
+        residuals[place] = np.sqrt(lost) * 1.000001  # rounded up: float32 is off by 6e-8 of it
 
 
 @compiled
@@ -61,8 +68,8 @@ def exact_dots(rows: Floats32, queries: Floats64, out: Floats64) -> None:
 
 
 @compiled
-def exact_norms(image: Floats32, captions: Floats32, out: Floats64) -> None:
-    """Fill in |t_v|^2, t_v . t_c and |t_c|^2 as (3, N) of rows (N, D)."""
+def exact_norms(image: Floats32, captions: Floats32, places: NDArray[np.int64], out: Floats64) -> None:
+    """Fill in |t_v|^2, t_v . t_c and |t_c|^2 as (3, K) at the places (N,) of rows (N, D)."""
     for i in range(image.shape[0]):
         tv_tv, tv_tc, tc_tc = 0.0, 0.0, 0.0
         for j in range(image.shape[1]):
@@ -70,7 +77,7 @@ def exact_norms(image: Floats32, captions: Floats32, out: Floats64) -> None:
             tv_tv += v * v
             tv_tc += v * c
             tc_tc += c * c
-        out[0, i], out[1, i], out[2, i] = tv_tv, tv_tc, tc_tc
+        out[0, places[i]], out[1, places[i]], out[2, places[i]] = tv_tv, tv_tc, tc_tc
 
 
 @compiled

@@ -8,14 +8,14 @@ loses as int16 times the length of the row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cir.gallery.stored_rows import Rows, StoredRows
 from cir.ranking.engines import kernels
-from cir.ranking.scoring import Floats, GalleryTerms
+from cir.ranking.scoring import GalleryTerms
 
 SAMPLE = 4096  # rows whose mean stands for all: any row would do, the mean keeps the bounds small
 BLOCK = 8192  # rows that are read at once
@@ -53,9 +53,9 @@ class Side:
         self.scales = np.empty(images, np.float32)
         self.residuals = np.empty(images, np.float32)
 
-    def keep(self, rows: Floats, at: slice) -> None:
+    def keep(self, rows: NDArray[np.float32], places: NDArray[np.int64]) -> None:
         """Make the copies of some images' rows."""
-        kernels.quantise(rows, self.mean, self.codes[at], self.scales[at], self.residuals[at])
+        kernels.quantise(rows, places, self.mean, self.codes, self.scales, self.residuals)
 
     def dots(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """(P, K) dot products with P rows (P, D), and the length (P,) of what each of these loses as int16."""
@@ -83,17 +83,22 @@ class Quantised:
         norms: what norms need of each image, exactly.
     """
 
-    def __init__(self, image: Floats, captions: Floats, captioned: NDArray[np.bool_]) -> None:
+    def __init__(self, image: Rows, captions: Rows, captioned: NDArray[np.bool_]) -> None:
         images = len(captioned)
         some = np.unique(np.linspace(0, images - 1, SAMPLE).astype(np.int64))
         means = [rows[some].mean(axis=0, dtype=np.float64).astype(np.float32) for rows in (image, captions)]
         self.sides = Side(images, means[0]), Side(images, means[1])
         exact = np.empty((3, images))
-        for at in _blocks(images):
-            both = [np.ascontiguousarray(rows[at], np.float32) for rows in (image, captions)]
+        order = image.order() if isinstance(image, StoredRows) else np.arange(images)
+        for start in range(0, images, BLOCK):
+            places = order[start : start + BLOCK]
+            both = [np.ascontiguousarray(rows[places], np.float32) for rows in (image, captions)]
             for side, rows in zip(self.sides, both, strict=True):
-                side.keep(rows, at)
-            kernels.exact_norms(*both, exact[:, at])
+                side.keep(rows, places)
+            kernels.exact_norms(*both, places, exact)
+        for rows in (image, captions):
+            if isinstance(rows, StoredRows):
+                rows.release()
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
         self._norms = exact.astype(np.float32)
         self._captioned = captioned.astype(np.float32)
@@ -142,8 +147,3 @@ class Quantised:
             np.empty(0, np.bool_) if among is None else among,
             min(count, len(self._captioned)),
         )
-
-
-def _blocks(images: int) -> Iterator[slice]:
-    for start in range(0, images, BLOCK):
-        yield slice(start, min(start + BLOCK, images))

@@ -1,0 +1,98 @@
+"""The rows of a large gallery where they lie: in its shards, mapped into memory and read only where they are asked for.
+
+This module knows neither galleries nor what the rows stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BLOCK = 8192  # rows that are read at once
+SMALL, NONE = -1, -2
+
+
+class StoredRows:
+    """(K, D) float32 rows, read only. Indexed by an array of places, it answers as an array would.
+
+    Args:
+        files: of the shards that are mapped.
+        small: the rows of all other shards, one after another (N, D).
+        shards: (K,) which of the files a row is in; SMALL for `small`, NONE for a row of zeros.
+        rows: (K,) which row of it.
+        dim: D.
+        divisors: (K,) what the stored rows are divided by; None for 1.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        small: NDArray[np.float32],
+        shards: NDArray[np.int32],
+        rows: NDArray[np.int32],
+        dim: int,
+        divisors: NDArray[np.float32] | None = None,
+    ) -> None:
+        self.shape = (len(shards), dim)
+        self._files, self._small = tuple(files), small
+        self._shards, self._rows, self._divisors = shards, rows, divisors
+        self.release()
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def __getitem__(self, index: ArrayLike | slice) -> NDArray[np.float32]:
+        """(N, D) the rows at some places, (D,) the one at a place."""
+        places = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
+        if not places.ndim:
+            return self[places[None]][0]
+        chosen = np.flatnonzero(places) if places.dtype == np.bool_ else places.astype(np.int64, copy=False)
+        out = np.zeros((len(chosen), self.shape[1]), np.float32)
+        shards, rows = self._shards[chosen], self._rows[chosen]
+        for shard in np.unique(shards):
+            if shard != NONE:
+                here = np.flatnonzero(shards == shard)
+                out[here] = (self._small if shard == SMALL else self._maps[shard])[rows[here]]
+        if self._divisors is not None:
+            out /= self._divisors[chosen, None]
+        return out
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.float32]:
+        return self[:]
+
+    def among(self, places: NDArray[np.int64], divisors: NDArray[np.float32] | None = None) -> StoredRows:
+        """Some of these rows, divided by something."""
+        shards, rows = self._shards[places], self._rows[places]
+        return StoredRows(self._files, self._small, shards, rows, self.shape[1], divisors)
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """All rows with their places, some at a time, in the order in which they lie on the disk."""
+        order = self.order()
+        for start in range(0, len(order), BLOCK):
+            places = order[start : start + BLOCK]
+            yield places, self[places]
+        self.release()
+
+    def order(self) -> NDArray[np.int64]:
+        """(K,) the places in the order in which their rows lie on the disk."""
+        return np.lexsort((self._rows, self._shards))
+
+    def release(self) -> None:
+        """Give back the memory of the pages that were read: the system keeps them as long as it likes."""
+        self._maps = [np.load(file, mmap_mode="r", allow_pickle=False) for file in self._files]
+
+
+Rows = NDArray[np.float32] | StoredRows
+
+
+def blocks_of(rows: Rows) -> Iterator[tuple[NDArray[np.int64] | slice, NDArray[np.float32]]]:
+    """All rows with their places, as they are read best: an array whole."""
+    if isinstance(rows, StoredRows):
+        yield from rows.blocks()
+    else:
+        yield slice(None), rows

@@ -1,0 +1,79 @@
+"""The rows of a large gallery stay in their shards, and are the same as in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cir.gallery.shards import gather_rows, shard_path, write_shard
+from cir.gallery.stored_rows import StoredRows
+
+DIM = 12
+
+
+def three_shards(folder: Path) -> tuple[list[tuple[str | None, int | None]], np.ndarray]:
+    """Places of 90 rows in three shards, one of them small, in no order, one of none; and the rows themselves."""
+    rng = np.random.default_rng(1)
+    shards = [
+        rng.normal(size=(count, DIM)).astype(dtype) for count, dtype in ((50, "f4"), (60, "f2"), (5, "f4"))
+    ]
+    names = [write_shard(folder, rows) for rows in shards]
+    chosen = [(s, int(r)) for s in range(3) for r in rng.permutation(len(shards[s]))[:40]]
+    chosen = [chosen[i] for i in rng.permutation(len(chosen))]
+    places: list[tuple[str | None, int | None]] = [(names[s], r) for s, r in chosen]
+    places[7] = (None, None)
+    rows = np.stack([shards[s][r].astype(np.float32) for s, r in chosen])
+    rows[7] = 0.0
+    return places, rows
+
+
+@pytest.fixture(params=[10, 10_000], ids=["mapped", "in memory"])
+def mapped_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("cir.gallery.shards.MAPPED_FROM", request.param)
+    return request.param
+
+
+@pytest.mark.usefixtures("mapped_from")
+def test_rows_out_of_shards_are_those_of_the_shards_however_they_are_asked_for(tmp_path: Path) -> None:
+    places, rows = three_shards(tmp_path)
+    stored, lengths = gather_rows(tmp_path, DIM, places)
+    np.testing.assert_array_equal(stored[:], rows)
+    np.testing.assert_array_equal(np.asarray(stored), rows)
+    np.testing.assert_allclose(lengths, np.linalg.norm(rows, axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(stored[5], rows[5])
+    np.testing.assert_array_equal(stored[10:30], rows[10:30])
+    np.testing.assert_array_equal(stored[[3, 7, 3]], rows[[3, 7, 3]])
+    np.testing.assert_array_equal(stored[rows[:, 0] > 0], rows[rows[:, 0] > 0])
+    assert (stored.shape, len(stored)) == (rows.shape, len(rows))
+    seen = np.zeros_like(rows)
+    for at, block in stored.blocks():
+        seen[at] = block
+    np.testing.assert_array_equal(seen, rows)
+
+
+@pytest.mark.usefixtures("mapped_from")
+def test_some_of_the_rows_are_divided_as_an_array_would_be(tmp_path: Path) -> None:
+    places, rows = three_shards(tmp_path)
+    stored, lengths = gather_rows(tmp_path, DIM, places)
+    some = np.flatnonzero(lengths)[::2]
+    few = stored.among(some, lengths[some])
+    np.testing.assert_array_equal(few[:], rows[some] / lengths[some, None])
+    few.release()
+    np.testing.assert_array_equal(few[4], rows[some[4]] / lengths[some[4]])
+
+
+@pytest.mark.usefixtures("mapped_from")
+def test_a_shard_with_a_flipped_bit_gives_no_row_and_the_others_give_theirs(tmp_path: Path) -> None:
+    places, rows = three_shards(tmp_path)
+    broken = places[0][0]
+    path = shard_path(tmp_path, str(broken))
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(bytes(data))
+    stored, lengths = gather_rows(tmp_path, DIM, places)
+    lost = np.array([name in (broken, None) for name, _ in places])
+    assert isinstance(stored, StoredRows)
+    assert (lengths[lost] == 0).all()
+    np.testing.assert_array_equal(stored[:], np.where(lost[:, None], 0.0, rows))
