@@ -28,7 +28,7 @@ from cir.models.deferred import Deferred
 from cir.models.llama import PatientModel
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
-from cir.places import ASSETS, SAMPLE_GALLERY, gallery_cache
+from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache
 from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.ranking.retriever import Retriever
@@ -46,20 +46,12 @@ TUNED = "tuned for these models"
 PATIENCE_SECONDS = (
     50.0  # for one text of a triplet: below what a search waits for its turn at the language model
 )
-ABOUT_PHOTOGRAPHS = {  # figures: docs/models.md
-    "embedded": (
-        "The models of this page learned an illustrated world. Photographs are indexed and captioned, but read poorly. A set that "
-        "comes with the program reads them: python -m cir index PHOTOS --models photographs, then python app.py --models "
-        "photographs. A larger one is fetched once (python -m cir models pull laptop) and used in the same way, as laptop."
-    ),
-    "photographs": (
-        "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
-        "apart, a caption puts the right one first 51 times of 100, and among the first five 73 times. "
-        "They know few words for people, faces or actions, do not count and do not read. For real use fetch a larger set once "
-        "(python -m cir models pull laptop), index with it (python -m cir index PHOTOS --models laptop), and start with it: "
-        "python app.py --models laptop."
-    ),
-}
+ABOUT_PHOTOGRAPHS = (  # figures: docs/models.md
+    "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
+    "apart, a caption puts the right one first 51 times of 100, and among the first five 73 times. "
+    "They know few words for people, faces or actions, do not count and do not read. A larger set, fetched once, reads them better: "
+    "python -m cir models pull laptop, then python -m cir index PHOTOS --models laptop, and python app.py --models laptop."
+)
 
 
 def report_path(out: Path | None) -> Path:
@@ -261,7 +253,7 @@ def build_shelf(models: Models, first: Retriever, *, title: str = "") -> Shelf:
         image_encoder_fingerprint=clip.fingerprint,
         text_encoder_fingerprint=models.captions_fingerprint,
         title=title,
-        shipped={"Sample gallery": SAMPLE_GALLERY},
+        shipped={"Sample gallery": SAMPLE_GALLERY, "Sample photographs": SAMPLE_PHOTOGRAPHS},
     )
 
 
@@ -315,7 +307,7 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
 
 def about_photographs(models: Models) -> str:
     """What is to be known before photographs are indexed with these models; "" when they know photographs well."""
-    return ABOUT_PHOTOGRAPHS.get(models.name, "")
+    return ABOUT_PHOTOGRAPHS if models.set.photographs is not None else ""
 
 
 def warm_up(models: Models) -> None:

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent
 IS_CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = PACKAGE.parent if IS_CHECKOUT else PACKAGE  # of what comes with the program
 ASSETS, DOCS = ROOT / "assets", ROOT / "docs"
-SAMPLE_GALLERY = ASSETS / "gallery"
+SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS = ASSETS / "gallery", ASSETS / "photographs"
 
 
 def data_folder() -> Path:

@@ -13,8 +13,8 @@ from PIL import Image
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
-from cir.ui.search.handlers import Example
 from cir.ui.server.gradio_private import MARKUP
+from cir.ui.session import Example
 
 HOSTILE = '<img src=x onerror="window.__x=1">${window.__x=2}{{constructor}}<script>window.__x=3</script>'
 

@@ -12,7 +12,7 @@ from slow_network import SlowNetwork, slow_network
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
-from cir.ui.search.handlers import Example
+from cir.ui.session import Example
 
 pytestmark = IN_A_BROWSER
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

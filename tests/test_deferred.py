@@ -196,6 +196,9 @@ class TellingClip(ToyClip):
     def nearest_words(self, pseudo_words: np.ndarray, count: int = 5) -> list[str]:
         return ["square", "red"][:count]
 
+    def read_as(self, pseudo_words: np.ndarray) -> str:
+        return "a drawing"
+
 
 @pytest.mark.parametrize("put_off", [False, True])
 @pytest.mark.parametrize("method", ["CVSI", "Pic2Word"])
@@ -211,6 +214,7 @@ def test_the_image_word_is_told_by_a_model_that_was_put_off_as_by_one_that_was_n
     )
     *_, composed = composer.compose(Query(draw("red", "square"), "make it blue"))
     assert list(composed.trace["image_word"]) == ["square", "red"]
+    assert list(composed.trace["read_as"]) == ["a drawing"]
 
 
 def test_no_protocol_is_asked_by_isinstance_whose_answer_depends_on_the_version_of_python() -> None:

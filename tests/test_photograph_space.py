@@ -35,6 +35,9 @@ class TaughtClip(ToyClip):
     def nearest_words(self, pseudo_words: np.ndarray, count: int = 5) -> list[str]:
         return ["drawn"] * count
 
+    def read_as(self, pseudo_words: np.ndarray) -> str:
+        return ""
+
 
 class ThingSentences:
     """One axis for each thing that a text names, and one for all else."""
@@ -116,6 +119,7 @@ def test_an_edit_of_a_photograph_keeps_what_it_shows_and_adds_what_is_said(joine
     assert edited[THINGS.index("harbour")] > plain[THINGS.index("harbour")] + 0.3
     assert edited[THINGS.index("beagle")] > 0.5
     assert joined.nearest_words(pseudo[0], 1) == ["beagle"]
+    assert joined.read_as(pseudo[0]) == "a photograph"
 
 
 def test_a_drawing_has_the_words_of_clip(joined, drawings) -> None:
@@ -126,6 +130,17 @@ def test_a_drawing_has_the_words_of_clip(joined, drawings) -> None:
     )
     assert not pseudo[..., width:].any()
     assert joined.nearest_words(pseudo[0], 2) == ["drawn", "drawn"]
+    assert joined.read_as(pseudo[0]) == "a drawing"
+
+
+def test_a_picture_that_may_be_either_is_said_to_be_partly_both(joined) -> None:
+    rows = joined.space.pictures(
+        np.ones((1, joined.space.clip), np.float32),
+        np.ones(1, np.float32),
+        unit(np.ones((1, joined.space.shown), np.float32)),
+        np.array([0.4], np.float32),
+    )
+    assert joined.row_read_as(rows[0]) == "partly a photograph, partly a drawing"
 
 
 class Adder:

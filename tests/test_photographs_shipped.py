@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from cir.evaluation.world import compose_whole
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import index_folder
 from cir.images import read_image
+from cir.models import catalog
 from cir.models.catalog import sentence_encoder_folder
+from cir.models.model_set import Models
 from cir.models.photographs.captions import OPENING
 from cir.places import SAMPLE_GALLERY
 from cir.types import Query
@@ -28,7 +31,7 @@ CHEETAH, TOWER = "cheetah1.jpg", "tower.jpg"
 
 @pytest.fixture(scope="module")
 def models():
-    found = build_models("photographs", llm="none")
+    found = build_models("embedded", llm="none")
     yield found
     found.close()
 
@@ -54,6 +57,23 @@ def needs_sentences() -> None:
 def test_photographs_are_told_from_drawings(models, photographs, drawings) -> None:
     assert models.photographs.shares(photographs).tolist() == [1.0, 1.0]
     assert not models.photographs.shares(drawings).any()
+
+
+def test_each_picture_is_said_to_be_read_as_what_it_is(models, photographs, drawings) -> None:
+    rows = models.clip.encode_images([*photographs, *drawings])
+    assert [models.read_as(row) for row in rows[:3]] == ["a photograph", "a photograph", "a drawing"]
+    method = build_methods(ingredients(models))["Pic2Word"]
+    said = [
+        compose_whole(method, Query(one, "at night")).trace["read_as"]
+        for one in (photographs[0], drawings[0])
+    ]
+    assert said == [["a photograph"], ["a drawing"]]
+
+
+def test_a_set_that_reads_all_pictures_alike_says_nothing_of_it(drawn, drawings) -> None:
+    assert drawn.read_as(drawn.clip.encode_images(drawings[:1])[0]) == ""
+    composed = compose_whole(build_methods(ingredients(drawn))["Pic2Word"], Query(drawings[0], "at night"))
+    assert "read_as" not in composed.trace
 
 
 def test_drawings_have_the_features_of_the_clip_that_knows_them(models, drawings) -> None:
@@ -88,36 +108,45 @@ def test_an_edit_leads_from_one_photograph_to_the_other(models, photographs, dra
         assert {names[i] for i in order[:2]} == {"cheetah", "tower"}
 
 
-def test_a_gallery_of_the_drawings_own_clip_is_refused_with_what_to_do(models) -> None:
-    with pytest.raises(GalleryError, match="python -m cir index PHOTOS --models photographs"):
-        open_for(models)
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Models:
+    """Another set: the same CLIP, without what reads photographs."""
+    monkeypatch.setitem(catalog.SETS, "drawn", replace(catalog.SETS["embedded"], photographs=None))
+    return build_models("drawn", llm="none")
+
+
+def test_the_sample_gallery_is_refused_to_other_models_with_what_to_do(drawn) -> None:
+    with pytest.raises(GalleryError, match="python -m cir index PHOTOS --models drawn"):
+        open_for(drawn)
 
 
 def test_a_page_begins_with_a_gallery_of_ones_own_where_other_models_made_the_sample(
-    models, photographs, tmp_path, monkeypatch
+    drawn, models, photographs, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
-    assert first_gallery(models) is None
+    assert first_gallery(drawn) is None
     (tmp_path / "mine").mkdir()
     for i, picture in enumerate(photographs):
         picture.save(tmp_path / "mine" / f"{i}.png")
     for _ in index_folder(
-        tmp_path / "mine", name="mine", cache_root=tmp_path / "cache", image_encoder=models.clip
+        tmp_path / "mine", name="mine", cache_root=tmp_path / "cache", image_encoder=drawn.clip
     ):
         pass
-    assert first_gallery(models) == "mine"
-    assert first_gallery(build_models("embedded", llm="none")) is None
+    assert first_gallery(drawn) == "mine"
+    assert first_gallery(models) is None
 
 
-def test_who_indexed_with_a_set_is_told_to_search_with_it(photographs, tmp_path, monkeypatch, capsys) -> None:
+def test_who_indexed_with_a_set_is_told_to_search_with_it(
+    drawn, photographs, tmp_path, monkeypatch, capsys
+) -> None:
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     (tmp_path / "mine").mkdir()
     photographs[0].save(tmp_path / "mine" / "one.png")
     code, out, _ = run(
-        capsys, "index", str(tmp_path / "mine"), "--models", "photographs", "--llm", "none", "--no-captions"
+        capsys, "index", str(tmp_path / "mine"), "--models", "drawn", "--llm", "none", "--no-captions"
     )
     assert code == 0
-    assert "python -m cir search --models photographs --gallery mine" in out
+    assert "python -m cir search --models drawn --gallery mine" in out
 
 
 def test_a_mapping_network_is_not_trained_on_photographs(models, photographs, drawings) -> None:

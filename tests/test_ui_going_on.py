@@ -453,6 +453,12 @@ def test_a_closer_look_says_what_the_score_is_made_of_and_what_would_lift_it(ret
         assert f"would lift it from 4 to {seen.why.move.rank}." in card
     else:
         assert "No single slider lifts it." in card
+    assert "read as" not in card
+    seen = inspector.inspect(
+        retriever, session, found.results[3].image_id, read_as=lambda row: f"one of {len(row)} numbers"
+    )
+    dim = retriever.gallery.image_features.shape[1]
+    assert f"read as one of {dim} numbers" in inspector.closer_look(seen)
 
 
 def test_the_first_result_needs_no_lifting(retriever, session):
@@ -481,6 +487,10 @@ def test_what_is_still_missing_keeps_its_place_until_the_search_is_done():
 def test_the_image_word_is_told_by_its_nearest_words():
     shown = render.texts({"image_word": ["beach", "whale"]}, pending=False)
     assert "≈ beach, whale" in shown
+    assert "read as" not in shown
+    shown = render.texts({"image_word": ["beach"], "read_as": ["a photograph"]}, pending=False)
+    assert "≈ beach" in shown
+    assert "≈ beach, read as a photograph" in shown
 
 
 def test_a_term_shows_its_sign_its_words_as_text_and_its_weight(gallery):

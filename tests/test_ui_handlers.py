@@ -29,8 +29,8 @@ from cir.ui.reading import (
     read_top_k,
     read_upload,
 )
-from cir.ui.search import handlers, inspector, reference
-from cir.ui.search.handlers import Example, Session, Settings
+from cir.ui.search import examples, handlers, inspector, reference
+from cir.ui.session import Example, Session, Settings
 
 SQUARE = "red-square-large"
 # After the first stage nothing was captioned; alpha then counts as 0.
@@ -357,12 +357,18 @@ def test_fault_57_an_image_that_is_gone_is_named_so_and_stands_as_an_empty_tile(
     assert tile(gallery, "blue-circle-small", "").address.endswith(".webp")
 
 
-def test_examples_of_other_galleries_and_a_missing_file_give_no_chips(gallery, tmp_path):
-    assert handlers.load_examples(tmp_path / "none.json", gallery) == []
+def test_examples_of_other_galleries_and_a_missing_file_give_no_chips(gallery, tmp_path, monkeypatch):
+    assert examples.read_examples(tmp_path / "none.json") == []
+    assert examples.chips([], gallery) == ""
     path = tmp_path / "examples.json"
     rows = [{"image_id": "elsewhere", "text": "a"}, {"image_id": SQUARE, "text": "make it blue"}]
     path.write_text(json.dumps(rows))
-    assert handlers.load_examples(path, gallery) == [Example(SQUARE, "make it blue")]
+    assert examples.of_gallery(examples.read_examples(path), gallery) == [Example(SQUARE, "make it blue")]
+    shown = examples.chips(examples.read_examples(path), gallery)
+    assert shown.count("<button") == 1
+    assert f'data-id="{SQUARE}"' in shown
+    monkeypatch.setattr(gallery, "gone", {SQUARE})
+    assert examples.chips(examples.read_examples(path), gallery) == ""
 
 
 # --- what is shown --------------------------------------------------------------------------------------

@@ -83,6 +83,9 @@ class ToyGallery:
     def image_path(self, image_id: str) -> Path:
         raise GalleryError(f"The images of {self.name} are not kept as files.", "Use a gallery of files.")
 
+    def raw_features(self, image_id: str) -> np.ndarray:
+        return self.features[self.find(image_id)]
+
     def captions(self, image_id: str) -> list[str]:
         colour, shape, size = image_id.split("-")
         return [self.hostile_caption or f"a {size} {colour} {shape}", f"a {colour} {shape}"]

@@ -13,12 +13,16 @@ from benchmarks.photographs.rows import Shippable, folder, shippables
 
 LONG_SIDE = 512  # pixels
 WORDS = 6  # of a caption, that make a file's name
+HANGING = "of in on at by to from with and behind under"  # words that no name ends with
 
 
 def file_name(row: Shippable) -> str:
     """A name that a person can read, from the caption."""
-    words = [word for word in re.findall("[a-z]+", row.caption.lower()) if word not in ("a", "an", "the")]
-    return "-".join(words[:WORDS]) + ".jpg"
+    said = [word for word in re.findall("[a-z]+", row.caption.lower()) if word not in ("a", "an", "the")]
+    words = said[:WORDS]
+    while words[-1] in HANGING.split():
+        words.pop()
+    return "-".join(words) + ".webp"
 
 
 def notice(rows: tuple[Shippable, ...]) -> str:

@@ -6,12 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from cir.application import ROOT, SAMPLE_GALLERY, build_models
+from cir.application import build_models
 from cir.evaluation.benchmark import FOLDER, draw_benchmark, write_benchmark
 from cir.evaluation.sample import draw_sample
 from cir.gallery.indexing import index_folder
 from cir.gallery.upkeep import pack_gallery
-from cir.places import made_anew
+from cir.models.model_set import Models
+from cir.places import ROOT, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, made_anew
 from cir.text import counted
 
 # Queries, gallery, seed. Both have the same make-up, so that weights found on one suit the other.
@@ -28,25 +29,31 @@ def world_benchmark(options: argparse.Namespace) -> int:
 
 
 def world_gallery(options: argparse.Namespace) -> int:
-    """Draw the sample gallery, index it with the embedded models, and pack it for shipping."""
+    """Draw the sample gallery, index it and the sample photographs with the embedded models, and pack both for shipping."""
     images = made_anew(SAMPLE_GALLERY) / "images"
     if not images.exists():
         for done in draw_sample(SAMPLE_GALLERY):
             sys.stderr.write(f"\rdrawn: {done}")
     models = build_models("embedded")
+    for folder in (SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS):
+        _index_and_pack(folder, models)
+    return 0
+
+
+def _index_and_pack(folder: Path, models: Models) -> None:
+    """Make what is shipped of the pictures that lie in `images` of a folder."""
     for progress in index_folder(
-        images,
-        name=SAMPLE_GALLERY.name,
+        folder / "images",
+        name=folder.name,
         image_encoder=models.clip,
         text_encoder=models.text_encoder,
         captioner=models.captioner,
         captions_per_image=5,
-        cache_root=SAMPLE_GALLERY.parent,
+        cache_root=folder.parent,
         thumbnails=False,
     ):
         sys.stderr.write(f"\r{progress.stage}: {progress.done} of {progress.total}   ")
         sys.stderr.flush()
-    pack_gallery(SAMPLE_GALLERY)
-    size = sum(f.stat().st_size for f in Path(SAMPLE_GALLERY).rglob("*") if f.is_file())
-    sys.stdout.write(f"\n{SAMPLE_GALLERY.relative_to(ROOT)}: {size / 1e6:.1f} MB\n")
-    return 0
+    pack_gallery(folder, half=True)  # half the size to ship; no place in any result changes
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    sys.stdout.write(f"\n{folder.relative_to(ROOT)}: {size / 1e6:.1f} MB\n")

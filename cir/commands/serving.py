@@ -183,7 +183,7 @@ def page_content(
     from cir.commands.results import read_results
     from cir.ui.galleries.screen import GalleryIndexing
     from cir.ui.page import PageContent
-    from cir.ui.search.handlers import load_examples
+    from cir.ui.search.examples import read_examples
 
     sample = not options.gallery and retriever.gallery.folder in (None, SAMPLE_GALLERY)
     title = "Sample gallery" if sample else ""
@@ -198,12 +198,13 @@ def page_content(
         missing=models.missing,
         facts=models.facts,
         fingerprints=models.fingerprints,
-        examples=load_examples(application.ROOT / "assets" / "examples.json", retriever.gallery),
+        examples=read_examples(application.ROOT / "assets" / "examples.json"),
         gallery_title=title,
         shelf=shelf,
         indexing=None if is_space() else indexing,
         results=read_results,
         triplets=application.open_triplets(models, {retriever.gallery.name: title} if title else None),
+        read_as=models.read_as,
         text_encoder=models.clip,
         assistants=options.mcp,
         ready=lambda: models.ready,

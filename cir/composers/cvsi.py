@@ -27,6 +27,7 @@ from cir.composers.composer import unit_row
 from cir.composers.edited_captions import edited_caption
 from cir.composers.parameters import Parameter, Values, read_values, shares
 from cir.composers.revision import TextMemory, Trace, revise
+from cir.composers.textual_inversion import image_word
 from cir.errors import LanguageModelFailed
 from cir.models.protocols import (
     Captioner,
@@ -35,7 +36,6 @@ from cir.models.protocols import (
     LanguageModel,
     PseudoWordEncoder,
     TextEncoder,
-    word_probe,
 )
 from cir.ranking.scoring import Linear
 from cir.text import notes_on
@@ -211,8 +211,7 @@ class Cvsi:
             yield draft.seen()
             return
         draft.words = words = self.phi.map_features(raw)
-        if (probe := word_probe(self.pseudo_word_encoder)) is not None:
-            draft.trace["image_word"] = probe.nearest_words(words[0])
+        draft.trace |= image_word(self.pseudo_word_encoder, words)
         self._fine_grained(draft, words, [])
         self._note_length(draft)
         if self.captioner is None or self.language_model is None:

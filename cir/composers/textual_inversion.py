@@ -60,6 +60,16 @@ def sentence(
     """The template with (1, T, W) pseudo-words and an edit in it, as a query of one part."""
     prefix, suffix = template(text)
     row = unit_row(text_encoder.encode_spliced(prefix, words, suffix))
-    probe = word_probe(text_encoder)
-    trace = {"image_word": probe.nearest_words(words[0])} if probe is not None else {}
-    return ComposedQuery({FINE_GRAINED: row}, trace, notes, pending=pending)
+    return ComposedQuery({FINE_GRAINED: row}, image_word(text_encoder, words), notes, pending=pending)
+
+
+def image_word(encoder: PseudoWordEncoder, words: NDArray[np.float32]) -> dict[str, list[str]]:
+    """What a query tells of (1, T, W) pseudo-words: the words that they are near to, and as what the picture was read.
+
+    {} where the encoder cannot say.
+    """
+    probe = word_probe(encoder)
+    if probe is None:
+        return {}
+    kind = probe.read_as(words[0])
+    return {"image_word": probe.nearest_words(words[0]), **({"read_as": [kind]} if kind else {})}

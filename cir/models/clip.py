@@ -164,6 +164,10 @@ class ClipModel:
         after = token_ids(self.tokenizer, suffix)[: room - len(before) - len(last)]
         return self._marked([*before, PSEUDO_WORD, *after, *last])
 
+    def read_as(self, pseudo_words: NDArray[np.float32]) -> str:
+        """As the protocol WordProbe says: it reads all pictures alike."""
+        return ""
+
     def nearest_words(self, pseudo_words: NDArray[np.float32], count: int = 5) -> list[str]:
         """The vocabulary's words nearest to (T, W) pseudo-words by cosine in the token table, best first.
 

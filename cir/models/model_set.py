@@ -14,6 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cir.environment import setting
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.models.catalog import SHIPPED, has_source, model_set, parts_of, place_of, source_of
@@ -172,6 +175,10 @@ class Models:
     def captions_fingerprint(self) -> str | None:
         """What has to have encoded the captions of a gallery; None: anything, as only drawings are found by texts."""
         return self.clip.fingerprint if self.text_encoder is self.clip else None
+
+    def read_as(self, row: NDArray[np.float32]) -> str:
+        """As what `clip` read the picture of a (D,) row, such as "a photograph"; "" where it reads all alike."""
+        return "" if self.photographs is None else cast("JoinedEncoder", self.clip).row_read_as(row)
 
     @property
     def pseudo_word_encoder(self) -> ClipModel | JoinedEncoder:
@@ -333,7 +340,7 @@ class Models:
     @property
     def facts(self) -> tuple[ModelFact, ...]:
         """Every part of the set with its licence and source, for people."""
-        rows = [(what, part) for what, part in parts_of(self.name, self.llm) if part is not SENTENCE_ENCODER]
+        rows = parts_of(self.name, self.llm)
         found = [ModelFact(what, part.name, part.licence, source_of(part)) for what, part in rows]
         if self.own_phi is not None:
             found.append(ModelFact("phi of your own", self.own_phi.name, "your own", "a file of your own"))

@@ -76,6 +76,10 @@ class WordProbe(Protocol):
         """The words whose token embeddings have the highest cosine with any of (T, W) pseudo-words, best first."""
         ...
 
+    def read_as(self, pseudo_words: NDArray[np.float32]) -> str:
+        """As what the picture behind (T, W) pseudo-words was read, such as "a photograph"; "" where all are read alike."""
+        ...
+
 
 def word_probe(encoder: object) -> WordProbe | None:
     """The encoder, if it can tell what pseudo-words are near to. One that was put off is loaded to be asked."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
 
 from cir.composers.parameters import Values
 from cir.ui import pieces
@@ -39,6 +41,7 @@ class PageContent:
         examples: queries that work.
         gallery_title: how the gallery is called on the page; by default its name.
         shelf: all galleries that can be searched here; None where there is only the retriever's.
+        read_as: a row of a picture -> as what it was read, such as "a photograph"; "" where all are read alike.
         text_encoder: for "without ..."; None where that is not offered.
         indexing: how galleries are made in the tab "Galleries"; None where nobody may.
         triplets: where synthetic triplets are kept and made; None where the tab has nothing to show.
@@ -58,6 +61,7 @@ class PageContent:
     examples: Sequence[Example] = ()
     gallery_title: str = ""
     shelf: Shelf | None = None
+    read_as: Callable[[NDArray[np.float32]], str] = lambda row: ""
     text_encoder: TextEncoder | None = None
     assistants: bool = False
     indexing: GalleryIndexing | None = None

@@ -105,6 +105,14 @@ class JoinedEncoder:
         cosines = unit(self.reader.knowledge.concepts) @ shown[: self.space.concepts]
         return [self.reader.knowledge.names[i] for i in np.argsort(-cosines)[:count]]
 
+    def read_as(self, pseudo_words: Words) -> str:
+        """As what the picture behind (T, W + shown) pseudo-words was read: a photograph, a drawing, or partly each."""
+        return _kind(float(np.linalg.norm(pseudo_words[0, self.clip.word_width :])))
+
+    def row_read_as(self, row: NDArray[np.float32]) -> str:
+        """As `read_as`, of a (D,) row of a picture."""
+        return _kind(float(np.linalg.norm(self.space.shown_part(row[None]))))
+
     def count_tokens(self, text: str) -> int:
         """Tokens that CLIP counts."""
         return self.clip.count_tokens(text)
@@ -120,6 +128,13 @@ class JoinedEncoder:
         if self.sentences is None:
             return np.zeros((len(texts), self.space.shown), np.float32)
         return join_shown(self.sentences.concepts(texts), self.sentences.attributes(texts))
+
+
+def _kind(share: float) -> str:
+    """What a picture is called by its share of being a photograph, which features hold to a thousandth."""
+    if share < 0.01:
+        return "a drawing"
+    return "a photograph" if share > 0.99 else "partly a photograph, partly a drawing"
 
 
 class TextsOfDrawings:

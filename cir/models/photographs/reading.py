@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -11,8 +12,10 @@ from PIL import Image
 from cir.models.photographs.knowledge import TRUNK_FILE, Floats, Knowledge, read_knowledge
 from cir.models.photographs.lexicon import ATTRIBUTES
 from cir.models.photographs.light import light_of
-from cir.models.photographs.recogniser import Recogniser, load_recogniser
 from cir.models.photographs.space import join_shown, share_of, unit
+
+if TYPE_CHECKING:
+    from cir.models.photographs.recogniser import Recogniser
 
 GROUP_MASS = 0.25  # probability of a group of classes that counts 1 - 1/e
 
@@ -65,5 +68,7 @@ def load_reader(folder: Path, device: str | None = None) -> PhotographReader:
         MissingModel: it is not there.
         UnsafeFile: its files are not what they should be.
     """
+    from cir.models.photographs.recogniser import load_recogniser  # it brings torch
+
     knowledge = read_knowledge(folder)
     return PhotographReader(load_recogniser(folder / TRUNK_FILE, knowledge.gate, device), knowledge)

@@ -6,11 +6,9 @@ checked by `cir.ui.reading`. This module knows neither gradio nor HTML.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +29,7 @@ from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.reading import read_method, read_threshold, read_top_k
 from cir.ui.search import changes, reference, steps
-from cir.ui.session import Answer, Example, Session, Settings
+from cir.ui.session import Answer, Session, Settings
 
 if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
@@ -295,13 +293,3 @@ def caption_of(gallery: Gallery, image_id: str) -> str:
 def file_of(gallery: Gallery, image_id: str) -> str:
     """The name of an image's file, without its folders."""
     return gallery.label(image_id).rpartition("/")[2]
-
-
-def load_examples(path: Path, gallery: Gallery, *, limit: int = 5) -> list[Example]:
-    """The example queries whose image this gallery has, at most `limit`; none without such a file."""
-    if not path.is_file():
-        return []
-    known = set(gallery.image_ids)
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    examples = [Example(row["image_id"], row["text"]) for row in rows if row["image_id"] in known]
-    return examples[:limit]

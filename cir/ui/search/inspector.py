@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cir.errors import BadQuery
 from cir.ranking.explaining import Why, why
@@ -27,6 +30,7 @@ class Inspected:
     Attributes:
         image_id, rank, score: as ranked.
         file: its path inside the gallery.
+        read_as: as what it was read, such as "a photograph"; "" where all pictures are read alike.
         captions: of the image.
         why: what the score is made of.
         weighted: whether there are sliders that could lift it.
@@ -46,16 +50,25 @@ class Inspected:
     unfolded: bool
     selected: bool
     file: str = ""
+    read_as: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
 
 
-def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer | None = None) -> Inspected:
+def inspect(
+    retriever: Retriever,
+    session: Session,
+    image_id: str,
+    found: Answer | None = None,
+    *,
+    read_as: Callable[[NDArray[np.float32]], str] = lambda row: "",
+) -> Inspected:
     """Look closely at one result of the present query.
 
     Args:
         retriever, session: as in `handlers.answer`.
         image_id: one of `session.result_ids`.
         found: the answer on the screen, when the caller has it.
+        read_as: as of `PageContent`.
 
     Raises:
         BadQuery: nothing was searched for, or the image is not among the results.
@@ -80,6 +93,7 @@ def inspect(retriever: Retriever, session: Session, image_id: str, found: Answer
         image_id in session.unfolded,
         image_id in session.selected,
         retriever.gallery.label(image_id),
+        read_as(retriever.gallery.raw_features(image_id)),
         found.composed.called,
     )
 
@@ -99,7 +113,11 @@ def closer_look(seen: Inspected) -> str:
 
 
 def _file(seen: Inspected) -> str:
-    return f'<p class="file">{escape(seen.file)}</p>' if seen.file else ""
+    """Which file it is, and as what it was read: a photograph that was read as a drawing is found by nothing."""
+    said = [escape(seen.file)] if seen.file else []
+    if seen.read_as:
+        said.append(f"read as {escape(seen.read_as)}")
+    return f'<p class="file">{", ".join(said)}</p>' if said else ""
 
 
 def _stack(seen: Inspected) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from cir.composers.parameters import Parameter, numbers_of, own_values
-from cir.images import read_image
 from cir.ui import pieces
 from cir.ui.page import PageContent, QueryFields, ResultArea, html_piece
 from cir.ui.reading import MAX_RESULTS
-from cir.ui.search import reference, render
+from cir.ui.search import examples, render
 from cir.ui.server.middleware import MAX_FILE_BYTES
-from cir.ui.server.pictures import address_of
 from cir.ui.session import Settings
 
 # What the page's script asks for, each an event of the component `bridge`: an act on the Search tab in its turn, or out
@@ -50,21 +47,6 @@ def lay_out_ask(content: PageContent) -> QueryFields:
         filled = gr.Button("Search what was filled in", elem_id="search-filled", visible="hidden")
         fold, parts = lay_out_weights(content)
     return QueryFields(image=image, text=text, search=search, filled=filled, weights_fold=fold, **parts)
-
-
-def lay_out_examples(content: PageContent) -> gr.HTML:
-    """The example queries as chips with their picture; nothing when there are none."""
-    gallery = content.retriever.gallery
-    shown = [
-        (
-            reference.small_picture(read_image(Path(gallery.thumbnail_path(example.image_id)))),
-            example.text,
-            example.image_id,
-            address_of(gallery.thumbnail_path(example.image_id)),
-        )
-        for example in content.examples
-    ]
-    return html_piece(render.examples(shown), visible=bool(shown), elem_id="examples")
 
 
 def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]:
@@ -125,7 +107,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> ResultArea:
         pictures: those to pick from at first (`cir.ui.grids`).
     """
     with gr.Column(elem_id="answer", min_width=280):
-        examples = lay_out_examples(content)
+        tried = examples.chips(content.examples, content.retriever.gallery)
         html_piece('<p role="status" hidden></p>', elem_id="waiting", elem_classes="wait-line")
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
@@ -140,7 +122,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> ResultArea:
             browse_bar = html_piece(render.browse_bar(), elem_id="browse-bar")
             grid = picture_grid(pictures, elem_id="browse-grid")
     return ResultArea(
-        examples=examples,
+        examples=html_piece(tried, visible=bool(tried), elem_id="examples"),
         stage=stage,
         crumbs=crumbs,
         notes=notes,

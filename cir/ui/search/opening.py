@@ -12,7 +12,7 @@ from cir.ui.page import with_problems_shown
 from cir.ui.search import handlers, links, snapshots
 from cir.ui.search.screen import Screen, Update
 from cir.ui.session import Session
-from cir.ui.switcher.screen import bounds_of, state_of
+from cir.ui.switcher.screen import bounds_of, examples_of, state_of
 
 # At once: it takes less than the way through the queue.
 AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
@@ -76,6 +76,8 @@ def _opened(screen: Screen, session: Session, note: str) -> Update:
     notes = [note, handlers.change_of(gallery, session)]
     if handlers.browse(gallery, session) != before or session.gallery:  # else they came with the page
         drawn |= screen.browsed(session)
+    if session.gallery:
+        drawn |= examples_of(content, page, session)
     if session.text or session.image_path:
         filled, lost = screen.filled(session)
         drawn |= filled

@@ -154,8 +154,9 @@ def texts(
     if trace.get("image_word"):
         title = "Words of the vocabulary that are nearest to the word which the picture became"
         words = escape(", ".join(trace["image_word"]))
+        kind = "".join(f", read as {escape(kind)}" for kind in trace.get("read_as", ()))
         rows.append(
-            f'<dt>Image word</dt><dd class="brief"><span class="word" title="{title}">≈ {words}</span></dd>'
+            f'<dt>Image word</dt><dd class="brief"><span class="word" title="{title}">≈ {words}{kind}</span></dd>'
         )
     if changed:
         rows.append(

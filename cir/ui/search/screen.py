@@ -143,7 +143,9 @@ class Screen:
             session.inspected_id = ""
             return {shown.inspector: gr.Column(visible=False)}
         retriever = self.content.retriever_for(session)
-        seen = inspector.inspect(retriever, session, session.inspected_id, found)
+        seen = inspector.inspect(
+            retriever, session, session.inspected_id, found, read_as=self.content.read_as
+        )
         return {shown.card: inspector.closer_look(seen), shown.inspector: gr.Column(visible=True)}
 
     def browsed(self, session: Session) -> Update:

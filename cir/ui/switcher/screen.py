@@ -13,7 +13,7 @@ import gradio as gr
 from cir.gallery import narrowing
 from cir.ui import pieces
 from cir.ui.page import PageContent, PageParts, Switcher, problem_html
-from cir.ui.search import handlers, snapshots
+from cir.ui.search import examples, handlers, snapshots
 from cir.ui.search.render import browse_bar, gallery_page
 from cir.ui.switcher.handlers import notes_of, offer, switch_to
 
@@ -81,11 +81,17 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
         shown.inspector: gr.Column(visible=False),
         shown.browse_box: gr.Column(visible=True),
         shown.browse_bar: browse_bar(),
-        shown.examples: gr.update(visible=not name and bool(content.examples)),
+        **examples_of(content, page, session),
         shown.snapshot: snapshots.take(session),
     }
     gallery = content.retriever_for(session).gallery
     return {**answer, shown.grid: gallery_page(gallery, handlers.browse(gallery, session))}
+
+
+def examples_of(content: PageContent, page: PageParts, session: Session) -> Answer:
+    """The queries to try in the gallery that is searched."""
+    tried = examples.chips(content.examples, content.retriever_for(session).gallery)
+    return {page.shown.examples: gr.HTML(tried, visible=bool(tried))}
 
 
 def switched_parts(page: PageParts) -> list[Any]:
