@@ -6,22 +6,21 @@ command that helps. Nothing is downloaded (`cir.models.catalog` does, when a per
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cir.environment import setting
-from cir.errors import BadQuery, CirError, MissingModel
-from cir.models.catalog import SHIPPED, has_source, model_set, parts_of, place_of, source_of
-from cir.models.deferred import Deferred, KnownModels
+from cir.errors import BadQuery, MissingModel
+from cir.models.catalog import SHIPPED, model_set, parts_of, source_of
 from cir.models.downloads import ModelFile, models_folder
+from cir.models.part_loader import PartLoader
 from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, Part
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from cir.models.protocols import Captioner, ImageToWords, TextEncoder, WordRefiner
 
 WITHOUT = "none"  # as the name of a language model: do without one
-Built = TypeVar("Built")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +80,14 @@ class Models:
         own_phi: Path | None = None,
     ) -> None:
         self.name, self.device, self._clip_folder = name, device, clip
-        self._shipped, self._folder = shipped or SHIPPED, folder or models_folder()
         self.set = model_set(name)
         self.llm = llm or setting("CIR_LLM") or self.set.language_model
         self.own_phi = own_phi
-        self.missing: dict[str, str] = {}
+        self._parts = PartLoader(
+            name, shipped=shipped or SHIPPED, folder=folder or models_folder(), deferred=deferred
+        )
+        self.missing = self._parts.missing
         self._mapping: dict[str, MappingModel | None] = {}
-        self._known = KnownModels(self._folder) if deferred else None
-        self._waiting: list[Deferred] = []
-        self._pull = f"python -m cir models pull {name}"
 
     @cached_property
     def clip(self) -> ClipModel | JoinedEncoder:
@@ -118,7 +115,7 @@ class Models:
 
             return load_reader(path, self.device)
 
-        return self._or_missing("reader of photographs", part, load, "photographs are read as drawings")
+        return self._parts.load("reader of photographs", part, load, "photographs are read as drawings")
 
     @cached_property
     def photograph_texts(self) -> PhotographTexts | None:
@@ -133,7 +130,7 @@ class Models:
             return PhotographTexts(encoder, known.centre, known.basis)
 
         lost = "photographs are not found by texts"
-        return self._or_missing("sentence encoder", SENTENCE_ENCODER, load, lost)
+        return self._parts.load("sentence encoder", SENTENCE_ENCODER, load, lost)
 
     @cached_property
     def tower(self) -> ClipModel:
@@ -144,9 +141,9 @@ class Models:
             UnsafeFile: it is not what it should be.
         """
         part = self.set.clip
-        path = self._clip_folder or self._path(part)
+        path = self._clip_folder or self._parts.place_of(part)
         if path is None:
-            raise MissingModel(f"The CLIP model {part.name} is not here.", self._remedy(part))
+            raise MissingModel(f"The CLIP model {part.name} is not here.", self._parts.remedy(part))
 
         def load(path: Path) -> ClipModel:
             from cir.models.clip import load_clip
@@ -155,7 +152,7 @@ class Models:
                 return load_clip(part.architecture, str(path), self.device, name=part.name)
             return load_clip(path, device=self.device)
 
-        return self._now_or_later(path, load)
+        return self._parts.open(path, load)
 
     @property
     def image_encoder(self) -> ClipModel | JoinedEncoder:
@@ -263,11 +260,12 @@ class Models:
                 )
             if part.made and trained_for not in (None, self.tower.fingerprint):
                 raise MissingModel(
-                    f"{path} was made for another CLIP, {trained_for}.", f"Remove it, then: {self._pull}"
+                    f"{path} was made for another CLIP, {trained_for}.",
+                    f"Remove it, then: {self._parts.pull}",
                 )
             return network
 
-        return self._or_missing(f"mapping network {recipe}", part, load, f"{recipe} is left out")
+        return self._parts.load(f"mapping network {recipe}", part, load, f"{recipe} is left out")
 
     @cached_property
     def captioner(self) -> Captioner | None:
@@ -278,7 +276,7 @@ class Models:
             return import_module(f"cir.models.{part.module}").load_captioner(path, self.device)
 
         lost = "captions, edited descriptions (alpha) and added objects are left out"
-        found = self._or_missing("captioner", part, load, lost)
+        found = self._parts.load("captioner", part, load, lost)
         if found is None or self.photographs is None:
             return found
         from cir.models.photographs.captions import JoinedCaptioner, PhotographCaptioner
@@ -318,12 +316,12 @@ class Models:
                 path,
                 name=None if own else self.llm,
                 fingerprint=known[:12] if known else None,
-                cache_folder=self._folder / "prefixes",
+                cache_folder=self._parts.folder / "prefixes",
             )
 
         lost = "edited descriptions (alpha) and added objects are left out"
         path = Path(self.llm).expanduser() if own else None
-        return self._or_missing("language model", part, load, lost, path, at_once=True)
+        return self._parts.load("language model", part, load, lost, path, at_once=True)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -355,7 +353,7 @@ class Models:
     @property
     def ready(self) -> bool:
         """Whether nothing that was put off is still to be loaded by `load_all`."""
-        return not self._waiting
+        return self._parts.ready
 
     def load_all(self) -> None:
         """Load what was put off, in the order in which it was asked for.
@@ -363,80 +361,4 @@ class Models:
         Raises:
             CirError: one could not be loaded; whoever uses it is told the same.
         """
-        while self._waiting:
-            try:
-                self._waiting[0].load()
-            finally:
-                self._waiting.pop(0)
-
-    def _now_or_later(self, path: Path, load: Callable[[Path], Built]) -> Built:
-        """The model at `path`, or what stands for it, if it was loaded at an earlier start and has not changed."""
-        known = self._known
-        if known is None:
-            return load(path)
-        facts = known.facts(path)
-        if facts is None:
-            model = load(path)
-            known.record(path, model)
-            return model
-
-        def check() -> Built:
-            model = load(path)
-            known.record(path, model)  # what is found now counts at the next start
-            return model
-
-        later = Deferred(facts, check)
-        self._waiting.append(later)
-        return cast("Built", later)
-
-    def _or_missing(
-        self,
-        what: str,
-        part: Part | None,
-        load: Callable[[Path], Built],
-        lost: str,
-        path: Path | None = None,
-        *,
-        at_once: bool = False,
-    ) -> Built | None:
-        """Load a part, or note in `missing` why that cannot be, and what is left out without it.
-
-        `at_once`: a language model is never put off, as its own process does the loading.
-        """
-        try:
-            found = path if part is None else self._path(part)
-            if found is not None:
-                return load(found) if at_once else self._now_or_later(found, load)
-            assert part is not None
-            why = f"{part.name} is not here. {self._remedy(part)}"
-        except CirError as error:
-            why = str(error)
-        self.missing[what] = f"There is no {what}, so {lost}. {why}"
-        return None
-
-    def _path(self, part: Part) -> Path | None:
-        """Where a part is, or None.
-
-        Raises:
-            UnsafeFile: it is there, with another hash than it should have.
-        """
-        if part.shipped:
-            path = self._shipped / part.shipped
-            return path if path.exists() else None
-        return place_of(part, self._folder)
-
-    def _remedy(self, part: Part) -> str:
-        if part.shipped:
-            return (
-                f"Restore assets/models/{part.shipped} from the repository, or train it: python -m cir train"
-            )
-        ways = [self._fetching(part)] if part.fetched else []
-        if part.made:
-            ways.append(f"Make one on this computer, in about a quarter of an hour: {self._pull}")
-        return " Or else: ".join(ways)
-
-    def _fetching(self, part: Part) -> str:
-        if not has_source(part):
-            return f"Put {part.fetched.name if part.fetched else 'it'} into {self._folder}."
-        accept = f" --accept-noncommercial (licence: {part.licence})" if part.noncommercial else ""
-        return f"Fetch it: {self._pull}{accept}"
+        self._parts.load_all()
