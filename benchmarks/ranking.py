@@ -112,9 +112,8 @@ def made_gallery(images: int, dim: int, folder: Path) -> Gallery:
     if images < STORED_FROM:
         image, captions = whole(images, dim)
         return Gallery.from_features("drawn", ids, image, caption_features=captions)
-    from cir.gallery.stored_rows import StoredRows
-
     from cir.gallery.shards import shard_path, write_shard
+    from cir.gallery.stored_rows import StoredRows
 
     names, lengths, captioned = ([], []), [], []
     for both in drawn(images, dim):
