@@ -32,7 +32,7 @@ def test_search_prints_one_json_object_from_which_every_score_can_be_computed_ag
     assert set(answer["trace"]) == {"translation", "captions", "modified_captions", "added_objects"}
     assert answer["trace"]["captions"]
     assert any("language model" in note for note in answer["notes"])
-    assert answer["models"]["clip"].startswith("clip@")
+    assert answer["models"]["clip"].startswith("embedded@")
     order = ("modified_captions", "fine_grained", "reference_image")
     k = np.array([answer["effective_weights"].get(name, 0.0) for name in order])
     query = np.sqrt(k @ np.array(answer["gram"]) @ k)

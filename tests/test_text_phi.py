@@ -108,7 +108,7 @@ def test_a_network_begins_as_exactly_the_line_at_the_length_of_words() -> None:
 
 
 def test_the_closed_form_leads_from_a_words_text_to_a_word_that_means_it() -> None:
-    clip = build_models("embedded", llm="none").clip
+    clip = build_models("embedded", llm="none").tower
     words = words_of(world_captions(3000))
     network = closed_form(clip, words, lambda _: None).eval()
     known = [word for word, _ in whole_words(clip, words)]
