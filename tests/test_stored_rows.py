@@ -47,10 +47,8 @@ def test_rows_out_of_shards_are_those_of_the_shards_however_they_are_asked_for(t
     np.testing.assert_array_equal(stored[[3, 7, 3]], rows[[3, 7, 3]])
     np.testing.assert_array_equal(stored[rows[:, 0] > 0], rows[rows[:, 0] > 0])
     assert (stored.shape, len(stored)) == (rows.shape, len(rows))
-    seen = np.zeros_like(rows)
-    for at, block in stored.blocks():
-        seen[at] = block
-    np.testing.assert_array_equal(seen, rows)
+    columns = np.random.default_rng(2).normal(size=(DIM, 3)).astype(np.float32)
+    np.testing.assert_allclose(stored @ columns, rows @ columns, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("mapped_from")
@@ -60,6 +58,8 @@ def test_some_of_the_rows_are_divided_as_an_array_would_be(tmp_path: Path) -> No
     some = np.flatnonzero(lengths)[::2]
     few = stored.among(some, lengths[some])
     np.testing.assert_array_equal(few[:], rows[some] / lengths[some, None])
+    columns = np.eye(DIM, 2, dtype=np.float32)
+    np.testing.assert_allclose(few @ columns, few[:] @ columns, rtol=1e-6)
     few.release()
     np.testing.assert_array_equal(few[4], rows[some[4]] / lengths[some[4]])
 

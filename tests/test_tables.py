@@ -23,6 +23,7 @@ from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, read
 from cir.evaluation.efficiency import Cost, WatchedCaptioner, cost_of, cost_table
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import read_sections, write_section
+from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever, scoring_of
 from cir.ranking.scoring import Linear
 from cir.ranking.sweep import fit, grid, sweep
@@ -67,17 +68,41 @@ def test_a_rank_on_the_grid_is_the_rank_that_the_retriever_finds(values, seed, t
         {p: unit_row(rng.normal(size=gallery.image_features.shape[1])) for p in PARTS if p in there},
         scoring=scoring,
     )
-    found = sweep(gallery, query, ["blue-square"], [scoring_of(query, values)], exclude=["red-square"])
-    expected = Retriever(gallery, {}).rank_of(query, values, "blue-square", exclude=["red-square"])
+    retriever = Retriever(gallery, {})
+    found = sweep(retriever, query, ["blue-square"], [scoring_of(query, values)], exclude=["red-square"])
+    expected = retriever.rank_of(query, values, "blue-square", exclude=["red-square"])
     assert found.tolist() == [[expected]]
+
+
+def test_many_images_are_ranked_in_one_pass_for_all_numbers_and_as_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, images = np.random.default_rng(3), 1100
+    pixels, captions = rng.normal(size=(2, images, 16)).astype(np.float32)
+    captions[::5] = 0.0
+    twins = rng.permutation(images)[:200]
+    pixels[twins[:100]], captions[twins[:100]] = pixels[twins[100:]], captions[twins[100:]]
+    gallery = Gallery.from_features("many", list(map(str, range(images))), pixels, caption_features=captions)
+    query = ComposedQuery({p: unit_row(rng.normal(size=16)) for p in PARTS}, scoring=scoring)
+    scorings = [scoring_of(query, values) for values in grid(PARAMETERS)[::7]]
+    asked, left_out = (
+        [str(i) for i in (twins[0], twins[100], 511, 512)],
+        [str(i) for i in range(0, images, 9)],
+    )
+    one_by_one = sweep(Retriever(gallery, {}), query, asked, scorings, exclude=left_out)
+    monkeypatch.setattr("cir.ranking.sweep.MANY", 1)
+    np.testing.assert_array_equal(
+        sweep(Retriever(gallery, {}), query, asked, scorings, exclude=left_out), one_by_one
+    )
 
 
 def test_a_method_without_weights_has_one_rank_on_the_whole_grid():
     gallery, (query, *_) = toy_gallery(), composed_toys().values()
     plain = ComposedQuery({FINE_GRAINED: query.parts[FINE_GRAINED]})
     scorings = [scoring_of(plain, values) for values in grid(PARAMETERS)]
-    found = sweep(gallery, plain, ["blue-square"], scorings)
-    assert set(found.ravel()) == {Retriever(gallery, {}).rank_of(plain, {}, "blue-square")}
+    retriever = Retriever(gallery, {})
+    found = sweep(retriever, plain, ["blue-square"], scorings)
+    assert set(found.ravel()) == {retriever.rank_of(plain, {}, "blue-square")}
 
 
 def test_the_grid_of_cvsi_has_66_times_11_places_and_none_whose_shares_pass_one():

@@ -75,6 +75,9 @@ class ToyGallery:
         for image_id in self.image_ids:
             draw(*image_id.split("-")).save(self.thumbnail_path(image_id), quality=80)  # type: ignore[arg-type]
 
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self.image_ids
+
     def find(self, image_id: str) -> int:
         if image_id not in self.image_ids:
             raise BadQuery(f"There is no image {image_id!r}.", "Choose one of those that are shown.")

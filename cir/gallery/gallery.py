@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.cache_keys import digest_of
+from cir.dates import day_of_name
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
@@ -49,8 +50,8 @@ class Gallery:
         texts: K JSON lists of captions, "" for none.
         contents: K content hashes.
         root, folder: where the images are, and where the gallery is kept.
-        days: (K,) datetime64[D], when each image was taken, by what is written in it or else by its name; NaT where
-            neither says it; empty for a gallery that has no files.
+        taken: K times when each image was taken by what is written in it, ISO 8601, "" where nothing is; empty for a
+            gallery that has no files.
         packed: whether it is shipped: its images are our own small ones, and lie beside it.
         written: when its manifest was written; another moment means that the gallery has changed.
     """
@@ -68,18 +69,21 @@ class Gallery:
     contents: tuple[str, ...] = ()
     root: Path | None = None
     folder: Path | None = None
-    days: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, "datetime64[D]"))
+    taken: tuple[str, ...] = ()
     packed: bool = False
     written: str = ""
 
     def __post_init__(self) -> None:
-        arrays = (self.image_features, self.caption_features, self.captioned, self.norms, self.days)
+        arrays = (self.image_features, self.caption_features, self.captioned, self.norms)
         for array in arrays:
             if isinstance(array, np.ndarray):
                 array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._rows
 
     @classmethod
     def from_features(
@@ -222,10 +226,24 @@ class Gallery:
     def folders(self) -> dict[bytes, int]:
         """Every folder below `root` that holds images at any depth -> how many, in order of their paths."""
         counts: Counter[bytes] = Counter()
-        for relative in self.relatives:
-            parts = relative.split(b"/")[:-1]
-            counts.update(b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        for folder, images in Counter(path.rpartition(b"/")[0] for path in self.relatives).items():
+            parts = folder.split(b"/") if folder else []
+            for depth in range(1, len(parts) + 1):
+                counts[b"/".join(parts[:depth])] += images
         return dict(sorted(counts.items(), key=lambda item: item[0].split(b"/")))
+
+    @cached_property
+    def days(self) -> NDArray[np.datetime64]:
+        """(K,) datetime64[D], when each image was taken, by what is written in it or else by its name.
+
+        NaT where neither says it; empty for a gallery that has no files.
+        """
+        days = np.array(
+            [_day(taken, path) for taken, path in zip(self.taken, self.relatives, strict=True)],
+            dtype="datetime64[D]",
+        )
+        days.setflags(write=False)
+        return days
 
     @cached_property
     def undated(self) -> int:
@@ -291,3 +309,11 @@ class Gallery:
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {image_id: row for row, image_id in enumerate(self.image_ids)}
+
+
+def _day(taken: str, relative: bytes) -> date | None:
+    """The day of a picture by what is written in it, or else by its name; None where neither says it."""
+    try:
+        return date.fromisoformat(taken[:10]) if taken else day_of_name(relative.rpartition(b"/")[2])
+    except ValueError:
+        return None

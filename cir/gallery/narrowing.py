@@ -57,7 +57,7 @@ def folder_choices(gallery: Gallery) -> list[tuple[str, str]]:
     choices = [(EVERYWHERE, EVERYWHERE_CHOICE)]
     if not can_narrow(gallery):
         return choices
-    top = sum(b"/" not in path for path in gallery.relatives)
+    top = len(gallery) - sum(images for folder, images in gallery.folders.items() if b"/" not in folder)
     if top and gallery.folders:
         choices.append((f"{AT_THE_TOP} ({top:,})", TOP_CHOICE))
     for folder in _offered(gallery):

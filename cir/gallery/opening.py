@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from cir.dates import day_of_name
 from cir.errors import GalleryError
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import (
@@ -75,7 +73,7 @@ def open_gallery(
         contents=tuple(row.content_hash for row in rows),
         root=source_root_of(folder, manifest),
         folder=folder,
-        days=np.array([_day(row.taken, row.relative) for row in rows], dtype="datetime64[D]"),
+        taken=tuple(row.taken or "" for row in rows),
         packed=manifest.packed,
         written=manifest.written,
     )
@@ -95,14 +93,6 @@ def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, 
     manifest = read_manifest(folder)
     rows = read_rows(folder, manifest)
     return source_root_of(folder, manifest), {row.image_id: os.fsdecode(row.relative) for row in rows}
-
-
-def _day(taken: str | None, relative: bytes) -> date | None:
-    """The day of a picture by what is written in it, or else by its name; None where neither says it."""
-    try:
-        return date.fromisoformat(taken[:10]) if taken else day_of_name(relative.rsplit(b"/", 1)[-1])
-    except ValueError:
-        return None
 
 
 def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:

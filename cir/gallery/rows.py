@@ -7,9 +7,11 @@ log (WAL) keeps it whole when the process is killed. It knows neither images nor
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes
@@ -73,10 +75,23 @@ def read_rows(folder: Path, manifest: Manifest) -> list[GalleryRow]:
         with closing(_connect_to_read(folder / ROWS, packed=manifest.packed)) as database:
             dated = database.execute(_HAS_DATES).fetchone()[0]  # an older gallery has no such table
             sql = _WITH_DATES if dated else _WITHOUT_DATES
-            return [GalleryRow(*row) for row in database.execute(sql, key_values(manifest.models))]
+            with _without_collecting():
+                return list(map(GalleryRow._make, database.execute(sql, key_values(manifest.models))))
     except (sqlite3.Error, OSError) as error:
         message = f"The index of {manifest.name} is damaged: {error}."
         raise GalleryError(message, "Index it again: python -m cir index PHOTOS") from error
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Python looks through all that it made for circles again and again as more is made: of a million rows it need not."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def known_contents(folder: Path, limit: int) -> list[tuple[bytes, str]]:

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _SQLITE_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _AGAIN = "Index again: python -m cir index PHOTOS"
+READERS = 2  # shards that are read at once
 MAPPED_FROM = 4096  # rows of a shard: a map holds a file open, so the rows of smaller ones are kept in memory
 
 
@@ -138,29 +140,38 @@ def gather_rows(
     )
     rows = np.fromiter((-1 if row is None else row for _, row in places), np.int32, len(places))
     shards, lengths = np.full(len(places), NONE, np.int32), np.zeros(len(places), np.float32)
-    files: list[Path] = []
-    small = [np.zeros((0, dim), np.float32)]
     order = np.argsort(asked, kind="stable")
     edges = np.searchsorted(asked[order], np.arange(len(names) + 1))
-    for number, name in enumerate(names):
-        here = order[edges[number] : edges[number + 1]]
-        try:
-            stored = read_shard(folder, name)
-            matrix = stored[rows[here]].reshape(len(here), dim)
-        except (UnsafeFile, IndexError, ValueError):  # told by the rows that stay unsound
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            norms = np.linalg.norm(matrix, axis=1)
-        sound = np.isfinite(norms) & (norms > 0)
-        lengths[here[sound]] = norms[sound]
-        here = here[sound]
-        if len(stored) >= MAPPED_FROM:
-            shards[here] = len(files)
-            files.append(shard_path(folder, name))
-        else:
-            shards[here], rows[here] = SMALL, sum(map(len, small)) + np.arange(len(here))
-            small.append(matrix[sound])
+    wanted = [order[edges[number] : edges[number + 1]] for number in range(len(names))]
+    files: list[Path] = []
+    small = [np.zeros((0, dim), np.float32)]
+    with ThreadPoolExecutor(READERS) as pool:  # most of it is checksums, which hold no lock of Python
+        read = pool.map(lambda name, here: _rows_of_shard(folder, name, rows[here], dim), names, wanted)
+        for name, here, (norms, matrix) in zip(names, wanted, read, strict=True):
+            sound = np.isfinite(norms) & (norms > 0)
+            here = here[sound]
+            lengths[here] = norms[sound]
+            if matrix is None:
+                shards[here] = len(files)
+                files.append(shard_path(folder, name))
+            else:
+                shards[here], rows[here] = SMALL, sum(map(len, small)) + np.arange(len(here))
+                small.append(matrix[sound])
     return StoredRows(files, np.concatenate(small), shards, rows, dim), lengths
+
+
+def _rows_of_shard(
+    folder: Path, name: str, rows: NDArray[np.int32], dim: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """The lengths of some rows of a shard, 0 where they cannot be had; and the rows, where the shard is not to be mapped."""
+    try:
+        stored = read_shard(folder, name)
+        matrix = stored[rows].reshape(len(rows), dim)
+    except (UnsafeFile, IndexError, ValueError):  # told by the rows that stay unsound
+        return np.zeros(len(rows), np.float32), np.zeros((len(rows), dim), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(matrix, axis=1)
+    return lengths, None if len(stored) >= MAPPED_FROM else matrix
 
 
 def shard_path(folder: Path, name: str) -> Path:

@@ -70,13 +70,19 @@ class StoredRows:
         shards, rows = self._shards[places], self._rows[places]
         return StoredRows(self._files, self._small, shards, rows, self.shape[1], divisors)
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """All rows with their places, some at a time, in the order in which they lie on the disk."""
+    def __matmul__(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(K, P) products with (D, P): every shard is read once, from its beginning to its end."""
+        out = np.zeros((len(self), columns.shape[1]), np.float32)
         order = self.order()
-        for start in range(0, len(order), BLOCK):
-            places = order[start : start + BLOCK]
-            yield places, self[places]
-        self.release()
+        edges = np.searchsorted(self._shards[order], np.arange(SMALL, len(self._files) + 1))
+        for shard in range(SMALL, len(self._files)):
+            places = order[edges[shard - SMALL] : edges[shard - SMALL + 1]]
+            matrix = self._small if shard == SMALL else np.load(self._files[shard], mmap_mode="r")
+            products = np.concatenate([matrix[:0] @ columns, *(part @ columns for part in _parts(matrix))])
+            out[places] = products[self._rows[places]]
+        if self._divisors is not None:
+            out /= self._divisors[:, None]
+        return out
 
     def order(self) -> NDArray[np.int64]:
         """(K,) the places in the order in which their rows lie on the disk."""
@@ -90,9 +96,6 @@ class StoredRows:
 Rows = NDArray[np.float32] | StoredRows
 
 
-def blocks_of(rows: Rows) -> Iterator[tuple[NDArray[np.int64] | slice, NDArray[np.float32]]]:
-    """All rows with their places, as they are read best: an array whole."""
-    if isinstance(rows, StoredRows):
-        yield from rows.blocks()
-    else:
-        yield slice(None), rows
+def _parts(matrix: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(matrix), BLOCK):
+        yield np.asarray(matrix[start : start + BLOCK], np.float32)

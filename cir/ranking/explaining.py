@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.parameters import Parameter, Values, moved, steps
-from cir.ranking.retriever import Retriever, scoring_of
-from cir.ranking.scoring import Linear, rank_of
+from cir.ranking.retriever import Retriever, rows_of, scoring_of
+from cir.ranking.scoring import Linear, Scoring
+from cir.ranking.sweep import ranks
 from cir.types import ComposedQuery
 
 STEPS = 20  # a slider is tried at so many places and one more, from end to end
@@ -70,14 +71,11 @@ def why(
     index = retriever.gallery.find(image_id)
     explanation = retriever.explain(composed, values, image_id)
     captions = scoring_of(composed, values).captions
-    alone = {
-        name: rank_of(retriever.score(composed, Linear({name: 1.0}, captions)), index, hidden)
-        for name in composed.parts
-    }
+    alone = [Linear({name: 1.0}, captions) for name in composed.parts]
     return Why(
         explanation.shares,
         explanation.weights,
-        alone,
+        dict(zip(composed.parts, _ranks(retriever, composed, index, alone, hidden), strict=True)),
         best_move(retriever, composed, parameters, values, image_id, hidden=hidden),
     )
 
@@ -96,15 +94,27 @@ def best_move(
     As on the page, where shares would pass 1 those that are not moved give way.
     """
     index = retriever.gallery.find(image_id)
-    now = rank_of(retriever.scores(composed, values), index, hidden)
-    found = []
-    for parameter in parameters:
-        for after in steps(parameter, STEPS):
-            other = moved(parameters, values, parameter.name, after)
-            rank = rank_of(retriever.scores(composed, other), index, hidden)
-            if rank < now:
-                found.append(Move(parameter, values[parameter.name], after, rank))
-    return min(found, key=lambda move: (move.rank, abs(move.after - move.before)), default=None)
+    places = [(parameter, after) for parameter in parameters for after in steps(parameter, STEPS)]
+    tried = [values, *(moved(parameters, values, parameter.name, after) for parameter, after in places)]
+    now, *found = _ranks(retriever, composed, index, [scoring_of(composed, one) for one in tried], hidden)
+    moves = [
+        Move(parameter, values[parameter.name], after, rank)
+        for (parameter, after), rank in zip(places, found, strict=True)
+        if rank < now
+    ]
+    return min(moves, key=lambda move: (move.rank, abs(move.after - move.before)), default=None)
+
+
+def _ranks(
+    retriever: Retriever,
+    composed: ComposedQuery,
+    index: int,
+    scorings: Sequence[Scoring],
+    hidden: NDArray[np.bool_] | None,
+) -> list[int]:
+    left_out = np.flatnonzero(hidden) if hidden is not None else ()
+    terms = retriever.engine.terms(rows_of(composed))
+    return ranks(terms, retriever.engine.norms, [index], scorings, excluded=left_out)[0].tolist()
 
 
 def hidden_rows(

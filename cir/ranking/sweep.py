@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.parameters import Parameter, Values, steps
-from cir.gallery.gallery import Gallery
-from cir.ranking.engines import Engine, open_engine
-from cir.ranking.scoring import GalleryTerms, QueryTerms, Scoring, rank_of
+from cir.ranking.engines import Engine
+from cir.ranking.retriever import Retriever, rows_of
+from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms, Scoring, query_length, rank_of
 from cir.types import ComposedQuery
 
 Ranks = NDArray[np.int64]
 STEPS = 10
+MANY = 20_000  # images, from which on a compiled pass is worth its compiling
 AT_ONCE = 64  # queries whose dot products are taken by one matrix product
 
 
@@ -44,7 +46,7 @@ def ranks(
     targets: Sequence[int],
     scorings: Sequence[Scoring],
     *,
-    excluded: Sequence[int] = (),
+    excluded: Sequence[int] | NDArray[np.int64] = (),
 ) -> Ranks:
     """Ranks of some images, from 1, under each of many scorings of one query.
 
@@ -58,7 +60,11 @@ def ranks(
         (T, S)
     """
     hidden = np.zeros(len(terms.image), dtype=bool)
-    hidden[list(excluded)] = True
+    hidden[np.asarray(excluded, dtype=np.int64)] = True
+    if len(hidden) >= MANY and find_spec("numba") is not None:
+        linear = [one for one in scorings if isinstance(one, Linear) and one.cosine]
+        if len(linear) == len(scorings):
+            return _ranks_among_many(terms, gallery, targets, linear, hidden)
     out = np.empty((len(targets), len(scorings)), dtype=np.int64)
     for s, scoring in enumerate(scorings):
         scores = scoring.scores(terms, gallery)
@@ -66,8 +72,42 @@ def ranks(
     return out
 
 
+def _ranks_among_many(
+    terms: QueryTerms,
+    gallery: GalleryTerms,
+    targets: Sequence[int],
+    scorings: Sequence[Linear],
+    hidden: NDArray[np.bool_],
+) -> Ranks:
+    """The same in one pass for all scorings with the same weight of captions: these share the lengths of the images."""
+    from cir.ranking.engines.kernels import count_better
+
+    image, captions = (np.ascontiguousarray(dots.T) for dots in (terms.image, terms.captions))
+    norms = np.stack([gallery.tv_tv, gallery.tv_tc, gallery.tc_tc])
+    out = np.empty((len(targets), len(scorings)), np.int64)
+    for gamma in {one.captions for one in scorings}:
+        chosen = [s for s, one in enumerate(scorings) if one.captions == gamma]
+        weights = np.array([[scorings[s].weights.get(name, 0.0) for name in terms.names] for s in chosen])
+        for row in weights:
+            row *= query_length(terms.gram, row) > 0.0  # rows that cancel: then all scores are 0
+        gammas = np.broadcast_to(gallery.captions_count(gamma), hidden.shape)
+        found = np.empty((len(targets), len(chosen)), np.int64)
+        count_better(
+            image,
+            captions,
+            norms,
+            np.ascontiguousarray(gammas),
+            weights,
+            np.asarray(targets, np.int64),
+            hidden,
+            found,
+        )
+        out[:, chosen] = found + 1
+    return out
+
+
 def sweep(
-    gallery: Gallery,
+    retriever: Retriever,
     composed: ComposedQuery,
     image_ids: Sequence[str],
     scorings: Sequence[Scoring],
@@ -77,16 +117,16 @@ def sweep(
     """(T, S) ranks of each of T images for one query under S scorings.
 
     Args:
-        gallery: what is searched.
+        retriever: what is searched with.
         composed: the query.
         image_ids: whose ranks.
-        scorings: of the query's parts.
+        scorings: of the query's rows.
         exclude: ids that are left out.
     """
-    engine = open_engine(gallery)
-    terms = engine.terms(composed.parts)
-    left_out = [gallery.find(image_id) for image_id in exclude]
-    return ranks(terms, engine.norms, [gallery.find(i) for i in image_ids], scorings, excluded=left_out)
+    engine, find = retriever.engine, retriever.gallery.find
+    terms = engine.terms(rows_of(composed))
+    left_out = [find(image_id) for image_id in exclude]
+    return ranks(terms, engine.norms, [find(i) for i in image_ids], scorings, excluded=left_out)
 
 
 def terms_of(engine: Engine, composed: Iterable[ComposedQuery]) -> Iterator[QueryTerms]:

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
-from cir.gallery.stored_rows import Rows, blocks_of
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
 from cir.ranking.engines.protocol import Sides
 from cir.ranking.engines.remembered import Kept, Remembered
@@ -103,7 +102,7 @@ class ExactEngine:
 
     def dots(self, rows: Features) -> Sides:
         """(K, P) dot products of every image with P rows: a matrix product of each side."""
-        return Sides(*(_products(side, rows) for side in self._features))
+        return Sides(*(side @ rows.T for side in self._features))
 
     def terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
         """The dot products of one query, taken once as long as they are remembered."""
@@ -219,10 +218,3 @@ class ExactEngine:
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
         """The `top` images most alike to each of N images among these N."""
         return find_neighbours(self.features(indices).image, top=top)
-
-
-def _products(side: Rows, rows: Features) -> Floats:
-    out = np.empty((len(side), len(rows)), np.float32)
-    for places, block in blocks_of(side):
-        out[places] = block @ rows.T
-    return out

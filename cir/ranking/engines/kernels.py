@@ -238,3 +238,104 @@ def _replace_least(heap: Floats32, value: np.float32) -> None:
         heap[at] = heap[child]
         at = child
     heap[at] = value
+
+
+@compiled
+def count_better(
+    image: Floats32,
+    captions: Floats32,
+    norms: Floats64,
+    gammas: Floats64,
+    weights: Floats64,
+    targets: NDArray[np.int64],
+    hidden: NDArray[np.bool_],
+    out: NDArray[np.int64],
+) -> None:
+    """Count the images that come before each of T images under each of S weights of the P rows of a query.
+
+    Args:
+        image, captions: (P, K) dot products.
+        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
+        gammas: (K,) what captions count for.
+        weights: (S, P)
+        targets: (T,) places.
+        hidden: (K,) which images are not counted.
+        out: (T, S) is filled in. Equal scores come in the order of the places.
+    """
+    parts, images = image.shape
+    mixed, scores = np.empty((parts, _BLOCK)), np.empty(_BLOCK)
+    least = np.empty(out.shape)
+    for t in range(len(targets)):
+        at = slice(targets[t], targets[t] + 1)
+        _mix_parts(mixed, image[:, at], captions[:, at], norms[:, at], gammas[at])
+        for s in range(len(weights)):
+            _weigh(scores[:1], mixed, weights[s])
+            least[t, s] = scores[0]
+    out[:] = 0
+    for start in range(0, images, _BLOCK):
+        size = min(_BLOCK, images - start)
+        at = slice(start, start + size)
+        _mix_parts(mixed, image[:, at], captions[:, at], norms[:, at], gammas[at])
+        for i in range(size):
+            if hidden[start + i]:
+                mixed[0, i] = np.nan  # before nothing
+        for s in range(len(weights)):
+            _weigh(scores[:size], mixed, weights[s])
+            for t in range(len(targets)):
+                before = min(max(targets[t] - start, 0), size)
+                out[t, s] += _at_least(scores[:before], least[t, s]) + _above(
+                    scores[before:size], least[t, s]
+                )
+
+
+@compiled
+def _mix_parts(
+    mixed: Floats64, image: Floats32, captions: Floats32, norms: Floats64, gammas: Floats64
+) -> None:
+    """Of each row of a query, (1 - g) a + g b over the lengths of the images."""
+    for p in range(image.shape[0]):
+        _mix_part(mixed[p], image[p], captions[p], norms[0], norms[1], norms[2], gammas)
+
+
+@compiled
+def _mix_part(
+    out: Floats64,
+    a: Floats32,
+    b: Floats32,
+    tv_tv: Floats64,
+    tv_tc: Floats64,
+    tc_tc: Floats64,
+    gammas: Floats64,
+) -> None:
+    for i in range(a.shape[0]):
+        g = gammas[i]
+        h = 1.0 - g
+        squared = h * h * tv_tv[i] + 2.0 * g * h * tv_tc[i] + g * g * tc_tc[i]
+        out[i] = (h * a[i] + g * b[i]) / np.sqrt(squared) if squared > 1e-24 else 0.0
+
+
+@compiled
+def _weigh(scores: Floats64, mixed: Floats64, weights: Floats64) -> None:
+    first, weight = mixed[0], weights[0]
+    for i in range(scores.shape[0]):
+        scores[i] = weight * first[i]
+    for p in range(1, mixed.shape[0]):
+        part, weight = mixed[p], weights[p]
+        for i in range(scores.shape[0]):
+            scores[i] += weight * part[i]
+
+
+@compiled
+def _above(numbers: Floats64, least: np.float64) -> int:
+    found = 0
+    for i in range(numbers.shape[0]):
+        found += numbers[i] > least
+    return found
+
+
+@compiled
+def _at_least(numbers: Floats64, least: np.float64) -> int:
+    found = 0
+    for i in range(numbers.shape[0]):
+        found += numbers[i] >= least
+    return found

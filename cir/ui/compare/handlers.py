@@ -249,7 +249,9 @@ def column(retriever: Retriever, state: Comparison, method: str) -> Column:
 
 def _ranks(retriever: Retriever, state: Comparison, method: str, ids: Sequence[str]) -> tuple[int, ...]:
     composed, values = state.composed[method], state.values[method]
-    return tuple(retriever.rank_of(composed, values, i, exclude=state.left_out) for i in ids)
+    return tuple(
+        sweep(retriever, composed, ids, [scoring_of(composed, values)], exclude=state.left_out)[:, 0].tolist()
+    )
 
 
 def mark(state: Comparison, image_id: object) -> None:
@@ -282,7 +284,7 @@ def judge(retriever: Retriever, state: Comparison) -> Judged | None:
     )
     tried = grid(parameters)
     scorings = [scoring_of(composed, values) for values in tried]
-    found = sweep(retriever.gallery, composed, ids, scorings, exclude=state.left_out)
+    found = sweep(retriever, composed, ids, scorings, exclude=state.left_out)
     fitted = fit(found, by_method[method], present, tried)
     fixed = _nearest_fixed(parameters, fitted.values, tried)
     return Judged(
@@ -340,5 +342,5 @@ def _by_part(
 ) -> dict[tuple[str, str], tuple[int, ...]]:
     sides = {"pixels": 0.0, **({"captions": 1.0} if retriever.gallery.captioned_images else {})}
     alone = {(part, side): Linear({part: 1.0}, g) for part in composed.parts for side, g in sides.items()}
-    found = sweep(retriever.gallery, composed, ids, list(alone.values()), exclude=state.left_out)
+    found = sweep(retriever, composed, ids, list(alone.values()), exclude=state.left_out)
     return {name: tuple(found[:, place].tolist()) for place, name in enumerate(alone)}

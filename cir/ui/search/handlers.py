@@ -216,7 +216,7 @@ def intended_note(
 ) -> str:
     """Where the image stands that ought to be found; "" when none is meant, or it is not in this gallery."""
     wanted, gallery = session.intended_id, retriever.gallery
-    if wanted not in gallery.image_ids:
+    if wanted not in gallery:
         return ""
     out, index = hidden(retriever, session), gallery.find(wanted)
     if out[index]:

@@ -217,7 +217,7 @@ def terms(signed: Sequence[SignedTerm], gallery: Gallery) -> str:
 
 
 def _term_picture(gallery: Gallery, term: SignedTerm) -> str:
-    known = term.image_id in gallery.image_ids
+    known = term.image_id in gallery
     return f'<img src="{escape(tile(gallery, term.image_id, "").address)}" alt="">' if known else ""
 
 
