@@ -26,8 +26,7 @@ def read_examples(path: Path) -> list[Example]:
 
 def of_gallery(examples: Sequence[Example], gallery: Gallery) -> list[Example]:
     """The first few whose picture this gallery has."""
-    known = set(gallery.image_ids) if examples else set()
-    return [example for example in examples if example.image_id in known][:SHOWN]
+    return [example for example in examples if example.image_id in gallery][:SHOWN]
 
 
 def chips(examples: Sequence[Example], gallery: Gallery) -> str:
