@@ -102,10 +102,11 @@ def toy_knowledge() -> Knowledge:
     [
         ([0.8, 0.1, 0.0, 0.0, 0.1], ["beagle"]),
         ([0.4, 0.4, 0.1, 0.0, 0.1], ["dog"]),
-        ([0.3, 0.0, 0.4, 0.1, 0.2], ["animal"]),
-        ([0.0, 0.5, 0.0, 0.4, 0.1], ["pug", "ball"]),
-        ([0.2, 0.2, 0.2, 0.2, 0.2], ["animal"]),
+        ([0.32, 0.1, 0.4, 0.1, 0.08], ["animal"]),
+        ([0.0, 0.5, 0.0, 0.4, 0.1], ["pug", "ball", "pier"]),
+        ([0.3, 0.3, 0.3, 0.05, 0.05], ["dog", "tabby"]),
         ([0.2, 0.0, 0.0, 0.4, 0.4], []),
+        ([0.6, 0.2, 0.1, 0.0, 0.1], ["beagle", "pug", "tabby"]),  # no "dog" or "animal" beside a beagle
     ],
 )
 def test_a_class_that_is_not_sure_gives_way_to_its_kind(classes: list[float], names: list[str]) -> None:
@@ -131,6 +132,47 @@ class DrawnCaptions:
 
     def caption(self, images: Sequence[Image.Image], *, per_image: int, seed: int) -> list[list[str]]:
         return [["a star"] * per_image for _ in images]
+
+
+class SeesAProp(ToyRecogniser):
+    """Sees a thing that tells of people by itself, or nothing sure."""
+
+    def __init__(self, *classes: float) -> None:
+        self.found = np.array([classes], np.float32)
+
+    def classes(self, images: Sequence[Image.Image], *, softened: float = 2.5) -> np.ndarray:
+        return self.found
+
+
+def caption_of(picture: Image.Image, *classes: float, telling_of: str = "people") -> str:
+    knowledge = toy_knowledge()
+    knowledge.groups[:] = 0.0
+    knowledge.groups[3, ATTRIBUTES.index(telling_of)] = 1.0  # the ball's class
+    reader = PhotographReader(SeesAProp(*classes), knowledge)  # type: ignore[arg-type]
+    return PhotographCaptioner(reader).caption(picture, 1)[0]
+
+
+def test_classes_that_are_not_sure_still_tell_of_people_and_places() -> None:
+    sea = halves((110, 160, 235), (70, 120, 200))  # blue: by its pixels alone it may be water
+    assert caption_of(sea, 0.1, 0.1, 0.0, 0.4, 0.4) == f"{OPENING} people, blue"
+    assert (
+        caption_of(sea, 0.1, 0.1, 0.0, 0.4, 0.4, telling_of="water")
+        == f"{OPENING} a scene by the water, blue"
+    )
+    assert caption_of(sea, 0.2, 0.1, 0.1, 0.0, 0.44) == f"{OPENING} a scene under the sky, blue"
+
+
+def test_what_a_thing_tells_of_by_itself_is_not_said_again() -> None:
+    grey = Image.new("RGB", (SIDE, SIDE), (120, 120, 120))
+    assert caption_of(grey, 0.0, 0.0, 0.0, 0.9, 0.05).startswith(f"{OPENING} a ball")
+    assert "people" not in caption_of(grey, 0.0, 0.0, 0.0, 0.9, 0.05)
+
+
+@pytest.mark.parametrize("dark", [(8, 8, 10), (15, 15, 25)])
+def test_no_caption_tells_a_time_of_day_by_darkness_nor_snow_by_whiteness(dark: tuple[int, int, int]) -> None:
+    for picture in (halves(dark, (8, 8, 10)), halves((150, 190, 240), (235, 240, 250))):
+        caption = caption_of(picture, 0.9, 0.0, 0.0, 0.0, 0.05)
+        assert not {"night", "sunset", "snow"}.intersection(caption.replace(",", "").split())
 
 
 def test_a_caption_says_as_which_of_the_two_a_picture_was_read() -> None:

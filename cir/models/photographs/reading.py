@@ -57,8 +57,11 @@ class PhotographReader:
         """(N, A) in [0, 1]: what the pixels say, or the groups of classes say."""
         light = [light_of(image) for image in images]
         pixels = np.array([[one.get(name, 0.0) for name in ATTRIBUTES] for one in light], np.float32)
-        groups = 1 - np.exp(-(classes @ self.knowledge.groups) / GROUP_MASS)
-        return 1 - (1 - pixels) * (1 - groups)
+        return 1 - (1 - pixels) * (1 - self.groups(classes))
+
+    def groups(self, classes: Floats) -> Floats:
+        """(N, A) in [0, 1]: what the groups of classes alone say."""
+        return 1 - np.exp(-(classes @ self.knowledge.groups) / GROUP_MASS)
 
 
 def load_reader(folder: Path, device: str | None = None) -> PhotographReader:
