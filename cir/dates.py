@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from PIL import Image
 
 EARLIEST = date(1826, 1, 1)  # no photograph is older
+_LOADED = date.today()  # no day before it has to be compared with today's
 EARLIEST_COMPACT = date(1990, 1, 1)  # eight digits in a name that are a day
 _EXIF_FOLDER, _TAKEN_TAGS, _CHANGED_TAG = 0x8769, (0x9003, 0x9004), 0x0132
 _MOST_XMP = 1 << 20
@@ -36,6 +38,7 @@ _IN_NAMES = (
     ),
     re.compile(r"(?<!\d)(?P<d>\d{2})(?P<s>[-_.])(?P<m>\d{2})(?P=s)(?P<y>(?:19|20)\d\d)(?!\d)"),
 )
+_FOUR_DIGITS = re.compile(r"\d{4}")  # none of these has fewer in a row
 _TELEGRAM = re.compile(r"@\d\d-\d\d-\d{4}_")  # "photo_1@17-05-2024_18-30-00": always day, month, year
 _MOMENT_NAMES = re.compile(r"(?:FB_IMG_|mmexport|wx_camera_|IMG_E?)(\d{13})(?!\d)")
 _HASH = re.compile(r"(?=[^a-f]*[a-f])[0-9a-f-]{20,}")
@@ -99,13 +102,19 @@ def _parts(text: str) -> tuple[str | None, ...] | None:
 
 def day_of_name(name: bytes) -> date | None:
     """The day that a file's name tells, as messengers, phones and programs for screenshots write it; else None."""
-    stem = os.path.splitext(os.fsdecode(name))[0]
+    stem = os.fsdecode(name)
+    if not _FOUR_DIGITS.search(stem):
+        return None
+    stem = os.path.splitext(stem)[0]
     if _HASH.fullmatch(stem.lower()):
         return None
     for pattern in _IN_NAMES:
         for found in pattern.finditer(stem):
-            day = _possible_day(found, is_telegram=bool(_TELEGRAM.search(stem)))
-            if day is not None:
+            day_first = found.start("d") < found.start("y")
+            compact = "s" not in pattern.groupindex
+            telegram = day_first and bool(_TELEGRAM.search(stem))
+            day = _day_of(found["y"], found["m"], found["d"], day_first, telegram, compact)
+            if day is not None and _is_possible(day):
                 return day
     moment = _MOMENT_NAMES.search(stem)
     if moment is not None:
@@ -129,9 +138,10 @@ def _told(image: Image.Image, xmp: str, changed: str) -> Iterator[object]:
     yield changed
 
 
-def _possible_day(found: re.Match[str], *, is_telegram: bool) -> date | None:
-    year, month, day = int(found["y"]), int(found["m"]), int(found["d"])
-    day_first = found.start("d") < found.start("y")
+@lru_cache(50_000)
+def _day_of(y: str, m: str, d: str, day_first: bool, is_telegram: bool, compact: bool) -> date | None:
+    """A day by its numbers; None where they are none, or may be another. Many pictures are of the same days."""
+    year, month, day = int(y), int(m), int(d)
     if day_first and not is_telegram and month <= 12 and day <= 12 and month != day:
         return None  # it may as well be the month first
     if day_first and not is_telegram and month > 12:
@@ -140,9 +150,8 @@ def _possible_day(found: re.Match[str], *, is_telegram: bool) -> date | None:
         told = date(year, month, day)
     except ValueError:
         return None
-    earliest = EARLIEST if "s" in found.groupdict() else EARLIEST_COMPACT
-    return told if told >= earliest and _is_possible(told) else None
+    return told if told >= (EARLIEST_COMPACT if compact else EARLIEST) else None
 
 
 def _is_possible(day: date) -> bool:
-    return EARLIEST <= day <= date.today() + timedelta(days=1)
+    return EARLIEST <= day and (day < _LOADED or day <= date.today() + timedelta(days=1))

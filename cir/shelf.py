@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 
 from cir.errors import GalleryError
 from cir.gallery.cache import is_being_written
@@ -28,6 +28,7 @@ from cir.ranking.retriever import Retriever
 
 Stamp = tuple[int, int, int]  # of a manifest's file: another one means that the gallery has changed
 SHIPPED = ":"  # begins the name of a shipped gallery: no gallery of one's own can be called so
+PREPARED_FROM = 20_000  # images
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Shelf:
             for name, folder in (shipped or {}).items()
             if self._home is None or folder.absolute() != self._home.absolute()
         }
-        self._open: dict[str, Retriever] = {"": first}
+        self._open: dict[str, Retriever] = {"": prepared(first)}
         self._stamps: dict[str, Stamp | None] = {"": _stamp_of(first.gallery)}
         self._lock = Lock()
         self._watchers: list[Callable[[Gallery], None]] = []
@@ -195,7 +196,7 @@ class Shelf:
         )
         for watcher in self._watchers:
             watcher(gallery)
-        return Retriever(gallery, self._open[""].composers, self._open[""].translator)
+        return prepared(Retriever(gallery, self._open[""].composers, self._open[""].translator))
 
     def _folder(self, name: str) -> Path | None:
         """Where a gallery is kept; None for a first one that has no files."""
@@ -249,3 +250,10 @@ def _stamp_of(gallery: Gallery) -> Stamp | None:
         return stamp if read_manifest(gallery.folder).written == gallery.written else None
     except GalleryError:
         return None
+
+
+def prepared(retriever: Retriever) -> Retriever:
+    """The same; what a search in many pictures needs is made in a thread from now on."""
+    if len(retriever.gallery) >= PREPARED_FROM:
+        Thread(target=retriever.prepare, name="prepare", daemon=True).start()
+    return retriever

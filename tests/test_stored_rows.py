@@ -13,8 +13,8 @@ from cir.gallery.stored_rows import StoredRows
 DIM = 12
 
 
-def three_shards(folder: Path) -> tuple[list[tuple[str | None, int | None]], np.ndarray]:
-    """Places of 90 rows in three shards, one of them small, in no order, one of none; and the rows themselves."""
+def three_shards(folder: Path) -> tuple[np.ndarray, dict[int, str], np.ndarray]:
+    """Places of rows in three shards, one of them small, in no order, one of none; names; and the rows themselves."""
     rng = np.random.default_rng(1)
     shards = [
         rng.normal(size=(count, DIM)).astype(dtype) for count, dtype in ((50, "f4"), (60, "f2"), (5, "f4"))
@@ -22,11 +22,11 @@ def three_shards(folder: Path) -> tuple[list[tuple[str | None, int | None]], np.
     names = [write_shard(folder, rows) for rows in shards]
     chosen = [(s, int(r)) for s in range(3) for r in rng.permutation(len(shards[s]))[:40]]
     chosen = [chosen[i] for i in rng.permutation(len(chosen))]
-    places: list[tuple[str | None, int | None]] = [(names[s], r) for s, r in chosen]
-    places[7] = (None, None)
+    places = np.array([s + 5 << 32 | r for s, r in chosen])
+    places[7] = -1
     rows = np.stack([shards[s][r].astype(np.float32) for s, r in chosen])
     rows[7] = 0.0
-    return places, rows
+    return places, {number + 5: name for number, name in enumerate(names)}, rows
 
 
 @pytest.fixture(params=[10, 10_000], ids=["mapped", "in memory"])
@@ -37,8 +37,8 @@ def mapped_from(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("mapped_from")
 def test_rows_out_of_shards_are_those_of_the_shards_however_they_are_asked_for(tmp_path: Path) -> None:
-    places, rows = three_shards(tmp_path)
-    stored, lengths = gather_rows(tmp_path, DIM, places)
+    places, names, rows = three_shards(tmp_path)
+    stored, lengths = gather_rows(tmp_path, DIM, places, names)
     np.testing.assert_array_equal(stored[:], rows)
     np.testing.assert_array_equal(np.asarray(stored), rows)
     np.testing.assert_allclose(lengths, np.linalg.norm(rows, axis=1), rtol=1e-6)
@@ -53,8 +53,8 @@ def test_rows_out_of_shards_are_those_of_the_shards_however_they_are_asked_for(t
 
 @pytest.mark.usefixtures("mapped_from")
 def test_some_of_the_rows_are_divided_as_an_array_would_be(tmp_path: Path) -> None:
-    places, rows = three_shards(tmp_path)
-    stored, lengths = gather_rows(tmp_path, DIM, places)
+    places, names, rows = three_shards(tmp_path)
+    stored, lengths = gather_rows(tmp_path, DIM, places, names)
     some = np.flatnonzero(lengths)[::2]
     few = stored.among(some, lengths[some])
     np.testing.assert_array_equal(few[:], rows[some] / lengths[some, None])
@@ -66,14 +66,14 @@ def test_some_of_the_rows_are_divided_as_an_array_would_be(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("mapped_from")
 def test_a_shard_with_a_flipped_bit_gives_no_row_and_the_others_give_theirs(tmp_path: Path) -> None:
-    places, rows = three_shards(tmp_path)
-    broken = places[0][0]
-    path = shard_path(tmp_path, str(broken))
+    places, names, rows = three_shards(tmp_path)
+    broken = places[0] >> 32
+    path = shard_path(tmp_path, names[int(broken)])
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
     path.write_bytes(bytes(data))
-    stored, lengths = gather_rows(tmp_path, DIM, places)
-    lost = np.array([name in (broken, None) for name, _ in places])
+    stored, lengths = gather_rows(tmp_path, DIM, places, names)
+    lost = np.isin(places >> 32, [broken, -1])
     assert isinstance(stored, StoredRows)
     assert (lengths[lost] == 0).all()
     np.testing.assert_array_equal(stored[:], np.where(lost[:, None], 0.0, rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,33 +48,36 @@ def open_gallery(
     manifest = read_manifest(folder)
     refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
     rows = read_rows(folder, manifest)
-    raw, lengths = gather_rows(folder / FEATURES, manifest.dim, [(row.shard, row.row) for row in rows])
-    places = [(row.caption_shard, row.caption_row) for row in rows]
-    means, caption_lengths = gather_rows(folder / FEATURES, manifest.dim, places)
-    without = sum(row is not None for _, row in places) - int(np.count_nonzero(caption_lengths))
+    raw, lengths = gather_rows(folder / FEATURES, manifest.dim, rows.places, rows.shards)
+    means, caption_lengths = gather_rows(folder / FEATURES, manifest.dim, rows.caption_places, rows.shards)
+    without = np.count_nonzero(rows.caption_places >= 0) - np.count_nonzero(caption_lengths)
     sound = np.flatnonzero(lengths)
-    notes = _notes(manifest, len(rows), damaged=len(rows) - len(sound), without_captions=without)
+    damaged = len(lengths) - len(sound)
+    notes = _notes(manifest, len(lengths), damaged=damaged, without_captions=int(without))
     if not len(sound):
         raise GalleryError(f"There are no images in {manifest.name} that can be searched.", _AGAIN)
     norms = lengths[sound]
     image, captions = raw.among(sound, norms), means.among(sound)
     in_memory = len(sound) < STORED_FROM
-    rows = [rows[i] for i in sound] if len(sound) < len(rows) else rows
+
+    def of_sound(column: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(column[i] for i in sound) if damaged else column
+
     return Gallery(
         name=manifest.name,
-        image_ids=tuple(row.image_id for row in rows),
+        image_ids=of_sound(rows.image_ids),
         image_features=image[:] if in_memory else image,
         caption_features=captions[:] if in_memory else captions,
         captioned=caption_lengths[sound] > 0,
         norms=norms,
         fingerprints=manifest.models.fingerprints,
         notes=notes,
-        relatives=tuple(row.relative for row in rows),
-        texts=tuple(row.texts or "" for row in rows),
-        contents=tuple(row.content_hash for row in rows),
+        relatives=of_sound(rows.relatives),
+        texts=of_sound(rows.texts),
+        contents=of_sound(rows.contents),
         root=source_root_of(folder, manifest),
         folder=folder,
-        taken=tuple(row.taken or "" for row in rows),
+        taken=of_sound(rows.taken),
         packed=manifest.packed,
         written=manifest.written,
     )
@@ -92,7 +96,9 @@ def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, 
     folder = locate_gallery(name_or_folder, cache_root)
     manifest = read_manifest(folder)
     rows = read_rows(folder, manifest)
-    return source_root_of(folder, manifest), {row.image_id: os.fsdecode(row.relative) for row in rows}
+    return source_root_of(folder, manifest), dict(
+        zip(rows.image_ids, map(os.fsdecode, rows.relatives), strict=True)
+    )
 
 
 def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:

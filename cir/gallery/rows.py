@@ -10,11 +10,15 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote_from_bytes
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cir.errors import GalleryError
 from cir.gallery.manifest import ROWS, SCHEMA, Manifest, Models
@@ -42,44 +46,74 @@ FROM files f JOIN features x ON x.key = :images AND x.content_hash = f.content_h
              LEFT JOIN shards cs ON cs.id = c.shard
              LEFT JOIN captions t ON t.key = :captions AND t.content_hash = f.content_hash
 """
-_GALLERY = f"""
-SELECT f.image_id, f.relative, f.content_hash, s.name, x.row, cs.name, c.row, t.texts {{taken}}
-{GALLERY_TABLES} {{dates}} ORDER BY f.relative
-"""
-_WITH_DATES = _GALLERY.format(taken=", d.taken", dates="LEFT JOIN dates d ON d.content_hash = f.content_hash")
-_WITHOUT_DATES = _GALLERY.format(taken=", NULL", dates="")
+# A place is the number of a shard and a row of it, as one whole number.
+_PLACES = "SELECT content_hash, (shard << 32) | row FROM features WHERE key = ?"
+_TEXTS = "SELECT content_hash, texts FROM captions WHERE key = ?"
+_DATES = "SELECT content_hash, taken FROM dates"
+_FILES = "SELECT image_id, relative, content_hash FROM files ORDER BY relative"
 _HAS_DATES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'dates'"
 
 
-class GalleryRow(NamedTuple):
-    """One image of a gallery: who it is, and where its features are."""
+@dataclass(frozen=True, slots=True, eq=False)
+class GalleryRows:
+    """K images of a gallery in order of their paths: who they are, and where their features are.
 
-    image_id: str
-    relative: bytes
-    content_hash: str
-    shard: str
-    row: int
-    caption_shard: str | None
-    caption_row: int | None
-    texts: str | None  # JSON list of captions
-    taken: str | None  # ISO 8601, local time of the camera
+    Attributes:
+        image_ids, relatives, contents: K ids, paths and content hashes.
+        places, caption_places: (K,) shard << 32 | row; -1 where there are no features.
+        texts: K JSON lists of captions; "" for none.
+        taken: K times, ISO 8601, local time of the camera; "" for none.
+        shards: number of a shard -> its name.
+    """
+
+    image_ids: tuple[str, ...]
+    relatives: tuple[bytes, ...]
+    contents: tuple[str, ...]
+    places: NDArray[np.int64]
+    caption_places: NDArray[np.int64]
+    texts: tuple[str, ...]
+    taken: tuple[str, ...]
+    shards: Mapping[int, str]
 
 
-def read_rows(folder: Path, manifest: Manifest) -> list[GalleryRow]:
-    """The rows of a gallery in order of their paths, from one snapshot; nothing is written.
+def read_rows(folder: Path, manifest: Manifest) -> GalleryRows:
+    """The rows of a gallery that have features, from one snapshot; nothing is written.
+
+    Every table is read from its beginning to its end and joined here: of a million rows in half the time of a JOIN.
 
     Raises:
         GalleryError: the database is not there or damaged.
     """
     try:
-        with closing(_connect_to_read(folder / ROWS, packed=manifest.packed)) as database:
-            dated = database.execute(_HAS_DATES).fetchone()[0]  # an older gallery has no such table
-            sql = _WITH_DATES if dated else _WITHOUT_DATES
-            with _without_collecting():
-                return list(map(GalleryRow._make, database.execute(sql, key_values(manifest.models))))
+        with (
+            closing(_connect_to_read(folder / ROWS, packed=manifest.packed)) as database,
+            _without_collecting(),
+        ):
+            return _rows_of(database, key_values(manifest.models))
     except (sqlite3.Error, OSError) as error:
         message = f"The index of {manifest.name} is damaged: {error}."
         raise GalleryError(message, "Index it again: python -m cir index PHOTOS") from error
+
+
+def _rows_of(database: sqlite3.Connection, keys: Mapping[str, object]) -> GalleryRows:
+    database.execute("BEGIN")  # one snapshot for all that follows
+    images = dict(database.execute(_PLACES, (keys["images"],)))
+    files = [file for file in database.execute(_FILES) if file[2] in images]
+    image_ids, relatives, contents = zip(*files, strict=True) if files else ((), (), ())
+    captions = dict(database.execute(_PLACES, (keys["features"],)))
+    texts = dict(database.execute(_TEXTS, (keys["captions"],)))
+    dated = database.execute(_HAS_DATES).fetchone()[0]  # an older gallery has no such table
+    taken = dict(database.execute(_DATES)) if dated else {}
+    return GalleryRows(
+        image_ids,
+        relatives,
+        contents,
+        np.fromiter(map(images.__getitem__, contents), np.int64, len(contents)),
+        np.fromiter(map(captions.get, contents, repeat(-1)), np.int64, len(contents)),
+        tuple(map(texts.get, contents, repeat(""))),
+        tuple(map(taken.get, contents, repeat(""))),
+        dict(database.execute("SELECT id, name FROM shards")),
+    )
 
 
 @contextmanager

@@ -13,15 +13,16 @@ import io
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cir.errors import GalleryError, UnsafeFile
-from cir.gallery.stored_rows import NONE, SMALL, StoredRows
+from cir.gallery.stored_rows import BLOCK, NONE, SMALL, StoredRows
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -110,44 +111,65 @@ def read_shard(folder: Path, name: str) -> NDArray[np.float32]:
         raise UnsafeFile(f"The features in {name[:12]} cannot be read: {error.strerror}.", _AGAIN) from error
     if hashlib.sha256(data).hexdigest() != name:
         raise UnsafeFile(f"The features in {name[:12]} are damaged: the checksum differs.", _AGAIN)
+    return _as_matrix(name, lambda: np.load(io.BytesIO(data), allow_pickle=False)).astype(
+        np.float32, copy=False
+    )
+
+
+def map_shard(folder: Path, name: str) -> NDArray[np.floating]:
+    """The matrix of a shard (N, D) as it lies on the disk, once its checksum was found right; nothing of it is kept in memory.
+
+    Raises:
+        UnsafeFile: see `read_shard`.
+    """
+    path = shard_path(folder, name)
     try:
-        rows = np.load(io.BytesIO(data), allow_pickle=False)  # never a pickle, whatever the checksum says
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnsafeFile(f"The features in {name[:12]} cannot be read: {error.strerror}.", _AGAIN) from error
+    if found != name:
+        raise UnsafeFile(f"The features in {name[:12]} are damaged: the checksum differs.", _AGAIN)
+    return _as_matrix(name, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _as_matrix(name: str, load: Callable[[], NDArray]) -> NDArray[np.floating]:
+    try:
+        rows = load()  # never a pickle, whatever the checksum says
     except (ValueError, EOFError) as error:
         raise UnsafeFile(f"The features in {name[:12]} are not a matrix.", _AGAIN) from error
     if rows.ndim != 2 or rows.dtype not in (np.float32, np.float16):
         raise UnsafeFile(f"The features in {name[:12]} are not a matrix of floats.", _AGAIN)
-    return rows.astype(np.float32, copy=False)
+    return rows
 
 
 def gather_rows(
-    folder: Path, dim: int, places: Sequence[tuple[str | None, int | None]]
+    folder: Path, dim: int, places: NDArray[np.int64], names: Mapping[int, str]
 ) -> tuple[StoredRows, NDArray[np.float32]]:
     """Rows out of many shards; each shard is read once, and its checksum compared.
 
     Args:
         folder: where the shards are.
         dim: D.
-        places: K times (shard, row); None where there is none.
+        places: (K,) shard << 32 | row; -1 where there is none.
+        names: number of a shard -> its name.
 
     Returns:
         (K, D), zeros where there is no sound row; and the lengths (K,) of those that are there, undamaged, finite and
         not zero, 0 of the others.
     """
-    names = list(dict.fromkeys(name for name, _ in places if name is not None))
-    numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
-    asked = np.fromiter(
-        (NONE if row is None else numbers.get(name, NONE) for name, row in places), np.int32, len(places)
-    )
-    rows = np.fromiter((-1 if row is None else row for _, row in places), np.int32, len(places))
+    asked, rows = places >> 32, (places & 0xFFFFFFFF).astype(np.int32)
+    numbers = np.unique(asked[asked >= 0])
     shards, lengths = np.full(len(places), NONE, np.int32), np.zeros(len(places), np.float32)
     order = np.argsort(asked, kind="stable")
-    edges = np.searchsorted(asked[order], np.arange(len(names) + 1))
-    wanted = [order[edges[number] : edges[number + 1]] for number in range(len(names))]
+    edges = np.searchsorted(asked[order], [*numbers, np.iinfo(np.int64).max])
+    wanted = [order[first:last] for first, last in pairwise(edges)]
+    named = [names.get(int(number), "") for number in numbers]  # none of "": its rows stay unsound
     files: list[Path] = []
     small = [np.zeros((0, dim), np.float32)]
     with ThreadPoolExecutor(READERS) as pool:  # most of it is checksums, which hold no lock of Python
-        read = pool.map(lambda name, here: _rows_of_shard(folder, name, rows[here], dim), names, wanted)
-        for name, here, (norms, matrix) in zip(names, wanted, read, strict=True):
+        read = pool.map(lambda name, here: _rows_of_shard(folder, name, rows[here], dim), named, wanted)
+        for name, here, (norms, matrix) in zip(named, wanted, read, strict=True):
             sound = np.isfinite(norms) & (norms > 0)
             here = here[sound]
             lengths[here] = norms[sound]
@@ -165,13 +187,24 @@ def _rows_of_shard(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """The lengths of some rows of a shard, 0 where they cannot be had; and the rows, where the shard is not to be mapped."""
     try:
-        stored = read_shard(folder, name)
-        matrix = stored[rows].reshape(len(rows), dim)
+        stored = map_shard(folder, name)
+        if stored.shape[1] != dim:
+            raise UnsafeFile(f"The features in {name[:12]} are not of {dim} dimensions.", _AGAIN)
+        is_small = len(stored) < MAPPED_FROM
+        matrix = stored[rows].astype(np.float32) if is_small else None
+        lengths = _lengths(stored if matrix is None else matrix)
+        return (lengths, matrix) if is_small else (lengths[rows], None)
     except (UnsafeFile, IndexError, ValueError):  # told by the rows that stay unsound
         return np.zeros(len(rows), np.float32), np.zeros((len(rows), dim), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        lengths = np.linalg.norm(matrix, axis=1)
-    return lengths, None if len(stored) >= MAPPED_FROM else matrix
+
+
+def _lengths(matrix: NDArray[np.floating]) -> NDArray[np.float32]:
+    parts = [np.zeros(0, np.float32)]
+    for start in range(0, len(matrix), BLOCK):
+        part = np.asarray(matrix[start : start + BLOCK], np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts.append(np.linalg.norm(part, axis=1))
+    return np.concatenate(parts)
 
 
 def shard_path(folder: Path, name: str) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 8192  # rows that are read at once
+HELD = 4096  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well
 SMALL, NONE = -1, -2
 
 
@@ -60,6 +61,9 @@ class StoredRows:
                 out[here] = (self._small if shard == SMALL else self._maps[shard])[rows[here]]
         if self._divisors is not None:
             out /= self._divisors[chosen, None]
+        self._unreleased += len(chosen)
+        if self._unreleased > HELD:
+            self.release()
         return out
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.float32]:
@@ -90,6 +94,7 @@ class StoredRows:
 
     def release(self) -> None:
         """Give back the memory of the pages that were read: the system keeps them as long as it likes."""
+        self._unreleased = 0
         self._maps = [np.load(file, mmap_mode="r", allow_pickle=False) for file in self._files]
 
 

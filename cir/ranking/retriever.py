@@ -57,6 +57,11 @@ class Retriever:
             name: bind_to_gallery(c, self.engine) for name, c in composers.items()
         }
 
+    def prepare(self) -> None:
+        """Make now what the first search, the list of folders and the first span of days would wait for."""
+        self.engine.prepare()
+        _ = self.gallery.folders, self.gallery.days
+
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods, as in their papers."""

@@ -96,9 +96,6 @@ class Quantised:
             for side, rows in zip(self.sides, both, strict=True):
                 side.keep(rows, places)
             kernels.exact_norms(*both, places, exact)
-        for rows in (image, captions):
-            if isinstance(rows, StoredRows):
-                rows.release()
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
         self._norms = exact.astype(np.float32)
         self._captioned = captioned.astype(np.float32)
