@@ -154,4 +154,4 @@ def _day_of(y: str, m: str, d: str, day_first: bool, is_telegram: bool, compact:
 
 
 def _is_possible(day: date) -> bool:
-    return EARLIEST <= day and (day < _LOADED or day <= date.today() + timedelta(days=1))
+    return day >= EARLIEST and (day < _LOADED or day <= date.today() + timedelta(days=1))
