@@ -77,3 +77,14 @@ def test_a_shard_with_a_flipped_bit_gives_no_row_and_the_others_give_theirs(tmp_
     assert isinstance(stored, StoredRows)
     assert (lengths[lost] == 0).all()
     np.testing.assert_array_equal(stored[:], np.where(lost[:, None], 0.0, rows))
+
+
+@pytest.mark.usefixtures("mapped_from")
+def test_rows_stay_readable_when_indexing_again_has_deleted_their_shards(tmp_path: Path) -> None:
+    places, names, rows = three_shards(tmp_path)
+    stored, _ = gather_rows(tmp_path, DIM, places, names)
+    for name in names.values():
+        shard_path(tmp_path, name).unlink()
+    stored.release()
+    np.testing.assert_array_equal(stored[:], rows)
+    np.testing.assert_allclose(stored @ np.eye(DIM, dtype=np.float32), rows, atol=1e-6)

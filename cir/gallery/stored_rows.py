@@ -5,6 +5,7 @@ This module knows neither galleries nor what the rows stand for.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 8192  # rows that are read at once
-HELD = 4096  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well
+HELD = 512  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well
 SMALL, NONE = -1, -2
 
 
@@ -40,9 +41,9 @@ class StoredRows:
         divisors: NDArray[np.float32] | None = None,
     ) -> None:
         self.shape = (len(shards), dim)
-        self._files, self._small = tuple(files), small
+        self._mapped, self._small = tuple(map(_Mapped, files)), small
         self._shards, self._rows, self._divisors = shards, rows, divisors
-        self.release()
+        self._unreleased = 0
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -58,7 +59,7 @@ class StoredRows:
         for shard in np.unique(shards):
             if shard != NONE:
                 here = np.flatnonzero(shards == shard)
-                out[here] = (self._small if shard == SMALL else self._maps[shard])[rows[here]]
+                out[here] = (self._small if shard == SMALL else self._mapped[shard].rows)[rows[here]]
         if self._divisors is not None:
             out /= self._divisors[chosen, None]
         self._unreleased += len(chosen)
@@ -72,18 +73,21 @@ class StoredRows:
     def among(self, places: NDArray[np.int64], divisors: NDArray[np.float32] | None = None) -> StoredRows:
         """Some of these rows, divided by something."""
         shards, rows = self._shards[places], self._rows[places]
-        return StoredRows(self._files, self._small, shards, rows, self.shape[1], divisors)
+        few = StoredRows((), self._small, shards, rows, self.shape[1], divisors)
+        few._mapped = self._mapped
+        return few
 
     def __matmul__(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """(K, P) products with (D, P): every shard is read once, from its beginning to its end."""
         out = np.zeros((len(self), columns.shape[1]), np.float32)
         order = self.order()
-        edges = np.searchsorted(self._shards[order], np.arange(SMALL, len(self._files) + 1))
-        for shard in range(SMALL, len(self._files)):
+        edges = np.searchsorted(self._shards[order], np.arange(SMALL, len(self._mapped) + 1))
+        for shard in range(SMALL, len(self._mapped)):
             places = order[edges[shard - SMALL] : edges[shard - SMALL + 1]]
-            matrix = self._small if shard == SMALL else np.load(self._files[shard], mmap_mode="r")
+            matrix = self._small if shard == SMALL else self._mapped[shard].rows
             products = np.concatenate([matrix[:0] @ columns, *(part @ columns for part in _parts(matrix))])
             out[places] = products[self._rows[places]]
+            self.release()
         if self._divisors is not None:
             out /= self._divisors[:, None]
         return out
@@ -95,7 +99,24 @@ class StoredRows:
     def release(self) -> None:
         """Give back the memory of the pages that were read: the system keeps them as long as it likes."""
         self._unreleased = 0
-        self._maps = [np.load(file, mmap_mode="r", allow_pickle=False) for file in self._files]
+        for one in self._mapped:
+            one.release()
+
+
+class _Mapped:
+    """A file of rows in memory. It stays readable when it is deleted, as indexing again may do."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        head = np.load(path, mmap_mode="r", allow_pickle=False)
+        assert isinstance(head, np.memmap)
+        self.rows = np.frombuffer(self._map, head.dtype, offset=head.offset).reshape(head.shape)
+
+    def release(self) -> None:
+        """Let the system take its pages."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # where the system can be told so
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 Rows = NDArray[np.float32] | StoredRows

@@ -17,7 +17,7 @@ from cir.gallery.stored_rows import Rows, StoredRows
 from cir.ranking.engines import kernels
 from cir.ranking.scoring import GalleryTerms
 
-SAMPLE = 4096  # rows whose mean stands for all: any row would do, the mean keeps the bounds small
+SAMPLE = 1024  # rows whose mean stands for all: any row would do, the mean keeps the bounds small
 BLOCK = 8192  # rows that are read at once
 ROUNDING = 4e-6  # what float32 may be off by in sums of products of unit rows, generously
 _INT32 = 2**31 - 1
