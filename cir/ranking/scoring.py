@@ -284,7 +284,7 @@ def gallery_terms(
         image, captions = (rows[at].astype(np.float64) for rows in (image_features, caption_features))
         for term, a, b in zip(terms, (image, captions, image), (image, captions, captions), strict=True):
             term[at] = row_dots(a, b)
-    return GalleryTerms(*terms, captioned)
+    return GalleryTerms(terms[0], terms[1], terms[2], captioned)
 
 
 def row_dots(rows: Floats, others: Floats) -> Floats:

@@ -83,7 +83,7 @@ def _ranks_among_many(
     from cir.ranking.engines.kernels import count_better
 
     image, captions = (np.ascontiguousarray(dots.T) for dots in (terms.image, terms.captions))
-    norms = np.stack([gallery.tv_tv, gallery.tv_tc, gallery.tc_tc])
+    norms = np.stack([gallery.tv_tv, gallery.tv_tc, gallery.tc_tc]).astype(np.float64)
     out = np.empty((len(targets), len(scorings)), np.int64)
     for gamma in {one.captions for one in scorings}:
         chosen = [s for s, one in enumerate(scorings) if one.captions == gamma]
@@ -96,7 +96,7 @@ def _ranks_among_many(
             image,
             captions,
             norms,
-            np.ascontiguousarray(gammas),
+            np.ascontiguousarray(gammas, np.float64),
             weights,
             np.asarray(targets, np.int64),
             hidden,

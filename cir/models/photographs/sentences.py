@@ -59,7 +59,7 @@ class PhotographTexts:
 
     def _directions(self, texts: Sequence[str]) -> Floats:
         """(N, C) unit rows, without what short texts have in common."""
-        return unit((self.encoder.encode(list(texts)) - self.centre) @ self.basis)
+        return unit(np.asarray((self.encoder.encode(list(texts)) - self.centre) @ self.basis, np.float32))
 
     def attributes(self, texts: Sequence[str]) -> Floats:
         """(N, A) in [0, 1]: how much each text speaks of each attribute."""

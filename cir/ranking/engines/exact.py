@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,7 +78,8 @@ class ExactEngine:
 
     @cached_property
     def _norms(self) -> GalleryTerms:
-        return gallery_terms(*self._features, self.captioned)
+        image, captions = cast("tuple[Floats, Floats]", self._features)  # sliced as arrays are
+        return gallery_terms(image, captions, self.captioned)
 
     @cached_property
     def _shortest(self) -> float:
@@ -118,14 +119,14 @@ class ExactEngine:
         """The dot products of one query with N images, in float64."""
         chosen = np.atleast_1d(np.asarray(indices, dtype=np.int64))
         queries = np.stack(list(rows.values())).astype(np.float64)
-        parts = [np.empty((2, 0, len(queries)))]
+        parts: list[Floats] = [np.empty((2, 0, len(queries)))]
         for start in range(0, len(chosen), AT_ONCE):
             sides = self.features(chosen[start : start + AT_ONCE])
             parts.append(np.stack([self._exact_dots(side, queries) for side in sides]))
         image, captions = np.concatenate(parts, axis=1)
         return QueryTerms(tuple(rows), image, captions, queries @ queries.T)
 
-    def _exact_dots(self, rows: Floats, queries: Floats) -> Floats:
+    def _exact_dots(self, rows: Floats, queries: NDArray[np.float64]) -> Floats:
         if not self._is_quantised:
             return np.stack([row_dots(rows, query) for query in queries], axis=1)
         from cir.ranking.engines.kernels import exact_dots
@@ -211,8 +212,9 @@ class ExactEngine:
     def _exact_norms(self, indices: NDArray[np.int64]) -> GalleryTerms:
         if self._is_quantised:
             return self._scan.norms.among(indices)
+        sides = self.features(indices)
         return gallery_terms(
-            *(side.astype(np.float64) for side in self.features(indices)), self.captioned[indices]
+            sides.image.astype(np.float64), sides.captions.astype(np.float64), self.captioned[indices]
         )
 
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:

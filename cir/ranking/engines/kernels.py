@@ -6,7 +6,7 @@ An int8 row stands for `mean + scale * codes`, and is off by at most its residua
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 import numpy as np
@@ -23,9 +23,10 @@ _SUMS = {"reassoc", "nsz"}
 def compiled(function: Function) -> Function:
     """The function in machine code, kept beside its module or in the user's cache folder, where one can be written."""
     try:
-        return numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")(function)
+        made = numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")(function)
     except RuntimeError:  # there is no such folder
-        return numba.njit(nogil=True, fastmath=_SUMS, error_model="numpy")(function)
+        made = numba.njit(nogil=True, fastmath=_SUMS, error_model="numpy")(function)
+    return cast(Function, made)
 
 
 @compiled
@@ -212,7 +213,7 @@ def _divide(
 
 
 @compiled
-def _reach(numbers: Floats32, least: np.float32) -> int:
+def _reach(numbers: Floats32, least: np.float32) -> np.int32:
     """How many do. Counting needs no branch, so that many are looked at in one instruction."""
     found = np.int32(0)
     for i in range(numbers.shape[0]):

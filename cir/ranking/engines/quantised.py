@@ -95,7 +95,7 @@ class Quantised:
             both = [np.ascontiguousarray(rows[places], np.float32) for rows in (image, captions)]
             for side, rows in zip(self.sides, both, strict=True):
                 side.keep(rows, places)
-            kernels.exact_norms(*both, places, exact)
+            kernels.exact_norms(both[0], both[1], places, exact)
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
         self._norms = exact.astype(np.float32)
         self._captioned = captioned.astype(np.float32)
