@@ -6,9 +6,15 @@ A gallery is made up of the sample gallery's features with noise, captions and d
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import socket
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 
@@ -56,17 +62,84 @@ def make_gallery(cache: Path, images: int) -> None:
     write_manifest(cache / NAME, Manifest(NAME, "/nowhere", models, images, images, dim))
 
 
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def measure(cache: Path) -> dict[str, object]:
+    """Start the program over the gallery, ask it as programs ask it, and say how many seconds each answer took."""
+    from gradio_client import Client
+
+    port, began = free_port(), time.perf_counter()
+    command = [sys.executable, ROOT / "app.py", "--llm", "none", "--gallery", NAME, "--port", str(port)]
+    settings = {**os.environ, "CIR_CACHE": str(cache), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL) as program:
+        try:
+            while not answers(port):
+                time.sleep(0.1)
+            found: dict[str, object] = {"page_served_s": round(time.perf_counter() - began, 2)}
+            client = Client(f"http://127.0.0.1:{port}", verbose=False)
+
+            def ask(what: str, call: str, **given: object) -> dict:
+                since = time.perf_counter()
+                answer = client.predict(api_name=call, **given)
+                found[f"{what}_s"] = round(time.perf_counter() - since, 2)
+                return answer
+
+            ask("first_search", "/search", text="a red circle beside a blue square")
+            seen = ask("next_search", "/search", text="two green stars on the left")["results"][0]["image_id"]
+            ask("search_with_a_picture", "/search", reference_id=seen, text="make it blue")
+            ask("slider", "/rank", alpha=0.2, beta=0.6, gamma=0.4)
+            ask("folder", "/rank", folder="2006")
+            ask("days_for_the_first_time", "/rank", folder="", since="2010", until="2012-05")
+            ask("days", "/rank", folder="", since="2011", until="2012-05")
+            best = ask("least_score", "/rank", since="", until="", at_least=0.3)["results"][0]["image_id"]
+            ask("explain", "/explain", image_id=best)
+            return found | memory_of(program.pid)
+        finally:
+            program.terminate()
+
+
+def answers(port: int) -> bool:
+    """Whether the page is there."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
+            return page.status == 200
+    except OSError:
+        return False
+
+
+def memory_of(pid: int) -> dict[str, float]:
+    """GB that a process holds now and held at most."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return {
+        name: round(int(lines[key].split()[0]) / 1e6, 2)
+        for name, key in (("rss_gb", "VmRSS"), ("most_gb", "VmHWM"))
+    }
+
+
 def main() -> None:
+    """Print one JSON object: seconds of each answer, and the memory."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--images", type=int, default=1_000_000)
     options.add_argument(
-        "--cache", type=Path, required=True, help="where the gallery is made; it stays there"
+        "--cache", type=Path, help="where the gallery is made, and stays; a temporary folder by default"
     )
     chosen = options.parse_args()
-    began = time.perf_counter()
-    if not (chosen.cache / NAME).exists():
-        make_gallery(chosen.cache, chosen.images)
-    print("made", time.perf_counter() - began)
+    with tempfile.TemporaryDirectory(prefix="scale-") as temporary:
+        cache = chosen.cache or Path(temporary)
+        if not (cache / NAME).exists():
+            make_gallery(cache, chosen.images)
+        found = {
+            "images": read_manifest(cache / NAME).images,
+            "load": round(os.getloadavg()[0], 1),
+            **measure(cache),
+        }
+        sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
