@@ -76,7 +76,7 @@ def measure(cache: Path) -> dict[str, object]:
     port, began = free_port(), time.perf_counter()
     command = [sys.executable, ROOT / "app.py", "--llm", "none", "--gallery", NAME, "--port", str(port)]
     settings = {**os.environ, "CIR_CACHE": str(cache), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL) as program:
+    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=sys.stderr) as program:
         try:
             while not answers(port):
                 time.sleep(0.1)

@@ -182,7 +182,7 @@ def test_int8_copies_score_no_image_beside_their_bounds_and_leave_few_to_be_scor
             scan.sides, (image, captions), (dots.image, dots.captions), strict=True
         ):
             most = np.linalg.norm(row) * side.residuals + dots.slack[p]
-            off = np.abs(near[p] - features.astype(np.float64) @ row)
+            off = np.abs(near[p] * dots.units[p] - features.astype(np.float64) @ row)
             assert (off <= most).all()
             assert off.max() > 0.1 * most.max()  # a bound that says little would cost much
     assert len(scan.candidates(dots, np.array([0.5, 0.3, 0.2]), 0.3, 10)) < 200
@@ -207,7 +207,7 @@ def test_remembered_queries_are_bounded_in_bytes_not_in_number() -> None:
     there = [remembered.query(rows, images) is one for rows, one in zip(asked[::-1], kept[::-1], strict=True)]
     held = there.index(False)
     assert there[0]
-    assert 8 * 3 * images * held <= BYTES < 8 * 3 * images * (held + 2)
+    assert 4 * 3 * images * held <= BYTES < 4 * 3 * images * (held + 2)
 
 
 @every_engine

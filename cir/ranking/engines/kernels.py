@@ -88,21 +88,21 @@ def near_dots(
     queries: NDArray[np.int16],
     steps: Floats32,
     bases: Floats32,
-    out: Floats32,
+    out: NDArray[np.int16],
 ) -> None:
-    """Fill in (P, K) dot products of the int8 rows with P int16 queries: base + step * scale * (codes . query)."""
+    """Fill in (P, K) dot products of the int8 rows with P int16 queries: base + step * scale * (codes . query), rounded."""
     for i in range(codes.shape[0]):
         for p in range(queries.shape[0]):
             total = np.int32(0)
             for j in range(codes.shape[1]):
                 total = np.int32(total + np.int32(codes[i, j]) * np.int32(queries[p, j]))
-            out[p, i] = bases[p] + steps[p] * scales[i] * np.float32(total)
+            out[p, i] = np.int16(np.rint(bases[p] + steps[p] * scales[i] * np.float32(total)))
 
 
 @compiled
 def best_by_bounds(
-    image: Floats32,
-    captions: Floats32,
+    image: NDArray[np.int16],
+    captions: NDArray[np.int16],
     weights: Floats32,
     gamma: np.float32,
     captioned: Floats32,
@@ -120,8 +120,8 @@ def best_by_bounds(
     Scores are not divided by the length of the query, which changes no order.
 
     Args:
-        image, captions: (P, K) dot products; captions (0, K) where they do not count.
-        weights: (P,)
+        image, captions: (P, K) whole dot products; captions (0, K) where they do not count.
+        weights: (P,) of these.
         gamma: what captions count for.
         captioned: (K,) 1 where an image has some, 0 where not.
         norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
@@ -222,9 +222,9 @@ def _reach(numbers: Floats32, least: np.float32) -> np.int32:
 
 
 @compiled
-def _add(total: Floats32, numbers: Floats32, weight: np.float32) -> None:
+def _add(total: Floats32, numbers: NDArray[np.int16], weight: np.float32) -> None:
     for i in range(numbers.shape[0]):
-        total[i] += weight * numbers[i]
+        total[i] += weight * np.float32(numbers[i])
 
 
 @compiled

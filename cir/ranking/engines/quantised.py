@@ -28,14 +28,16 @@ class Dots:
     """Dot products of every image with P rows, nearly.
 
     Attributes:
-        image, captions: (P, K); captions (0, K) where they were not asked for.
+        image, captions: (P, K) in whole units; captions (0, K) where they were not asked for.
         rows: (P, D) float64.
+        units: (P,) what 1 stands for.
         slack: (P,) what each is off by beside what the image's row has lost.
     """
 
-    image: NDArray[np.float32]
-    captions: NDArray[np.float32]
+    image: NDArray[np.int16]
+    captions: NDArray[np.int16]
     rows: NDArray[np.float64]
+    units: NDArray[np.float64]
     slack: NDArray[np.float64]
 
     @property
@@ -57,20 +59,22 @@ class Side:
         """Make the copies of some images' rows."""
         kernels.quantise(rows, places, self.mean, self.codes, self.scales, self.residuals)
 
-    def dots(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """(P, K) dot products with P rows (P, D), and the length (P,) of what each of these loses as int16."""
+    def dots(
+        self, rows: NDArray[np.float64], units: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+        """(P, K) dot products with P rows (P, D) in units (P,), and the length (P,) of what each row loses as int16."""
         most = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny)
         sums = np.maximum(np.abs(rows).sum(axis=1) / most, 1.0)
         largest = np.floor((_INT32 / 127 - rows.shape[1]) / sums)  # so that no sum of products leaves int32
         steps = most / np.minimum(32767, largest)
         whole = np.rint(rows / steps[:, None])
-        out = np.empty((len(rows), len(self.codes)), np.float32)
+        out = np.empty((len(rows), len(self.codes)), np.int16)
         kernels.near_dots(
             self.codes,
             self.scales,
             whole.astype(np.int16),
-            steps.astype(np.float32),
-            (rows @ self.mean.astype(np.float64)).astype(np.float32),
+            (steps / units).astype(np.float32),
+            (rows @ self.mean.astype(np.float64) / units).astype(np.float32),
             out,
         )
         return out, np.linalg.norm(rows - whole * steps[:, None], axis=1)
@@ -104,10 +108,13 @@ class Quantised:
 
     def dots(self, rows: NDArray[np.float64], *, captions: bool = True) -> Dots:
         """Dot products of every image with P rows (P, D), one pass over each side."""
-        image, lost = self.sides[0].dots(rows)
-        both = self.sides[1].dots(rows)[0] if captions else np.empty((0, image.shape[1]), np.float32)
         lengths = np.linalg.norm(rows, axis=1)
-        return Dots(image, both, rows, (lost + ROUNDING * lengths) * self._longest)
+        units = (
+            np.maximum(lengths * self._longest, np.finfo(np.float32).tiny) / 32_000
+        )  # no dot product is longer
+        image, lost = self.sides[0].dots(rows, units)
+        both = self.sides[1].dots(rows, units)[0] if captions else np.empty((0, image.shape[1]), np.int16)
+        return Dots(image, both, rows, units, (lost + ROUNDING * lengths) * self._longest + units)
 
     def candidates(
         self,
@@ -132,7 +139,7 @@ class Quantised:
         return kernels.best_by_bounds(
             dots.image,
             dots.captions,
-            weights.astype(np.float32),
+            (weights * dots.units).astype(np.float32),
             np.float32(gamma),
             self._captioned,
             self._norms,

@@ -70,7 +70,7 @@ class Remembered:
 
     def query(self, rows: Mapping[str, Floats], images: int) -> Kept:
         """What is known of a query; its dot products with `images` images will be kept there."""
-        taken = 8 * len(rows) * (images + 2 * EXACT)
+        taken = 4 * len(rows) * (images + 4 * EXACT)
         return self._remember(b"query" + _digest(rows), taken, lambda: Kept(rows))
 
     def terms(self, rows: Mapping[str, Floats], images: int, take: Callable[[], QueryTerms]) -> QueryTerms:
