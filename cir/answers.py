@@ -30,6 +30,13 @@ class Searched(TypedDict):
     images: int
 
 
+class EngineRow(TypedDict):
+    """What ranked the pictures, and the share of the true 10 best that it finds: 1 where all pictures were looked at."""
+
+    name: str
+    recall_at_10: float
+
+
 class Trace(TypedDict):
     """What was thought on the way: the edit in English where it was typed in another language, captions of the reference, captions after the edit, objects likely added."""
 
@@ -54,6 +61,7 @@ class AnswerRow(TypedDict):
     method: str
     weights: dict[str, float]
     gallery: Searched
+    engine: EngineRow
     models: dict[str, str]
     trace: Trace
     notes: list[str]
@@ -108,11 +116,12 @@ def answer_row(
         notes: what is said beside the gallery's own notes; of equal ones the first stays.
         gallery_name: under which the gallery is listed, where that is not its own name.
     """
-    gallery = retriever.gallery
+    gallery, promise = retriever.gallery, retriever.promise(composed, values)
     return {
         "method": method,
         "weights": dict(values),
         "gallery": {"name": gallery_name or gallery.name, "images": len(gallery.image_ids)},
+        "engine": {"name": promise.engine, "recall_at_10": promise.recall},
         "models": dict(models),
         "trace": cast(Trace, {name: list(composed.trace.get(name, ())) for name in TRACE}),
         "notes": [*dict.fromkeys(note for note in (*gallery.notes, *notes) if note)],

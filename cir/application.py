@@ -31,6 +31,7 @@ from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
 from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache
 from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
+from cir.ranking.engines import DEFAULT
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.syncir.library import TripletLibrary
@@ -337,8 +338,10 @@ def build(
     phi: str | None = None,
     deferred: bool = False,
     device: str | None = None,
+    engine: str = DEFAULT,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`."""
+    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`, `engine`: by its name."""
     models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device)
     opened = open_for(models, gallery or first_gallery(models))
-    return models, Retriever(opened, build_methods(ingredients(models, phi=phi)), build_translator(models))
+    methods = build_methods(ingredients(models, phi=phi))
+    return models, Retriever(opened, methods, build_translator(models), engine=engine)

@@ -24,9 +24,15 @@ from cir.gallery.manifest import (
     refuse_other_models,
 )
 from cir.gallery.opening import open_gallery
+from cir.ranking.engines import DEFAULT, PROPOSED_FROM
 from cir.ranking.retriever import Retriever
+from cir.ranking.scoring import Linear
 
 Stamp = tuple[int, int, int]  # of a manifest's file: another one means that the gallery has changed
+PROPOSAL = (
+    "So many pictures are searched in a fraction of the time with an index, which may miss a few of the best: "
+    "start the page with --engine faiss."
+)
 SHIPPED = ":"  # begins the name of a shipped gallery: no gallery of one's own can be called so
 PREPARED_FROM = 20_000  # images
 
@@ -45,6 +51,7 @@ class ShelfEntry:
         own: whether it lies in the cache, so that it may be brought up to date, renamed and deleted.
         uploaded: whether its pictures were uploaded, so that they lie inside the gallery's own folder.
         busy: whether some process is indexing it now.
+        engine: what there is to say of what ranks its pictures; "" for nothing.
     """
 
     name: str
@@ -57,6 +64,7 @@ class ShelfEntry:
     uploaded: bool = False
     remedy: str = ""
     busy: bool = False
+    engine: str = ""
 
 
 class Shelf:
@@ -99,7 +107,15 @@ class Shelf:
     def entries(self) -> list[ShelfEntry]:
         """Every gallery, the first one first; also those that cannot be searched, with the reason."""
         first = self._open[""].gallery
-        home = ShelfEntry("", self._title, len(first), first.captioned_images, root=first.root, own=False)
+        home = ShelfEntry(
+            "",
+            self._title,
+            len(first),
+            first.captioned_images,
+            root=first.root,
+            own=False,
+            engine=self._engine_words("", len(first)),
+        )
         shipped = [self._shipped_entry(name, folder) for name, folder in self._shipped.items()]
         others = [s for s in list_galleries(self.cache_root) if not self._is_home(s.folder)]
         return [home, *shipped, *map(self._own_entry, others)]
@@ -196,7 +212,8 @@ class Shelf:
         )
         for watcher in self._watchers:
             watcher(gallery)
-        return prepared(Retriever(gallery, self._open[""].composers, self._open[""].translator))
+        home = self._open[""]
+        return prepared(Retriever(gallery, home.composers, home.translator, engine=home.engine_name))
 
     def _folder(self, name: str) -> Path | None:
         """Where a gallery is kept; None for a first one that has no files."""
@@ -229,7 +246,17 @@ class Shelf:
             images, captioned = len(gallery), gallery.captioned_images
         inside = summary.root is not None and summary.root.is_relative_to(summary.folder)
         busy = is_being_written(summary.folder)
-        return ShelfEntry(name, name, images, captioned, problem, summary.root, True, inside, remedy, busy)
+        words = "" if problem else self._engine_words(name, images)
+        return ShelfEntry(
+            name, name, images, captioned, problem, summary.root, True, inside, remedy, busy, words
+        )
+
+    def _engine_words(self, name: str, images: int) -> str:
+        """What is said of an index by an open gallery that has one; that there could be one where it would help."""
+        engine_name, held = self._open[""].engine_name, self._open.get(name)
+        if held is not None and engine_name != DEFAULT:
+            return held.engine.promise(Linear({})).note
+        return PROPOSAL if engine_name == DEFAULT and images >= PROPOSED_FROM else ""
 
 
 def _stamp(folder: Path) -> Stamp | None:
@@ -253,7 +280,9 @@ def _stamp_of(gallery: Gallery) -> Stamp | None:
 
 
 def prepared(retriever: Retriever) -> Retriever:
-    """The same; what a search in many pictures needs is made in a thread from now on."""
+    """The same; what a search in many pictures needs, or by an index, is made in a thread from now on."""
+    if retriever.engine_name != DEFAULT:
+        retriever.engine.prepare(behind=True)
     if len(retriever.gallery) >= PREPARED_FROM:
         Thread(target=retriever.prepare, name="prepare", daemon=True).start()
     return retriever

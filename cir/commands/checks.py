@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cir.commands.values import read_pair
 from cir.errors import BadQuery, GalleryError
+from cir.ranking.engines import ENGINES
 
 if TYPE_CHECKING:
     from cir.evaluation.datasets.dataset import DatasetCard
@@ -71,6 +72,11 @@ def mapping_names() -> list[str]:
     return [f"{recipe} ({name})" for name, chosen in SETS.items() for recipe in chosen.mapping]
 
 
+def engines() -> list[str]:
+    """The engines."""
+    return [*ENGINES]
+
+
 def model_sets() -> list[str]:
     """The model sets."""
     from cir.models.published import SETS
@@ -93,6 +99,7 @@ LISTS: Mapping[str, Callable[[], list[str]]] = {
     "model sets": model_sets,
     "language models": language_models,
     "mapping networks": mapping_names,
+    "engines": engines,
 }
 
 
@@ -123,6 +130,11 @@ def _device(name: str, _: argparse.Namespace) -> None:
         raise BadQuery(
             f"There is no device called {name!r}.", "Say cpu, cuda, cuda:1 and so on, or leave it out."
         )
+
+
+def _engine(name: str, _: argparse.Namespace) -> None:
+    if name not in ENGINES:
+        raise BadQuery(f"There is no engine called {name!r}.", f"Choose one of: {', '.join(ENGINES)}.")
 
 
 def _language_model(name: str, _: argparse.Namespace) -> None:
@@ -281,6 +293,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "models": _model_set,
     "llm": _language_model,
     "device": _device,
+    "engine": _engine,
     "method": _method,
     "methods": _methods,
     "engine_check": _method,

@@ -9,6 +9,7 @@ from typing import Any
 
 from cir.commands import checks
 from cir.environment import setting
+from cir.ranking.engines import DEFAULT
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -74,6 +75,14 @@ def add_device_option(sub: argparse.ArgumentParser) -> None:
     """--device."""
     text = "where models run: cpu, cuda, cuda:1 ... (default: a GPU where there is one)"
     sub.add_argument("--device", default=setting("CIR_DEVICE") or None, help=text)
+
+
+def add_engine_option(sub: CommandParser) -> None:
+    """--engine."""
+    default = setting("CIR_ENGINE", DEFAULT)
+    text = "what ranks the pictures: exact looks at all of them, faiss at what an index finds, for a million and more"
+    sub.add_argument("--engine", default=default, metavar="ENGINE", help=f"{text} (default: {default})")
+    sub.lists.append("engines")
 
 
 def add_report_option(sub: argparse.ArgumentParser) -> None:

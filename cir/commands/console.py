@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,19 @@ def any_console() -> Iterator[None]:
         if not _drop_what_nobody_reads():
             raise  # another pipe: that of a model's process
         raise SystemExit(CLOSED_PIPE_STATUS) from None
+
+
+class IndexProgress:
+    """Says on standard error how far the building of an index is, every other second."""
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Called by who builds: what is done, how far it is, and of how much."""
+        if time.monotonic() - self._shown > 2.0:
+            sys.stderr.write(f"building the index: {stage}, {done:,} of {total:,}\n")
+            self._shown = time.monotonic()
 
 
 def print_json(value: Any) -> None:

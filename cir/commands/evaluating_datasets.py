@@ -12,7 +12,7 @@ from typing import Any
 from cir import __version__
 from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest, digest_of, gallery_digest
-from cir.commands.console import print_json
+from cir.commands.console import IndexProgress, print_json
 from cir.commands.values import method_values
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
@@ -28,6 +28,7 @@ from cir.files import file_name
 from cir.gallery.gallery import Gallery
 from cir.measuring.datasets import book_folder, books_of, opened, say, starting_values
 from cir.models.model_set import Models
+from cir.ranking.engines import DEFAULT
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 
@@ -74,9 +75,12 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
     composers = build_methods(replace(given, captioner=books.captioner, language_model=books.answers))
     method = _method(options.method, composers)
     values = method_values(options, composers[method], starting_values(composers[method], dataset.card))
+    retriever = Retriever(gallery, {method: composers[method]}, engine=options.engine)
+    if options.engine != DEFAULT:
+        retriever.engine.prepare(IndexProgress())
     run = Run(
         dataset,
-        Retriever(gallery, {method: composers[method]}),
+        retriever,
         method,
         values,
         base / file_name(_run_name(options, method).lower()),
@@ -121,11 +125,13 @@ def _manifest(
         if not dataset.card.searches_gallery
         else "as indexed",
         "places": options.k,
+        "engine": options.engine,
     }
 
 
 def _run_name(options: argparse.Namespace, method: str) -> str:
-    return "-".join([method, options.models, *DATASETS[options.dataset].variant(options)])
+    other_engine = [options.engine] if options.engine != DEFAULT else []
+    return "-".join([method, options.models, *other_engine, *DATASETS[options.dataset].variant(options)])
 
 
 def _print(found: Report, card: DatasetCard) -> None:

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from cir import commands
-from cir.commands.command_parser import CommandParser, add_device_option, add_models_option, command
+from cir.commands.command_parser import (
+    CommandParser,
+    add_device_option,
+    add_engine_option,
+    add_models_option,
+    command,
+)
 from cir.commands.serving import add_options
 from cir.commands.values import add_values
 
@@ -48,6 +54,7 @@ def add_search(group) -> None:
     sub.add_argument(
         "--released-code", action="store_true", help="one joint call and dot products, as the released code"
     )
+    add_engine_option(sub)
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--explain", action="store_true", help="add every term of every score")
@@ -82,6 +89,7 @@ def add_index(group) -> None:
         help="leave out, as in .gitignore: '*.png', 'Previews/', '2019/raw'; may be repeated, and is remembered "
         "for the next runs ('' for nothing any more)",
     )
+    add_engine_option(sub)
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cir import commands
-from cir.commands.command_parser import CommandParser, add_models_option, add_report_option, command
+from cir.commands.command_parser import (
+    CommandParser,
+    add_engine_option,
+    add_models_option,
+    add_report_option,
+    command,
+)
 from cir.commands.values import add_values
 from cir.errors import BadQuery
 
@@ -90,6 +96,7 @@ def _add_batch_size(sub: argparse._ActionsContainer) -> None:
 
 def _add_run_options(sub: CommandParser) -> None:
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
+    add_engine_option(sub)
     add_models_option(sub)
     add_values(sub, "the paper's")
     sub.add_argument(

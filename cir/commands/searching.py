@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cir.answers import AnswerRow, answer_row, query_row, reaching, row_names, terms_row
 from cir.application import build_models, build_translator, ingredients, open_for
-from cir.commands.console import print_json
+from cir.commands.console import IndexProgress, print_json
 from cir.commands.values import method_values
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.parameters import Values, defaults
@@ -20,6 +20,7 @@ from cir.errors import BadQuery
 from cir.files import content_hash
 from cir.gallery import narrowing
 from cir.images import read_image
+from cir.ranking.engines import DEFAULT
 from cir.ranking.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
 from cir.ranking.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
 from cir.ranking.wishes import like_image, without
@@ -39,7 +40,11 @@ def search(options: argparse.Namespace) -> int:
     models = build_models(options.models, llm=options.llm, phi=options.phi, device=options.device)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
-    retriever = Retriever(open_for(models, options.gallery), composers, build_translator(models))
+    retriever = Retriever(
+        open_for(models, options.gallery), composers, build_translator(models), engine=options.engine
+    )
+    if options.engine != DEFAULT:
+        retriever.engine.prepare(IndexProgress())
     method = _method(options.method, retriever)
     composer = retriever.composers[method]
     values = method_values(options, composer, defaults(composer.parameters))
@@ -68,6 +73,7 @@ def search(options: argparse.Namespace) -> int:
         weight_note(composed, composer.parameters, values),
         hidden_note,
         narrowing.note(retriever.gallery, only, among),
+        retriever.promise(composed, values).note,
     ]
     left_out = [{"image_id": i, "label": retriever.gallery.label(i)} for i in itself]
     if left_out:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from cir import __version__
 from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, is_space, read_address
 from cir.commands.checks import check_arguments
-from cir.commands.command_parser import CommandParser, add_models_option
+from cir.commands.command_parser import CommandParser, add_engine_option, add_models_option
 from cir.commands.console import any_console
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, MissingModel
@@ -45,6 +45,7 @@ def add_options(parser: CommandParser, *, browser: bool = False) -> None:
         "--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)"
     )
     parser.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
+    add_engine_option(parser)
     parser.add_argument(
         "--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)"
     )
@@ -130,6 +131,7 @@ def _serve_on(
         phi=options.phi,
         deferred=True,
         device=options.device,
+        engine=options.engine,
     )
     opened = Event()
 

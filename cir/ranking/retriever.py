@@ -14,7 +14,8 @@ from cir.composers.parameters import Parameter, Values, defaults, shares
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.images import size_note
-from cir.ranking.engines import open_engine
+from cir.ranking.engines import DEFAULT, open_engine
+from cir.ranking.engines.protocol import Promise
 from cir.ranking.scoring import Linear, Scoring, rank_of
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query, RetrievedImage
@@ -48,11 +49,17 @@ class Retriever:
     """A gallery, and the methods that search it."""
 
     def __init__(
-        self, gallery: Gallery, composers: Mapping[str, Composer], translator: Translator | None = None
+        self,
+        gallery: Gallery,
+        composers: Mapping[str, Composer],
+        translator: Translator | None = None,
+        *,
+        engine: str = DEFAULT,
     ) -> None:
         self.gallery = gallery
         self.translator = translator or Translator()
-        self.engine = open_engine(gallery)
+        self.engine_name = engine
+        self.engine = open_engine(gallery, engine)
         self.composers: dict[str, Composer] = {
             name: bind_to_gallery(c, self.engine) for name, c in composers.items()
         }
@@ -133,6 +140,10 @@ class Retriever:
             RetrievedImage(rank, ids[i], float(score))
             for rank, (i, score) in enumerate(zip(indices, scores, strict=True), start=1)
         ]
+
+    def promise(self, composed: ComposedQuery, values: Values) -> Promise:
+        """What a ranking of this query is worth: who makes it, and how many of the true best it has."""
+        return self.engine.promise(scoring_of(composed, values))
 
     def scores(self, composed: ComposedQuery, values: Values) -> NDArray[np.floating]:
         """(K,) scores of all images, in the gallery's order. No model is called."""

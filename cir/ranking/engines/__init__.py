@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from cir.gallery.gallery import Gallery
 
 # Name -> what makes it of a gallery, by its place: only an engine that is opened is loaded.
-ENGINES = {"exact": "cir.ranking.engines.exact:ExactEngine"}
+ENGINES = {
+    "exact": "cir.ranking.engines.exact:ExactEngine",
+    "faiss": "cir.ranking.engines.faiss:FaissEngine",
+    "faiss-hnsw": "cir.ranking.engines.faiss:hnsw_engine",
+}
 DEFAULT = "exact"
+PROPOSED_FROM = 1_000_000  # images from which on an index is worth what it may miss
 
 
 def open_engine(gallery: Gallery, name: str = DEFAULT) -> Engine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
-from cir.ranking.engines.protocol import Sides
+from cir.ranking.engines.protocol import Promise, Sides, Told
 from cir.ranking.engines.remembered import Kept, Remembered
 from cir.ranking.scoring import (
     Floats,
@@ -61,11 +61,17 @@ class ExactEngine:
     def __len__(self) -> int:
         return len(self.captioned)
 
-    def prepare(self) -> None:
-        """Make now what the first query would wait for."""
-        if self._is_quantised:
+    def prepare(self, told: Told | None = None, *, behind: bool = False) -> None:
+        """Make what the first query would wait for."""
+        if behind:
+            Thread(target=self.prepare, daemon=True, name="engine").start()
+        elif self._is_quantised:
             some = {"any": np.ones(self._features[0].shape[1])}
             self.top(some, Linear.even(some, 0.5), 1)
+
+    def promise(self, scoring: Scoring) -> Promise:
+        """Every answer is exact."""
+        return Promise("exact", 1.0)
 
     def settle(self) -> None:
         """Wait until nothing is computed ahead."""

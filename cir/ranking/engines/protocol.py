@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 from cir.ranking.engines.neighbours import Neighbours
 from cir.ranking.scoring import Floats, GalleryTerms, QueryTerms, Scoring
 from cir.types import Features
+
+Told = Callable[[str, int, int], object]  # what is done, how far it is, and of how much
+
+
+class Promise(NamedTuple):
+    """What an answer is worth.
+
+    Attributes:
+        engine: the name of the engine that gives it.
+        recall: the share of the true 10 best that is found.
+        note: a sentence about that; "" where there is nothing to say.
+    """
+
+    engine: str
+    recall: float
+    note: str = ""
 
 
 class Sides(NamedTuple):
@@ -65,8 +81,17 @@ class Engine(Protocol):
         """The dot products of one query with N images, in float64."""
         ...
 
-    def prepare(self) -> None:
-        """Make now what the first query would wait for."""
+    def prepare(self, told: Told | None = None, *, behind: bool = False) -> None:
+        """Make what the first query would wait for.
+
+        Args:
+            told: how far it is.
+            behind: in a thread of its own, and not waited for.
+        """
+        ...
+
+    def promise(self, scoring: Scoring) -> Promise:
+        """What an answer to a query that is scored so is worth now."""
         ...
 
     def top(

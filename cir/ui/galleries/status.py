@@ -12,7 +12,11 @@ STAGES = {"images": "Looking at pictures", "captions": "Writing captions"}
 
 
 def state_words(entry: ShelfEntry, job: IndexingJob) -> str:
-    """How a gallery stands, as one line: what is being done with it comes first."""
+    """How a gallery stands, as one line: what is being done with it comes first, what ranks its pictures last."""
+    return f"{_state(entry, job)}. {entry.engine}" if entry.engine else _state(entry, job)
+
+
+def _state(entry: ShelfEntry, job: IndexingJob) -> str:
     searchable = "" if entry.problem else "can be searched; "
     if is_about(job, entry):
         if job.is_running:

@@ -184,6 +184,7 @@ def answer(retriever: Retriever, session: Session) -> Answer:
         weight_note(composed, parameters, settings.values),
         hidden_note,
         narrowing.note(retriever.gallery, session.only, mask),
+        retriever.promise(composed, settings.values).note,
         intended_note(retriever, session, composed, ranked),
     ]
     notes.append(relevance_note(retriever, composed, settings.values, ranked))
