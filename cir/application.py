@@ -49,7 +49,7 @@ PATIENCE_SECONDS = (
 )
 ABOUT_PHOTOGRAPHS = (  # figures: docs/models.md
     "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
-    "apart, a caption puts the right one first 51 times of 100, and among the first five 73 times. "
+    "apart, a caption puts the right one first 49 times of 100, and among the first five 73 times. "
     "They know few words for people, faces or actions, do not count and do not read. A larger set, fetched once, reads them better: "
     "python -m cir models pull laptop, then python -m cir index PHOTOS --models laptop, and python app.py --models laptop."
 )
