@@ -6,7 +6,7 @@ Command line, page and evaluation all build through here, so that they cannot di
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -20,11 +20,13 @@ from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.gallery.background import Indexer
 from cir.gallery.gallery import Gallery
+from cir.gallery.indexing import index_folder
 from cir.gallery.manifest import list_galleries, read_manifest
 from cir.gallery.opening import open_gallery
 from cir.languages import language_identifier
 from cir.models.catalog import SETS, sentence_encoder_folder
 from cir.models.deferred import Deferred
+from cir.models.downloads import locate
 from cir.models.llama import PatientModel
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
@@ -72,8 +74,8 @@ def build_models(
     """A model set; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`.
 
     Args:
-        name: of the set; or a trained mapping network, its file or the folder of its training: then the set that it
-            was trained for, with it.
+        name: of the set; or a models folder from elsewhere, then the set in it; or a trained mapping network, its file
+            or the folder of its training: then the set that it was trained for, with it.
         llm: see `Models`.
         clip: see `Models`.
         deferred: see `Models`.
@@ -84,17 +86,26 @@ def build_models(
         BadQuery: no such set.
         MissingModel: no such mapping network.
     """
-    if is_place(name):
+    folder = None
+    if is_place(name) and (found := set_in(Path(name).expanduser())):
+        folder, name = Path(name).expanduser(), found
+    elif is_place(name):
         phi, name = phi if is_place(phi) else name, set_of(name)
     own = Path(phi).expanduser() if phi is not None and is_place(phi) else None
-    return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own, device=device)
+    return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own, device=device, folder=folder)
 
 
 def is_place(name: str | None) -> bool:
     """Whether this is a file or a folder rather than the name of a recipe or a set."""
-    if name is None or name in SETS or any(name in one.mapping for one in SETS.values()):
+    if not name or name in SETS or any(name in one.mapping for one in SETS.values()):
         return False
     return "/" in name or "\\" in name or "." in name or Path(name).exists()
+
+
+def set_in(folder: Path) -> str:
+    """The first set whose CLIP lies in a models folder, such as one that was fetched on another computer; "" for none."""
+    sets = ((name, one.clip.fetched) for name, one in SETS.items() if one.clip.fetched is not None)
+    return next((name for name, spec in sets if locate(spec, folder=folder) is not None), "")
 
 
 def set_of(place: str) -> str:
@@ -212,6 +223,38 @@ def first_gallery(models: Models) -> str | None:
         return None
     own = (one for one in list_galleries(gallery_cache()) if not one.problem)
     return next((one.name for one in own if _made_by(models, one.fingerprints)), None)
+
+
+def prepare_first_gallery(models: Models, *, say: Callable[[str], None]) -> str:
+    """See to it that a page of these models has a gallery to begin with: else index a dozen photographs that come along.
+
+    Each model is opened for that, so whoever goes on with the set then knows that it can.
+
+    Returns:
+        The gallery's name; "" for the sample gallery.
+
+    Raises:
+        CirError: a model is not here, or cannot be opened.
+    """
+    captioner, network = models.captioner, models.phi()
+    if captioner is None or network is None:
+        gone = [why for what, why in models.missing.items() if what.startswith(("captioner", "mapping"))]
+        raise MissingModel(" ".join(gone))
+    if _made_by(models, read_manifest(SAMPLE_GALLERY).models.fingerprints):
+        return ""
+    if found := first_gallery(models):
+        return found
+    name = f"Twelve photographs ({models.name})"
+    for step in index_folder(
+        ASSETS / "check",
+        name=name,
+        image_encoder=models.clip,
+        text_encoder=models.text_encoder,
+        captioner=captioner,
+        cache_root=gallery_cache(),
+    ):
+        say(f"{step.stage} of a dozen photographs, {step.done} of {step.total}")
+    return name
 
 
 def _made_by(models: Models, fingerprints: Mapping[str, str]) -> bool:

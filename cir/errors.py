@@ -38,6 +38,10 @@ class GalleryError(CirError):
     """A gallery that cannot be opened, made, or used with these models."""
 
 
+class OtherModels(GalleryError):
+    """A gallery that other models made: it is whole, and searched with those, or indexed again with these."""
+
+
 class LanguageModelFailed(CirError):
     """The language model gave no usable answer in its time: search goes on without its terms."""
 

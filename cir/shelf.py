@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
 
-from cir.errors import GalleryError
+from cir.errors import GalleryError, OtherModels
 from cir.gallery.cache import is_being_written
 from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import (
@@ -52,6 +52,7 @@ class ShelfEntry:
         uploaded: whether its pictures were uploaded, so that they lie inside the gallery's own folder.
         busy: whether some process is indexing it now.
         engine: what there is to say of what ranks its pictures; "" for nothing.
+        other_models: whether it cannot be searched for the one reason that other models made it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ShelfEntry:
     remedy: str = ""
     busy: bool = False
     engine: str = ""
+    other_models: bool = False
 
 
 class Shelf:
@@ -235,12 +237,12 @@ class Shelf:
 
     def _own_entry(self, summary: GallerySummary) -> ShelfEntry:
         name, problem, remedy = summary.folder.name, summary.problem, summary.remedy
-        images, captioned = summary.images, summary.captioned
+        images, captioned, others = summary.images, summary.captioned, False
         if not problem:
             try:
                 refuse_other_models(read_manifest(summary.folder), self._image, self._text)
             except GalleryError as error:
-                problem, remedy = error.message, error.remedy
+                problem, remedy, others = error.message, error.remedy, isinstance(error, OtherModels)
         if name in self._open and self._is_current(name):  # captions may have come in since
             gallery = self._open[name].gallery
             images, captioned = len(gallery), gallery.captioned_images
@@ -248,7 +250,7 @@ class Shelf:
         busy = is_being_written(summary.folder)
         words = "" if problem else self._engine_words(name, images)
         return ShelfEntry(
-            name, name, images, captioned, problem, summary.root, True, inside, remedy, busy, words
+            name, name, images, captioned, problem, summary.root, True, inside, remedy, busy, words, others
         )
 
     def _engine_words(self, name: str, images: int) -> str:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from cir.models import downloads, sources
-from cir.models.downloads import HubFile, ModelFile, WheelPart
+from cir.models.downloads import HubFile, ModelFile, WheelPart, models_folder
 from cir.models.sources import HubRecord, SourceFailed
+
+REAL_MODELS = models_folder()  # before a test has one of its own
 
 
 def sha256(data: bytes) -> str:
@@ -41,6 +43,14 @@ def split_into_wheels(shop: Path, data: bytes, count: int) -> tuple[WheelPart, .
         write_wheel(shop, part.distribution, "1.0", {part.member: data[(number - 1) * step : number * step]})
         parts.append(part)
     return tuple(parts)
+
+
+def link_sentence_encoder(home: Path) -> None:
+    """Have the sentence encoder in a models folder, as it is where the program was set up."""
+    real = REAL_MODELS / "all-MiniLM-L6-v2"
+    if not real.is_dir():
+        pytest.skip("the sentence encoder is not here: python -m cir models pull embedded")
+    (home / real.name).symlink_to(real.resolve())
 
 
 class FakePip:

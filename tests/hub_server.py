@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class HubServer:
         files: (repository, file) -> bytes.
         url: of the endpoint.
         breaks: file -> after how many of its bytes, counted from where it is asked for, the connection is closed; once.
-        free: cleared, a file stops before its last piece until it is set again.
+        free: cleared, a file of several pieces stops before its last one until it is set again.
         lies: file -> the bytes that come in place of those that are promised.
         asked: (file, first byte) of every file that was asked for.
         down: whether nothing is answered but 503.
@@ -105,11 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         ends = self.hub.breaks.pop(name, None)
         for start in range(0, len(sent), PIECE):
-            if start + PIECE >= len(sent):
+            if start > 0 and start + PIECE >= len(sent):
                 self.hub.free.wait()
             if ends is not None and start >= ends:
                 self.close_connection = True
-                self.connection.close()
+                self.connection.shutdown(socket.SHUT_RDWR)
                 return
             self.wfile.write(sent[start : start + PIECE])
             self.wfile.flush()

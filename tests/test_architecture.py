@@ -50,7 +50,7 @@ ALLOWED = {
     "replies": set(),
     "tuned_weights": {"composers"},
     "world": set(),
-    "models": {"prompts", "replies", "files", "pixels", "images"},
+    "models": {"prompts", "replies", "files", "pixels", "images", "memory"},
     "gallery": {
         "dates",
         "days",
@@ -101,6 +101,7 @@ ALLOWED = {
         "exclusions",
         "pixels",
         "models.protocols",
+        "models.fetching",
         "syncir",
     },
     "training": {"world", "models", "files", "prompts", "gallery", "syncir.records"},

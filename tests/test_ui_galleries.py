@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from gallery_doubles import folder_in_memory, paint, paint_folder
+from gallery_doubles import ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
 from shelf_doubles import Bench, Gate
 
 from cir.errors import BadQuery, CirError, GalleryError
@@ -22,7 +22,7 @@ from cir.gallery.background import FAILED, FINISHED, RUNNING, IndexingJob
 from cir.gallery.cache import locked
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress
-from cir.gallery.intake import IntakeLimits
+from cir.gallery.intake import UPLOADS, IntakeLimits
 from cir.gallery.left_out import LeftOut
 from cir.gallery.narrowing import Narrowing
 from cir.images import read_image
@@ -366,6 +366,66 @@ def test_one_that_was_cut_off_is_finished_from_the_page_and_no_command_is_named(
     assert (
         bench.table()["rome"] == "The indexing of rome was not finished. Choose it, and “Bring up to date”."
     )
+
+
+def made_by_others(bench: Bench, name: str, root: Path) -> None:
+    """A gallery that another set of models made."""
+    index(root, bench.cache, name=name, image_encoder=ToyEncoder("toy-2"))
+    screen_of(bench.indexing, bench.state)
+    handlers.choose(bench.state, name)
+
+
+def test_a_gallery_of_other_models_is_indexed_again_beside_itself_and_stays_what_it_is(bench: Bench) -> None:
+    rome = bench.place / "photos" / "rome"
+    made_by_others(bench, "rome", rome)
+    manifest = (bench.cache / "rome" / "manifest.json").read_bytes()
+    assert "“Index again with these models”" in bench.table()["rome"]
+    with pytest.raises(GalleryError, match="was made with toy-2"):
+        handlers.bring_up_to_date(bench.indexing, bench.state)
+    indexing = replace(bench.indexing, models="laptop")
+    came = handlers.index_again(indexing, bench.state)
+    assert "rome stays as it is" in came.done
+    assert bench.wait().state == FINISHED
+    assert bench.state.chosen == "rome (laptop)"
+    assert bench.table()["rome (laptop)"] == "ready"
+    assert len(bench.shelf.retriever("rome (laptop)").gallery) == 6
+    assert (bench.cache / "rome" / "manifest.json").read_bytes() == manifest
+    opened(bench.cache, "rome", "toy-2")  # the models that made it search it as before
+    with pytest.raises(GalleryError, match="was made by the models of this page"):
+        handlers.index_again(indexing, bench.state)
+
+
+def test_indexing_again_goes_on_with_what_was_begun_and_makes_no_third(bench: Bench) -> None:
+    made_by_others(bench, "rome", bench.place / "photos" / "rome")
+    handlers.index_again(bench.indexing, bench.state)
+    bench.wait()
+    handlers.choose(bench.state, "rome")
+    handlers.index_again(bench.indexing, bench.state)
+    bench.wait()
+    assert [entry.name for entry in bench.shelf.entries() if entry.own] == ["rome", "rome again"]
+
+
+def test_a_folder_whose_gallery_other_models_made_gets_another_and_that_one_stays(bench: Bench) -> None:
+    made_by_others(bench, "rome", bench.place / "photos" / "rome")
+    manifest = (bench.cache / "rome" / "manifest.json").read_bytes()
+    came = bench.make_of("photos / rome")
+    assert "The gallery rome 2 is being made." in came.words(running=True)
+    assert bench.table()["rome 2"] == "ready"
+    assert (bench.cache / "rome" / "manifest.json").read_bytes() == manifest
+
+
+def test_uploads_that_are_indexed_again_live_on_when_the_first_gallery_is_deleted(bench: Bench) -> None:
+    bench.upload(*sorted((bench.place / "photos" / "rome").glob("*.png")), name="mine")
+    made_by_others(bench, "mine", bench.cache / "mine" / UPLOADS)
+    handlers.index_again(bench.indexing, bench.state)
+    bench.wait()
+    handlers.choose(bench.state, "mine")
+    handlers.ask_to_delete(bench.indexing, bench.state)
+    handlers.delete(bench.indexing, bench.state, "mine")
+    gallery = bench.shelf.retriever("mine again").gallery
+    assert len(gallery) == 4
+    assert all(gallery.image_path(image_id).is_file() for image_id in gallery.image_ids)
+    assert bench.shelf.entry("mine again").uploaded
 
 
 def test_one_that_another_program_indexes_says_so(bench: Bench) -> None:

@@ -58,9 +58,9 @@ def command(
     return sub
 
 
-def add_models_option(sub: CommandParser) -> None:
-    """--models, --llm and --device."""
-    default = setting("CIR_MODELS", "embedded")
+def add_models_option(sub: CommandParser, chosen: str = "") -> None:
+    """--models, --llm and --device. `chosen`: the set where neither the command line nor the environment names one."""
+    default = setting("CIR_MODELS", chosen or "embedded")
     sub.add_argument("--models", default=default, help=f"model set (default: {default})")
     sub.add_argument(
         "--llm",

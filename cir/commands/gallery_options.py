@@ -15,6 +15,7 @@ from cir.commands.command_parser import (
 )
 from cir.commands.serving import add_options
 from cir.commands.values import add_values
+from cir.environment import setting
 
 
 def add_serve(group) -> None:
@@ -130,9 +131,17 @@ def add_models(group) -> None:
     pull.add_argument(
         "--accept-noncommercial", action="store_true", help="also fetch weights for non-commercial use"
     )
+    minutes = setting("CIR_MAPPING_MINUTES", "15")
     pull.add_argument(
-        "--minutes", type=float, default=15.0, help="for a mapping network that is made here (default: 15)"
+        "--minutes",
+        type=float,
+        default=minutes,
+        help=f"for a mapping network that is made here (default: {minutes})",
     )
+    text = "then index a dozen photographs that come with the program, so that a page has something to begin with"
+    pull.add_argument("--first-gallery", action="store_true", help=text)
+    add_device_option(pull)
+    pull.add_argument("--json", action="store_true", help="tell how far it is as lines of JSON, for programs")
     pull.add_argument("--best-effort", action="store_true", help="say what could not be fetched, and succeed")
     text = "Load a set, time it, and ask it what is known of a dozen pictures. Exit status 1: something is wrong."
     check = command(actions, "check", commands.models_check, text, ["model sets"])

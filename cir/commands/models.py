@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import json
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from cir.commands.console import print_json
+from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET
 from cir.errors import CirError
+
+FETCHING, MAKING, TRYING = "fetching", "making", "trying"  # as `cir.models.fetching` reads them
+LINE_SECONDS = 0.3
+
+
+def print_line(value: Mapping[str, Any]) -> None:
+    """One object of JSON on a line of its own, at once."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 def models_list(options: argparse.Namespace) -> int:
@@ -51,42 +65,89 @@ def _size(row: dict[str, Any]) -> str:
 
 def models_pull(options: argparse.Namespace) -> int:
     """Fetch what a set needs; what is here already is checked and left."""
-    from cir.models.catalog import pull
-
-    shown = [""]
-
-    def progress(name: str, done: int, total: int) -> None:
-        percent = 100 * done // total if total else 0
-        # On a terminal each percent replaces the last; in a log file each model is one line.
-        line = f"{name}: {percent} % of {total / 1e6:.0f} MB" if sys.stderr.isatty() else f"fetching {name}"
-        if line != shown[0]:
-            sys.stderr.write(f"\r{line:<70}" if sys.stderr.isatty() else f"{line}\n")
-            sys.stderr.flush()
-            shown[0] = line
-
+    told = _Lines() if options.json else _Terminal()
+    if options.json:  # whoever ends it takes pip, and what it has unpacked, along
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        fetched = pull(
-            options.name,
-            llm=options.llm,
-            accept_noncommercial=options.accept_noncommercial,
-            progress=progress,
-        )
-        made = _make(options)
+        fetched = _fetch(options, told)
+        for name in fetched:
+            told.has(f"fetched {name}")
+        for name in _make(options, told):
+            told.has(f"made {name}")
+        if options.first_gallery:
+            told.has(f"indexed {_index_first(options, told)}")
+        if fetched and options.name == SHIPPED_SET and not options.json:  # a first start, with a network
+            sys.stdout.write(_better())
     except CirError as error:
+        if options.json:
+            print_line({"error": error.message, "remedy": error.remedy})
+            return 2
         if not options.best_effort:
             raise
         sys.stderr.write(f"\n{error}\nThe page starts without it and says which terms are missing.\n")
-        return 0
-    if shown[0] and sys.stderr.isatty():
-        sys.stderr.write("\n")
-    for name in fetched:
-        sys.stdout.write(f"fetched {name}\n")
-    for name in made:
-        sys.stdout.write(f"made {name}\n")
     return 0
 
 
-def _make(options: argparse.Namespace) -> list[str]:
+class _Terminal:
+    """Tells a person how far it is: on a terminal each line replaces the last; in a log file each model is one line."""
+
+    def __init__(self) -> None:
+        self.shown, self.replaces = "", sys.stderr.isatty()
+
+    def fetching(self, name: str, done: int, total: int) -> None:
+        """Some bytes of a model came."""
+        percent = 100 * done // total if total else 0
+        line = f"{name}: {percent} % of {total / 1e6:.0f} MB" if self.replaces else f"fetching {name}"
+        if line != self.shown:
+            sys.stderr.write(f"\r{line:<70}" if self.replaces else f"{line}\n")
+            sys.stderr.flush()
+            self.shown = line
+
+    def said(self, stage: str, sentence: str) -> None:
+        """How far the making of a network is, or its trial; a log file would have hundreds of lines."""
+        if self.replaces:
+            sys.stderr.write(f"\r{sentence:<70}")
+            sys.stderr.flush()
+            self.shown = sentence
+
+    def has(self, what: str) -> None:
+        """Something is done."""
+        if self.shown and self.replaces:
+            sys.stderr.write("\n")
+            self.shown = ""
+        sys.stdout.write(f"{what}\n")
+
+
+class _Lines:
+    """Tells a program the same, each as an object of JSON; a few of them a second."""
+
+    def __init__(self) -> None:
+        self.due, self.part = 0.0, ""
+
+    def fetching(self, name: str, done: int, total: int) -> None:
+        """As of `_Terminal`."""
+        now = time.monotonic()
+        if now >= self.due or name != self.part or done == total:
+            print_line({"stage": FETCHING, "part": name, "done": done, "total": total})
+            self.due, self.part = now + LINE_SECONDS, name
+
+    def said(self, stage: str, sentence: str) -> None:
+        """As of `_Terminal`."""
+        print_line({"stage": stage, "said": sentence})
+
+    def has(self, what: str) -> None:
+        """As of `_Terminal`."""
+        print_line({"has": what})
+
+
+def _fetch(options: argparse.Namespace, told: _Terminal | _Lines) -> list[str]:
+    from cir.models.catalog import pull
+
+    accept = options.accept_noncommercial
+    return pull(options.name, llm=options.llm, accept_noncommercial=accept, progress=told.fetching)
+
+
+def _make(options: argparse.Namespace, told: _Terminal | _Lines) -> list[str]:
     """Make the mapping networks that a set is given on this computer, and that are not here; their names."""
     from cir.models.catalog import SETS, is_here
 
@@ -97,18 +158,43 @@ def _make(options: argparse.Namespace) -> list[str]:
     from cir.models.downloads import models_folder
     from cir.training.made_mapping import make_missing
 
-    models = build_models(options.name, llm="none")
+    models = build_models(options.name, llm="none", device=options.device)
+    told.said(MAKING, "opening the CLIP")
     sys.stderr.write(
         f"Making a mapping network from texts, {options.minutes:g} minutes. Stopped, it goes on the next time.\n"
     )
-    return make_missing(models, models_folder(), minutes=options.minutes, say=_told)
+    say = partial(told.said, MAKING)
+    return make_missing(models, models_folder(), minutes=options.minutes, say=say)
 
 
-def _told(sentence: str) -> None:
-    """Progress: on a terminal each line replaces the last; a log file gets none, for there would be hundreds."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{sentence:<70}")
-        sys.stderr.flush()
+def _index_first(options: argparse.Namespace, told: _Terminal | _Lines) -> str:
+    """Index the photographs that come with the program, unless the set has a gallery already; its name.
+
+    A page with the set has something to begin with, then, and every model was opened once.
+
+    Raises:
+        CirError: a model cannot be opened.
+    """
+    from cir.application import build_models, prepare_first_gallery
+
+    told.said(TRYING, "opening the models")
+    models = build_models(options.name, llm="none", device=options.device)
+    found = prepare_first_gallery(models, say=partial(told.said, TRYING))
+    return found or "nothing: the sample gallery is there"
+
+
+def _better() -> str:
+    """That there is a set that reads photographs better; "" where it is here."""
+    from cir.models.catalog import is_here, part_bytes, parts_of
+
+    left = [part for _, part in parts_of(PHOTOGRAPH_SET) if not is_here(part) and not part.made]
+    if not left:
+        return ""
+    size, licences = sum(part_bytes(part) or 0 for part in left), dict.fromkeys(one.licence for one in left)
+    return (
+        f"Models that read photographs better ({PHOTOGRAPH_SET}: {size / 1e9:.1f} GB, {', '.join(licences)}) are fetched when you "
+        f"ask for them: in the page's tab Galleries, or by python -m cir models pull {PHOTOGRAPH_SET}\n"
+    )
 
 
 def models_check(options: argparse.Namespace) -> int:

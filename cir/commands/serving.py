@@ -11,8 +11,9 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -22,13 +23,16 @@ from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, i
 from cir.commands.checks import check_arguments
 from cir.commands.command_parser import CommandParser, add_engine_option, add_models_option
 from cir.commands.console import any_console
+from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, MissingModel
+from cir.models.chosen import choose_set, chosen_set
 from cir.places import SAMPLE_GALLERY
 
 if TYPE_CHECKING:
     from cir.models.model_set import Models
     from cir.ranking.retriever import Retriever
+    from cir.ui.galleries.model_sets import ModelSets
     from cir.ui.page import PageContent
 
 FIRST_VISIT_SECONDS = 3.0
@@ -40,7 +44,7 @@ def add_options(parser: CommandParser, *, browser: bool = False) -> None:
 
     `browser`: whether one is opened unless the command line says otherwise.
     """
-    add_models_option(parser)
+    add_models_option(parser, chosen_set())
     parser.add_argument(
         "--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)"
     )
@@ -107,13 +111,19 @@ def serve(options: argparse.Namespace) -> int:
         _require_mcp()
     from cir.ui.server.listening import listen_on  # imports the server's library
 
+    going_on = GoingOn()
     with listen_on(address.host, address.port) as listener:
-        _serve_on(listener, options, address, roots)
-    return 0
+        port = listener.getsockname()[1]
+        _serve_on(listener, options, address, roots, going_on)
+    return going_on.begin_anew(port) if going_on.wanted else 0
 
 
 def _serve_on(
-    listener: socket.socket, options: argparse.Namespace, address: Address, roots: Sequence[Path]
+    listener: socket.socket,
+    options: argparse.Namespace,
+    address: Address,
+    roots: Sequence[Path],
+    going_on: GoingOn,
 ) -> None:
     if is_space():  # nobody else can ask for the models there
         _fetch_models(options)
@@ -124,15 +134,8 @@ def _serve_on(
     from cir.ui.view import build_page
 
     keep_uploads_apart()
-    models, retriever = application.build(
-        options.models,
-        llm=options.llm,
-        gallery=options.gallery,
-        phi=options.phi,
-        deferred=True,
-        device=options.device,
-        engine=options.engine,
-    )
+    models, retriever = _build(options)
+    sets = model_sets(models.name, options, going_on) if address.alone else None
     opened = Event()
 
     def warm_up() -> None:
@@ -142,8 +145,9 @@ def _serve_on(
 
     with (
         closing(models),
+        closing(sets.fetching) if sets else nullcontext(),
         launch(
-            build_page(replace(page_content(options, models, retriever, roots), opened=opened.set)),
+            build_page(replace(page_content(options, models, retriever, roots, sets), opened=opened.set)),
             listener=listener,
             auth=address.auth,
             allowed_hosts=address.names,
@@ -153,12 +157,49 @@ def _serve_on(
             assistants=options.mcp,
         ) as server,
     ):
+        going_on.end = server.end
         _say_where(server.url, address, options)
         Thread(target=warm_up, daemon=True).start()
         if options.browser:
             webbrowser.open(server.url)
         with suppress(KeyboardInterrupt):
             server.wait()
+
+
+def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
+    """Models and retriever of the set that is wanted. One that was chosen on the page, and is of no use now, is let go of.
+
+    Raises:
+        CirError: they cannot be built.
+    """
+    from cir import application
+
+    options.phi = options.phi or None
+    given = {"llm": options.llm, "device": options.device, "engine": options.engine}
+    build = partial(application.build, deferred=True, **given)
+    try:
+        return build(options.models, gallery=options.gallery, phi=options.phi)
+    except CirError as error:
+        if options.models != chosen_set():
+            raise
+        sys.stderr.write(
+            f"The set {options.models}, which was chosen on the page, cannot be used. {error}\n"
+            "The page begins with the models that come with the program.\n"
+        )
+        choose_set("")
+    options.models, options.gallery, options.phi = SHIPPED_SET, None, None
+    return build(options.models)
+
+
+def model_sets(used: str, options: argparse.Namespace, going_on: GoingOn) -> ModelSets:
+    """What the page that uses a set offers of others, to who sits at this machine."""
+    from cir.models.fetching import Fetching
+    from cir.ui.galleries.model_sets import ModelSets
+
+    fetching = Fetching(
+        PHOTOGRAPH_SET, environment=going_on.environment, llm=options.llm, device=options.device
+    )
+    return ModelSets(used, SHIPPED_SET, fetching, going_on.with_set)
 
 
 def _say_where(url: str, address: Address, options: argparse.Namespace) -> None:
@@ -178,7 +219,11 @@ def _say_where(url: str, address: Address, options: argparse.Namespace) -> None:
 
 
 def page_content(
-    options: argparse.Namespace, models: Models, retriever: Retriever, roots: Sequence[Path] = ()
+    options: argparse.Namespace,
+    models: Models,
+    retriever: Retriever,
+    roots: Sequence[Path] = (),
+    sets: ModelSets | None = None,
 ) -> PageContent:
     """What the page is about: everything concrete is joined to it here."""
     from cir import application
@@ -192,7 +237,7 @@ def page_content(
     shelf = application.build_shelf(models, retriever, title=title)
     indexer = application.build_indexer(models, shelf)
     note = application.about_photographs(models)
-    indexing = GalleryIndexing(shelf, indexer, tuple(roots), note=note)
+    indexing = GalleryIndexing(shelf, indexer, tuple(roots), note=note, models=models.name, sets=sets)
 
     return PageContent(
         retriever,
@@ -231,8 +276,9 @@ def _fetch_models(options: argparse.Namespace) -> None:
     """Fetch what is missing; what cannot be had is said by the page."""
     from cir.commands.models import models_pull
 
-    wanted = {"name": options.models, "llm": options.llm}
-    models_pull(argparse.Namespace(**wanted, accept_noncommercial=False, best_effort=True))
+    wanted = {"name": options.models, "llm": options.llm, "device": options.device, "minutes": 15.0}
+    plain = {"accept_noncommercial": False, "json": False, "first_gallery": False}
+    models_pull(argparse.Namespace(**wanted, **plain, best_effort=True))
 
 
 def _require_mcp() -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cir.errors import GalleryError
+from cir.errors import GalleryError, OtherModels
 from cir.files import name_of
 from cir.gallery.shards import write_atomically
 from cir.pixels import READER_VERSION
@@ -161,18 +161,19 @@ def refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: st
     """See to it that a gallery was made by these models.
 
     Raises:
-        GalleryError: other models made it, or its images were read in another way.
+        OtherModels: other models made it.
+        GalleryError: its images were read in another way.
     """
     made, again = manifest.models, "Index it again: python -m cir index PHOTOS"
     other = "Search it with the set that made it, or index it again with this one: python -m cir index PHOTOS --models NAME"
     if made.image_encoder != image_encoder:
         message = f"{manifest.name} was made with {made.image_encoder}, but the app now uses {image_encoder}."
-        raise GalleryError(message, other)
+        raise OtherModels(message, other)
     if manifest.captioned and text_encoder is not None and made.text_encoder != text_encoder:
         message = (
             f"The captions of {manifest.name} were encoded with {made.text_encoder}, not with {text_encoder}."
         )
-        raise GalleryError(message, other)
+        raise OtherModels(message, other)
     if manifest.preprocess != READER_VERSION:
         raise GalleryError(f"{manifest.name} was made when images were read in another way.", again)
 

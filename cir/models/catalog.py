@@ -240,6 +240,11 @@ def has_source(part: Part) -> bool:
     return spec is not None
 
 
+def part_bytes(part: Part) -> int | None:
+    """How large a part is, as far as that is known before it is here."""
+    return _size(part, None)[0]
+
+
 def _size(part: Part, folder: Path | None) -> tuple[int | None, str]:
     """(bytes or None, how that is known or why it is not). `folder`: where it lies, if it is here."""
     if part.shipped:

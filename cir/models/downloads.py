@@ -270,6 +270,8 @@ class _Job:
             self.hub = False  # silent once, silent for every other file: do not wait again
             raise
         expected = self._expected(spec, record)
+        if spec.size is None:
+            self.counter.total += record.size or 0
         pinned, work = replace(spec.hub, revision=record.commit), self.root / HUB_WORK
         if record.size is None or not _is_whole(hub_partial(pinned, work), record.size):
             came = download_from_hub(pinned, work, self.counter.advance)

@@ -144,7 +144,7 @@ def download_from_hub(file: HubFile, folder: Path, advance: Callable[[int], None
     Raises:
         SourceFailed: the hub broke off; what came is kept.
     """
-    from huggingface_hub import hf_hub_url
+    from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers, tqdm
 
@@ -158,6 +158,7 @@ def download_from_hub(file: HubFile, folder: Path, advance: Callable[[int], None
             advance(int(n or 0))
             return super().update(n)
 
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES  # of which one is lost at a break; the client's own has 10 MB
     partial = hub_partial(file, folder)
     partial.parent.mkdir(parents=True, exist_ok=True)
     url = hf_hub_url(file.repository, file.file, revision=file.revision)

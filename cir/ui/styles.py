@@ -8,7 +8,7 @@ import gradio as gr
 
 _STATIC = Path(__file__).with_name("static")
 STYLE_SHEET = _STATIC / "style.css"
-SCRIPTS = [_STATIC / name for name in ("page.js", "acts.js", "focus.js", "viewer.js", "asking.js")]
+SCRIPTS = [_STATIC / name for name in ("page.js", "acts.js", "focus.js", "viewer.js", "asking.js", "anew.js")]
 
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]

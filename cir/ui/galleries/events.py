@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from cir.errors import CirError, GalleryError
+from cir.shelf import ShelfEntry
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.layout import GalleriesParts
 from cir.ui.galleries.screen import GalleriesSession, GalleryIndexing, Report, screen_of
@@ -53,6 +54,8 @@ def lay_out(content: PageContent, page: PageParts) -> None:
     tab = _Tab(content, content.indexing, page, parts, state)
     for wire in (wire_chosen, wire_job, wire_making, wire_progress, wire_search):
         wire(tab)
+    if parts.models is not None:
+        parts.models.wire(page.tab)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class _Tab:
             p.listing: render.gallery_list(seen),
             p.choice: gr.Dropdown(choices=choices, value=state.chosen if state.chosen in choices else None),
             p.own: gr.Column(visible=bool(choices)),
+            **self._acts(chosen),
             p.place: gr.Row(visible=movable),
             p.question: render.question(chosen, seen.to_delete),
             p.to_delete: seen.to_delete,
@@ -86,6 +90,12 @@ class _Tab:
             p.purge: gr.Button(visible=seen.wants_confirmation),
             p.timer: gr.Timer(active=running),
         }
+
+    def _acts(self, chosen: ShelfEntry | None) -> Answer:
+        """A gallery of other models is neither searched nor brought up to date: it is indexed again, beside itself."""
+        p, others = self.parts, chosen is not None and chosen.other_models
+        shown = {p.search: not others, p.rescan: not others, p.again: others}
+        return {button: gr.Button(visible=visible) for button, visible in shown.items()}
 
     def on(self, triggers: Sequence[Any], act: Act, sent: Sequence[Any] = ()) -> Any:
         """An action: it does one thing, says what came of it, and shows how things stand."""
@@ -130,6 +140,7 @@ def wire_chosen(tab: _Tab) -> None:
     tab.on([p.keep.click], handlers.withdraw)
     tab.on_shown([p.confirm.click], lambda s, name: handlers.delete(indexing, s, name), [p.to_delete])
     tab.on_shown([p.rescan.click], of_shown(lambda s: handlers.bring_up_to_date(indexing, s)), [p.choice])
+    tab.on_shown([p.again.click], of_shown(lambda s: handlers.index_again(indexing, s)), [p.choice])
     tab.on_shown(
         [p.rename.click, p.rename_to.submit],
         of_shown(lambda s, name: handlers.rename(indexing, s, name)),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cir.errors import BadQuery, CirError, GalleryError
 from cir.gallery.folders import MOST_FOLDERS, OfferedFolder, offered_folders
-from cir.gallery.intake import UPLOADS, take_in, uploaded_bytes
-from cir.gallery.manifest import MANIFEST, ROWS, gallery_folder
+from cir.gallery.intake import UPLOADS, share_uploads, take_in, uploaded_bytes
+from cir.gallery.manifest import MANIFEST, MOST_CHARACTERS, ROWS, gallery_folder
 from cir.gallery.removal import delete_gallery, rename_gallery
-from cir.gallery.sources import galleries_of, move_gallery, name_gallery
+from cir.gallery.sources import galleries_of, move_gallery, name_gallery, same_folder
 from cir.shelf import Shelf, ShelfEntry
 from cir.text import counted
 from cir.ui.galleries.reading import read_exclude, read_name, read_uploads
@@ -72,7 +72,9 @@ def make_of_folder(
     """
     patterns = read_exclude(exclude)
     root, typed = _offered(session, key).path(), read_name(name)
-    known = [one.folder.name for one in galleries_of(indexing.shelf.cache_root, root)]
+    there = [one.folder.name for one in galleries_of(indexing.shelf.cache_root, root)]
+    others = {entry.name for entry in indexing.shelf.entries() if entry.other_models}
+    known = [one for one in there if one not in others]
     if known:
         chosen = typed if typed in known else known[0]
         indexing.indexer.start(root, chosen, exclude=patterns)
@@ -81,7 +83,7 @@ def make_of_folder(
         return Report(f"That folder is the gallery {chosen}.{unused}", "It is brought up to date.")
     if typed:
         _refuse_taken(indexing.shelf, typed)
-    naming = name_gallery(indexing.shelf.cache_root, root, typed)
+    naming = name_gallery(indexing.shelf.cache_root, root, typed, another=bool(there))
     indexing.indexer.start(root, naming.name, exclude=patterns)
     session.chosen = naming.name
     return Report(" ".join(naming.notes), f"The gallery {naming.name} is being made.")
@@ -130,8 +132,36 @@ def bring_up_to_date(indexing: GalleryIndexing, session: GalleriesSession) -> Re
         CirError: it is not there, its folder is away, or something is being indexed.
     """
     entry = _chosen(indexing, session)
+    if entry.other_models:  # it would be lost as what it is
+        raise GalleryError(
+            entry.problem, "Choose “Index again with these models”, which makes another beside it."
+        )
     indexing.indexer.start(_root_of(entry), entry.name)
     return Report(begun=f"{entry.title} is being brought up to date.")
+
+
+def index_again(indexing: GalleryIndexing, session: GalleriesSession) -> Report:
+    """Index the pictures of the chosen gallery, which other models made, with those of this page: beside it.
+
+    Raises:
+        CirError: these models made it, its folder is away, or something is being indexed.
+    """
+    entry, shelf = _chosen(indexing, session), indexing.shelf
+    if not entry.other_models:
+        raise GalleryError(
+            f"{entry.title} was made by the models of this page.", "Choose “Bring up to date”."
+        )
+    if indexing.indexer.job.is_running:
+        raise GalleryError(
+            f"{indexing.indexer.job.name} is being indexed.", "Wait until it is ready, or stop it."
+        )
+    root, name = _root_of(entry), _name_beside(shelf, entry, indexing.models)
+    if entry.uploaded:
+        root = share_uploads(*(gallery_folder(shelf.cache_root, one) for one in (entry.name, name)))
+    indexing.indexer.start(root, name)
+    session.chosen = name
+    kept = f"{entry.title} stays as it is, for the models that made it. When you no longer want it, choose it, and “Delete …”."
+    return Report(kept, f"The gallery {name} is being made beside it.")
 
 
 def stop(indexing: GalleryIndexing, name: object) -> None:
@@ -260,6 +290,19 @@ def _refuse_busy(indexing: GalleryIndexing, entry: ShelfEntry) -> None:
 def _refuse_taken(shelf: Shelf, name: str) -> None:
     if shelf.is_taken(name):
         raise GalleryError(f"There is a gallery {name} already.", "Choose another name.")
+
+
+def _name_beside(shelf: Shelf, entry: ShelfEntry, models: str) -> str:
+    """How the gallery of the same pictures by these models is called: the one that was begun, else a free name."""
+    ending = f" ({models})" if models else " again"
+    wanted = f"{entry.name[: MOST_CHARACTERS - len(ending) - 3].rstrip(' .')}{ending}"
+    begun = next((one for one in shelf.entries() if one.name == wanted and not one.other_models), None)
+    same = begun is not None and (entry.uploaded or _is_of(begun, entry.root))
+    return wanted if same else _free_name(shelf, wanted)
+
+
+def _is_of(entry: ShelfEntry, root: Path | None) -> bool:
+    return entry.root is not None and root is not None and same_folder(entry.root, root)
 
 
 def _free_name(shelf: Shelf, wanted: str) -> str:

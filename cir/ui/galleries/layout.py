@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from cir.ui.galleries import render
+from cir.ui.galleries.model_events import ModelsPanel
 from cir.ui.galleries.screen import GalleryIndexing
 from cir.ui.page import html_piece
 from cir.ui.pieces import escape
@@ -24,6 +25,7 @@ class GalleriesParts:
         html_piece("<h2>Make a gallery</h2>")
         if indexing.note:
             html_piece(f'<p class="hint">{escape(indexing.note)}</p>')
+        self.models = ModelsPanel(indexing.sets, indexing) if indexing.sets is not None else None
         with gr.Row(elem_id="galleries-make", equal_height=False):
             self._lay_out_folder(indexing)
             self._lay_out_uploads(indexing)
@@ -36,6 +38,8 @@ class GalleriesParts:
                 self.choice = gr.Dropdown([], label="Your gallery", min_width=180, elem_id="galleries-choice")
                 self.search = _button("Search it", "galleries-search", variant="primary")
                 self.rescan = _button("Bring up to date", "galleries-rescan")
+                again = "Index again with these models"
+                self.again = _button(again, "galleries-again", variant="primary", visible=False)
                 self.delete = _button("Delete …", "galleries-delete")
             with gr.Accordion("Rename, or say where its pictures are now", open=False):
                 with gr.Row():
@@ -113,7 +117,8 @@ class GalleriesParts:
     def drawn(self) -> list[Any]:
         """What shows how things stand."""
         job = [self.job, self.job_name, self.stop, self.resume, self.purge, self.timer]
-        return [self.listing, self.choice, self.own, self.place, *self.asking, self.report, *job]
+        acts = [self.search, self.rescan, self.again]
+        return [self.listing, self.choice, self.own, *acts, self.place, *self.asking, self.report, *job]
 
 
 def _button(words: str, elem_id: str, **options: Any) -> gr.Button:

@@ -18,6 +18,7 @@ from cir.ui.problems import Problem
 
 if TYPE_CHECKING:
     from cir.gallery.background import Indexer
+    from cir.ui.galleries.model_sets import ModelSets
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class GalleryIndexing:
         roots: folders of this computer below which galleries may be made; none for uploads alone.
         limits: how much may be uploaded.
         note: what the models of this page are good for, as a sentence; "" when there is nothing to say.
+        models: what the set of this page is called.
+        sets: other sets of models that the page may go on with; None where it may not.
     """
 
     shelf: Shelf
@@ -37,6 +40,8 @@ class GalleryIndexing:
     roots: tuple[Path, ...] = ()
     limits: IntakeLimits = field(default_factory=IntakeLimits)
     note: str = ""
+    models: str = ""
+    sets: ModelSets | None = None
 
 
 @dataclass(frozen=True, slots=True)

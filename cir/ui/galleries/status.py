@@ -28,7 +28,8 @@ def _state(entry: ShelfEntry, job: IndexingJob) -> str:
     elif entry.busy:
         return f"{searchable}another program is indexing it"
     if entry.problem:
-        remedy = "Choose it, and “Bring up to date”." if entry.own else entry.remedy
+        way = "Index again with these models" if entry.other_models else "Bring up to date"
+        remedy = f"Choose it, and “{way}”." if entry.own else entry.remedy
         return f"{entry.problem} {remedy}"
     if entry.own and entry.root is not None and not os.path.isdir(entry.root):
         return "can be searched; its folder is not there now"

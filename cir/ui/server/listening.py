@@ -126,9 +126,13 @@ class PageServer:
         finally:
             self.close()
 
+    def end(self) -> None:
+        """Let it end, without waiting for that: `wait` returns then."""
+        self._server.should_exit = True
+
     def close(self) -> None:
         """End it, and whatever streams it has open."""
-        self._server.should_exit = True
+        self.end()
         self._thread.join(END_SECONDS)
 
     def __enter__(self) -> PageServer:
