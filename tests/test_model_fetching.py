@@ -16,8 +16,9 @@ from hub_server import HubServer, hub_server
 from shelf_doubles import Bench, Gate
 
 from cir.__main__ import main
+from cir.commands.addresses import read_address
 from cir.commands.going_on import GoingOn, changes
-from cir.commands.serving import read_options
+from cir.commands.serving import model_sets, read_options
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.models import fetching as fetching_module
 from cir.models.chosen import choose_set, chosen_set
@@ -365,6 +366,28 @@ def test_a_choice_is_kept_for_the_next_start_of_the_page_and_taken_back(
     assert read_options([]).models == "embedded"
     with pytest.raises(BadQuery, match="no model set called"):
         going_on.with_set("nothing")
+
+
+@pytest.mark.parametrize(
+    ("given", "space", "offered"),
+    [
+        ([], "", True),
+        (["--root-path", "/photos"], "", True),
+        (["--auth", "me:secret"], "", False),
+        (["--listen", "--auth", "me:secret"], "", False),
+        (["--allowed-host", "photos.example.org"], "", False),
+        ([], "me/space", False),
+    ],
+)
+def test_only_who_sits_at_the_machine_is_offered_a_set(
+    given: list[str], space: str, offered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    if space:
+        monkeypatch.setenv("SPACE_ID", space)
+    options = read_options(given)
+    sets = model_sets("embedded", options, read_address(options), GoingOn())
+    assert (sets is not None) == offered
 
 
 def test_the_choice_that_cannot_be_read_is_none(home: Path) -> None:

@@ -135,7 +135,7 @@ def _serve_on(
 
     keep_uploads_apart()
     models, retriever = _build(options)
-    sets = model_sets(models.name, options, going_on) if address.alone else None
+    sets = model_sets(models.name, options, address, going_on)
     opened = Event()
 
     def warm_up() -> None:
@@ -191,8 +191,12 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
     return build(options.models)
 
 
-def model_sets(used: str, options: argparse.Namespace, going_on: GoingOn) -> ModelSets:
-    """What the page that uses a set offers of others, to who sits at this machine."""
+def model_sets(
+    used: str, options: argparse.Namespace, address: Address, going_on: GoingOn
+) -> ModelSets | None:
+    """What the page that uses a set offers of others; None where somebody else than who sits at this machine can reach it."""
+    if not address.alone:
+        return None
     from cir.models.fetching import Fetching
     from cir.ui.galleries.model_sets import ModelSets
 
