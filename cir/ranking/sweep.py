@@ -90,13 +90,13 @@ def _ranks_among_many(
         weights = np.array([[scorings[s].weights.get(name, 0.0) for name in terms.names] for s in chosen])
         for row in weights:
             row *= query_length(terms.gram, row) > 0.0  # rows that cancel: then all scores are 0
-        gammas = np.broadcast_to(gallery.captions_count(gamma), hidden.shape)
+        gammas = np.full(hidden.shape, gallery.captions_count(gamma))
         found = np.empty((len(targets), len(chosen)), np.int64)
         count_better(
             image,
             captions,
             norms,
-            np.ascontiguousarray(gammas, np.float64),
+            gammas,
             weights,
             np.asarray(targets, np.int64),
             hidden,

@@ -66,8 +66,11 @@ class ExactEngine:
         if behind:
             Thread(target=self.prepare, daemon=True, name="engine").start()
         elif self._is_quantised:
+            from cir.ranking.engines.kernels import compile_ahead
+
             some = {"any": np.ones(self._features[0].shape[1])}
             self.top(some, Linear.even(some, 0.5), 1)
+            compile_ahead()
 
     def promise(self, scoring: Scoring) -> Promise:
         """Every answer is exact."""

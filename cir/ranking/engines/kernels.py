@@ -340,3 +340,10 @@ def _at_least(numbers: Floats64, least: np.float64) -> int:
     for i in range(numbers.shape[0]):
         found += numbers[i] >= least
     return found
+
+
+def compile_ahead() -> None:
+    """Compile now what nobody has called yet, so that the first map of weights does not wait for it."""
+    one, dots = np.ones((3, 1)), np.ones((1, 1), np.float32)
+    first, none = np.zeros(1, np.int64), np.zeros(1, np.bool_)
+    count_better(dots, dots, one, one[0], one[:1], first, none, np.empty((1, 1), np.int64))

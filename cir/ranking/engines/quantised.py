@@ -148,6 +148,8 @@ class Quantised:
             np.float32(np.linalg.norm(weights @ dots.rows)),
             np.float32(np.abs(weights) @ dots.slack),
             cosine,
-            np.empty(0, np.bool_) if among is None else among,
+            np.empty(0, np.bool_)
+            if among is None
+            else np.array(among),  # one that is read only is another type
             min(count, len(self._captioned)),
         )
