@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import faiss
+import faiss as swig
 import numpy as np
 from numpy.typing import NDArray
 
 from cir.ranking.engines.protocol import Told
 from cir.ranking.scoring import Floats, GalleryTerms, fused_lengths
+
+faiss: Any = swig  # made by SWIG: what it says of its own arguments is not so
 
 IVF, HNSW = "ivf", "hnsw"
 WANTED_RECALL = 0.98  # as many lists are looked at as this takes
