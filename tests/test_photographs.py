@@ -11,6 +11,7 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,7 +19,7 @@ from benchmarks.photographs import download, rows
 from benchmarks.photographs.download import packages
 from benchmarks.photographs.export import file_name, notice
 from benchmarks.photographs.fetch import LONG_SIDE, place, unpack
-from benchmarks.photographs.measure import by_short_query, first_rank, recalls
+from benchmarks.photographs.measure import by_short_query, first_rank, recalls, share_within
 from benchmarks.photographs.queries import write_queries
 from benchmarks.photographs.rows import Photograph, half_of
 from benchmarks.photographs.table import as_table
@@ -147,7 +148,8 @@ def test_a_short_query_is_right_with_each_photograph_it_was_written_for() -> Non
 
 
 def test_the_table_has_each_figure_with_its_interval_and_says_which_half() -> None:
-    row = recalls([1, 2, 9, 1])
+    row = recalls([1, 2, 9, 1], 9)
+    assert not any("among" in name for name in row)
     assert (row["n"], row["R@1"], row["R@5"]) == (4, 50.0, 75.0)
     low, high = row["R@1 interval"]
     assert 0.0 <= low < 50.0 < high <= 100.0
@@ -203,3 +205,13 @@ def resources(files: dict[str, bytes]) -> bytes:
         contents += struct.pack(">I", len(data)) + data
     starts = [20, 20 + len(tree), 20 + len(tree) + len(contents)]
     return b"qres" + struct.pack(">4I", 1, *starts) + tree + contents + names
+
+
+def test_recall_among_fewer_photographs_is_what_drawing_them_at_random_gives() -> None:
+    assert share_within(1, 1, 181, 150) == 1.0
+    assert share_within(181, 5, 181, 150) == 0.0
+    rng = np.random.default_rng(0)
+    hits = [sum(rng.permutation(180)[:149] < 6) < 5 for _ in range(4000)]  # six are better
+    assert share_within(7, 5, 181, 150) == pytest.approx(np.mean(hits), abs=0.03)
+    row = recalls([1, 7, 40], 181)
+    assert row["R@5"] < row["R@5 among 150"] < 100.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from cir.ranking.retriever import Retriever
 from cir.types import Query
 
 CUTS = (1, 5)
+FEWER = 150  # photographs: what recall would be among so many, where there are more
 Row = dict[str, object]
 Say = Callable[[str], None]
 
@@ -64,7 +66,7 @@ def search(retriever: Retriever, method: str, asked: Sequence[Asked]) -> Row:
         *_, composed = retriever.compose(Query(picture, one.text), method)
         found = retriever.rank(composed, values, top_k=len(ids), exclude=left_out)
         ranks.append(first_rank([names[result.image_id] for result in found], one.targets))
-    return recalls(ranks)
+    return recalls(ranks, len(ids) - any(one.reference for one in asked))
 
 
 def search_by_each(
@@ -95,7 +97,7 @@ def name_cutouts(
         seen = unit_row(models.encode_images([read_image(pictures[row.id])]))
         best = np.argsort(-(features @ seen), kind="stable")
         ranks.append(first_rank([names[i] for i in best], frozenset([row.name])))
-    return recalls(ranks)
+    return recalls(ranks, 0)
 
 
 def image_ids(gallery: Gallery) -> dict[str, str]:
@@ -109,11 +111,28 @@ def first_rank(ranked: Sequence[str], targets: frozenset[str]) -> int:
     return next(rank for rank, one in enumerate(ranked, start=1) if one in targets)
 
 
-def recalls(ranks: Sequence[int]) -> Row:
-    """R@1 and R@5 in percent, each with its 95 % bootstrap interval, and the number of queries."""
+def recalls(ranks: Sequence[int], candidates: int) -> Row:
+    """R@1 and R@5 in percent, each with its 95 % bootstrap interval, and the number of queries.
+
+    Where there are more than `FEWER` candidates, also what is to be expected among so many of them, drawn at random.
+    """
     row: Row = {"n": len(ranks)}
     for k in CUTS:
         hits = [100.0 * (rank <= k) for rank in ranks]
         row[f"R@{k}"] = round(float(np.mean(hits)), 1)
         row[f"R@{k} interval"] = [round(bound, 1) for bound in interval(hits, seed=0)]
+        if candidates > FEWER:
+            shares = [100.0 * share_within(rank, k, candidates, FEWER) for rank in ranks]
+            row[f"R@{k} among {FEWER}"] = round(float(np.mean(shares)), 1)
     return row
+
+
+def share_within(rank: int, k: int, candidates: int, drawn: int) -> float:
+    """How often what has this rank among all candidates is among the first k of `drawn` ones, itself among them.
+
+    Of the rank - 1 better ones as many are drawn as the hypergeometric distribution says.
+    """
+    others, wanted = candidates - 1, drawn - 1
+    better = min(rank - 1, others)
+    ways = sum(comb(better, i) * comb(others - better, wanted - i) for i in range(k))
+    return ways / comb(others, wanted)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-HEAD = "| asked by | method | n | R@1 | 95 % | R@5 | 95 % |\n|---|---|---|---|---|---|---|\n"
+from benchmarks.photographs.measure import FEWER
+
+HEAD = (
+    f"| asked by | method | n | R@1 | 95 % | R@5 | 95 % | R@1, R@5 among {FEWER} |\n"
+    "|---|---|---|---|---|---|---|---|\n"
+)
 SECTIONS = ("captions", "short queries", "photograph and edit")
 
 
@@ -27,9 +32,10 @@ def _rows(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _row(section: str, method: str, row: Mapping[str, Any]) -> str:
     if "cannot" in row:
-        return f"| {section} | {method} | {row['cannot']} | | | | |\n"
+        return f"| {section} | {method} | {row['cannot']} | | | | | |\n"
     cells = [f"{row[name]} | {_range(row[f'{name} interval'])}" for name in ("R@1", "R@5")]
-    return f"| {section} | {method} | {row['n']} | {' | '.join(cells)} |\n"
+    among = [str(row[name]) for name in (f"R@1 among {FEWER}", f"R@5 among {FEWER}") if name in row]
+    return f"| {section} | {method} | {row['n']} | {' | '.join([*cells, ', '.join(among)])} |\n"
 
 
 def _range(bounds: list[float]) -> str:
