@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -66,6 +67,29 @@ def test_many_threads_load_one_model() -> None:
         thread.join()
     assert sorted(answers) == [0, 2, 4, 6, 8, 10, 12, 14]
     assert len(loads) == 1
+
+
+def test_one_model_is_loaded_at_a_time_for_their_libraries_import_one_another_in_circles() -> None:
+    """Else a search right after the start, beside the one that loads ahead, saw half of a library and failed."""
+    loading, most, begun = [], [], Event()
+
+    def load() -> Loaded:
+        loading.append(1)
+        begun.set()
+        sleep(0.05)
+        most.append(len(loading))
+        loading.pop()
+        return Loaded()
+
+    inner = Deferred({}, load)
+    models = [Deferred({}, load), Deferred({}, lambda: Loaded() if inner.double(1) == 2 else None)]
+    threads = [Thread(target=model.double, args=(2,)) for model in models]
+    threads[0].start()
+    assert begun.wait(5)
+    threads[1].start()
+    for thread in threads:
+        thread.join(5)
+    assert most == [1, 1]
 
 
 def test_another_model_than_was_promised_is_refused() -> None:

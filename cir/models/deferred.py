@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from cir.cache_keys import code_digest
@@ -20,6 +20,9 @@ from cir.models.model_files import LockFile
 
 KNOWN_FILE = "known.json"
 FACTS = ("fingerprint", "dim", "tokens")
+# Two threads that import the same large library at once may each see half of it: its parts import one another in a circle.
+# One may be loaded while another is, by the same thread.
+_ONE_AT_A_TIME = RLock()
 LIBRARIES = ("torch", "open_clip_torch", "timm", "transformers", "numpy")
 
 
@@ -39,21 +42,23 @@ class Deferred:
         self.__dict__.update(facts)
         self._promised, self._load_now = dict(facts), load
         self._model: Any = None
-        self._lock = Lock()
 
     def load(self) -> Any:
         """The model itself."""
-        with self._lock:
-            if self._model is None:
-                model = self._load_now()
-                for name, value in self._promised.items():
-                    if getattr(model, name) != value:
-                        raise UnsafeFile(
-                            f"A model has changed since it was last loaded: {value} is now {getattr(model, name)}.",
-                            "Stop the program and start it again.",
-                        )
-                self._model = model
+        if self._model is None:
+            with _ONE_AT_A_TIME:
+                if self._model is None:
+                    self._model = self._checked(self._load_now())
         return self._model
+
+    def _checked(self, model: Any) -> Any:
+        for name, value in self._promised.items():
+            if getattr(model, name) != value:
+                raise UnsafeFile(
+                    f"A model has changed since it was last loaded: {value} is now {getattr(model, name)}.",
+                    "Stop the program and start it again.",
+                )
+        return model
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copying and the like ask for what is not there; that loads nothing
