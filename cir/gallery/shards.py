@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.errors import GalleryError, UnsafeFile
-from cir.gallery.stored_rows import BLOCK, NONE, SMALL, StoredRows
+from cir.gallery.stored_rows import BLOCK, NONE, SMALL, StoredRows, load_matrix
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -111,9 +111,7 @@ def read_shard(folder: Path, name: str) -> NDArray[np.float32]:
         raise UnsafeFile(f"The features in {name[:12]} cannot be read: {error.strerror}.", _AGAIN) from error
     if hashlib.sha256(data).hexdigest() != name:
         raise UnsafeFile(f"The features in {name[:12]} are damaged: the checksum differs.", _AGAIN)
-    return _as_matrix(name, lambda: np.load(io.BytesIO(data), allow_pickle=False)).astype(
-        np.float32, copy=False
-    )
+    return _as_matrix(name, lambda: load_matrix(io.BytesIO(data))).astype(np.float32, copy=False)
 
 
 def map_shard(folder: Path, name: str) -> NDArray[np.floating]:
@@ -130,7 +128,7 @@ def map_shard(folder: Path, name: str) -> NDArray[np.floating]:
         raise UnsafeFile(f"The features in {name[:12]} cannot be read: {error.strerror}.", _AGAIN) from error
     if found != name:
         raise UnsafeFile(f"The features in {name[:12]} are damaged: the checksum differs.", _AGAIN)
-    return _as_matrix(name, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+    return _as_matrix(name, lambda: load_matrix(path, mapped=True))
 
 
 def _as_matrix(name: str, load: Callable[[], NDArray]) -> NDArray[np.floating]:

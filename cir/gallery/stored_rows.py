@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 BLOCK = 8192  # rows that are read at once
 HELD = 512  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well
 SMALL, NONE = -1, -2
+_PARSING, _PARSES = Lock(), 5
 
 
 class StoredRows:
@@ -109,7 +113,7 @@ class _Mapped:
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        head = np.load(path, mmap_mode="r", allow_pickle=False)
+        head = load_matrix(path, mapped=True)
         assert isinstance(head, np.memmap)
         self.rows = np.frombuffer(self._map, head.dtype, offset=head.offset).reshape(head.shape)
 
@@ -117,6 +121,19 @@ class _Mapped:
         """Let the system take its pages."""
         if hasattr(mmap, "MADV_DONTNEED"):  # where the system can be told so
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def load_matrix(source: Path | BinaryIO, *, mapped: bool = False) -> NDArray:
+    """What `np.load` finds, never a pickle; one at a time, and again where another thread was in the way.
+
+    numpy reads a header by Python's own parser. Until Python 3.12 that fails with a SystemError where two threads are in it.
+    """
+    for _ in range(_PARSES):
+        with _PARSING, suppress(SystemError):
+            return np.load(source, mmap_mode="r" if mapped else None, allow_pickle=False)
+        if not isinstance(source, Path):
+            source.seek(0)
+    raise ValueError("the header of a matrix cannot be read")
 
 
 Rows = NDArray[np.float32] | StoredRows
