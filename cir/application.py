@@ -45,10 +45,11 @@ from cir.tuned_weights import tuned_weights
 if TYPE_CHECKING:
     from cir.models.photographs.joined import JoinedEncoder
 
-TUNED = "tuned for these models"
+TUNED, FOR_PHOTOGRAPHS = "tuned for these models", "photographs"
 PATIENCE_SECONDS = (
     50.0  # for one text of a triplet: below what a search waits for its turn at the language model
 )
+PHOTOGRAPH_WEIGHTS: Values = {"alpha": 0.3, "beta": 0.6, "gamma": 0.1}  # how they were found: docs/models.md
 ABOUT_PHOTOGRAPHS = (  # figures: docs/models.md
     "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
     "apart, a caption puts the right one first 49 times of 100, and among the first five 73 times. "
@@ -138,9 +139,10 @@ def decisive(models: Models, phi: str | None = None) -> dict[str, str]:
 
 
 def presets(models: Models, phi: str | None = None) -> dict[str, Values]:
-    """Named weights: those found on a validation split of the world benchmark for these models, and the paper's two."""
+    """Named weights: found on validation queries of the world for these models, the paper's two, and those for photographs."""
     tuned = tuned_weights(models.name, decisive(models, phi))
-    return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS}
+    photographs = {FOR_PHOTOGRAPHS: PHOTOGRAPH_WEIGHTS} if models.set.photographs is not None else {}
+    return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS, **photographs}
 
 
 def ingredients(

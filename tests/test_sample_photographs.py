@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cir.application import build_models, build_shelf, ingredients, open_for
+from cir.application import FOR_PHOTOGRAPHS, build_models, build_shelf, ingredients, open_for, presets
 from cir.composers.registry import build_methods
 from cir.errors import MissingModel
 from cir.evaluation.world import compose_whole
 from cir.images import read_image
-from cir.models.catalog import sentence_encoder_folder
+from cir.models.catalog import SHIPPED, sentence_encoder_folder
 from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS
 from cir.ranking.retriever import Retriever
 from cir.types import Query
@@ -105,3 +105,10 @@ def test_the_drawn_gallery_has_queries_of_its_own(models) -> None:
         examples.read_examples(ASSETS / "examples.json"), open_for(models, str(SAMPLE_GALLERY))
     )
     assert len(tried) == examples.SHOWN
+
+
+def test_the_page_begins_with_the_weights_of_the_world_and_offers_those_for_photographs(models) -> None:
+    offered = presets(models)
+    assert list(offered)[-1] == FOR_PHOTOGRAPHS
+    assert offered[FOR_PHOTOGRAPHS]["gamma"] < next(iter(offered.values()))["gamma"]
+    assert FOR_PHOTOGRAPHS not in presets(build_models("laptop", llm="none", clip=SHIPPED / "clip"))
