@@ -91,6 +91,8 @@ def test_the_page_opens_with_its_name_the_gallery_and_the_examples(served, visit
     assert page.locator("h1").inner_text() == "Recompose"
     assert page.locator("#browse-grid .picture").count() == 24
     assert page.locator(".example").all_inner_texts() == ["make it blue", "star"]
+    first, grid = page.locator(".example").first.bounding_box(), page.locator("#browse-grid").bounding_box()
+    assert first["y"] < grid["y"]  # what to try stands above the pictures
     assert page.locator("#reference input[type=file]").count() == 1
 
 

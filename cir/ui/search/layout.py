@@ -108,6 +108,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> ResultArea:
     """
     with gr.Column(elem_id="answer", min_width=280):
         tried = examples.chips(content.examples, content.retriever.gallery)
+        to_try = html_piece(tried, visible=bool(tried), elem_id="examples")
         html_piece('<p role="status" hidden></p>', elem_id="waiting", elem_classes="wait-line")
         stage = html_piece("", elem_id="stage")
         with gr.Column(visible=False, elem_id="results-box") as results_box:
@@ -122,7 +123,7 @@ def lay_out_shown(content: PageContent, pictures: str) -> ResultArea:
             browse_bar = html_piece(render.browse_bar(), elem_id="browse-bar")
             grid = picture_grid(pictures, elem_id="browse-grid")
     return ResultArea(
-        examples=html_piece(tried, visible=bool(tried), elem_id="examples"),
+        examples=to_try,
         stage=stage,
         crumbs=crumbs,
         notes=notes,
