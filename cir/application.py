@@ -53,8 +53,11 @@ PHOTOGRAPH_WEIGHTS: Values = {"alpha": 0.3, "beta": 0.6, "gamma": 0.1}  # how th
 ABOUT_PHOTOGRAPHS = (  # figures: docs/models.md
     "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
     "apart, a caption puts the right one first 49 times of 100, and among the first five 73 times. "
-    "They know few words for people, faces or actions, do not count and do not read. A larger set, fetched once, reads them better: "
-    "python -m cir models pull laptop, then python -m cir index PHOTOS --models laptop, and python app.py --models laptop."
+    "They know few words for people, faces or actions, do not count and do not read."
+)
+LARGER_SET = (
+    " A larger set, fetched once, reads them better: python -m cir models pull laptop, then python -m cir index PHOTOS --models laptop, "
+    "and python app.py --models laptop."
 )
 
 
@@ -329,7 +332,8 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
     def sentence_encoder() -> SentenceEncoder:
         from cir.models.sentence_encoder import load_sentence_encoder  # it brings torch
 
-        return load_sentence_encoder(sentence_encoder_folder())
+        # Where the page began without one, it may have been fetched since.
+        return models.sentence_encoder or load_sentence_encoder(sentence_encoder_folder())
 
     def cannot_generate() -> str:
         if models.language_model is None:
@@ -351,9 +355,14 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
     )
 
 
-def about_photographs(models: Models) -> str:
-    """What is to be known before photographs are indexed with these models; "" when they know photographs well."""
-    return ABOUT_PHOTOGRAPHS if models.set.photographs is not None else ""
+def about_photographs(models: Models, *, offered: bool = False) -> str:
+    """What is to be known before photographs are indexed with these models; "" when they know photographs well.
+
+    `offered`: whether the page offers a larger set itself.
+    """
+    if models.set.photographs is None:
+        return ""
+    return ABOUT_PHOTOGRAPHS + ("" if offered else LARGER_SET)
 
 
 def warm_up(models: Models) -> None:

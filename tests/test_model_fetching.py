@@ -445,6 +445,20 @@ def test_a_chosen_set_that_is_gone_gives_way_to_the_program_s_own_with_a_sentenc
         serving._build(read_options(["--models", "laptop"]))
 
 
+def test_a_mistyped_gallery_is_told_and_the_chosen_set_stays_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cir import application
+    from cir.commands import serving
+
+    def build(name: str, **options: object) -> object:
+        raise GalleryError("There is no gallery called holidy.", "Name another.")
+
+    monkeypatch.setattr(application, "build", build)
+    choose_set("laptop")
+    with pytest.raises(GalleryError, match="holidy"):
+        serving._build(read_options(["--gallery", "holidy"]))
+    assert chosen_set() == "laptop"
+
+
 def test_the_command_tells_a_program_how_far_it_is_in_lines_and_why_it_failed(
     hub: HubServer, only_fetching: Fetching, capsys: pytest.CaptureFixture[str]
 ) -> None:

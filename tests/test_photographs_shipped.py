@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cir.application import build_models, drawn_gallery, first_gallery, ingredients, open_for
+from cir.application import build_models, drawn_gallery, first_gallery, ingredients, open_for, open_triplets
 from cir.composers.baselines import Sum
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, GalleryError, MissingModel
@@ -22,6 +22,7 @@ from cir.models import catalog
 from cir.models.catalog import sentence_encoder_folder
 from cir.models.model_set import Models
 from cir.models.photographs.captions import OPENING
+from cir.models.photographs.meanings import read_meanings
 from cir.places import SAMPLE_GALLERY
 from cir.types import Query
 from tests.commands import run
@@ -157,3 +158,14 @@ def test_a_mapping_network_is_not_trained_on_photographs(models, photographs, dr
     drawn = Gallery.from_features("drawn", [str(i) for i in range(len(drawings))], features[2:])
     alone = models.tower.encode_images(drawings)
     np.testing.assert_allclose(drawn_gallery(models, drawn).raw_features("0"), alone[0], rtol=1e-3, atol=1e-3)
+
+
+def test_what_texts_of_photographs_need_is_read_with_the_models_and_once(models) -> None:
+    """Read at the first query, beside the thread that loads ahead, its library would be imported twice at once."""
+    needs_sentences()
+    read_meanings.cache_clear()
+    again = build_models("embedded", llm="none")
+    assert again.photograph_texts is not None
+    assert read_meanings.cache_info().currsize == 1
+    assert again.photograph_texts.encoder is again.sentence_encoder
+    assert open_triplets(models)._build_encoder() is models.sentence_encoder

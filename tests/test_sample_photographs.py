@@ -57,7 +57,6 @@ def test_it_weighs_little_enough_to_ship() -> None:
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
     assert size(SAMPLE_PHOTOGRAPHS) <= 6_000_000
-    assert size(ASSETS) <= 90_000_000
 
 
 def test_each_of_its_pictures_was_read_as_a_photograph_and_is_captioned_as_one(models, retriever) -> None:

@@ -25,7 +25,7 @@ from cir.commands.command_parser import CommandParser, add_engine_option, add_mo
 from cir.commands.console import any_console
 from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
 from cir.environment import folder_list, leave_proxies_out
-from cir.errors import BadQuery, CirError, MissingModel
+from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.models.chosen import choose_set, chosen_set
 from cir.places import SAMPLE_GALLERY
 
@@ -180,7 +180,8 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
     try:
         return build(options.models, gallery=options.gallery, phi=options.phi)
     except CirError as error:
-        if options.models != chosen_set():
+        is_of_what_was_typed = options.phi or (options.gallery and isinstance(error, GalleryError))
+        if options.models != chosen_set() or is_of_what_was_typed:
             raise
         sys.stderr.write(
             f"The set {options.models}, which was chosen on the page, cannot be used. {error}\n"
@@ -240,7 +241,7 @@ def page_content(
     title = "Sample gallery" if sample else ""
     shelf = application.build_shelf(models, retriever, title=title)
     indexer = application.build_indexer(models, shelf)
-    note = application.about_photographs(models)
+    note = application.about_photographs(models, offered=sets is not None)
     indexing = GalleryIndexing(shelf, indexer, tuple(roots), note=note, models=models.name, sets=sets)
 
     return PageContent(

@@ -22,7 +22,7 @@ KNOWN_FILE = "known.json"
 FACTS = ("fingerprint", "dim", "tokens")
 # Two threads that import the same large library at once may each see half of it: its parts import one another in a circle.
 # One may be loaded while another is, by the same thread.
-_ONE_AT_A_TIME = RLock()
+ONE_AT_A_TIME = RLock()
 LIBRARIES = ("torch", "open_clip_torch", "timm", "transformers", "numpy")
 
 
@@ -46,7 +46,7 @@ class Deferred:
     def load(self) -> Any:
         """The model itself."""
         if self._model is None:
-            with _ONE_AT_A_TIME:
+            with ONE_AT_A_TIME:
                 if self._model is None:
                     self._model = self._checked(self._load_now())
         return self._model

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cir.models.photographs.joined import JoinedEncoder
     from cir.models.photographs.reading import PhotographReader
     from cir.models.photographs.sentences import PhotographTexts
-    from cir.models.protocols import Captioner, ImageToWords, TextEncoder, WordRefiner
+    from cir.models.protocols import Captioner, ImageToWords, SentenceEncoder, TextEncoder, WordRefiner
 
 WITHOUT = "none"  # as the name of a language model: do without one
 
@@ -118,19 +118,32 @@ class Models:
         return self._parts.load("reader of photographs", part, load, "photographs are read as drawings")
 
     @cached_property
-    def photograph_texts(self) -> PhotographTexts | None:
-        """What reads texts about photographs, or None with a sentence in `missing`."""
+    def sentence_encoder(self) -> SentenceEncoder | None:
+        """What compares texts, or None with a sentence in `missing`."""
 
-        def load(path: Path) -> PhotographTexts:
-            from cir.models.photographs.sentences import PhotographTexts
+        def load(path: Path) -> SentenceEncoder:
             from cir.models.sentence_encoder import load_sentence_encoder
 
-            assert self.photographs is not None
-            encoder, known = load_sentence_encoder(path, device=self.device), self.photographs.knowledge
-            return PhotographTexts(encoder, known.centre, known.basis)
+            return load_sentence_encoder(path, device=self.device)
 
-        lost = "photographs are not found by texts"
+        lost = "photographs are not found by texts, and no triplets are made"
         return self._parts.load("sentence encoder", SENTENCE_ENCODER, load, lost)
+
+    @cached_property
+    def photograph_texts(self) -> PhotographTexts | None:
+        """What reads texts about photographs, or None: then `missing` says what of it is not here."""
+        reader, encoder = self.photographs, self.sentence_encoder
+        if reader is None or encoder is None:
+            return None
+
+        def load() -> PhotographTexts:
+            from cir.models.photographs.meanings import read_meanings
+            from cir.models.photographs.sentences import PhotographTexts
+
+            read_meanings()  # now: it imports a library that the other models bring as well
+            return PhotographTexts(encoder, reader.knowledge.centre, reader.knowledge.basis)
+
+        return self._parts.made_of_others(load)
 
     @cached_property
     def tower(self) -> ClipModel:

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 from cir.errors import CirError
 from cir.models.catalog import has_source, place_of
-from cir.models.deferred import Deferred, KnownModels
+from cir.models.deferred import ONE_AT_A_TIME, Deferred, KnownModels
 from cir.models.published import Part
 
 Built = TypeVar("Built")
@@ -55,12 +55,12 @@ class PartLoader:
     def open(self, path: Path, make: Callable[[Path], Built]) -> Built:
         """The model at `path`, or what stands for it, if it was loaded at an earlier start and has not changed."""
         known = self._known
-        if known is None:
-            return make(path)
-        facts = known.facts(path)
-        if facts is None:
-            model = make(path)
-            known.record(path, model)
+        facts = known.facts(path) if known is not None else None
+        if known is None or facts is None:
+            with ONE_AT_A_TIME:
+                model = make(path)
+            if known is not None:
+                known.record(path, model)
             return model
 
         def check() -> Built:
@@ -69,6 +69,14 @@ class PartLoader:
             return model
 
         later = Deferred(facts, check)
+        self._waiting.append(later)
+        return cast("Built", later)
+
+    def made_of_others(self, make: Callable[[], Built]) -> Built:
+        """What is made of models of other parts: now, or with them where any is put off."""
+        if not self._waiting:
+            return make()
+        later = Deferred({}, make)
         self._waiting.append(later)
         return cast("Built", later)
 

@@ -14,7 +14,7 @@ ENDINGS = (("ies", "y"), ("ves", "f"), ("es", ""), ("s", ""))  # of the plural a
 def meanings_of(text: str) -> Sequence[str]:
     """ "Name, meaning" for each thing that a text names, if the text is one noun and nothing else; otherwise none."""
     noun = " ".join(word for word in WORD.findall(text.lower()) if word not in ARTICLES)
-    known = _meanings()
+    known = read_meanings()
     return next((known[form] for form in _forms(noun) if form in known), ())
 
 
@@ -27,7 +27,8 @@ def _forms(noun: str) -> Iterator[str]:
 
 
 @cache
-def _meanings() -> Mapping[str, Sequence[str]]:
+def read_meanings() -> Mapping[str, Sequence[str]]:
+    """Name of a thing -> "first name, meaning" for each thing that is called so. Read once, in a fraction of a second."""
     from timm.data.imagenet_info import ImageNetInfo
 
     found: dict[str, list[str]] = {}
