@@ -432,3 +432,36 @@ def test_settled_weights_are_the_middle_of_a_broad_top_not_a_lucky_peak():
     settled = found.settled
     assert (settled["alpha"], settled["beta"]) == pytest.approx((0.4, 0.3))
     assert settled["gamma"] == pytest.approx(hyperparameters.GAMMAS[3])
+
+
+def test_what_one_modality_solves_is_told_and_methods_are_measured_on_the_rest():
+    rows = {
+        "CVSI": {"a": (1,), "b": (1,), "c": (1,), "d": (3,)},
+        "Image-only": {"a": (1,), "b": (9,), "c": (9,), "d": (2,)},
+        "Text-only": {"a": (1,), "b": (1,), "c": (7,), "d": (2,)},
+    }
+    said, _, *table = tables.shortcuts_table(rows).splitlines()
+    assert "Of 4 queries" in said
+    assert "25.0 %, the text alone in 50.0 %, one or the other in 50.0 %" in said
+    assert table[2].startswith("| CVSI | 75.0 | 100.0 | 50.0 [")
+    assert table[2].endswith("| 2 |")
+    assert len(table) == 3  # the two that make the shortcuts have nothing left
+    assert tables.shortcuts_table({"CVSI": rows["CVSI"]}) == ""
+
+
+def test_near_misses_in_the_first_place_are_counted_by_what_is_wrong():
+    lines = tables.near_misses_table(
+        {"CVSI": {"a": "", "b": "count", "c": "", "d": "size"}, "Sum": {"a": "size", "b": "size"}}
+    ).splitlines()
+    assert lines[0] == "| method | a near miss is first | count | size | queries |"
+    assert lines[2:] == ["| CVSI | 50.0 | 25.0 | 25.0 | 4 |", "| Sum | 100.0 | 0.0 | 100.0 | 2 |"]
+
+
+def test_the_first_place_is_the_retriever_s_without_the_reference():
+    gallery, composed = toy_gallery(), composed_toys()
+    values = cvsi_weights(0.4, 0.5, 0.6)
+    found = tables.first_places(gallery, QUERIES, composed, values)
+    retriever = Retriever(gallery, {})
+    for query in QUERIES:
+        best = retriever.rank(composed[query.query_id], values, top_k=1, exclude=[query.reference_id])
+        assert found[query.query_id] == best[0].image_id

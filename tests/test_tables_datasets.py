@@ -196,6 +196,9 @@ def test_every_table_is_made_on_cirr_and_says_dataset_split_and_protocol(capsys,
         "R@1", "R@5", "R@10", "R@50", "mean", "R_subset@1", "R_subset@2", "R_subset@3", "queries"
     ]  # fmt: skip
     assert (row["R@1"].split()[0], row["R_subset@1"], row["queries"]) == ("80.0", "80.0", "5")
+    told = found["methods-cirr-val"].markdown
+    assert "another image of the query's own set, that of R_subset" in told
+    assert "| CVSI | 20.0 | 20.0 | 5 |" in told.split("### Hard negatives in the first place")[1]
     ablation = found["ablation-cirr-val"]
     assert ablation.manifest["weights"] == {"alpha": 0.6, "beta": 0.4, "gamma": 0.2}
     assert sum(line.startswith("| w/o") for line in ablation.markdown.splitlines()) == 7
@@ -204,6 +207,13 @@ def test_every_table_is_made_on_cirr_and_says_dataset_split_and_protocol(capsys,
     cost = table_row(found["efficiency-cirr-val"], "CVSI")
     assert (cost["calls of it"], cost["R@1"], cost["of CVSI's"]) == ("2.0", "80.0", "1.000")
     assert toys.closed
+
+
+def test_a_dataset_has_no_paraphrases(capsys, tmp_path, toys) -> None:
+    root = lay_out("cirr", tmp_path / "CIRR")
+    status, _, err = run(capsys, "tables", "paraphrases", "--dataset", "cirr", "--root", root)
+    assert status != 0
+    assert "have no paraphrases" in err
 
 
 def test_the_figures_bear_the_datasets_name_and_the_weights_in_use_have_the_tables_number(

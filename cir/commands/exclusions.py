@@ -120,7 +120,7 @@ RULES = (
     Rule("tables", lambda o, _: o.dataset != "world", "ask", "on a dataset: there it is always asked"),
     Rule("tables", _on_a_gallery, "gallery_captions batch_size", "on a gallery that is indexed already"),
     Rule("tables", _is("dataset", "world"), "batch_size", "on the world benchmark"),
-    Rule("tables", _is("table", "methods", "ablation", "language-models", "hyperparameters"), "timed",
+    Rule("tables", _is("table", "methods", "ablation", "language-models", "hyperparameters", "paraphrases"), "timed",
          "for a table without times", "Leave it out, or make the table efficiency."),
     Rule("synthesize", lambda o, _: o.spoter != "captions", "template", "when a multimodal model writes the texts"),
     Rule("synthesize", lambda o, _: o.spoter != "captions" and not o.engine_check, "llm",

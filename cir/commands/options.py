@@ -133,7 +133,15 @@ def _fill_tables(sub: CommandParser) -> None:
 
     sub.add_argument(
         "table",
-        choices=("methods", "ablation", "language-models", "efficiency", "hyperparameters", "all"),
+        choices=(
+            "methods",
+            "ablation",
+            "language-models",
+            "efficiency",
+            "hyperparameters",
+            "paraphrases",
+            "all",
+        ),
     )
     add_models_option(sub)
     sub.add_argument(

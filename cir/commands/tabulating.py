@@ -23,6 +23,7 @@ from cir.evaluation.results_file import write_section
 from cir.measuring.bench import Bench, models_for, say
 from cir.measuring.dataset_bench import DatasetBench
 from cir.measuring.datasets import opened
+from cir.measuring.paraphrases import paraphrases_table
 from cir.measuring.world_bench import WorldBench
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
@@ -53,6 +54,18 @@ def methods_table(bench: Bench) -> tuple[str, dict[str, object]]:
         markdown += (
             f"\n\n### {bench.measure.by_kind} by {bench.kinds_are}\n\nThe number of queries of each kind is in brackets.\n\n"
             f"{tables.kinds_table(rows, bench.kinds, bench.measure)}"
+        )
+    if shortcuts := tables.shortcuts_table(rows, bench.measure, seed=bench.options.seed):
+        markdown += f"\n\n### Shortcuts\n\n{shortcuts}"
+    if bench.near_misses_are:
+        composed = {
+            name: bench.composed(name, composer, bench.witness, compose=False)
+            for name, composer in bench.methods.items()
+        }
+        misses = {name: bench.near_misses(name, composed[name]) for name in rows if composed.get(name)}
+        markdown += (
+            f"\n\n### Hard negatives in the first place\n\n{bench.near_misses_are} In percent of the queries.\n\n"
+            f"{tables.near_misses_table(misses)}"
         )
     return markdown, {"queries": {name: len(row) for name, row in rows.items()}}
 
@@ -192,6 +205,7 @@ TABLES: dict[str, Callable[[Bench], tuple[str, dict[str, object]]]] = {
     "language-models": language_models_table,
     "efficiency": efficiency_table,
     "hyperparameters": hyperparameters_table,
+    "paraphrases": paraphrases_table,
 }
 
 
@@ -202,7 +216,7 @@ def make_tables(options: argparse.Namespace) -> int:
     models = models_for(options)
     try:
         for bench in _benches(options, models):
-            for name in TABLES if options.table == "all" else [options.table]:
+            for name in _all_of(bench) if options.table == "all" else [options.table]:
                 since = time.time()
                 markdown, more = TABLES[name](bench)
                 manifest = bench.manifest(**more, seconds=round(time.time() - since, 1))
@@ -212,6 +226,10 @@ def make_tables(options: argparse.Namespace) -> int:
     finally:
         models.close()
     return 0
+
+
+def _all_of(bench: Bench) -> list[str]:
+    return [name for name in TABLES if name != "paraphrases" or isinstance(bench, WorldBench)]
 
 
 def _benches(options: argparse.Namespace, models: Models) -> Iterator[Bench]:

@@ -5,6 +5,7 @@ No model is called here. Source of the forms: CVSI, Tables I, III and IV.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,13 @@ from cir.evaluation.bootstrap import interval
 from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
 from cir.gallery.gallery import Gallery
 from cir.ranking.engines import open_engine
-from cir.ranking.retriever import scoring_of
+from cir.ranking.retriever import rows_of, scoring_of
 from cir.ranking.scoring import Linear, Scoring
 from cir.ranking.sweep import Ranks, ranks, terms_of
+from cir.text import counted
 from cir.types import CirQuery, ComposedQuery
 
+IMAGE_ONLY, TEXT_ONLY = ONE_SIDED = ("Image-only", "Text-only")
 Scorings = Callable[[ComposedQuery], Sequence[Scoring]]
 
 
@@ -70,6 +73,81 @@ def method_ranks(
     """Ranks of each query's targets under a method's numbers."""
     found = target_ranks(gallery, queries, composed, lambda query: [scoring_of(query, values)], measure)
     return {query_id: tuple(grid[:, 0].tolist()) for query_id, grid in found.items()}
+
+
+def first_places(
+    gallery: Gallery,
+    queries: Iterable[CirQuery],
+    composed: Mapping[str, ComposedQuery],
+    values: Values,
+    measure: Measure = RECALLS,
+) -> dict[str, str]:
+    """Query id -> id of the image that a method puts first under its numbers."""
+    engine, found = open_engine(gallery), {}
+    for query in queries:
+        if query.query_id in composed:
+            left_out = [gallery.find(query.reference_id)] if measure.leaves_out_reference else []
+            one = composed[query.query_id]
+            places, _ = engine.top(rows_of(one), scoring_of(one, values), 1, exclude=left_out)
+            found[query.query_id] = gallery.image_ids[places[0]]
+    return found
+
+
+def solved_by_one_side(rows: Mapping[str, Ranked]) -> dict[str, set[str]]:
+    """Method of one modality -> ids of the queries whose target it puts first: by the image alone, by the text alone.
+
+    Such queries are shortcuts: a method may answer them without composing anything. Empty where one of the two is not there.
+    """
+    if not all(rows.get(name) for name in ONE_SIDED):
+        return {}
+    return {name: {query_id for query_id, ranks in rows[name].items() if ranks[0] == 1} for name in ONE_SIDED}
+
+
+def shortcuts_table(rows: Mapping[str, Ranked], measure: Measure = RECALLS, *, seed: int = 0) -> str:
+    """The share of queries that one modality alone solves, and each method on the others; "" where that is not known."""
+    solved = solved_by_one_side(rows)
+    if not solved:
+        return ""
+    asked = set.intersection(*(set(rows[name]) for name in ONE_SIDED))
+    either = set.union(*solved.values()) & asked
+    percent = {name: 100.0 * len(ids & asked) / len(asked) for name, ids in solved.items()}
+    said = (
+        f"Of {counted(len(asked), 'query', 'queries')} the reference alone puts the target first in {percent[IMAGE_ONLY]:.1f} %, the text alone in "
+        f"{percent[TEXT_ONLY]:.1f} %, one or the other in {100.0 * len(either) / len(asked):.1f} %. {measure.first} on those, and on the rest:"
+    )
+    lines = [
+        f"| method | {measure.first} of all | of shortcuts | of the rest | queries of the rest |",
+        "|" + "---|" * 5,
+    ]
+    for name, ranked in rows.items():
+        short = {i: r for i, r in ranked.items() if i in either}
+        rest = {i: r for i, r in ranked.items() if i in asked - either}
+        if rest and name not in ONE_SIDED:
+            whole, m = measured(ranked, measure, seed=seed), measured(rest, measure, seed=seed)
+            by_short = f"{measure.means(short.values())[measure.first]:.1f}" if short else ""
+            lines.append(
+                f"| {name} | {whole.values[measure.first]:.1f} | {by_short} | {m.values[measure.first]:.1f} [{m.low:.1f}, {m.high:.1f}] | {m.queries:,} |"
+            )
+    return said + "\n\n" + "\n".join(lines)
+
+
+def near_misses_table(misses: Mapping[str, Mapping[str, str]]) -> str:
+    """How often each method puts a near miss first, and what is wrong with it.
+
+    Args:
+        misses: method -> query id -> what is wrong with the image that stands first; "" where it is no near miss.
+    """
+    kinds = sorted({kind for found in misses.values() for kind in found.values() if kind})
+    lines = [
+        f"| method | a near miss is first | {' | '.join(kinds)} | queries |",
+        "|" + "---|" * (len(kinds) + 3),
+    ]
+    for name, found in misses.items():
+        count = Counter(found.values())
+        shares_of = [100.0 * count[kind] / len(found) for kind in kinds]
+        cells = " | ".join(f"{share:.1f}" for share in shares_of)
+        lines.append(f"| {name} | {sum(shares_of):.1f} | {cells} | {len(found):,} |")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Bench(ABC):
         protocol: how it is measured, in sentences.
         weights_are: where the weights in use come from, in a sentence.
         kinds_are: what queries are told apart by.
+        near_misses_are: what a near miss is, in a sentence; "" for a benchmark that knows none.
         answers_from: how missing answers are got, in a sentence.
     """
 
@@ -94,6 +95,7 @@ class Bench(ABC):
     protocol: str = ""
     weights_are: str = "found on validation queries"
     kinds_are: str = "kind of edit"
+    near_misses_are: str = ""
     answers_from: str = "Let the language model answer: python -m cir tables methods --methods CVSI --ask"
 
     def __init__(self, options: argparse.Namespace, models: Models) -> None:
@@ -245,10 +247,13 @@ class Bench(ABC):
 
         Captions take long to make: a method that does not count them is ranked without.
         """
-        if gallery is None:
-            look = any(scoring_of(query, values).captions for query in composed.values())
-            gallery = self.gallery if look else self.bare_gallery
-        return tables.method_ranks(gallery, self.queries, composed, values, self.measure)
+        searched = gallery or self.gallery_for(composed, values)
+        return tables.method_ranks(searched, self.queries, composed, values, self.measure)
+
+    def gallery_for(self, composed: Mapping[str, ComposedQuery], values: Values) -> Gallery:
+        """The gallery with captions, where these queries count them."""
+        look = any(scoring_of(query, values).captions for query in composed.values())
+        return self.gallery if look else self.bare_gallery
 
     def ranked(self, *, compose: bool = True) -> dict[str, Ranked]:
         """Method -> query id -> ranks of its targets, under the method's weights."""
@@ -258,6 +263,19 @@ class Bench(ABC):
             )
             for name, composer in self.methods.items()
         }
+
+    def near_misses(self, method: str, composed: Mapping[str, ComposedQuery]) -> dict[str, str]:
+        """Query id -> what is wrong with the image that a method puts first; "" where it is the target, or far from it."""
+        values = self.weights(self.methods[method])
+        first = tables.first_places(
+            self.gallery_for(composed, values), self.queries, composed, values, self.measure
+        )
+        by_id = {q.query_id: q for q in self.queries}
+        return {query_id: self.near_miss(by_id[query_id], image_id) for query_id, image_id in first.items()}
+
+    def near_miss(self, query: CirQuery, image_id: str) -> str:
+        """What is wrong with an image that is nearly the target of a query; "" where it is not."""
+        return ""
 
     def table(self, rows: Mapping[str, Ranked], first: str) -> str:
         """Rows as markdown, under the heading `first`."""

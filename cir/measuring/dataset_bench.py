@@ -63,6 +63,8 @@ class DatasetBench(Bench):
             )
         self.weights_are = "the paper's for this benchmark" if card.preset else "the method's own"
         self.kinds_are = card.kinds_are
+        if self.measure.members:
+            self.near_misses_are = "A near miss is another image of the query's own set, that of R_subset."
 
     @cached_property
     def all_queries(self) -> Sequence[CirQuery]:
@@ -79,6 +81,12 @@ class DatasetBench(Bench):
     def picture(self, image_id: str) -> Image.Image:
         """An image of the dataset."""
         return read_image(self.dataset.folder / self.dataset.images[image_id])
+
+    def near_miss(self, query: CirQuery, image_id: str) -> str:
+        """That it is of the query's set, where the benchmark has sets."""
+        if image_id in query.target_ids:
+            return ""
+        return "of the set" if image_id in self.measure.members.get(query.query_id, ()) else ""
 
     def weights(self, composer: Composer) -> Values:
         """As `evaluate` has them."""

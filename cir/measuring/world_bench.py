@@ -22,6 +22,7 @@ from cir.measuring.bench import Bench, say
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.types import CirQuery
+from cir.world.difference import differences
 
 BENCHMARK = "world"
 
@@ -36,7 +37,7 @@ class WorldBench(Bench):
         self.captioner = cast(Captioner, models.captioner)
         self.folder = gallery_cache() / "benchmark"
         model = models.language_model
-        self.book = open_book(BENCHMARK, model, models.llm, ask=options.ask)
+        self.book = open_book(self.key, model, models.llm, ask=options.ask)
 
     @cached_property
     def benchmark(self) -> Benchmark:
@@ -94,6 +95,16 @@ class WorldBench(Bench):
     def asked(self) -> dict[str, object]:
         """The queries and the scenes: what is kept of others would be wrong."""
         return {"asked": self.benchmark.digest}
+
+    near_misses_are = (
+        "A near miss is a scene that is the target but for one thing: an object, its number, colour or size, the background, the "
+        "time, or a group of objects that is missing or extra."
+    )
+
+    def near_miss(self, query: CirQuery, image_id: str) -> str:
+        """What alone is wrong with a scene."""
+        wrong = differences(self.benchmark.scenes[query.target_ids[0]], self.benchmark.scenes[image_id])
+        return wrong[0] if len(wrong) == 1 else ""
 
     def true_captions(self) -> Ranked:
         """Ranks by the target's true caption as a text query."""
