@@ -7,7 +7,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-EXTRAS = {"llm": "requirements-llm.txt", "mcp": "requirements-mcp.txt", "raw": "requirements-raw.txt"}
+EXTRAS = {name: f"requirements-{name}.txt" for name in ("llm", "mcp", "raw", "scale")}
 
 
 class RequirementsHook(MetadataHookInterface):

@@ -252,7 +252,11 @@ def test_what_gradio_does_not_promise_is_seen_in_every_form() -> None:
 
 
 ARRAYS = {"image_features", "caption_features"}
-ENGINES_OWN = {"gallery", "ranking/engines"}  # where features are stored and made, and who answers for them
+ENGINES_OWN = {
+    "gallery",
+    "gallery/served",
+    "ranking/engines",
+}  # where features are stored and made, and who answers for them
 
 
 def arrays_read(source: str) -> list[str]:

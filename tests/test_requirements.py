@@ -9,7 +9,13 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("requirements.txt", "requirements-llm.txt", "requirements-mcp.txt", "requirements-raw.txt")
+FILES = (
+    "requirements.txt",
+    "requirements-llm.txt",
+    "requirements-mcp.txt",
+    "requirements-raw.txt",
+    "requirements-scale.txt",
+)
 
 OPTIONAL = {"llama_cpp": "llama-cpp-python"}  # what an import may belong to where it is not installed
 

@@ -47,6 +47,27 @@ def galleries_move(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def galleries_push(options: argparse.Namespace) -> int:
+    """See `cir.commands.pushing`."""
+    from cir.commands.pushing import galleries_push as run
+
+    return run(options)
+
+
+def galleries_verify(options: argparse.Namespace) -> int:
+    """See `cir.commands.pushing`."""
+    from cir.commands.pushing import galleries_verify as run
+
+    return run(options)
+
+
+def galleries_pull(options: argparse.Namespace) -> int:
+    """See `cir.commands.pushing`."""
+    from cir.commands.pushing import galleries_pull as run
+
+    return run(options)
+
+
 def models_list(options: argparse.Namespace) -> int:
     """See `cir.commands.models`."""
     from cir.commands.models import models_list as run

@@ -211,7 +211,7 @@ def _name(name: str, options: argparse.Namespace) -> None:
         gallery_folder(gallery_cache(), name)
     elif options.command == "models":
         refuse_unknown("model set or language model", name, [*model_sets(), *LANGUAGE_MODELS])
-    elif options.command == "galleries":
+    elif options.command in ("galleries", "gallery") and options.action != "pull":
         refuse_unknown("gallery", name, gallery_names())
 
 
@@ -279,6 +279,8 @@ _COUNTS = (
     "timed",
     "tokens",
     "max_target_rank",
+    "shards",
+    "replicas",
 )
 # Option -> its check. An option that is not given is not checked, nor is a default that is no name of anything.
 CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {

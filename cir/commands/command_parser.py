@@ -50,9 +50,10 @@ def command(
     run: Callable[[argparse.Namespace], int],
     text: str,
     lists: Sequence[str] = (),
+    aliases: Sequence[str] = (),
 ) -> CommandParser:
     """A command of a group, with its text as help and description, and what its help lists the names of."""
-    sub = group.add_parser(name, help=text, description=text)
+    sub = group.add_parser(name, help=text, description=text, aliases=aliases)
     sub.set_defaults(run=run)
     sub.lists += lists
     return sub
@@ -83,6 +84,16 @@ def add_engine_option(sub: CommandParser) -> None:
     text = "what ranks the pictures: exact looks at all of them, faiss at what an index finds, for a million and more"
     sub.add_argument("--engine", default=default, metavar="ENGINE", help=f"{text} (default: {default})")
     sub.lists.append("engines")
+
+
+def add_server_options(sub: argparse._ActionsContainer) -> None:
+    """--qdrant-url and --qdrant-key-env."""
+    url = setting("CIR_QDRANT_URL")
+    sub.add_argument(
+        "--qdrant-url", default=url, metavar="URL", help="a Qdrant server, such as http://localhost:6333"
+    )
+    text = "the name of the environment variable that holds the server's key (default: CIR_QDRANT_KEY)"
+    sub.add_argument("--qdrant-key-env", default="", metavar="NAME", help=text)
 
 
 def add_report_option(sub: argparse.ArgumentParser) -> None:

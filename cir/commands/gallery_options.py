@@ -11,6 +11,7 @@ from cir.commands.command_parser import (
     add_device_option,
     add_engine_option,
     add_models_option,
+    add_server_options,
     command,
 )
 from cir.commands.serving import add_options
@@ -97,8 +98,8 @@ def add_index(group) -> None:
 
 def add_galleries(group) -> None:
     """`galleries`, with its actions."""
-    text = "List the galleries; delete, rename or move one."
-    sub = command(group, "galleries", commands.galleries_list, text, ["galleries"])
+    text = "List the galleries; delete, rename or move one; bring one to a Qdrant server."
+    sub = command(group, "galleries", commands.galleries_list, text, ["galleries"], aliases=["gallery"])
     sub.add_argument("--json", action="store_true", help="print one JSON list")
     actions = sub.add_subparsers(dest="action", metavar="ACTION")
     listing = command(actions, "list", commands.galleries_list, "The same as without an action.")
@@ -111,7 +112,18 @@ def add_galleries(group) -> None:
     )
     text = "Say which folder the pictures are in now, after it was renamed or moved."
     move = command(actions, "move", commands.galleries_move, text, ["galleries"])
-    for action in (delete, rename, move):
+    text = "Bring a gallery to a Qdrant server. Done again, it sends what has changed."
+    push = command(actions, "push", commands.galleries_push, text, ["galleries"])
+    text = (
+        "Compare a gallery with what is on a Qdrant server: the number of pictures, and 200 of them wholly."
+    )
+    verify = command(actions, "verify", commands.galleries_verify, text, ["galleries"])
+    pull = command(actions, "pull", commands.galleries_pull, "Make a gallery of one on a Qdrant server.")
+    for action in (push, verify, pull):
+        add_server_options(action)
+    push.add_argument("--shards", type=int, default=1, help="pieces of a new collection (default: 1)")
+    push.add_argument("--replicas", type=int, default=1, help="copies of each piece (default: 1)")
+    for action in (delete, rename, move, push, verify, pull):
         action.add_argument("name", metavar="NAME")
     rename.add_argument("new_name", metavar="NEW")
     move.add_argument("folder", type=Path, metavar="FOLDER")

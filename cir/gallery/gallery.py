@@ -239,7 +239,7 @@ class Gallery:
         NaT where neither says it; empty for a gallery that has no files.
         """
         days = np.array(
-            [_day(taken, path) for taken, path in zip(self.taken, self.relatives, strict=True)],
+            [day_of(taken, path) for taken, path in zip(self.taken, self.relatives, strict=True)],
             dtype="datetime64[D]",
         )
         days.setflags(write=False)
@@ -311,7 +311,7 @@ class Gallery:
         return {image_id: row for row, image_id in enumerate(self.image_ids)}
 
 
-def _day(taken: str, relative: bytes) -> date | None:
+def day_of(taken: str, relative: bytes) -> date | None:
     """The day of a picture by what is written in it, or else by its name; None where neither says it."""
     try:
         return date.fromisoformat(taken[:10]) if taken else day_of_name(relative.rpartition(b"/")[2])
