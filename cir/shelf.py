@@ -7,7 +7,9 @@ each time that a gallery is asked for. It knows no model, makes no gallery and d
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
@@ -15,6 +17,7 @@ from threading import Lock, Thread
 from cir.errors import GalleryError, OtherModels
 from cir.gallery.cache import is_being_written
 from cir.gallery.gallery import Gallery
+from cir.gallery.kept_opening import is_sound
 from cir.gallery.manifest import (
     MANIFEST,
     GallerySummary,
@@ -28,6 +31,7 @@ from cir.ranking.engines import DEFAULT, PROPOSED_FROM
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import Linear
 
+_log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]  # of a manifest's file: another one means that the gallery has changed
 PROPOSAL = (
     "So many pictures are searched in a fraction of the time with an index, which may miss a few of the best: "
@@ -101,10 +105,11 @@ class Shelf:
             for name, folder in (shipped or {}).items()
             if self._home is None or folder.absolute() != self._home.absolute()
         }
-        self._open: dict[str, Retriever] = {"": prepared(first)}
+        self._open: dict[str, Retriever] = {"": first}
         self._stamps: dict[str, Stamp | None] = {"": _stamp_of(first.gallery)}
         self._lock = Lock()
         self._watchers: list[Callable[[Gallery], None]] = []
+        self._prepare("")
 
     def entries(self) -> list[ShelfEntry]:
         """Every gallery, the first one first; also those that cannot be searched, with the reason."""
@@ -204,6 +209,24 @@ class Shelf:
             )
         self._open[name] = self._opened(folder)
         self._stamps[name] = stamp
+        self._prepare(name)
+
+    def _prepare(self, name: str) -> None:
+        """What a search in many pictures needs, or by an index, is made in a thread from now on."""
+        retriever = self._open[name]
+        if retriever.engine_name != DEFAULT:
+            retriever.engine.prepare(behind=True)
+        if len(retriever.gallery) >= PREPARED_FROM:
+            Thread(target=self._prepare_behind, args=(name, retriever), name="prepare", daemon=True).start()
+
+    def _prepare_behind(self, name: str, retriever: Retriever) -> None:
+        retriever.prepare()
+        if is_sound(retriever.gallery) or self._folder(name) is None:
+            return
+        _log.warning("Features of %s are damaged. It is opened anew, without them.", retriever.gallery.name)
+        with self._lock, suppress(GalleryError):  # what is open stays so
+            if self._open.get(name) is retriever:
+                self._open_now(name)
 
     def _opened(self, folder: Path) -> Retriever:
         gallery = open_gallery(
@@ -215,7 +238,7 @@ class Shelf:
         for watcher in self._watchers:
             watcher(gallery)
         home = self._open[""]
-        return prepared(Retriever(gallery, home.composers, home.translator, engine=home.engine_name))
+        return Retriever(gallery, home.composers, home.translator, engine=home.engine_name)
 
     def _folder(self, name: str) -> Path | None:
         """Where a gallery is kept; None for a first one that has no files."""
@@ -279,12 +302,3 @@ def _stamp_of(gallery: Gallery) -> Stamp | None:
         return stamp if read_manifest(gallery.folder).written == gallery.written else None
     except GalleryError:
         return None
-
-
-def prepared(retriever: Retriever) -> Retriever:
-    """The same; what a search in many pictures needs, or by an index, is made in a thread from now on."""
-    if retriever.engine_name != DEFAULT:
-        retriever.engine.prepare(behind=True)
-    if len(retriever.gallery) >= PREPARED_FROM:
-        Thread(target=retriever.prepare, name="prepare", daemon=True).start()
-    return retriever

@@ -58,6 +58,11 @@ def truth(rows: dict[str, np.ndarray], shares: tuple[float, float], gamma: float
     return brute_force(rows, parts(shares), gamma, g.image_features, g.caption_features, g.captioned)
 
 
+def looks_at_all(one: Engine) -> bool:
+    """Whether it finds the true best of so few images: a graph may miss one of them, though its 10 best were right when it was built."""
+    return one.recall == 1.0 and getattr(one, "_kind", "") != "hnsw"
+
+
 every_engine = pytest.mark.parametrize("name", [*sorted(ENGINES), BY_INT8])
 
 
@@ -81,7 +86,10 @@ def test_the_top_50_is_that_of_equation_10_in_float64_among_what_may_be_found(
     allowed = among.copy()
     allowed[exclude] = False
     order = [int(i) for i in np.lexsort((np.arange(IMAGES), -expected)) if allowed[i]][:50]
-    if engine(name).recall == 1.0:
+    assert found.tolist() == [
+        int(i) for i in np.lexsort((np.arange(IMAGES), -expected)) if i in set(found.tolist())
+    ]
+    if looks_at_all(engine(name)):
         assert found.tolist() == order
     assert set(found.tolist()) <= set(np.flatnonzero(allowed).tolist())
     np.testing.assert_allclose(scores, expected[found], atol=1e-12)
@@ -149,7 +157,7 @@ def test_ties_twins_tiny_galleries_and_images_without_captions_come_in_the_order
             rows, replace(scoring(shares, gamma), cosine=cosine), 50, among=among, exclude=exclude
         )
         np.testing.assert_allclose(scores, expected[found], atol=1e-11)
-        if one.recall == 1.0:
+        if looks_at_all(one):
             best = np.sort(expected[allowed])[::-1][:50]
             np.testing.assert_allclose(scores, best, atol=1e-11)
             assert (np.diff(expected[found]) <= 1e-11).all()
@@ -184,22 +192,50 @@ def test_a_gallery_without_images_has_no_best_ones(name: str) -> None:
 
 def test_int8_copies_score_no_image_beside_their_bounds_and_leave_few_to_be_scored_again() -> None:
     """What keeps the fast way exact: no image is farther off than the bound says, so the best are always candidates."""
-    from cir.ranking.engines.quantised import Quantised
+    from cir.ranking.engines.quantised import Quantised, quantise
 
     image, captions, _ = a_gallery(9, 4000, DIM)
     many = Gallery.from_features("many", [str(i) for i in range(4000)], image, caption_features=captions)
-    scan = Quantised(many.image_features, many.caption_features, many.captioned)
+    scan = Quantised(quantise(many.image_features, many.caption_features), many.captioned)
     kept = Kept(a_query(9))
     dots = scan.dots(kept.rows)
     for p, row in enumerate(kept.rows):
         for side, features, near in zip(
             scan.sides, (image, captions), (dots.image, dots.captions), strict=True
         ):
-            most = np.linalg.norm(row) * side.residuals + dots.slack[p]
+            most = np.linalg.norm(row) * side.whole.residuals + dots.slack[p]
             off = np.abs(near[p] * dots.units[p] - features.astype(np.float64) @ row)
             assert (off <= most).all()
             assert off.max() > 0.1 * most.max()  # a bound that says little would cost much
     assert len(scan.candidates(dots, np.array([0.5, 0.3, 0.2]), 0.3, 10)) < 200
+
+
+@pytest.mark.parametrize(
+    "spread", [1.0, 3.0], ids=["differ in all directions alike", "differ in few directions"]
+)
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0])
+def test_heads_of_rows_leave_the_best_out_neither_where_they_tell_much_nor_where_they_tell_nothing(
+    spread: float, gamma: float
+) -> None:
+    from cir.ranking.engines.quantised import Quantised, quantise
+
+    rng, images = np.random.default_rng(3), 4000
+    along = spread ** -np.arange(DIM)
+    image, captions = (unit(rng.normal(size=(images, DIM)) * along).astype(np.float32) for _ in range(2))
+    captioned = rng.random(images) < 0.8
+    captions[~captioned] = 0.0
+    scan = Quantised(quantise(image, captions), captioned)
+    among = rng.random(images) < 0.3
+    for cosine in (True, False):
+        row = unit(image[7] + 0.1 * rng.normal(size=DIM)).astype(np.float64)
+        g = np.where(captioned, gamma, 0.0)[:, None]
+        fused = (1 - g) * image.astype(np.float64) + g * captions
+        scores = fused @ row / (np.linalg.norm(fused, axis=1) if cosine else 1.0)
+        for allowed in (None, among):
+            near = scan.nearest(row, gamma, 20, cosine=cosine, among=allowed)
+            scores_allowed = scores if allowed is None else np.where(allowed, scores, -np.inf)
+            assert set(np.argsort(-scores_allowed)[:20]) <= set(near.tolist())
+            assert len(near) < 400
 
 
 def test_after_the_first_answer_moves_of_sliders_look_at_no_row_but_those_of_new_candidates() -> None:

@@ -15,6 +15,7 @@ from cir.exclusions import read_patterns
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.left_out import LeftOut
+from cir.gallery.opening import STORED_FROM
 from cir.gallery.sources import name_gallery
 from cir.ranking.engines import DEFAULT, open_engine
 from cir.ranking.scoring import Linear
@@ -53,6 +54,10 @@ def index(options: argparse.Namespace) -> int:
     sys.stderr.write("\n")
     assert progress is not None, "a run has at least one progress, or ends in an error"
     recall = _build_index(open_for(models, name), options.engine) if options.engine != DEFAULT else None
+    if (
+        options.engine == DEFAULT and progress.images >= STORED_FROM
+    ):  # so that the first search need not wait for it
+        open_engine(open_for(models, name)).prepare()
     if options.json:
         answer = {
             "gallery": name,

@@ -22,6 +22,7 @@ from cir.dates import day_of_name
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
+from cir.gallery.kept_arrays import KeptArrays
 from cir.gallery.stored_rows import Rows
 from cir.images import make_thumbnail, read_image
 from cir.text import counted
@@ -54,24 +55,28 @@ class Gallery:
             gallery that has no files.
         packed: whether it is shipped: its images are our own small ones, and lie beside it.
         written: when its manifest was written; another moment means that the gallery has changed.
+        known_days: (K,) `days` as they were found earlier; NaT where none was.
+        kept: what it was opened from, where its tables and shards were not read.
     """
 
     name: str
-    image_ids: tuple[str, ...]
+    image_ids: Sequence[str]
     image_features: Rows
     caption_features: Rows
     captioned: NDArray[np.bool_]
     norms: NDArray[np.float32]
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    relatives: tuple[bytes, ...] = ()
-    texts: tuple[str, ...] = ()
-    contents: tuple[str, ...] = ()
+    relatives: Sequence[bytes] = ()
+    texts: Sequence[str] = ()
+    contents: Sequence[str] = ()
     root: Path | None = None
     folder: Path | None = None
-    taken: tuple[str, ...] = ()
+    taken: Sequence[str] = ()
     packed: bool = False
     written: str = ""
+    known_days: NDArray[np.datetime64] | None = None
+    kept: KeptArrays | None = None
 
     def __post_init__(self) -> None:
         arrays = (self.image_features, self.caption_features, self.captioned, self.norms)
@@ -146,6 +151,10 @@ class Gallery:
     def image_content(self) -> str:
         """A digest of the ids and the image features: of what methods that look at the gallery can see of it."""
         return digest_of(list(self.image_ids), np.asarray(self.image_features))
+
+    def prepare(self) -> None:
+        """Make now what the first look for an image, a folder or a day would wait for."""
+        _ = self._rows, self.folders, self.days
 
     def find(self, image_id: str) -> int:
         """The row of an image.
@@ -226,11 +235,19 @@ class Gallery:
     def folders(self) -> dict[bytes, int]:
         """Every folder below `root` that holds images at any depth -> how many, in order of their paths."""
         counts: Counter[bytes] = Counter()
-        for folder, images in Counter(path.rpartition(b"/")[0] for path in self.relatives).items():
+        names, numbers = self._folders_of_images
+        for folder, images in zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True):
             parts = folder.split(b"/") if folder else []
             for depth in range(1, len(parts) + 1):
                 counts[b"/".join(parts[:depth])] += images
         return dict(sorted(counts.items(), key=lambda item: item[0].split(b"/")))
+
+    @cached_property
+    def _folders_of_images(self) -> tuple[list[bytes], NDArray[np.int64]]:
+        """Folders that images lie in, and which of them each does."""
+        names: dict[bytes, int] = {}
+        numbers = [names.setdefault(path.rpartition(b"/")[0], len(names)) for path in self.relatives]
+        return list(names), np.array(numbers, np.int64)
 
     @cached_property
     def days(self) -> NDArray[np.datetime64]:
@@ -238,10 +255,10 @@ class Gallery:
 
         NaT where neither says it; empty for a gallery that has no files.
         """
-        days = np.array(
-            [day_of(taken, path) for taken, path in zip(self.taken, self.relatives, strict=True)],
-            dtype="datetime64[D]",
-        )
+        nothing = np.full(len(self.taken), np.datetime64("NaT"), "datetime64[D]")
+        days = nothing if self.known_days is None else self.known_days.copy()
+        for row in np.flatnonzero(np.isnat(days)).tolist():
+            days[row] = day_of(self.taken[row], self.relatives[row])
         days.setflags(write=False)
         return days
 
@@ -285,13 +302,13 @@ class Gallery:
         return chosen & (of_days | unknown if with_undated else of_days)
 
     def _in_folder(self, folder: bytes) -> NDArray[np.bool_]:
+        names, numbers = self._folders_of_images
         if folder == TOP:
-            return np.fromiter((b"/" not in path for path in self.relatives), bool, len(self))
+            return np.array([not name for name in names], bool)[numbers]
         if folder not in self.folders:
             shown = display_name(folder)[:60]
             raise BadQuery(f"There is no folder {shown!r} in {self.name}.", "Choose one from the list.")
-        below = folder + b"/"
-        return np.fromiter((path.startswith(below) for path in self.relatives), bool, len(self))
+        return np.array([(name + b"/").startswith(folder + b"/") for name in names], bool)[numbers]
 
     @property
     def caption_note(self) -> str:

@@ -1,4 +1,7 @@
-"""What indexing has left on disk -> a gallery in memory; what other models made is refused. Nothing is written."""
+"""What indexing has left on disk -> a gallery in memory; what other models made is refused.
+
+What was read of a large gallery is kept, so that it opens at once the next time.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from cir.errors import GalleryError
 from cir.gallery.gallery import Gallery
+from cir.gallery.kept_opening import Seen
 from cir.gallery.manifest import (
     FEATURES,
     Manifest,
@@ -33,7 +37,7 @@ def open_gallery(
     image_encoder_fingerprint: str,
     text_encoder_fingerprint: str | None = None,
 ) -> Gallery:
-    """Open a gallery for searching. Nothing is written.
+    """Open a gallery for searching. Nothing is written but what keeps a large one from being read again.
 
     Args:
         name_or_folder: a gallery's name, its own folder, or the folder of images that it was made from.
@@ -47,6 +51,12 @@ def open_gallery(
     folder = locate_gallery(name_or_folder, cache_root)
     manifest = read_manifest(folder)
     refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
+    seen = Seen(folder, manifest)
+    return seen.kept() or seen.keep(_read_gallery(folder, manifest))
+
+
+def _read_gallery(folder: Path, manifest: Manifest) -> Gallery:
+    """The gallery from its tables and shards, each of which is compared with its checksum."""
     rows = read_rows(folder, manifest)
     raw, lengths = gather_rows(folder / FEATURES, manifest.dim, rows.places, rows.shards)
     means, caption_lengths = gather_rows(folder / FEATURES, manifest.dim, rows.caption_places, rows.shards)

@@ -15,6 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cir.cache_keys import digest_of
+
 BLOCK = 8192  # rows that are read at once
 HELD = 512  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well
 SMALL, NONE = -1, -2
@@ -51,6 +53,22 @@ class StoredRows:
 
     def __len__(self) -> int:
         return len(self._shards)
+
+    @property
+    def files(self) -> list[Path]:
+        """Of the shards that are mapped, as they were named when they were."""
+        return [one.path for one in self._mapped]
+
+    @property
+    def parts(self) -> dict[str, NDArray]:
+        """What it was made of, beside files and divisors, by name."""
+        return {"small": self._small, "shards": self._shards, "rows": self._rows}
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever a row does: shards are named by what is in them."""
+        divisors = self._divisors if self._divisors is not None else np.zeros(0)
+        return digest_of([path.name for path in self.files], *self.parts.values(), divisors)
 
     def __getitem__(self, index: ArrayLike | slice) -> NDArray[np.float32]:
         """(N, D) the rows at some places, (D,) the one at a place."""
@@ -111,6 +129,7 @@ class _Mapped:
     """A file of rows in memory. It stays readable when it is deleted, as indexing again may do."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         head = load_matrix(path, mapped=True)

@@ -67,7 +67,7 @@ class Retriever:
     def prepare(self) -> None:
         """Make now what the first search, the list of folders and the first span of days would wait for."""
         self.engine.prepare()
-        _ = self.gallery.folders, self.gallery.days
+        self.gallery.prepare()
 
     @property
     def methods(self) -> tuple[str, ...]:

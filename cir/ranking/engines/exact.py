@@ -5,6 +5,7 @@ Whatever may belong to the best is scored again in float64, from the rows themse
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -33,7 +34,10 @@ from cir.ranking.scoring import (
 from cir.types import Features
 
 if TYPE_CHECKING:
+    from cir.gallery.kept_arrays import KeptArrays
     from cir.ranking.engines.quantised import Quantised
+
+_log = logging.getLogger(__name__)
 
 QUANTISED_FROM = 20_000  # images; for fewer, float32 is as fast, and nothing has to be compiled
 AT_ONCE = 4096  # rows that are read at once
@@ -50,6 +54,7 @@ class ExactEngine:
     recall = 1.0
 
     def __init__(self, gallery: Gallery, *, quantised: bool | None = None) -> None:
+        self._gallery = gallery
         self._features = gallery.image_features, gallery.caption_features
         self.captioned = gallery.captioned
         self._any_captioned = bool(gallery.captioned_images)
@@ -71,6 +76,18 @@ class ExactEngine:
             some = {"any": np.ones(self._features[0].shape[1])}
             self.top(some, Linear.even(some, 0.5), 1)
             compile_ahead()
+            self._see_to_copies()
+
+    def _see_to_copies(self) -> None:
+        """Of copies that were kept, the checksum is compared while others search by them already; damaged ones are made anew."""
+        kept = self._copies[1]
+        if kept is None or kept.is_sound():
+            return
+        _log.warning("What searches %s quickly is damaged. It is made again.", self._gallery.name)
+        kept.forget()
+        with self._making:
+            del self._made_copies
+            self._remembered = Remembered()
 
     def promise(self, scoring: Scoring) -> Promise:
         """Every answer is exact."""
@@ -96,14 +113,18 @@ class ExactEngine:
 
     @property
     def _scan(self) -> Quantised:
+        return self._copies[0]
+
+    @property
+    def _copies(self) -> tuple[Quantised, KeptArrays | None]:
         with self._making:
-            return self._made_scan
+            return self._made_copies
 
     @cached_property
-    def _made_scan(self) -> Quantised:
-        from cir.ranking.engines.quantised import Quantised
+    def _made_copies(self) -> tuple[Quantised, KeptArrays | None]:
+        from cir.ranking.engines.copies import open_copies
 
-        return Quantised(*self._features, self.captioned)
+        return open_copies(self._gallery)
 
     def features(self, indices: ArrayLike) -> Sides:
         """(N, D) t_v and t_c of N images; (D,) of one."""
@@ -173,6 +194,8 @@ class ExactEngine:
             near = self._near_by_terms(rows, scoring, count, among, left_out)
         exact = scoring.scores(kept.exact_terms(near, self.terms_of), self._exact_norms(near))
         best = top_indices(exact, count)
+        if self._is_quantised and kept.dots is None:  # for moves of sliders
+            self._remembered.ahead(kept, lambda: self._scan.dots(kept.rows, captions=self._any_captioned))
         return near[best], exact[best]
 
     def _near_by_bounds(
@@ -188,12 +211,9 @@ class ExactEngine:
         if scoring.cosine and not query_length(kept.gram, weights):  # then all scores are 0
             allowed = np.arange(len(self)) if among is None else np.flatnonzero(among)
             return allowed[:count]
-        dots = kept.dots
-        if dots is None:
-            dots = scan.dots((weights @ kept.rows)[None], captions=bool(gamma))
-            weights = np.ones(1)
-            self._remembered.ahead(kept, lambda: scan.dots(kept.rows, captions=self._any_captioned))
-        return scan.candidates(dots, weights, gamma, count, cosine=scoring.cosine, among=among)
+        if kept.dots is None:
+            return scan.nearest(weights @ kept.rows, gamma, count, cosine=scoring.cosine, among=among)
+        return scan.candidates(kept.dots, weights, gamma, count, cosine=scoring.cosine, among=among)
 
     def _near_by_terms(
         self,
