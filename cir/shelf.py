@@ -8,6 +8,7 @@ each time that a gallery is asked for. It knows no model, makes no gallery and d
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ PROPOSAL = (
 )
 SHIPPED = ":"  # begins the name of a shipped gallery: no gallery of one's own can be called so
 PREPARED_FROM = 20_000  # images
+CHECKED_AFTER_SECONDS = 90.0  # the first searches do not share the disk and the processor with that
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ class Shelf:
 
     def _prepare_behind(self, name: str, retriever: Retriever) -> None:
         retriever.prepare()
+        time.sleep(CHECKED_AFTER_SECONDS)
         if is_sound(retriever.gallery) or self._folder(name) is None:
             return
         _log.warning("Features of %s are damaged. It is opened anew, without them.", retriever.gallery.name)

@@ -189,6 +189,25 @@ def test_a_gallery_that_another_process_made_with_other_models_is_refused_in_wor
         shelf.retriever("other")
 
 
+def test_a_large_gallery_whose_features_flip_on_the_disk_is_opened_anew_without_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"opening.STORED_FROM": 1, "shards.MAPPED_FROM": 1}.items():
+        monkeypatch.setattr(f"cir.gallery.{name}", value)
+    for name, value in {"PREPARED_FROM": 1, "CHECKED_AFTER_SECONDS": 0.0}.items():
+        monkeypatch.setattr(f"cir.shelf.{name}", value)
+    make(place, "home", 5)
+    opened(place / "cache", "home")  # what was read is kept
+    shard = min((place / "cache" / "home" / "features").glob("*.npy"))
+    time_of_shard, data = shard.stat(), bytearray(shard.read_bytes())
+    data[-1] ^= 64
+    shard.write_bytes(data)
+    os.utime(shard, ns=(time_of_shard.st_atime_ns, time_of_shard.st_mtime_ns))
+    shelf = shelf_over(place)
+    until(lambda: "damaged" in " ".join(shelf.retriever().gallery.notes))
+    assert 0 < len(shelf.retriever().gallery) < 5
+
+
 def test_watchers_hear_of_what_is_open_and_of_what_will_be(place: Path) -> None:
     make(place, "home", 1)
     make(place, "rome", 1)

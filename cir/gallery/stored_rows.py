@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from cir.cache_keys import digest_of
 
 BLOCK = 8192  # rows that are read at once
-HELD = 512  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well
+HELD = 128  # rows that were read whose pages count as this process's memory; the system maps their neighbours as well, up to 2 MB of them
 SMALL, NONE = -1, -2
 _PARSING, _PARSES = Lock(), 5
 
@@ -77,17 +77,21 @@ class StoredRows:
             return self[places[None]][0]
         chosen = np.flatnonzero(places) if places.dtype == np.bool_ else places.astype(np.int64, copy=False)
         out = np.zeros((len(chosen), self.shape[1]), np.float32)
-        shards, rows = self._shards[chosen], self._rows[chosen]
+        for start in range(0, len(chosen), HELD):
+            self._read(chosen[start : start + HELD], out[start : start + HELD])
+        if self._divisors is not None:
+            out /= self._divisors[chosen, None]
+        return out
+
+    def _read(self, places: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+        shards, rows = self._shards[places], self._rows[places]
         for shard in np.unique(shards):
             if shard != NONE:
                 here = np.flatnonzero(shards == shard)
                 out[here] = (self._small if shard == SMALL else self._mapped[shard].rows)[rows[here]]
-        if self._divisors is not None:
-            out /= self._divisors[chosen, None]
-        self._unreleased += len(chosen)
+        self._unreleased += len(places)
         if self._unreleased > HELD:
             self.release()
-        return out
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.float32]:
         return self[:]

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from threading import Lock, Thread
+from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 QUANTISED_FROM = 20_000  # images; for fewer, float32 is as fast, and nothing has to be compiled
 AT_ONCE = 4096  # rows that are read at once
+CHECKED_AFTER_SECONDS = 60.0  # the first searches do not share the disk and the processor with that
 
 
 class ExactEngine:
@@ -76,9 +77,11 @@ class ExactEngine:
             some = {"any": np.ones(self._features[0].shape[1])}
             self.top(some, Linear.even(some, 0.5), 1)
             compile_ahead()
-            self._see_to_copies()
+            later = Timer(CHECKED_AFTER_SECONDS, self.check_copies)
+            later.daemon = True
+            later.start()
 
-    def _see_to_copies(self) -> None:
+    def check_copies(self) -> None:
         """Of copies that were kept, the checksum is compared while others search by them already; damaged ones are made anew."""
         kept = self._copies[1]
         if kept is None or kept.is_sound():
