@@ -196,7 +196,7 @@ def test_int8_copies_score_no_image_beside_their_bounds_and_leave_few_to_be_scor
 
     image, captions, _ = a_gallery(9, 4000, DIM)
     many = Gallery.from_features("many", [str(i) for i in range(4000)], image, caption_features=captions)
-    scan = Quantised(quantise(many.image_features, many.caption_features), many.captioned)
+    scan = Quantised(quantise(many.image_features, many.caption_features, many.captioned), many.captioned)
     kept = Kept(a_query(9))
     dots = scan.dots(kept.rows)
     for p, row in enumerate(kept.rows):
@@ -224,7 +224,7 @@ def test_heads_of_rows_leave_the_best_out_neither_where_they_tell_much_nor_where
     image, captions = (unit(rng.normal(size=(images, DIM)) * along).astype(np.float32) for _ in range(2))
     captioned = rng.random(images) < 0.8
     captions[~captioned] = 0.0
-    scan = Quantised(quantise(image, captions), captioned)
+    scan = Quantised(quantise(image, captions, captioned), captioned)
     among = rng.random(images) < 0.3
     for cosine in (True, False):
         row = unit(image[7] + 0.1 * rng.normal(size=DIM)).astype(np.float64)

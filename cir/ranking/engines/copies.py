@@ -11,7 +11,7 @@ from cir.gallery.kept_arrays import KeptArrays, keep_arrays, read_arrays
 from cir.gallery.stored_rows import StoredRows
 from cir.ranking.engines.quantised import Quantised, quantise
 
-KIND, VERSION = "copies", 1  # of how they are made: of another one they are made anew
+KIND, VERSION = "copies", 2  # of how they are made: of another one they are made anew
 _log = logging.getLogger(__name__)
 
 
@@ -28,12 +28,12 @@ def open_copies(gallery: Gallery) -> tuple[Quantised, KeptArrays | None]:
         or not isinstance(image, StoredRows)
         or not isinstance(captions, StoredRows)
     ):
-        return Quantised(quantise(image, captions), gallery.captioned), None
-    source = digest_of(VERSION, image.identity, captions.identity)
+        return Quantised(quantise(image, captions, gallery.captioned), gallery.captioned), None
+    source = digest_of(VERSION, image.identity, captions.identity, gallery.captioned)
     kept = read_arrays(folder, KIND, source)
     if kept is not None:
         return Quantised(kept.arrays, gallery.captioned), kept
-    arrays = quantise(image, captions)
+    arrays = quantise(image, captions, gallery.captioned)
     if not is_being_written(folder):
         try:
             kept = keep_arrays(folder, KIND, source, arrays)

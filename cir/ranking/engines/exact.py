@@ -192,7 +192,8 @@ class ExactEngine:
         kept = self._remembered.query(rows, len(self) if self._is_quantised else 0)
         if self._is_quantised and isinstance(scoring, Linear):
             near = self._near_by_bounds(kept, scoring, count + len(left_out), among)
-            near = near[~np.isin(near, left_out, assume_unique=True)]
+            if len(left_out):
+                near = near[~np.isin(near, left_out, assume_unique=True)]
         else:
             near = self._near_by_terms(rows, scoring, count, among, left_out)
         exact = scoring.scores(kept.exact_terms(near, self.terms_of), self._exact_norms(near))

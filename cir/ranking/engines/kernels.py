@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Function = TypeVar("Function", bound=Callable)
 Floats32, Floats64 = NDArray[np.float32], NDArray[np.float64]
 
-_BLOCK = 512  # images whose numbers stay in the nearest cache between two loops
+BLOCK = 512  # images whose numbers stay in the nearest cache between two loops
 _FIRST = 16  # every 16th block is looked at first
 _FEW = 32  # images that are left out at once
 # The order of a sum may change, but is the same for every row: equal rows have equal sums to the last bit.
@@ -101,16 +101,33 @@ def near_dots(
             out[p, i] = np.int16(np.rint(bases[p] + steps[p] * scales[i] * np.float32(total)))
 
 
+class Lengths(NamedTuple):
+    """What the lengths of K images follow from.
+
+    Attributes:
+        captioned: (K,) 1 where an image has captions, 0 where not.
+        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
+        cross: (2, K) the last two as whole numbers: these are looked at first.
+        units: what 1 stands for there.
+        off: what the first of the three may be off 1.
+    """
+
+    captioned: Floats32
+    norms: Floats32
+    cross: NDArray[np.int16]
+    units: np.float32
+    off: np.float32
+
+
 @compiled
 def best_by_bounds(
     image: NDArray[np.int16],
     captions: NDArray[np.int16],
     weights: Floats32,
     gamma: np.float32,
-    captioned: Floats32,
-    norms: Floats32,
-    image_residuals: Floats32,
-    caption_residuals: Floats32,
+    lengths: Lengths,
+    lost: tuple[Floats32, Floats32],
+    most_lost: tuple[Floats32, Floats32],
     length: np.float32,
     slack: np.float32,
     cosine: bool,
@@ -119,16 +136,16 @@ def best_by_bounds(
 ) -> NDArray[np.int64]:
     """The images, in their order, that may be among the `count` best: their scores may reach the least that the last one has.
 
-    Scores are not divided by the length of the query, which changes no order. Some blocks are looked at first: what their
-    best have at least tells of most of the others that they need no closer look.
+    Scores are not divided by the length of the query, which changes no order. All images are looked at roughly, by the few
+    bytes of each that this takes; and some blocks of them first: what their best have at least leaves most others out.
 
     Args:
         image, captions: (P, K) whole dot products; captions (0, K) where they do not count.
         weights: (P,) of these.
         gamma: what captions count for.
-        captioned: (K,) 1 where an image has some, 0 where not.
-        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
-        image_residuals, caption_residuals: (K,) what the rows of each side are off by.
+        lengths: of the images.
+        lost: of both sides (K,), what the rows are off by.
+        most_lost: the largest of these in each block.
         length, slack: of the query; what its dot products are off by beside that.
         cosine: whether scores are divided by the images' lengths.
         among: (K,) which may be found; (0,) for all of them.
@@ -136,52 +153,108 @@ def best_by_bounds(
     """
     images = image.shape[1]
     best, of = np.full(count, -np.inf, np.float32), np.empty(count, np.int64)  # a heap, the least one first
-    a, b, off = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
-    over = np.empty(_BLOCK, np.float32)
+    a, b, over = np.empty(BLOCK, np.float32), np.zeros(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     near, reach, found = np.empty(images, np.int64), np.empty(images, np.float32), 0
     for is_first_look in (True, False):
-        for start in range(0, images, _BLOCK * _FIRST if is_first_look else _BLOCK):
-            at = slice(start, min(start + _BLOCK, images))
-            size, has = at.stop - start, captioned[at]
-            _scale(a, image[0, at], weights[0])
-            for p in range(1, image.shape[0]):
-                _add(a, image[p, at], weights[p])
+        for start in range(0, images, BLOCK * _FIRST if is_first_look else BLOCK):
+            at = slice(start, min(start + BLOCK, images))
+            _weigh_block(a, image, weights, at)
             if captions.shape[0]:
-                _scale(b, captions[0, at], weights[0])
-                for p in range(1, captions.shape[0]):
-                    _add(b, captions[p, at], weights[p])
-                _mix(a, b, has, gamma)
-            _mix_lost(off, image_residuals[at], caption_residuals[at], has, gamma, length, length, slack)
-            tv_tv, tv_tc, tc_tc = norms[0, at], norms[1, at], norms[2, at]
-            if cosine:
-                _compare(over, a, off, tv_tv, tv_tc, tc_tc, has, gamma, best[0])
+                _weigh_block(b, captions, weights, at)
+            block = start // BLOCK
+            off = slack + length * ((1 - gamma) * most_lost[0][block] + gamma * most_lost[1][block])
+            if not cosine:
+                _compare_dots(over, a, b, lengths.captioned[at], gamma, off, best[0])
+            elif best[0] > 0.0:
+                limits = _limits(lengths, gamma)
+                _compare(over, a, b, lengths.cross[0, at], lengths.cross[1, at], gamma, limits, off, best[0])
             else:
-                over[:] = a + off - best[0]
-            counts = is_first_look or start % (_BLOCK * _FIRST) != 0  # each of the best once
-            for first in range(0, size, _FEW):
-                if not _any_over(over, first, min(first + _FEW, size)):
+                over[:] = 0.0
+            counts = is_first_look or block % _FIRST != 0  # each of the best once
+            for first in range(0, at.stop - start, _FEW):
+                last = min(first + _FEW, at.stop - start)
+                if not _any_over(over, first, last):
                     continue
-                for i in range(first, min(first + _FEW, size)):
+                for i in range(first, last):
                     if over[i] < 0.0 or (among.shape[0] and not among[start + i]):
                         continue
-                    score, much = a[i], off[i]
-                    if cosine:
-                        squared = _squared(tv_tv[i], tv_tc[i], tc_tc[i], gamma * has[i])
-                        score, much = _over_length(score, much, squared)
-                    if not is_first_look and score + much >= best[0]:
-                        near[found], reach[found] = start + i, score + much
+                    g = gamma * lengths.captioned[start + i]
+                    much = slack + length * ((1 - g) * lost[0][start + i] + g * lost[1][start + i])
+                    low, high = _bounds((1 - g) * a[i] + g * b[i], much, lengths.norms, start + i, g, cosine)
+                    if not is_first_look and high >= best[0]:
+                        near[found], reach[found] = start + i, high
                         found += 1
-                    if counts and score - much > best[0]:
-                        _replace_least(best, of, score - much, start + i)
+                    if counts and low > best[0]:
+                        _replace_least(best, of, low, start + i)
     return near[:found][reach[:found] >= best[0]]
+
+
+class Heads(NamedTuple):
+    """The heads of K images, and a query to them.
+
+    Attributes:
+        codes, scales: (K, N) and (K,), see `quantise`.
+        tails: of both sides (K,), the length of what is in no head.
+        captioned: (K,)
+        query: (N,)
+        step: the numerator of the score is step * scale * (codes . query) ...
+        bases: ... and the first of these, and the second where there are captions ...
+        lengths: ... and off by at most these times the tails ...
+        slack: ... and by that.
+    """
+
+    codes: NDArray[np.int8]
+    scales: Floats32
+    tails: tuple[Floats32, Floats32]
+    captioned: NDArray[np.bool_]
+    query: NDArray[np.int16]
+    step: np.float32
+    bases: tuple[np.float32, np.float32]
+    lengths: tuple[np.float32, np.float32]
+    slack: np.float32
+
+
+@compiled
+def most_by_heads(
+    heads: Heads, gamma: np.float32, lengths: Lengths, cosine: bool, among: NDArray[np.bool_], count: int
+) -> tuple[Floats32, NDArray[np.int64]]:
+    """(K,) the most that each image may score, -inf where it may not be found; and those whose nearly known scores are best.
+
+    Where scores are not divided by lengths, all images have to have captions. Args: see `best_by_bounds`.
+    """
+    images = heads.codes.shape[0]
+    most = np.empty(images, np.float32)
+    best, of = np.full(count, -np.inf, np.float32), np.full(count, -1, np.int64)
+    near, off = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    limits = _limits(lengths, gamma)
+    for start in range(0, images, BLOCK):
+        at = slice(start, min(start + BLOCK, images))
+        size = at.stop - start
+        _take_dots(near, heads.codes[at], heads.scales[at], heads.query, heads.step, np.float32(0.0))
+        _add_bases(near, heads.captioned[at], heads.bases[0], heads.bases[1])
+        _tails_off(
+            off, heads.tails[0][at], heads.tails[1][at], heads.lengths[0], heads.lengths[1], heads.slack
+        )
+        if cosine:
+            _divide_roughly(near, off, lengths.cross[0, at], lengths.cross[1, at], limits)
+        if among.shape[0]:
+            for i in range(size):
+                if not among[start + i]:
+                    near[i] = -np.inf
+        for i in range(size):
+            most[start + i] = near[i] + off[i]
+        if _reach(near[:size], best[0]):
+            for i in range(size):
+                if near[i] > best[0]:
+                    _replace_least(best, of, near[i], start + i)
+    return most, of[of >= 0]
 
 
 class Seen(NamedTuple):
     """One side of K images as int8, and a query to it.
 
     Attributes:
-        codes, scales: (K, N) and (K,), see `quantise`.
-        lost: (K,) the length of what lies in none of the numbers.
+        codes, scales, lost: (K, N), (K,) and (K,), see `quantise`.
         query: (N,)
         step, base: the dot product is base + step * scale * (codes . query) ...
         length: ... and off by at most length * lost.
@@ -197,90 +270,150 @@ class Seen(NamedTuple):
 
 
 @compiled
-def most_by_heads(
-    image: Seen,
-    captions: Seen,
-    gamma: np.float32,
-    captioned: Floats32,
-    norms: Floats32,
-    slack: np.float32,
-    cosine: bool,
-    among: NDArray[np.bool_],
-    count: int,
-) -> tuple[Floats32, NDArray[np.int64]]:
-    """(K,) the most that each image may score, -inf where it may not be found; and those whose nearly known scores are best.
-
-    Args: see `best_by_bounds`.
-    """
-    images = captioned.shape[0]
-    most = np.empty(images, np.float32)
-    best, of = np.full(count, -np.inf, np.float32), np.full(count, -1, np.int64)
-    a, b, off = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
-    for start in range(0, images, _BLOCK):
-        at = slice(start, min(start + _BLOCK, images))
-        size = at.stop - start
-        _take_dots(a, image.codes[at], image.scales[at], image.query, image.step, image.base)
-        if gamma > 0.0:
-            _take_dots(
-                b, captions.codes[at], captions.scales[at], captions.query, captions.step, captions.base
-            )
-            _mix(a, b, captioned[at], gamma)
-        _mix_lost(
-            off, image.lost[at], captions.lost[at], captioned[at], gamma, image.length, captions.length, slack
-        )
-        if cosine:
-            _divide(a, off, norms[0, at], norms[1, at], norms[2, at], captioned[at], gamma)
-        if among.shape[0]:
-            for i in range(size):
-                if not among[start + i]:
-                    a[i] = -np.inf
-        for i in range(size):
-            most[start + i] = a[i] + off[i]
-        if _reach(a[:size], best[0]):
-            for i in range(size):
-                if a[i] > best[0]:
-                    _replace_least(best, of, a[i], start + i)
-    return most, of[of >= 0]
-
-
-@compiled
 def bounds_at(
     places: NDArray[np.int64],
     image: Seen,
     captions: Seen,
     gamma: np.float32,
-    captioned: Floats32,
-    norms: Floats32,
+    lengths: Lengths,
     slack: np.float32,
     cosine: bool,
 ) -> tuple[Floats32, Floats32]:
     """(N,) what the images at some places score at least and at most. Args: see `best_by_bounds`."""
-    a, off = np.empty(len(places), np.float32), np.empty(len(places), np.float32)
+    low, high = np.empty(len(places), np.float32), np.empty(len(places), np.float32)
     for i, place in enumerate(places):
-        at = slice(place, place + 1)
-        one, other = a[i : i + 1], np.zeros(1, np.float32)
-        _take_dots(one, image.codes[at], image.scales[at], image.query, image.step, image.base)
-        if gamma > 0.0:
-            _take_dots(
-                other, captions.codes[at], captions.scales[at], captions.query, captions.step, captions.base
-            )
-            _mix(one, other, captioned[at], gamma)
-        _mix_lost(
-            off[i : i + 1],
-            image.lost[at],
-            captions.lost[at],
-            captioned[at],
-            gamma,
-            image.length,
-            captions.length,
-            slack,
-        )
-        if cosine:
-            _divide(one, off[i : i + 1], norms[0, at], norms[1, at], norms[2, at], captioned[at], gamma)
-    return a - off, a + off
+        g = gamma * lengths.captioned[place]
+        score = (1 - g) * _dot_at(image, place)
+        off = slack + (1 - g) * image.length * image.lost[place]
+        if g > 0.0:
+            score += g * _dot_at(captions, place)
+            off += g * captions.length * captions.lost[place]
+        low[i], high[i] = _bounds(score, off, lengths.norms, place, g, cosine)
+    return low, high
+
+
+@compiled
+def _dot_at(side: Seen, place: int) -> np.float32:
+    total, codes, query = np.int32(0), side.codes, side.query
+    for j in range(query.shape[0]):
+        total = np.int32(total + np.int32(codes[place, j]) * np.int32(query[j]))
+    return side.base + side.step * side.scales[place] * np.float32(total)
+
+
+@compiled
+def _bounds(
+    score: np.float32, off: np.float32, norms: Floats32, place: int, g: np.float32, cosine: bool
+) -> tuple[np.float32, np.float32]:
+    """The least and the most that an image scores, over its length."""
+    if cosine:
+        one, two, tiny = np.float32(1.0), np.float32(2.0), np.float32(1e-4)
+        h = one - g
+        squared = h * h * norms[0, place] + two * h * g * norms[1, place] + g * g * norms[2, place]
+        short = tiny - squared if squared < tiny else np.float32(0.0)  # float32 does not know its length
+        inverse = one / np.sqrt(tiny if squared < tiny else squared)
+        score *= inverse
+        rounding, huge = np.float32(2e-6), np.float32(1e30)
+        off = off * inverse + abs(score) * rounding * inverse * inverse + short * huge
+    return score - off, score + off
+
+
+@compiled
+def _limits(lengths: Lengths, gamma: np.float32) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """What the square of a length is roughly: the first, and the next two times `cross`; off by at most the last."""
+    one, two, half = np.float32(1.0), np.float32(2.0), np.float32(0.5)
+    g, h, units = gamma, one - gamma, lengths.units
+    off = (two * h * g + g * g) * half * units + h * h * lengths.off + np.float32(2e-6)
+    return h * h, two * h * g * units, g * g * units, off
 
 
 # Loops over a block. Each touches few arrays, so that the compiler sees that these are different ones.
+
+
+@compiled
+def _weigh_block(total: Floats32, numbers: NDArray[np.int16], weights: Floats32, at: slice) -> None:
+    """The weighted sum of some columns of P rows."""
+    _scale(total, numbers[0, at], weights[0])
+    for p in range(1, numbers.shape[0]):
+        _add(total, numbers[p, at], weights[p])
+
+
+@compiled
+def _compare(
+    over: Floats32,
+    a: Floats32,
+    b: Floats32,
+    tv_tc: NDArray[np.int16],
+    tc_tc: NDArray[np.int16],
+    gamma: np.float32,
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+    off: np.float32,
+    least: np.float32,
+) -> None:
+    """Which scores may reach a least one above 0 once they are divided: these are not below 0 in `over`.
+
+    Squares are compared, a little too generously, so that no root is taken. An image without captions has t_c = 0 here,
+    and the length 1 - g: numerator and length are both 1 - g times what they are.
+    """
+    zero, h, more, short = np.float32(0.0), np.float32(1.0) - gamma, np.float32(1.001), np.float32(0.02)
+    squared = least * least
+    for i in range(tv_tc.shape[0]):
+        length = limits[0] + limits[1] * np.float32(tv_tc[i]) + limits[2] * np.float32(tc_tc[i])
+        score = h * a[i] + gamma * b[i]
+        most = off + (score if score > zero else zero)
+        beyond = more * most * most - squared * (length - limits[3])
+        over[i] = zero if length < short else beyond
+
+
+@compiled
+def _compare_dots(
+    over: Floats32,
+    a: Floats32,
+    b: Floats32,
+    has: Floats32,
+    gamma: np.float32,
+    off: np.float32,
+    least: np.float32,
+) -> None:
+    """The same where scores are not divided."""
+    for i in range(has.shape[0]):
+        g = gamma * has[i]
+        over[i] = a[i] + g * (b[i] - a[i]) + off * np.float32(1.00001) + np.float32(1e-6) - least
+
+
+@compiled
+def _add_bases(
+    numbers: Floats32, captioned: NDArray[np.bool_], image: np.float32, captions: np.float32
+) -> None:
+    for i in range(captioned.shape[0]):
+        numbers[i] += image + (captions if captioned[i] else np.float32(0.0))
+
+
+@compiled
+def _tails_off(
+    off: Floats32, image: Floats32, captions: Floats32, one: np.float32, other: np.float32, slack: np.float32
+) -> None:
+    for i in range(image.shape[0]):
+        off[i] = one * image[i] + other * captions[i] + slack
+
+
+@compiled
+def _divide_roughly(
+    scores: Floats32,
+    off: Floats32,
+    tv_tc: NDArray[np.int16],
+    tc_tc: NDArray[np.int16],
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+) -> None:
+    """Scores, and what they are off by, over the lengths of the images; see `_compare`."""
+    one, short, huge = np.float32(1.0), np.float32(0.02), np.float32(1e30)
+    for i in range(tv_tc.shape[0]):
+        length = limits[0] + limits[1] * np.float32(tv_tc[i]) + limits[2] * np.float32(tc_tc[i])
+        inverse = one / np.sqrt(short if length < short else length)
+        more = inverse * (one + limits[3] * inverse * inverse)
+        scores[i] *= inverse
+        off[i] = off[i] * more + abs(scores[i]) * limits[3] * inverse * inverse
+        if length < short:
+            off[i] = huge
 
 
 @compiled
@@ -297,91 +430,6 @@ def _take_dots(
         for j in range(codes.shape[1]):
             total = np.int32(total + np.int32(codes[i, j]) * np.int32(query[j]))
         out[i] = base + step * scales[i] * np.float32(total)
-
-
-@compiled
-def _mix(a: Floats32, b: Floats32, has: Floats32, gamma: np.float32) -> None:
-    """(1 - g) a + g b, in place of a."""
-    for i in range(has.shape[0]):
-        g = gamma * has[i]
-        a[i] += g * (b[i] - a[i])
-
-
-@compiled
-def _mix_lost(
-    off: Floats32,
-    image: Floats32,
-    captions: Floats32,
-    has: Floats32,
-    gamma: np.float32,
-    image_length: np.float32,
-    caption_length: np.float32,
-    slack: np.float32,
-) -> None:
-    for i in range(has.shape[0]):
-        g = gamma * has[i]
-        lost = image_length * image[i]
-        off[i] = lost + g * (caption_length * captions[i] - lost) + slack
-
-
-@compiled
-def _squared(tv_tv: np.float32, tv_tc: np.float32, tc_tc: np.float32, g: np.float32) -> np.float32:
-    """Of (1 - g) t_v + g t_c, the square of the length."""
-    h = np.float32(1.0) - g
-    return h * h * tv_tv + np.float32(2.0) * h * g * tv_tc + g * g * tc_tc
-
-
-@compiled
-def _over_length(score: np.float32, off: np.float32, squared: np.float32) -> tuple[np.float32, np.float32]:
-    """A score, and what it is off by, over the length of the image."""
-    tiny, huge, rounding = np.float32(1e-4), np.float32(1e30), np.float32(2e-6)
-    short = tiny - squared if squared < tiny else np.float32(0.0)  # float32 does not know its length
-    inverse = np.float32(1.0) / np.sqrt(tiny if squared < tiny else squared)
-    score *= inverse
-    return score, off * inverse + abs(score) * rounding * inverse * inverse + short * huge
-
-
-@compiled
-def _divide(
-    scores: Floats32,
-    off: Floats32,
-    tv_tv: Floats32,
-    tv_tc: Floats32,
-    tc_tc: Floats32,
-    has: Floats32,
-    gamma: np.float32,
-) -> None:
-    """Scores, and what they are off by, over the lengths of the images."""
-    for i in range(has.shape[0]):
-        squared = _squared(tv_tv[i], tv_tc[i], tc_tc[i], gamma * has[i])
-        scores[i], off[i] = _over_length(scores[i], off[i], squared)
-
-
-@compiled
-def _compare(
-    over: Floats32,
-    scores: Floats32,
-    off: Floats32,
-    tv_tv: Floats32,
-    tv_tc: Floats32,
-    tc_tc: Floats32,
-    has: Floats32,
-    gamma: np.float32,
-    least: np.float32,
-) -> None:
-    """Which scores may reach the least one once they are divided: these are not below 0 in `over`.
-
-    Squares are compared, a little too generously: no root is taken.
-    """
-    if least <= 0.0:
-        over[:] = np.float32(0.0)
-        return
-    tiny, more, rounding, zero = np.float32(1e-4), np.float32(1.0001), np.float32(5e-6), np.float32(0.0)
-    for i in range(has.shape[0]):
-        squared = _squared(tv_tv[i], tv_tc[i], tc_tc[i], gamma * has[i])
-        most = off[i] + (scores[i] if scores[i] > zero else zero)
-        beyond = most * most * (more * squared + rounding) - least * least * squared * squared
-        over[i] = zero if squared < tiny else beyond
 
 
 @compiled
@@ -451,7 +499,7 @@ def count_better(
         out: (T, S) is filled in. Equal scores come in the order of the places.
     """
     parts, images = image.shape
-    mixed, scores = np.empty((parts, _BLOCK)), np.empty(_BLOCK)
+    mixed, scores = np.empty((parts, BLOCK)), np.empty(BLOCK)
     least = np.empty(out.shape)
     for t in range(len(targets)):
         at = slice(targets[t], targets[t] + 1)
@@ -460,8 +508,8 @@ def count_better(
             _weigh(scores[:1], mixed, weights[s])
             least[t, s] = scores[0]
     out[:] = 0
-    for start in range(0, images, _BLOCK):
-        size = min(_BLOCK, images - start)
+    for start in range(0, images, BLOCK):
+        size = min(BLOCK, images - start)
         at = slice(start, start + size)
         _mix_parts(mixed, image[:, at], captions[:, at], norms[:, at], gammas[at])
         for i in range(size):

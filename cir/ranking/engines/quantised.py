@@ -5,18 +5,17 @@ Of each side the mean row is subtracted (q.x = q.m + q.(x - m)), then each row i
 127. With r the length of what is lost of a row, its dot product with q is off by at most |q| r, and by what q itself
 loses as int16 times the length of the row.
 
-A new query looks first at the heads of the rows: what they are along the few directions in which the gallery's rows
-differ most (their principal components), kept in the same way. With q' and r' the lengths of what lies in none of these
-directions, a dot product is off by at most q' r' more. Most images are too far below the best for that to matter; of the
-others the whole rows are looked at. Where too many are left, as among rows that differ in all directions alike, these are
-all rows, one after another.
+A new query looks first at the heads of the images: what both rows together are along the few directions in which the
+gallery differs most (its principal components), kept in the same way. With q' and r' the lengths of what lies in none of
+these directions, a dot product is off by at most q' r' more. Most images are too far below the best for that to matter; of
+the others the whole rows are looked at. Where too many are left, as among rows that differ in all directions alike, these
+are all rows, one after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +28,13 @@ from cir.ranking.scoring import GalleryTerms
 SAMPLE = 8192  # rows whose mean and main directions stand for all: any would do, these keep the bounds small
 BLOCK = 8192  # rows that are read at once
 ROUNDING = 4e-6  # what float32 may be off by in sums of products of unit rows, generously
-HEAD = 4  # a head has a fourth of a row's numbers
+HEAD = 4  # a head has a fourth as many numbers as a row of one side
+CAPTIONS = (
+    0.5  # what captions count for when main directions are looked for: mostly they count for less than pixels
+)
 MOST_LEFT = 8  # where the heads leave more than an eighth of the images, all are looked at
 _INT32 = 2**31 - 1
-_SIDES = "image ", "captions "  # what the names of their arrays begin with
+SIDES, HEADS = ("image", "captions"), "heads"  # what the names of their arrays begin with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,58 +105,23 @@ class Whole(NamedTuple):
 
 
 class Side:
-    """One row of each image, of its pixels or of its captions: its head and the whole, without the mean.
+    """One row of each image, of its pixels or of its captions, without the mean.
 
     Args:
-        arrays: see `arrays`.
+        mean: (D,)
+        whole: the K rows.
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray]) -> None:
-        self.mean, self.axes, self.tails = (arrays[name] for name in ("mean", "axes", "tails"))
-        self.whole, self.heads = (
-            Codes(*(arrays[f"{part} {name}"] for name in Codes._fields)) for part in ("whole", "heads")
-        )
-
-    @classmethod
-    def empty(cls, images: int, some: NDArray[np.float32]) -> Side:
-        """With room for K rows; `some` (N, D) of them tell what all are like."""
-        mean = some.mean(axis=0, dtype=np.float64)
-        apart = some - mean
-        directions = np.linalg.eigh(apart.T @ apart)[1].T[::-1]  # the main ones first
-        axes = np.ascontiguousarray(directions[: max(1, len(mean) // HEAD)], np.float32)
-        parts = {"whole": Codes.empty(images, len(mean)), "heads": Codes.empty(images, len(axes))}
-        numbers = {
-            f"{part} {name}": a for part, codes in parts.items() for name, a in codes._asdict().items()
-        }
-        return cls(
-            {"mean": mean.astype(np.float32), "axes": axes, "tails": np.empty(images, np.float32), **numbers}
-        )
-
-    @property
-    def arrays(self) -> dict[str, NDArray]:
-        """All that it is made of."""
-        parts = {"whole": self.whole, "heads": self.heads}
-        numbers = {
-            f"{part} {name}": a for part, codes in parts.items() for name, a in codes._asdict().items()
-        }
-        return {"mean": self.mean, "axes": self.axes, "tails": self.tails, **numbers}
-
-    def keep(self, rows: NDArray[np.float32], places: NDArray[np.int64]) -> None:
-        """Make the copies of some images' rows."""
-        whole, heads = self.whole, self.heads
-        kernels.quantise(rows, places, self.mean, whole.codes, whole.scales, whole.residuals)
-        apart = rows - self.mean
-        along = apart @ self.axes.T
-        nothing = np.zeros(len(self.axes), np.float32)
-        kernels.quantise(along, places, nothing, heads.codes, heads.scales, heads.residuals)
-        squared = [np.einsum("nd,nd->n", one, one, dtype=np.float64) for one in (apart, along)]
-        self.tails[places] = np.sqrt(np.maximum(squared[0] - squared[1], 0.0) + ROUNDING)
+    def __init__(self, mean: NDArray[np.float32], whole: Codes) -> None:
+        self.mean, self.whole = mean, whole
+        starts = np.arange(0, len(whole.residuals), kernels.BLOCK)
+        self.most_lost = np.maximum.reduceat(whole.residuals, starts)
 
     def dots(
         self, rows: NDArray[np.float64], units: NDArray[np.float64]
     ) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
         """(P, K) dot products with P rows (P, D) in units (P,), and the length (P,) of what each row loses as int16."""
-        asked, out = Whole.of(rows), np.empty((len(rows), len(self.tails)), np.int16)
+        asked, out = Whole.of(rows), np.empty((len(rows), len(self.whole.codes)), np.int16)
         kernels.near_dots(
             self.whole.codes,
             self.whole.scales,
@@ -165,38 +132,81 @@ class Side:
         )
         return out, asked.lost
 
-    def seen(self, row: NDArray[np.float64]) -> tuple[kernels.Seen, float, float]:
-        """The images by their whole rows, asked for a row (D,).
+    def seen(self, row: NDArray[np.float64]) -> tuple[kernels.Seen, float]:
+        """The images, asked for a row (D,); and the length of what that loses as int16."""
+        asked, base = Whole.of(row[None]), row @ self.mean.astype(np.float64)
+        numbers = np.float32(asked.steps[0]), np.float32(base), np.float32(np.linalg.norm(row))
+        codes, scales, residuals = self.whole
+        return kernels.Seen(codes, scales, residuals, asked.numbers[0], *numbers), float(asked.lost[0])
 
-        Returns:
-            Them, the length of what that row loses as int16, and what else dot products are off by.
-        """
-        seen, lost = self._seen(self.whole, self.whole.residuals, row, row, float(np.linalg.norm(row)))
-        return seen, lost, 0.0
 
-    def seen_by_heads(self, row: NDArray[np.float64]) -> tuple[kernels.Seen, float, float]:
-        """The images by their heads, likewise."""
-        along = self.axes @ row
-        tail = np.sqrt(max(float(row @ row - along @ along), 0.0) + ROUNDING * float(row @ row))
-        seen, lost = self._seen(self.heads, self.tails, along, row, tail)
-        return seen, lost, float(np.linalg.norm(along)) * self._most_lost
+class Heads:
+    """What the rows [t_v; CAPTIONS t_c] of K images, without their means, are along the main directions of all of them.
 
-    @cached_property
-    def _most_lost(self) -> float:
-        return float(self.heads.residuals.max(initial=0.0))
+    Args:
+        axes: (N, 2 D) these directions.
+        codes: of the heads (K, N).
+        tails: (2, K) the lengths of what of each side is in no head.
+    """
 
-    def _seen(
+    def __init__(self, axes: NDArray[np.float32], codes: Codes, tails: NDArray[np.float32]) -> None:
+        self.axes, self.codes, self.tails = axes, codes, tails
+        self._most_lost = float(codes.residuals.max(initial=0.0))
+
+    @classmethod
+    def empty(cls, images: int, some: NDArray[np.float64]) -> Heads:
+        """With room for K rows; `some` (M, 2 D) of them, without their means, tell what all are like."""
+        numbers = some.shape[1] // (2 * HEAD)
+        numbers = max(1, numbers // 32 * 32 or numbers)
+        directions = np.linalg.eigh(some.T @ some)[1].T[::-1]  # the main ones first
+        axes = np.ascontiguousarray(directions[:numbers], np.float32)
+        return cls(axes, Codes.empty(images, numbers), np.empty((2, images), np.float32))
+
+    def keep(
+        self, image: NDArray[np.float32], captions: NDArray[np.float32], places: NDArray[np.int64]
+    ) -> None:
+        """Make the heads of some images' rows without their means."""
+        dim, sides = image.shape[1], (image, CAPTIONS * captions)
+        axes = self.axes[:, :dim], self.axes[:, dim:]
+        along = [side @ part.T for side, part in zip(sides, axes, strict=True)]
+        head = along[0] + along[1]
+        nothing = np.zeros(head.shape[1], np.float32)
+        kernels.quantise(head, places, nothing, *self.codes)
+        for side, part, own, tails in zip(sides, axes, along, self.tails, strict=True):
+            back = _dots(head @ (part @ part.T), head)  # |side - part' head|^2, multiplied out
+            squared = _dots(side, side) - 2.0 * _dots(own, head) + back
+            tails[places] = np.sqrt(np.maximum(squared, 0.0) + ROUNDING)
+
+    def seen(
         self,
-        copies: Codes,
-        lost: NDArray[np.float32],
-        asked: NDArray[np.float64],
         row: NDArray[np.float64],
-        length: float,
-    ) -> tuple[kernels.Seen, float]:
-        whole, base = Whole.of(asked[None]), row @ self.mean.astype(np.float64)
-        numbers = np.float32(whole.steps[0]), np.float32(base), np.float32(length)
-        return kernels.Seen(copies.codes, copies.scales, lost, whole.numbers[0], *numbers), float(
-            whole.lost[0]
+        gamma: float,
+        means: tuple[NDArray[np.float32], NDArray[np.float32]],
+        captioned: NDArray[np.bool_],
+        longest: float,
+    ) -> kernels.Heads:
+        """The images, asked for a row (D,) under a weight of captions."""
+        query = np.concatenate([(1.0 - gamma) * row, gamma / CAPTIONS * row])
+        along = (self.axes @ query.astype(np.float32)).astype(np.float64)
+        rest = np.split(query - along @ self.axes, 2)
+        asked, rounding = Whole.of(along[None]), ROUNDING * float(np.linalg.norm(query))
+        slack = (float(asked.lost[0]) + rounding) * 2.0 * longest + float(
+            np.linalg.norm(along)
+        ) * self._most_lost
+        bases = [
+            share * (row @ mean.astype(np.float64))
+            for share, mean in zip((1.0 - gamma, gamma), means, strict=True)
+        ]
+        return kernels.Heads(
+            self.codes.codes,
+            self.codes.scales,
+            (self.tails[0], self.tails[1]),
+            captioned,
+            asked.numbers[0],
+            np.float32(asked.steps[0]),
+            (np.float32(bases[0]), np.float32(bases[1])),
+            (np.float32(np.linalg.norm(rest[0])), np.float32(np.linalg.norm(rest[1]))),
+            np.float32(slack),
         )
 
 
@@ -214,14 +224,20 @@ class Quantised:
     def __init__(self, arrays: Mapping[str, NDArray], captioned: NDArray[np.bool_]) -> None:
         for array in arrays.values():
             array.setflags(write=False)  # as those from the disk are: one kind of array, compiled once
-        self.sides = tuple(
-            Side({name.removeprefix(side): a for name, a in arrays.items() if name.startswith(side)})
-            for side in _SIDES
-        )
+        self.sides = tuple(Side(arrays[f"{side} mean"], _codes(arrays, side)) for side in SIDES)
+        self._heads = Heads(arrays["axes"], _codes(arrays, HEADS), arrays["tails"])
         exact = arrays["norms"]
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
-        self._norms = exact.astype(np.float32)
-        self._captioned = captioned.astype(np.float32)
+        self._captioned = captioned.copy()  # one that may be written, as all such are
+        cross = np.where(captioned, exact[1:], 0.0)
+        units = max(float(np.abs(cross).max(initial=0.0)), 1e-30) / 32_000
+        numbers = np.float32(units), np.float32(np.abs(exact[0] - 1.0).max(initial=0.0))
+        self._lengths = kernels.Lengths(
+            captioned.astype(np.float32),
+            exact.astype(np.float32),
+            np.rint(cross / units).astype(np.int16),
+            *numbers,
+        )
         farthest = max(float(np.linalg.norm(side.mean)) for side in self.sides)
         self._longest = float(np.sqrt(exact[[0, 2]].max(initial=1.0))) + farthest + 1.0  # copy, from its mean
 
@@ -245,21 +261,20 @@ class Quantised:
         among: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.int64]:
         """The images that may be among the `count` best of one row (D,), in the gallery's order. See `candidates`."""
-        count, rounding = min(count, len(self._captioned)), ROUNDING * float(np.linalg.norm(row))
-
-        def asked(seen: Iterable[tuple[kernels.Seen, float, float]]) -> tuple:
-            (image, captions), lost, more = zip(*seen, strict=True)
-            slack = np.float32((max(lost) + rounding) * self._longest + max(more))
-            return image, captions, np.float32(gamma), self._captioned, self._norms, slack, cosine
-
+        count, length = min(count, len(self._captioned)), float(np.linalg.norm(row))
         allowed = np.empty(0, np.bool_) if among is None else np.array(among)
-        by_heads = asked(side.seen_by_heads(row) for side in self.sides)
-        most, first = kernels.most_by_heads(*by_heads, allowed, count)
-        whole, least = asked(side.seen(row) for side in self.sides), -np.inf
-        if len(first) == count:
-            least = kernels.bounds_at(first, *whole)[0].min()
+        means = self.sides[0].mean, self.sides[1].mean
+        by_heads = self._heads.seen(row, gamma, means, self._captioned, self._longest)
+        (image, lost), (captions, lost_too) = (side.seen(row) for side in self.sides)
+        slack = np.float32((max(lost, lost_too) + ROUNDING * length) * self._longest)
+        whole = image, captions, np.float32(gamma), self._lengths, slack, cosine
+        most, first = kernels.most_by_heads(
+            by_heads, np.float32(gamma), self._lengths, cosine, allowed, count
+        )
+        least = kernels.bounds_at(first, *whole)[0].min() if len(first) == count else -np.inf
         left = np.flatnonzero((most >= least) & (most > -np.inf))
-        if len(left) > max(len(most) // MOST_LEFT, MOST_LEFT * count):
+        tells_little = len(left) > max(len(most) // MOST_LEFT, MOST_LEFT * count)
+        if tells_little or not (cosine or self._captioned.all()):
             dots = self.dots(row[None], captions=bool(gamma))
             return self.candidates(dots, np.ones(1), gamma, count, cosine=cosine, among=among)
         lowest, highest = kernels.bounds_at(left, *whole)
@@ -285,15 +300,15 @@ class Quantised:
             cosine: whether scores are divided by lengths.
             among: (K,) which may be found.
         """
+        image, captions = self.sides
         return kernels.best_by_bounds(
             dots.image,
             dots.captions,
             (weights * dots.units).astype(np.float32),
             np.float32(gamma),
-            self._captioned,
-            self._norms,
-            self.sides[0].whole.residuals,
-            self.sides[1].whole.residuals,
+            self._lengths,
+            (image.whole.residuals, captions.whole.residuals),
+            (image.most_lost, captions.most_lost),
             np.float32(np.linalg.norm(weights @ dots.rows)),
             np.float32(np.abs(weights) @ dots.slack),
             cosine,
@@ -304,20 +319,34 @@ class Quantised:
         )
 
 
-def quantise(image: Rows, captions: Rows) -> dict[str, NDArray]:
+def quantise(image: Rows, captions: Rows, captioned: NDArray[np.bool_]) -> dict[str, NDArray]:
     """The arrays of `Quantised` for K rows t_v and t_c."""
-    images = len(image)
+    images, dim = image.shape
     some = np.unique(np.linspace(0, images - 1, SAMPLE).astype(np.int64))
-    sides = [Side.empty(images, rows[some]) for rows in (image, captions)]
+    sampled = [rows[some].astype(np.float64) for rows in (image, captions)]
+    means = [rows.mean(axis=0).astype(np.float32) for rows in sampled]
+    apart = [rows - mean for rows, mean in zip(sampled, means, strict=True)]
+    heads = Heads.empty(images, np.hstack([apart[0], CAPTIONS * captioned[some, None] * apart[1]]))
+    sides = [Codes.empty(images, dim) for _ in means]
     norms = np.empty((3, images))
     order = image.order() if isinstance(image, StoredRows) else np.arange(images)
     for start in range(0, images, BLOCK):
         places = order[start : start + BLOCK]
         both = [np.ascontiguousarray(rows[places], np.float32) for rows in (image, captions)]
-        for side, rows in zip(sides, both, strict=True):
-            side.keep(rows, places)
+        for side, rows, mean in zip(sides, both, means, strict=True):
+            kernels.quantise(rows, places, mean, *side)
+        heads.keep(both[0] - means[0], (both[1] - means[1]) * captioned[places, None], places)
         kernels.exact_norms(both[0], both[1], places, norms)
-    found = {
-        name + key: a for name, side in zip(_SIDES, sides, strict=True) for key, a in side.arrays.items()
-    }
-    return {**found, "norms": norms}
+    found = {f"{name} mean": mean for name, mean in zip(SIDES, means, strict=True)}
+    for name, codes in zip((*SIDES, HEADS), (*sides, heads.codes), strict=True):
+        found |= {f"{name} {key}": array for key, array in codes._asdict().items()}
+    return {**found, "axes": heads.axes, "tails": heads.tails, "norms": norms}
+
+
+def _codes(arrays: Mapping[str, NDArray], name: str) -> Codes:
+    return Codes(*(arrays[f"{name} {key}"] for key in Codes._fields))
+
+
+def _dots(rows: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) dot products, row by row."""
+    return np.einsum("nd,nd->n", rows, others, dtype=np.float64)
