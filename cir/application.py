@@ -144,8 +144,13 @@ def decisive(models: Models, phi: str | None = None) -> dict[str, str]:
 def presets(models: Models, phi: str | None = None) -> dict[str, Values]:
     """Named weights: found on validation queries of the world for these models, the paper's two, and those for photographs."""
     tuned = tuned_weights(models.name, decisive(models, phi))
-    photographs = {FOR_PHOTOGRAPHS: PHOTOGRAPH_WEIGHTS} if models.set.photographs is not None else {}
-    return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS, **photographs}
+    own = weights_for_photographs(models)
+    return {**({TUNED: tuned} if tuned else {}), **PAPER_PRESETS, **({FOR_PHOTOGRAPHS: own} if own else {})}
+
+
+def weights_for_photographs(models: Models) -> Values | None:
+    """CVSI's weights where the reference was read as a photograph; None for a set that reads all pictures alike."""
+    return PHOTOGRAPH_WEIGHTS if models.set.photographs is not None else None
 
 
 def ingredients(
@@ -178,6 +183,7 @@ def ingredients(
         cast(WordRefiner, Deferred({}, lambda: models.refiner)),
         settings or CvsiSettings(),
         next(iter(presets(models, phi).values())),
+        weights_for_photographs(models),
         phi,
         models.missing,
     )

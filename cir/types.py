@@ -27,6 +27,7 @@ Scorer = Callable[
 MODIFIED_CAPTIONS: str = "modified_captions"  # q_m
 FINE_GRAINED: str = "fine_grained"  # q_f
 REFERENCE_IMAGE: str = "reference_image"  # q_v
+READ_AS, PHOTOGRAPH = "read_as", "a photograph"  # in a trace: as what the reference was read
 
 
 @dataclass(frozen=True, slots=True, eq=False)

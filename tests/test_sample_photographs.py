@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cir.application import FOR_PHOTOGRAPHS, build_models, build_shelf, ingredients, open_for, presets
+from cir.composers.parameters import starting
 from cir.composers.registry import build_methods
 from cir.errors import MissingModel
 from cir.evaluation.world import compose_whole
@@ -95,7 +96,8 @@ def test_what_it_offers_to_try_finds_what_was_meant(retriever) -> None:
             retriever.composers["CVSI"],
             Query(read_image(gallery.image_path(example.image_id)), example.text),
         )
-        found = retriever.rank(composed, retriever.defaults("CVSI"), top_k=3, exclude=[example.image_id])
+        values = starting(retriever.composers["CVSI"].parameters, composed)
+        found = retriever.rank(composed, values, top_k=3, exclude=[example.image_id])
         assert any(meant[example.text] in gallery.label(one.image_id) for one in found), example.text
 
 

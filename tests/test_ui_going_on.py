@@ -534,7 +534,7 @@ def test_a_link_says_only_what_it_says_and_other_fields_are_left_alone(retriever
     assert read(retriever, {"__theme": "dark"}) is None
     found = read(retriever, {"text": "  at   night ", "__theme": "dark"})
     assert (found.reference_id, found.text, found.method) == ("", "at night", "CVSI")
-    assert found.settings == Settings(cvsi_weights(), 30)
+    assert found.settings == Settings(cvsi_weights(), 30, automatic=True)
 
 
 def test_links_of_before_go_on_working(retriever):

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.photographs.rows import Cutout, NaturalTriplet, Photograph
 from cir.composers.composer import unit_row
+from cir.composers.parameters import starting
 from cir.errors import CirError
 from cir.evaluation.bootstrap import interval
 from cir.gallery.gallery import Gallery
@@ -58,12 +59,13 @@ def search(retriever: Retriever, method: str, asked: Sequence[Asked]) -> Row:
     """
     ids = image_ids(retriever.gallery)
     names = {image_id: name for name, image_id in ids.items()}
-    values = retriever.defaults(method)
+    parameters = retriever.composers[method].parameters
     ranks = []
     for one in asked:
         left_out = [ids[one.reference]] if one.reference else []
         picture = read_image(retriever.gallery.image_path(left_out[0])) if left_out else None
         *_, composed = retriever.compose(Query(picture, one.text), method)
+        values = starting(parameters, composed)
         found = retriever.rank(composed, values, top_k=len(ids), exclude=left_out)
         ranks.append(first_rank([names[result.image_id] for result in found], one.targets))
     return recalls(ranks, len(ids) - any(one.reference for one in asked))

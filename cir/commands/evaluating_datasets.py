@@ -13,10 +13,10 @@ from cir import __version__
 from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest, digest_of, gallery_digest
 from cir.commands.console import IndexProgress, print_json
-from cir.commands.values import method_values
+from cir.commands.values import given_values, method_values
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
-from cir.composers.parameters import Values
+from cir.composers.parameters import Values, of_photographs
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.evaluation.composed import METHODS_CODE
@@ -75,6 +75,7 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
     composers = build_methods(replace(given, captioner=books.captioner, language_model=books.answers))
     method = _method(options.method, composers)
     values = method_values(options, composers[method], starting_values(composers[method], dataset.card))
+    follows = not dataset.card.preset and not given_values(options)
     retriever = Retriever(gallery, {method: composers[method]}, engine=options.engine)
     if options.engine != DEFAULT:
         retriever.engine.prepare(IndexProgress())
@@ -84,8 +85,10 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
         method,
         values,
         base / file_name(_run_name(options, method).lower()),
-        _manifest(options, models, dataset, gallery, method, values),
+        _manifest(options, models, dataset, gallery, method, values)
+        | ({"weights_for_photographs": of_photographs(composers[method].parameters)} if follows else {}),
         options.k,
+        follows,
     )
     found = run.answer(limit=options.limit, resume=options.resume, say=say)
     sys.stderr.write("\n")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cir.answers import AnswerRow, answer_row, query_row, reaching, row_names, terms_row
 from cir.application import build_models, build_translator, ingredients, open_for
 from cir.commands.console import IndexProgress, print_json
-from cir.commands.values import method_values
+from cir.commands.values import given_values, method_values
 from cir.composers.cvsi import CvsiSettings
-from cir.composers.parameters import Values, defaults
+from cir.composers.parameters import Values, defaults, starting, starting_note
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.files import content_hash
@@ -47,12 +47,16 @@ def search(options: argparse.Namespace) -> int:
         retriever.engine.prepare(IndexProgress())
     method = _method(options.method, retriever)
     composer = retriever.composers[method]
-    values = method_values(options, composer, defaults(composer.parameters))
+    values, follows = (
+        method_values(options, composer, defaults(composer.parameters)),
+        not given_values(options),
+    )
     only = _only(options, retriever.gallery)
     among = narrowing.among(retriever.gallery, only)
     wanted = _wanted(options, retriever, models.clip)
     *_, composed = retriever.compose(Query(_reference(options, retriever.gallery), text), method)
     composed = replace(composed, signed=wanted)
+    values = starting(composer.parameters, composed) if follows else values
     itself = () if options.keep_reference else _copies(options, retriever.gallery)
     rank = partial(
         retriever.rank,
@@ -70,6 +74,7 @@ def search(options: argparse.Namespace) -> int:
     results, hidden_note = reaching(results, options.at_least)
     notes += [
         *composed.notes,
+        starting_note(composer.parameters, composed) if follows else "",
         weight_note(composed, composer.parameters, values),
         hidden_note,
         narrowing.note(retriever.gallery, only, among),

@@ -167,6 +167,7 @@ class Cvsi:
         captioner, language_model: None where they are missing; `missing` then says why, for the person. A captioner
             that remembers (`CaptionMemory`) captions the same picture once.
         start: where its numbers start; None for the paper's.
+        for_photographs: where they start where the reference was read as a photograph; None for the same.
         name: of the method; another one for another mapping network.
     """
 
@@ -183,6 +184,7 @@ class Cvsi:
         *,
         settings: CvsiSettings | None = None,
         start: Values | None = None,
+        for_photographs: Values | None = None,
         missing: Mapping[str, str] | None = None,
         name: str = "CVSI",
     ) -> None:
@@ -192,7 +194,10 @@ class Cvsi:
         self.captioner, self.language_model = captioner, language_model
         self.settings = settings or CvsiSettings()
         chosen = read_values(PARAMETERS, {}, start)
-        self.parameters = tuple(replace(p, default=chosen[p.name]) for p in PARAMETERS)
+        other = read_values(PARAMETERS, for_photographs) if for_photographs else {}
+        self.parameters = tuple(
+            replace(p, default=chosen[p.name], for_photographs=other.get(p.name)) for p in PARAMETERS
+        )
         self.missing = dict(missing or {})
         self._texts = TextMemory(text_encoder)
 
@@ -206,12 +211,13 @@ class Cvsi:
         raw = self.image_encoder.encode_images([query.reference_image])
         draft.parts[REFERENCE_IMAGE] = unit_row(raw)
         draft.took("image", since)
+        words = self.phi.map_features(raw)
+        draft.trace |= image_word(self.pseudo_word_encoder, words)
         if not draft.text:
             draft.note("There is no edit text, so these are pictures like the reference.")
             yield draft.seen()
             return
-        draft.words = words = self.phi.map_features(raw)
-        draft.trace |= image_word(self.pseudo_word_encoder, words)
+        draft.words = words
         self._fine_grained(draft, words, [])
         self._note_length(draft)
         if self.captioner is None or self.language_model is None:

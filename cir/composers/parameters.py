@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cir.errors import BadQuery
-from cir.types import REFERENCE_IMAGE, Scorer
+from cir.types import PHOTOGRAPH, READ_AS, REFERENCE_IMAGE, ComposedQuery, Scorer
 
 Values = Mapping[str, float]  # parameter -> its number
 
@@ -31,6 +31,7 @@ class Parameter:
             reference image's. "" for a number that is no share.
         called: what the method calls that row, where that is not what CVSI puts there.
         formerly: an older name under which links and programs may still send it.
+        for_photographs: where it starts instead where the reference was read as a photograph; None for no other place.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Parameter:
     part: str = ""
     called: str = ""
     formerly: str = ""
+    for_photographs: float | None = None
 
 
 class WithoutParameters:
@@ -55,6 +57,25 @@ class WithoutParameters:
 def defaults(parameters: Sequence[Parameter]) -> dict[str, float]:
     """Parameter -> where it starts."""
     return own_values(parameters, {})
+
+
+def starting(parameters: Sequence[Parameter], composed: ComposedQuery) -> dict[str, float]:
+    """Parameter -> where it starts for this query."""
+    read_as = composed.trace.get(READ_AS, ())
+    return defaults(parameters) | (of_photographs(parameters) if PHOTOGRAPH in read_as else {})
+
+
+def of_photographs(parameters: Sequence[Parameter]) -> dict[str, float]:
+    """Parameter -> where it starts for photographs, of those that start elsewhere for them."""
+    return {p.name: p.for_photographs for p in parameters if p.for_photographs is not None}
+
+
+def starting_note(parameters: Sequence[Parameter], composed: ComposedQuery) -> str:
+    """A sentence where the numbers start elsewhere for this query than usually; "" otherwise."""
+    values = starting(parameters, composed)
+    if values == defaults(parameters):
+        return ""
+    return f"The reference was read as a photograph, so the weights for photographs count: {in_symbols(parameters, values)}."
 
 
 def own_values(parameters: Sequence[Parameter], values: Values) -> dict[str, float]:

@@ -48,6 +48,7 @@ class Ingredients:
         refiner: for SEARLE-OTI; without it that method is left out.
         settings: CVSI's; their number of captions is also what CIReVL and Captioning ask for.
         cvsi_weights: where CVSI's numbers start; None for the paper's.
+        cvsi_for_photographs: where they start for a reference that was read as a photograph; None for the same.
         cvsi_phi: recipe of CVSI's mapping network; None takes the set's.
         missing: part -> why it is not here.
     """
@@ -61,6 +62,7 @@ class Ingredients:
     refiner: WordRefiner | None = None
     settings: CvsiSettings = field(default_factory=CvsiSettings)
     cvsi_weights: Values | None = None
+    cvsi_for_photographs: Values | None = None
     cvsi_phi: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -111,6 +113,7 @@ def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Compo
             given.language_model,
             settings=given.settings,
             start=given.cvsi_weights,
+            for_photographs=given.cvsi_for_photographs,
             missing=given.missing,
             name=name,
         )

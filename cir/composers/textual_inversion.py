@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cir.composers.composer import reference_of, unit_row
 from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, word_probe
-from cir.types import FINE_GRAINED, ComposedQuery, Query
+from cir.types import FINE_GRAINED, READ_AS, ComposedQuery, Query
 
 
 class TextualInversion(WithoutParameters):
@@ -72,4 +72,4 @@ def image_word(encoder: PseudoWordEncoder, words: NDArray[np.float32]) -> dict[s
     if probe is None:
         return {}
     kind = probe.read_as(words[0])
-    return {"image_word": probe.nearest_words(words[0]), **({"read_as": [kind]} if kind else {})}
+    return {"image_word": probe.nearest_words(words[0]), **({READ_AS: [kind]} if kind else {})}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cir.composers.parameters import Values
+from cir.composers.parameters import Values, starting
 from cir.errors import DatasetError
 from cir.evaluation.composed import compose_texts
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, require_files
@@ -147,6 +147,7 @@ class Run:
         folder: where results, manifest, report and submission files go.
         manifest: what made the results, such as the models' fingerprints; a run with another is not gone on with.
         top_k: ids that are kept of each ranking, 50 to 100.
+        follows: whether a query is ranked by the numbers that the method has for its picture, in the place of `values`.
     """
 
     dataset: Dataset
@@ -156,6 +157,7 @@ class Run:
     folder: Path
     manifest: Mapping[str, Any]
     top_k: int = PLACES
+    follows: bool = False
 
     def __post_init__(self) -> None:
         if not PLACES <= self.top_k <= MAX_RESULTS:
@@ -163,6 +165,12 @@ class Run:
                 f"--k is {self.top_k}, but measures and servers need {PLACES} places.",
                 f"Give a number from {PLACES} to {MAX_RESULTS}.",
             )
+
+    def numbers(self, composed: ComposedQuery) -> Values:
+        """What a query is ranked by."""
+        if not self.follows:
+            return self.values
+        return starting(self.retriever.composers[self.method].parameters, composed)
 
     def answer(self, *, limit: int | None = None, resume: bool = False, say: Say) -> Row:
         """Ask what was not asked yet, then write and return the report.
@@ -233,7 +241,7 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
     composed = compose_texts(run.retriever.composers[run.method], picture, query.texts)
     since = time.perf_counter()
     exclude = (query.query.reference_id,) if run.dataset.leaves_out_reference else ()
-    results = run.retriever.rank(composed, run.values, top_k=run.top_k, exclude=exclude)
+    results = run.retriever.rank(composed, run.numbers(composed), top_k=run.top_k, exclude=exclude)
     top = [result.image_id for result in results]
     took = 1000.0 * (time.perf_counter() - since)
 
@@ -256,7 +264,7 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
     }
     if query.members:
         others = [member for member in query.members if member != query.query.reference_id]
-        row["subset"] = rank_subset(run.retriever, composed, run.values, others)
+        row["subset"] = rank_subset(run.retriever, composed, run.numbers(composed), others)
     return row
 
 
@@ -265,7 +273,7 @@ def ranks_of(
 ) -> dict[str, int]:
     """Target -> its rank from 1 among all images but those left out; equal scores in the gallery's order."""
     gallery = run.retriever.gallery
-    scores = run.retriever.scores(composed, run.values)
+    scores = run.retriever.scores(composed, run.numbers(composed))
     scores[[gallery.find(image_id) for image_id in exclude]] = -np.inf
     rows = {target: gallery.find(target) for target in targets}
     return {target: rank_of(scores, row) for target, row in rows.items()}

@@ -29,6 +29,7 @@ class Settings:
         leave_out_reference: whether the reference may not appear.
         at_least: results below this score are hidden; 0 hides none, whatever its score.
         fold: whether near-identical results stand behind the best of them.
+        automatic: whether the numbers are where the method starts for the picture; no longer once a person chose some.
     """
 
     values: Values = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Settings:
     leave_out_reference: bool = True
     at_least: float = 0.0
     fold: bool = True
+    automatic: bool = False
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class Session:
     composed: ComposedQuery | None = None
     method: str = ""
     parameters: tuple[Parameter, ...] = ()
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=lambda: Settings(automatic=True))
     notes: tuple[str, ...] = ()
     picked_id: str = ""
     reference_id: str = ""

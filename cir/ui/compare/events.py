@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -85,7 +86,7 @@ def wire_comparison(
     ) -> Steps[Update]:
         retriever = content.retriever_for(session)
         name = read_method(retriever.methods, method)
-        own = (name, read_values(retriever.composers[name].parameters, page.ask.split(sent)[0]))
+        own = read_values(retriever.composers[name].parameters, page.ask.split(sent)[0])
         for _ in handlers.compare(
             retriever,
             session,
@@ -93,7 +94,7 @@ def wire_comparison(
             image=image,
             text=text,
             chosen=chosen,
-            sliders=own,
+            sliders=None if session.settings.automatic else (name, own),
             turn=turn,
             notes=[note] if note else [],
         ):
@@ -155,6 +156,7 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
         if judged is None or judged.fitted is None:
             return {parts.stage: gr.skip()}
         session.intended_id = judged.ids[0]
+        session.settings = replace(session.settings, automatic=False)
         return {
             **numbers(content, ask, retriever.composers[judged.weighed], judged.fitted.values),
             ask.method: gr.Dropdown(value=judged.weighed),

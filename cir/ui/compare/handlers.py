@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cir.composers.parameters import Parameter, Values, defaults
+from cir.composers.parameters import Parameter, Values, defaults, starting
 from cir.errors import BadQuery
 from cir.images import read_image
 from cir.ranking.retriever import scoring_of
@@ -159,7 +159,7 @@ def compare(
     image: object,
     text: object,
     chosen: object,
-    sliders: tuple[str, Values],
+    sliders: tuple[str, Values] | None,
     turn: int | None = None,
     notes: Sequence[str] = (),
 ) -> Iterator[str]:
@@ -171,7 +171,8 @@ def compare(
         state: takes what is composed. A newer comparison ends this one at its next stage.
         image, text: the fields of the Search tab.
         chosen: names of methods.
-        sliders: the method on the Search tab and its numbers; other methods have those of their papers.
+        sliders: the method on the Search tab and the numbers that a person chose for it; None where none were. All others
+            are where the method starts for the picture.
         turn: from `begin`, where this may stand in a line for a while; None begins now.
         notes: what was noticed before.
 
@@ -191,12 +192,16 @@ def compare(
         state.composed, state.marked, state.asked = {}, (), asked
     state.methods, state.problems, state.notes = methods, {}, (*notes, *text_notes)
     state.reference_id = reference_id
+    chosen_numbers = dict([sliders] if sliders else [])
     state.values = {
-        name: sliders[1] if name == sliders[0] else defaults(retriever.composers[name].parameters)
-        for name in methods
+        name: chosen_numbers.get(name, defaults(retriever.composers[name].parameters)) for name in methods
     }
+    follow = [m for m in methods if m not in chosen_numbers]
     whole = [m for m in methods if m in state.composed and not state.composed[m].pending]
-    yield from whole
+    for method in whole:
+        if method in follow:
+            state.values[method] = starting(retriever.composers[method].parameters, state.composed[method])
+        yield method
     waiting = {m: retriever.compose(query, m) for m in methods if m not in whole}
     while waiting:
         for method in list(waiting):
@@ -211,6 +216,8 @@ def compare(
                 del waiting[method]
             else:
                 state.composed[method] = stage
+                if method in follow:
+                    state.values[method] = starting(retriever.composers[method].parameters, stage)
             yield method
 
 

@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ import gradio as gr
 from anyio import to_thread
 
 from cir.composers.composer import Composer
-from cir.composers.parameters import Values
 from cir.errors import CirError
 from cir.ranking.retriever import Retriever
 from cir.ui import pieces
@@ -92,6 +92,7 @@ def wire_search(screen: Screen) -> None:
         try:
             recall_session(screen.content, state, snapshot)
             retriever = screen.content.retriever_for(state)
+            state.settings = replace(state.settings, automatic=True)
             return numbers(screen.content, ask, retriever.composers[read_method(retriever.methods, method)])
         except CirError:  # the search that follows says it in words
             return {ask.shares: gr.skip()}
@@ -172,7 +173,7 @@ def stages_of(
 ) -> Steps[Update]:
     """The answers of one search as they come, each with whether a costly step follows."""
     retriever = screen.content.retriever_for(state)
-    settings, notes = settings_of(screen.page.ask, retriever, method, values, state.settings.values)
+    settings, notes = settings_of(screen.page.ask, retriever, method, values, state.settings)
     state.inspected_id = ""
     for found in handlers.search(
         retriever,
@@ -201,11 +202,12 @@ def wire_sliders(screen: Screen) -> None:
         **PRIVATE,
     )
     # The script asks for the new order in its turn; whatever is moved until then is one request.
-    moved = [*(slider.input for slider in ask.sliders.values()), ask.top_k.input, ask.leave_out.input]
-    moved += [shown.at_least.input, shown.fold.input]
-    gr.on(moved, None, js="() => recompose.moved()", **PRIVATE)
+    weighed = [slider.input for slider in ask.sliders.values()]
+    gr.on(weighed, None, js="() => recompose.moved(true)", **PRIVATE)
+    others = [ask.top_k.input, ask.leave_out.input, shown.at_least.input, shown.fold.input]
+    gr.on(others, None, js="() => recompose.moved()", **PRIVATE)
     # Not queued: it is arithmetic alone, and the way through the queue would take longer than the answer.
-    rerank_after(screen, shown.bridge.move, queue=False)
+    rerank_after(screen, shown.bridge.move, queue=False, js="(...given) => recompose.moves(given)")
 
 
 def wire_narrowing(screen: Screen) -> None:
@@ -223,10 +225,12 @@ def rerank_after(screen: Screen, event: Callable[..., Any], **options: Any) -> N
         note = recall_session(content, state, snapshot)
         if note:
             return screen.forgotten(state, note)
+        if snapshots.by_hand(snapshot):
+            state.settings = replace(state.settings, automatic=False)
         if state.composed is None:
             return {screen.page.shown.stage: gr.skip()}
         retriever = content.retriever_for(state)
-        settings, _ = settings_of(screen.page.ask, retriever, state.method, values, state.settings.values)
+        settings, _ = settings_of(screen.page.ask, retriever, state.method, values, state.settings)
         return screen.ranked(state, handlers.rerank(retriever, state, settings))
 
     ranked = event(
@@ -247,7 +251,7 @@ def competing(composers: Iterable[Composer]) -> list[tuple[str, str]]:
 
 
 def settings_of(
-    ask: QueryFields, retriever: Retriever, method: object, values: Sequence[object], before: Values | None
+    ask: QueryFields, retriever: Retriever, method: object, values: Sequence[object], before: Settings
 ) -> tuple[Settings, list[str]]:
     """The settings of a method from what `Screen.settings` sent, with notes.
 
@@ -256,7 +260,7 @@ def settings_of(
     """
     sent, rest = ask.split(values)
     parameters = retriever.composers[read_method(retriever.methods, method)].parameters
-    return handlers.read_settings(parameters, sent, rest, before)
+    return handlers.read_settings(parameters, sent, rest, before.values, automatic=before.automatic)
 
 
 def wire_acts(screen: Screen) -> None:

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.answers import AnswerRow, answer_row, reaching
-from cir.composers.parameters import Parameter, Values, own_values, read_moved, read_values
+from cir.composers.parameters import (
+    Parameter,
+    Values,
+    own_values,
+    read_moved,
+    read_values,
+    starting,
+    starting_note,
+)
 from cir.errors import BadQuery
 from cir.gallery import narrowing
 from cir.images import read_image
@@ -46,6 +54,8 @@ def read_settings(
     numbers: Mapping[str, object],
     values: Sequence[object],
     before: Values | None = None,
+    *,
+    automatic: bool = False,
 ) -> tuple[Settings, list[str]]:
     """Settings and notes.
 
@@ -54,6 +64,7 @@ def read_settings(
         numbers: what each slider sent, by name; those that the method does not have are left alone.
         values: what (top_k, leave_out) sent; from the page also (at_least, fold).
         before: the numbers on the page until now; see `cir.composers.parameters.read_moved`.
+        automatic: whether a person has chosen none of the numbers.
 
     Raises:
         BadQuery: one of them cannot be read.
@@ -62,16 +73,23 @@ def read_settings(
     count, notes = read_top_k(top_k)
     at_least, fold = rest if rest else (0.0, True)
     chosen = read_values(parameters, numbers) if before is None else read_moved(parameters, numbers, before)
-    return Settings(chosen, count, leave_out is not False, read_threshold(at_least), fold is not False), notes
+    least, folds = read_threshold(at_least), fold is not False
+    return Settings(chosen, count, leave_out is not False, least, folds, automatic), notes
 
 
-def whole_settings(retriever: Retriever, method: str, settings: Settings) -> Settings:
+def whole_settings(
+    retriever: Retriever, method: str, settings: Settings, composed: ComposedQuery | None = None
+) -> Settings:
     """The settings with every number that the method has; those of other methods stay, for a search on its way.
+
+    Where a person has chosen none, they are those that the method has for what was composed.
 
     Raises:
         BadQuery: a number out of its range.
     """
-    own = read_values(retriever.composers[method].parameters, {}, settings.values)
+    parameters = retriever.composers[method].parameters
+    follows = settings.automatic and composed is not None
+    own = read_values(parameters, {}, starting(parameters, composed) if follows else settings.values)
     return replace(settings, values={**settings.values, **own})
 
 
@@ -127,7 +145,7 @@ def search(
             session.composed = changes.with_texts(retriever, chosen, composed, texts)
         session.method, session.reference_id = chosen, reference_id
         session.parameters = retriever.composers[chosen].parameters
-        session.settings = whole_settings(retriever, chosen, session.settings)
+        session.settings = whole_settings(retriever, chosen, session.settings, composed)
         session.image_path, session.text = path, edit
         session.notes = (*notes, *text_notes)
         if begun:
@@ -181,6 +199,7 @@ def answer(retriever: Retriever, session: Session) -> Answer:
     notes = [
         *session.notes,
         *composed.notes,
+        starting_note(parameters, composed) if settings.automatic else "",
         weight_note(composed, parameters, settings.values),
         hidden_note,
         narrowing.note(retriever.gallery, session.only, mask),
@@ -235,7 +254,9 @@ def rerank(retriever: Retriever, session: Session, settings: Settings) -> Answer
     """
     with_signed(session)
     values = {**session.settings.values, **settings.values}
-    session.settings = whole_settings(retriever, session.method, replace(settings, values=values))
+    session.settings = whole_settings(
+        retriever, session.method, replace(settings, values=values), session.composed
+    )
     steps.update(session)
     return answer(retriever, session)
 

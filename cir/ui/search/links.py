@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from cir.composers.parameters import Parameter, own_values, read_values
+from cir.composers.parameters import Parameter, of_photographs, own_values, read_values
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
 from cir.errors import BadQuery
 from cir.gallery.narrowing import folder_key, read_only
@@ -57,6 +57,7 @@ def fields_of(session: Session) -> dict[str, str]:
         "text": session.text,
         "method": session.method,
         **{name: f"{number:g}" for name, number in own_values(session.parameters, settings.values).items()},
+        "auto": "1" if settings.automatic and of_photographs(session.parameters) else "",
         "k": str(settings.top_k),
         "keep": "" if settings.leave_out_reference else "1",
         "at": f"{settings.at_least:g}" if settings.at_least else "",
@@ -129,6 +130,7 @@ def _read_settings(parameters: Sequence[Parameter], sent: Mapping[str, object]) 
         leave_out_reference=_field(sent, "keep") != "1",
         at_least=read_threshold(_number(sent, "at", 0.0)),
         fold=_field(sent, "unfold") != "1",
+        automatic=_field(sent, "auto") == "1" or not _given_values(parameters, sent),
     )
 
 
@@ -158,14 +160,19 @@ def _read_term(retriever: Retriever, encoder: TextEncoder | None, line: str) -> 
 
 
 def _read_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> dict[str, float]:
-    """The numbers of a method; links of before carry "a", "b" and "g" for alpha, beta and gamma."""
-    given: dict[str, object] = {}
+    """The numbers of a method, checked."""
+    return read_values(parameters, _given_values(parameters, sent))
+
+
+def _given_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> dict[str, float]:
+    """The numbers that stand in the link; links of before carry "a", "b" and "g" for alpha, beta and gamma."""
+    given: dict[str, float] = {}
     for parameter in parameters:
         for name in filter(None, (parameter.formerly, parameter.name)):
             for field_name in (_OLD_NAMES.get(name, ""), name):
                 if _field(sent, field_name):
                     given[name] = _read_number(field_name, _field(sent, field_name))
-    return read_values(parameters, given)
+    return given
 
 
 def _lines(sent: Mapping[str, object], name: str) -> tuple[str, ...]:

@@ -34,12 +34,14 @@ class Snapshot:
         version: of its last answer.
         fields: the search, as in a link.
         own: where the picture of one's own was uploaded to, "" for none.
+        by_hand: whether a person has just chosen numbers: by a slider, or by a preset.
     """
 
     token: str = ""
     version: int = 0
     fields: dict[str, str] = field(default_factory=dict)
     own: str = ""
+    by_hand: bool = False
 
 
 def take(session: Session, **more: Any) -> str:
@@ -54,6 +56,7 @@ def take(session: Session, **more: Any) -> str:
         "fields": links.fields_of(session) if searched else {"gallery": session.gallery},
         "own": own,
         "searched": searched,
+        "automatic": session.settings.automatic,
     }
     return json.dumps({**shown, **more}, ensure_ascii=False)
 
@@ -72,6 +75,7 @@ def read(sent: object) -> Snapshot:
         version if isinstance(version, int) and abs(version) < 2**40 else 0,
         {str(name): value for name, value in named if isinstance(value, str)},
         _text(found.get("own")),
+        found.get("byHand") is True,
     )
 
 
@@ -82,6 +86,11 @@ def turn_of(sent: object) -> int:
     except (ValueError, RecursionError, AttributeError):
         return 0
     return number if isinstance(number, int) and not isinstance(number, bool) else 0
+
+
+def by_hand(sent: object) -> bool:
+    """Whether the page says that a person has just chosen numbers: by a slider, or by a preset."""
+    return read(sent).by_hand
 
 
 def recall_session(content: PageContent, session: Session, sent: object) -> str:

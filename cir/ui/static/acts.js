@@ -135,11 +135,13 @@ Object.assign(window.recompose, (() => {
   // While fields are being filled in, it is what was set by hand meanwhile, and for the rest what they will show.
   let asking = {};
   let searching = 0;
+  let askedAt = 0; // by the clock of what is set by hand
   async function ready(text, image) {
     const shows = filling ? setAfter(firstFill) : { text, image };
     await settle();
     asking = shows;
     searching = turn;
+    askedAt = clock;
     window.recompose.showAnswer();
   }
   // Waits for what was done before, and says so; the turn that it takes lasts until `answered`.
@@ -160,6 +162,7 @@ Object.assign(window.recompose, (() => {
   }
   function again([state, , ...rest]) {
     searching = turn;
+    askedAt = clock;
     return [state, numbered(), ...rest];
   }
   async function unanswered() {
@@ -183,12 +186,30 @@ Object.assign(window.recompose, (() => {
   }
   const act = (send, fills = false) => enter(fills).then(send);
   let moving = false;
-  async function moved() {
+  let weighed = false;
+  async function moved(byHand = false) {
+    weighed ||= byHand;
     if (moving) return;
     moving = true;
     await enter();
     moving = false;
     bridge("move");
+  }
+  function moves([state, , ...rest]) {
+    const byHand = weighed;
+    weighed = false;
+    return [state, JSON.stringify({ ...shown, byHand }), ...rest];
+  }
+
+  // Weights that follow the picture: the sliders show them, but for one that was moved since the search was asked for.
+  function follow({ automatic, searched, fields }) {
+    if (!automatic || !searched) return;
+    const sliders = [...document.querySelectorAll(".weight")].map((slider) => slider.id).filter((name) => name in fields);
+    const byHandSince = setAfter(askedAt);
+    if (weighed || sliders.some((name) => name in byHandSince)) return;
+    const stands = (name) => Number(part(`#${name} input[type=number]`)?.value);
+    const others = sliders.filter((name) => stands(name) !== Number(fields[name]));
+    if (others.length) fill(Object.fromEntries(others.map((name) => [name, Number(fields[name])])));
   }
 
   // What the server says that the page shows now. An older answer that comes after a newer one is asked for again.
@@ -206,6 +227,7 @@ Object.assign(window.recompose, (() => {
     }
     if (reference?.meta?.picked && reference.meta.gallery !== (fields.gallery ?? "")) fill({ image: null });
     if (shown.refer) fill({ image: picture(shown.refer) });
+    follow(shown);
     if (next === "ask") window.recompose.searchNow();
     if (next === "show") act(() => bridge("submit", { do: "show" }), true);
     if (!next) record();
@@ -282,6 +304,6 @@ Object.assign(window.recompose, (() => {
 
   const idle = () => underway === 0;
   return {
-    idle, act, again, answered, asked, before, cleared, filled, inTurn, moved, opened, pictured, ready, refer, searchWith, set, settled, shows, unanswered, uploaded,
+    idle, act, again, answered, asked, before, cleared, filled, inTurn, moved, moves, opened, pictured, ready, refer, searchWith, set, settled, shows, unanswered, uploaded,
   };
 })());

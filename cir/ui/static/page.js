@@ -140,7 +140,7 @@ window.recompose = (() => {
     },
     preset: ({ item }) => {
       window.recompose.set(JSON.parse(item.dataset.text));
-      afterFrames(window.recompose.moved);
+      afterFrames(() => window.recompose.moved(true));
     },
   };
   function refer(item) {

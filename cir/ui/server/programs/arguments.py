@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cir.shelf import ShelfEntry
 
 MOST_WISHES = 8
+CVSI_NUMBERS = ("alpha", "beta", "gamma")  # may stand beside `values`
 # Argument -> its type, and what the API page says of it. What is left out has its usual value, or stays as it was.
 ARGUMENTS: dict[str, tuple[Any, str]] = {
     "reference_image": (gr.FileData, 'the reference image, uploaded: handle_file("photo.jpg"); or none.'),
@@ -189,13 +190,18 @@ class Arguments:
                 raise BadQuery(
                     f"values: this method has no number {shown(name)}.", f"Choose among its names: {listed}."
                 )
-        given = {**{name: self.get(name) for name in ("alpha", "beta", "gamma")}, **(values or {})}
+        given = {**{name: self.get(name) for name in CVSI_NUMBERS}, **(values or {})}
         checked = {
             name: _number(name, value, known[name].low, known[name].high)
             for name, value in given.items()
             if name in known and value is not None
         }
         return read_values(parameters, checked, before)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether any number of a method arrived."""
+        return bool(self.get("values")) or any(self.get(name) is not None for name in CVSI_NUMBERS)
 
     def bounds(self, gallery: Gallery, before: narrowing.Narrowing) -> narrowing.Narrowing:
         """Where a search is to look: a folder by its path below the gallery's ("/" for no folder), and days."""

@@ -51,7 +51,8 @@ def stages(
     wishes = wished(content, retriever, state, given)
     leave_out, at_least = given.flag("leave_out_reference", True), given.number("at_least", 0.0)
     image = reference(retriever, state, given)
-    settings = Settings(values, top_k, leave_out, at_least, fold=False)
+    automatic = not given.has_numbers
+    settings = Settings(values, top_k, leave_out, at_least, fold=False, automatic=automatic)
     noted = (*notes, *text_notes)
     for found in handlers.search(
         retriever, state, image=image, text=text, method=method, settings=settings, notes=noted
@@ -77,7 +78,12 @@ def rank_again(content: PageContent, state: Session, given: Arguments) -> tuple[
     leave_out = given.flag("leave_out_reference", before.leave_out_reference)
     at_least = given.number("at_least", before.at_least)
     state.settings = replace(
-        before, values=values, top_k=top_k, at_least=at_least, leave_out_reference=leave_out
+        before,
+        values=values,
+        top_k=top_k,
+        at_least=at_least,
+        leave_out_reference=leave_out,
+        automatic=before.automatic and not given.has_numbers,
     )
     return handlers.answer(retriever, state), notes
 
