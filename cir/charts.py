@@ -141,6 +141,51 @@ def line_chart(
     return _svg(width, height, "".join(drawn), spoken, alone)
 
 
+def decades_chart(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    spoken: str,
+    alone: bool = False,
+) -> str:
+    """Lines through points (x, y), both above 0, on axes of powers of ten; the last point of each is written out."""
+    xs, ys = zip(*(point for points in series.values() for point in points), strict=True)
+    (low_x, high_x), (low_y, high_y) = _decades(xs), _decades(ys)
+    width, height, left, top, right, bottom = 560, 360, 62, 34, 470, 304
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            left + (math.log10(x) - low_x) / (high_x - low_x) * (right - left),
+            bottom - (math.log10(y) - low_y) / (high_y - low_y) * (bottom - top),
+        )
+
+    drawn = []
+    for power in range(low_y, high_y + 1):
+        y = place(xs[0], 10.0**power)[1]
+        drawn.append(f'<path d="M{left} {y:.1f}H{right}" stroke="currentColor" stroke-opacity="0.18"/>')
+        drawn.append(_word(left - 8, y + 4, f"{10.0**power:,g}", anchor="end"))
+    for power in range(low_x, high_x + 1):
+        drawn.append(_word(place(10.0**power, ys[0])[0], bottom + 18, f"{10**power:,}"))
+    drawn.append(_word((left + right) / 2, bottom + 42, x_label, size=13))
+    drawn.append(_word(left, top - 18, y_label, anchor="start", size=13))
+    for i, (name, points) in enumerate(series.items()):
+        colour, at = _LINES[i % len(_LINES)], [place(x, y) for x, y in points]
+        path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in at)
+        drawn.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.2"/>')
+        for (x, y), (images, found) in zip(at, points, strict=True):
+            title = f"<title>{_safe(name)}: {images:,g} gives {found:.3g}</title>"
+            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}">{title}</circle>')
+        drawn.append(_word(at[-1][0] + 8, at[-1][1] + 4, name, anchor="start", colour=colour, size=13))
+    return _svg(width, height, "".join(drawn), spoken, alone)
+
+
+def _decades(values: Sequence[float]) -> tuple[int, int]:
+    """The powers of ten below and above values."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return low, max(high, low + 1)
+
+
 def _line(
     name: str, at: Sequence[tuple[float, float]], points: Sequence[tuple[float, float]], colour: str, i: int
 ) -> str:

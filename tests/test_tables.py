@@ -12,7 +12,7 @@ from fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cir.charts import Cell, heat_map, line_chart
+from cir.charts import Cell, decades_chart, heat_map, line_chart
 from cir.composers.composer import unit_row
 from cir.composers.cvsi import PARAMETERS, PARTS, scoring
 from cir.composers.cvsi import weights as cvsi_weights
@@ -385,6 +385,16 @@ def test_lines_stay_inside_their_axes():
     assert max(heights) <= 244
     assert heights[1] < heights[2] < heights[0]
     assert "84.6" in svg
+
+
+def test_points_on_axes_of_powers_of_ten_stand_by_their_logarithms():
+    points = [(100, 1.0), (1000, 10.0), (10_000, 1000.0)]
+    svg = decades_chart({"exact": points}, x_label="K", y_label="ms", spoken="s", alone=True)
+    circles = list(ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}circle"))
+    x, y = ([float(circle.attrib[key]) for circle in circles] for key in ("cx", "cy"))
+    assert x[2] - x[1] == pytest.approx(x[1] - x[0], abs=0.2)
+    assert y[1] - y[2] == pytest.approx(2 * (y[0] - y[1]), abs=0.3)
+    assert ">10,000<" in svg
 
 
 # --- the papers' own numbers ------------------------------------------------------------------------------

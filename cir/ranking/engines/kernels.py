@@ -354,7 +354,7 @@ def _compare(
     Squares are compared, a little too generously, so that no root is taken. An image without captions has t_c = 0 here,
     and the length 1 - g: numerator and length are both 1 - g times what they are.
     """
-    zero, h, more, short = np.float32(0.0), np.float32(1.0) - gamma, np.float32(1.001), np.float32(0.02)
+    zero, h, more, short = np.float32(0.0), np.float32(1.0) - gamma, np.float32(1.003), np.float32(0.002)
     squared = least * least
     for i in range(tv_tc.shape[0]):
         length = limits[0] + limits[1] * np.float32(tv_tc[i]) + limits[2] * np.float32(tc_tc[i])
@@ -405,7 +405,7 @@ def _divide_roughly(
     limits: tuple[np.float32, np.float32, np.float32, np.float32],
 ) -> None:
     """Scores, and what they are off by, over the lengths of the images; see `_compare`."""
-    one, short, huge = np.float32(1.0), np.float32(0.02), np.float32(1e30)
+    one, short, huge = np.float32(1.0), np.float32(0.002), np.float32(1e30)
     for i in range(tv_tc.shape[0]):
         length = limits[0] + limits[1] * np.float32(tv_tc[i]) + limits[2] * np.float32(tc_tc[i])
         inverse = one / np.sqrt(short if length < short else length)
