@@ -49,7 +49,7 @@ TUNED, FOR_PHOTOGRAPHS = "tuned for these models", "photographs"
 PATIENCE_SECONDS = (
     50.0  # for one text of a triplet: below what a search waits for its turn at the language model
 )
-PHOTOGRAPH_WEIGHTS: Values = {"alpha": 0.3, "beta": 0.6, "gamma": 0.1}  # how they were found: docs/models.md
+PHOTOGRAPH_WEIGHTS: Values = {"alpha": 0.4, "beta": 0.6, "gamma": 0.1}  # how they were found: docs/models.md
 ABOUT_PHOTOGRAPHS = (  # figures: docs/models.md
     "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
     "apart, a caption puts the right one first 49 times of 100, and among the first five 73 times. "

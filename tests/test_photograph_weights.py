@@ -197,7 +197,7 @@ def test_the_command_searches_a_photograph_with_the_weights_for_photographs_and_
     ]
     status, out, _ = run(capsys, *asked)
     assert status == 0
-    assert "weights for photographs count: α 0.3" in out
+    assert "weights for photographs count: α 0.4" in out
     status, out, _ = run(capsys, *asked, "--gamma", "0.4")
     assert status == 0
     assert "weights for photographs" not in out
