@@ -120,7 +120,7 @@ def answer_row(
     return {
         "method": method,
         "weights": dict(values),
-        "gallery": {"name": gallery_name or gallery.name, "images": len(gallery.image_ids)},
+        "gallery": {"name": gallery_name or gallery.name, "images": len(gallery)},
         "engine": {"name": promise.engine, "recall_at_10": promise.recall},
         "models": dict(models),
         "trace": cast(Trace, {name: list(composed.trace.get(name, ())) for name in TRACE}),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,8 +21,9 @@ from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.gallery.background import Indexer
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import index_folder
-from cir.gallery.manifest import list_galleries, read_manifest
+from cir.gallery.manifest import THUMBNAILS, gallery_folder, list_galleries, read_manifest
 from cir.gallery.opening import open_gallery
+from cir.gallery.searchable import Searchable
 from cir.languages import language_identifier
 from cir.models.catalog import SETS, sentence_encoder_folder
 from cir.models.deferred import Deferred
@@ -43,12 +44,14 @@ from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
 
 if TYPE_CHECKING:
+    from cir.gallery.served.gallery import ServedGallery
     from cir.models.photographs.joined import JoinedEncoder
 
 TUNED, FOR_PHOTOGRAPHS = "tuned for these models", "photographs"
 PATIENCE_SECONDS = (
     50.0  # for one text of a triplet: below what a search waits for its turn at the language model
 )
+SERVED_FOLDER = "served"  # in the cache: small pictures of galleries on servers
 PHOTOGRAPH_WEIGHTS: Values = {"alpha": 0.4, "beta": 0.6, "gamma": 0.1}  # how they were found: docs/models.md
 ABOUT_PHOTOGRAPHS = (  # figures: docs/models.md
     "Of photographs the models of this page know the thousand things of ImageNet, main colours and light. Among 181 that were kept "
@@ -221,6 +224,42 @@ def open_for(models: Models, gallery: str | None = None) -> Gallery:
         gallery or SAMPLE_GALLERY,
         cache_root=gallery_cache(),
         image_encoder_fingerprint=clip.fingerprint,
+        text_encoder_fingerprint=models.captions_fingerprint,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OnServer:
+    """Where a gallery is that is not on this machine.
+
+    Attributes:
+        url: of the Qdrant server.
+        key_setting: the environment's variable with its key; "" for the usual one.
+        thumbnails: a folder or web address with small pictures; "" for those of the gallery of the same name here.
+    """
+
+    url: str
+    key_setting: str = ""
+    thumbnails: str = ""
+
+
+def open_on_server(models: Models, name: str, place: OnServer) -> ServedGallery:
+    """A gallery on a Qdrant server, made by these models.
+
+    Raises:
+        GalleryError: it is not there, or not whole, or other models made it; the server does not answer.
+    """
+    from cir.gallery.served.gallery import open_served
+    from cir.gallery.served.server import connect
+    from cir.gallery.served.thumbnails import Thumbnails
+
+    cache = gallery_cache()
+    small = place.thumbnails or gallery_folder(cache, name) / THUMBNAILS
+    return open_served(
+        connect(place.url, place.key_setting),
+        name,
+        Thumbnails(cache / SERVED_FOLDER / name, small),
+        image_encoder_fingerprint=models.clip.fingerprint,
         text_encoder_fingerprint=models.captions_fingerprint,
     )
 
@@ -399,9 +438,17 @@ def build(
     deferred: bool = False,
     device: str | None = None,
     engine: str = DEFAULT,
+    on_server: OnServer | None = None,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`, `engine`: by its name."""
+    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`, `engine`: by its name.
+
+    `on_server`: where the gallery is, for the engine of those on servers.
+    """
     models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device)
-    opened = open_for(models, gallery or first_gallery(models))
+    opened: Searchable
+    if on_server is not None and gallery:
+        opened = open_on_server(models, gallery, on_server)
+    else:
+        opened = open_for(models, gallery or first_gallery(models))
     methods = build_methods(ingredients(models, phi=phi))
     return models, Retriever(opened, methods, build_translator(models), engine=engine)

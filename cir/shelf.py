@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
+from typing import cast
 
 from cir.errors import GalleryError, OtherModels
 from cir.gallery.cache import is_being_written
@@ -28,7 +29,8 @@ from cir.gallery.manifest import (
     refuse_other_models,
 )
 from cir.gallery.opening import open_gallery
-from cir.ranking.engines import DEFAULT, PROPOSED_FROM
+from cir.gallery.searchable import Searchable
+from cir.ranking.engines import DEFAULT, PROPOSED_FROM, SERVED
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import Linear
 
@@ -110,7 +112,7 @@ class Shelf:
         self._open: dict[str, Retriever] = {"": first}
         self._stamps: dict[str, Stamp | None] = {"": _stamp_of(first.gallery)}
         self._lock = Lock()
-        self._watchers: list[Callable[[Gallery], None]] = []
+        self._watchers: list[Callable[[Searchable], None]] = []
         self._prepare("")
 
     def entries(self) -> list[ShelfEntry]:
@@ -186,7 +188,7 @@ class Shelf:
         """
         return gallery_folder(self.cache_root, name).exists()
 
-    def watch(self, opened: Callable[[Gallery], None]) -> None:
+    def watch(self, opened: Callable[[Searchable], None]) -> None:
         """Tell `opened` of every gallery that is open and of every one that will be."""
         self._watchers.append(opened)
         for retriever in list(self._open.values()):
@@ -224,7 +226,7 @@ class Shelf:
     def _prepare_behind(self, name: str, retriever: Retriever) -> None:
         retriever.prepare()
         time.sleep(CHECKED_AFTER_SECONDS)
-        if is_sound(retriever.gallery) or self._folder(name) is None:
+        if self._folder(name) is None or is_sound(cast(Gallery, retriever.gallery)):
             return
         _log.warning("Features of %s are damaged. It is opened anew, without them.", retriever.gallery.name)
         with self._lock, suppress(GalleryError):  # what is open stays so
@@ -241,7 +243,9 @@ class Shelf:
         for watcher in self._watchers:
             watcher(gallery)
         home = self._open[""]
-        return Retriever(gallery, home.composers, home.translator, engine=home.engine_name)
+        # What is on the disk is on no server.
+        engine = DEFAULT if home.engine_name == SERVED else home.engine_name
+        return Retriever(gallery, home.composers, home.translator, engine=engine)
 
     def _folder(self, name: str) -> Path | None:
         """Where a gallery is kept; None for a first one that has no files."""
@@ -296,7 +300,7 @@ def _stamp(folder: Path) -> Stamp | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _stamp_of(gallery: Gallery) -> Stamp | None:
+def _stamp_of(gallery: Searchable) -> Stamp | None:
     """Which manifest an open gallery was read from; None when it was replaced meanwhile, or is none of the disk."""
     if gallery.folder is None:
         return None

@@ -14,7 +14,7 @@ from test_fusion import SHARES, a_gallery, brute_force, unit
 from cir.composers.cvsi import PARTS
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
-from cir.ranking.engines import ENGINES, Engine, open_engine
+from cir.ranking.engines import ENGINES, SERVED, Engine, open_engine
 from cir.ranking.engines.exact import ExactEngine
 from cir.ranking.engines.remembered import BYTES, Kept, Remembered
 from cir.ranking.scoring import Linear
@@ -63,7 +63,8 @@ def looks_at_all(one: Engine) -> bool:
     return one.recall == 1.0 and getattr(one, "_kind", "") != "hnsw"
 
 
-every_engine = pytest.mark.parametrize("name", [*sorted(ENGINES), BY_INT8])
+# That of galleries on servers has tests of its own, which compare it with these.
+every_engine = pytest.mark.parametrize("name", [*sorted({*ENGINES} - {SERVED}), BY_INT8])
 
 
 @every_engine

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cir.composers.cvsi import PARAMETERS, PARTS, scoring
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.parameters import Values, shares
-from cir.ranking.explaining import best_move, hidden_rows, why
+from cir.ranking.explaining import best_move, why
 from cir.ranking.retriever import Retriever
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, ComposedQuery, Query, SignedTerm
 
@@ -130,8 +130,9 @@ def test_what_no_slider_lifts_has_no_best_move():
 def test_images_that_are_left_out_do_not_count_in_a_rank():
     retriever = Retriever(toy_gallery(captions=False), {})
     composed = ComposedQuery({MODIFIED_CAPTIONS: word("blue") + 0.5 * word("circle")}, scoring=scoring)
-    hidden = hidden_rows(retriever, ["blue-circle"])
-    seen = why(retriever, composed, PARAMETERS, cvsi_weights(1.0, 0.0, 0.0), "blue-square", hidden=hidden)
+    seen = why(
+        retriever, composed, PARAMETERS, cvsi_weights(1.0, 0.0, 0.0), "blue-square", exclude=["blue-circle"]
+    )
     assert seen.ranks_alone == {MODIFIED_CAPTIONS: 1}
     assert why(retriever, composed, PARAMETERS, cvsi_weights(1.0, 0.0, 0.0), "blue-square").ranks_alone == {
         MODIFIED_CAPTIONS: 2

@@ -86,6 +86,19 @@ class ToyGallery:
     def image_path(self, image_id: str) -> Path:
         raise GalleryError(f"The images of {self.name} are not kept as files.", "Use a gallery of files.")
 
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def ids_at(self, places: np.ndarray) -> list[str]:
+        return [self.image_ids[place] for place in places]
+
+    def page(self, seed: int, number: int, size: int) -> tuple[str, ...]:
+        order = np.random.default_rng(seed).permutation(len(self))
+        return tuple(self.ids_at(order[number * size : (number + 1) * size]))
+
+    def is_among(self, image_id: str, among: np.ndarray | None) -> bool:
+        return among is None or bool(among[self.find(image_id)])
+
     def raw_features(self, image_id: str) -> np.ndarray:
         return self.features[self.find(image_id)]
 

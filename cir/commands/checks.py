@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cir.commands.values import read_pair
 from cir.errors import BadQuery, GalleryError
-from cir.ranking.engines import ENGINES
+from cir.ranking.engines import ENGINES, SERVED
 
 if TYPE_CHECKING:
     from cir.evaluation.datasets.dataset import DatasetCard
@@ -132,9 +132,19 @@ def _device(name: str, _: argparse.Namespace) -> None:
         )
 
 
-def _engine(name: str, _: argparse.Namespace) -> None:
+def _engine(name: str, options: argparse.Namespace) -> None:
     if name not in ENGINES:
         raise BadQuery(f"There is no engine called {name!r}.", f"Choose one of: {', '.join(ENGINES)}.")
+    if name == SERVED and not hasattr(options, "qdrant_url"):
+        raise BadQuery(
+            "The engine qdrant searches galleries that are on a server, with `search` and on the page.",
+            "Here, take another one: --engine exact",
+        )
+    if name == SERVED and not (options.qdrant_url and options.gallery):
+        raise BadQuery(
+            "The engine qdrant has to know the server, and the name of the gallery there.",
+            "--engine qdrant --qdrant-url http://HOST:6333 --gallery NAME",
+        )
 
 
 def _language_model(name: str, _: argparse.Namespace) -> None:
@@ -164,6 +174,8 @@ def _gallery(name: str, options: argparse.Namespace) -> None:
 
     if (card := _card(options)) and any(o.flag == "--gallery" and o.name for o in card.options):
         return  # there it names something else
+    if getattr(options, "engine", "") == SERVED:
+        return  # what there is, the server says
     folder = locate_gallery(name, gallery_cache())
     try:
         read_manifest(folder)

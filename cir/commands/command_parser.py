@@ -81,19 +81,24 @@ def add_device_option(sub: argparse.ArgumentParser) -> None:
 def add_engine_option(sub: CommandParser) -> None:
     """--engine."""
     default = setting("CIR_ENGINE", DEFAULT)
-    text = "what ranks the pictures: exact looks at all of them, faiss at what an index finds, for a million and more"
+    text = "what ranks the pictures: exact looks at all of them, faiss at what an index finds, for a million and more; qdrant asks servers"
     sub.add_argument("--engine", default=default, metavar="ENGINE", help=f"{text} (default: {default})")
     sub.lists.append("engines")
 
 
-def add_server_options(sub: argparse._ActionsContainer) -> None:
-    """--qdrant-url and --qdrant-key-env."""
+def add_server_options(sub: argparse._ActionsContainer, *, searched: bool = False) -> None:
+    """--qdrant-url and --qdrant-key-env, and --thumbnails where a gallery on the server is `searched`."""
     url = setting("CIR_QDRANT_URL")
     sub.add_argument(
         "--qdrant-url", default=url, metavar="URL", help="a Qdrant server, such as http://localhost:6333"
     )
     text = "the name of the environment variable that holds the server's key (default: CIR_QDRANT_KEY)"
     sub.add_argument("--qdrant-key-env", default="", metavar="NAME", help=text)
+    if searched:
+        text = (
+            "for a gallery on a server: a folder or a web address with its small pictures, CONTENT_HASH.webp"
+        )
+        sub.add_argument("--thumbnails", default="", metavar="PLACE", help=text)
 
 
 def add_report_option(sub: argparse.ArgumentParser) -> None:

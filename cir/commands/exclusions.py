@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cir.commands.method_options import refuse_for_methods
 from cir.errors import BadQuery
+from cir.ranking.engines import SERVED
 
 Applies = Callable[[argparse.Namespace, set[str]], bool]
 RUNNING = "root split method models llm device alpha beta gamma captions gallery_captions batch_size limit resume k out"
@@ -69,6 +70,10 @@ def _pulls_a_language_model(options: argparse.Namespace, _: set[str]) -> bool:
     return options.action == "pull" and options.name in LANGUAGE_MODELS
 
 
+def _is_here(options: argparse.Namespace, _: set[str]) -> bool:
+    return options.engine != SERVED
+
+
 def _scores(_: argparse.Namespace, given: set[str]) -> bool:
     return bool(given & set(_scoring().split()))
 
@@ -111,6 +116,8 @@ ONE = "Do one of the two: score (--annotations, --predictions), or run a method 
 RULES = (
     Rule("search", _has("image"), "reference_id", "beside --reference-image", "Leave out one of them."),
     Rule("search", lambda _, given: not given & {"reference_id", "image"}, "keep_reference", "without a reference"),
+    Rule("search", _is_here, "qdrant_url qdrant_key_env thumbnails", "with the engine {engine}", "Add --engine qdrant."),
+    Rule("serve", _is_here, "qdrant_url qdrant_key_env thumbnails", "with the engine {engine}", "Add --engine qdrant."),
     Rule("models", _pulls_a_language_model, "llm", "when a language model is fetched by its name"),
     Rule("index", _has("no_captions"), "captions_per_image", "with --no-captions"),
     Rule("evaluate", _on_a_gallery, "gallery_captions batch_size", "on a gallery that is indexed already"),

@@ -57,6 +57,7 @@ def add_search(group) -> None:
         "--released-code", action="store_true", help="one joint call and dot products, as the released code"
     )
     add_engine_option(sub)
+    add_server_options(sub, searched=True)
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     sub.add_argument("--explain", action="store_true", help="add every term of every score")

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cir.answers import AnswerRow, answer_row, query_row, reaching, row_names, terms_row
-from cir.application import build_models, build_translator, ingredients, open_for
+from cir.application import build_models, build_translator, ingredients, open_for, open_on_server
 from cir.commands.console import IndexProgress, print_json
+from cir.commands.serving import on_server
 from cir.commands.values import given_values, method_values
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.parameters import Values, defaults, starting, starting_note
@@ -30,7 +31,7 @@ from cir.types import ComposedQuery, Query, RetrievedImage, SignedTerm
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
     from cir.models.protocols import TextEncoder
 
 
@@ -40,9 +41,9 @@ def search(options: argparse.Namespace) -> int:
     models = build_models(options.models, llm=options.llm, phi=options.phi, device=options.device)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
-    retriever = Retriever(
-        open_for(models, options.gallery), composers, build_translator(models), engine=options.engine
-    )
+    place = on_server(options)
+    gallery = open_on_server(models, options.gallery, place) if place else open_for(models, options.gallery)
+    retriever = Retriever(gallery, composers, build_translator(models), engine=options.engine)
     if options.engine != DEFAULT:
         retriever.engine.prepare(IndexProgress())
     method = _method(options.method, retriever)
@@ -99,21 +100,21 @@ def search(options: argparse.Namespace) -> int:
     return 0
 
 
-def _copies(options: argparse.Namespace, gallery: Gallery) -> tuple[str, ...]:
+def _copies(options: argparse.Namespace, gallery: Searchable) -> tuple[str, ...]:
     """Ids of the gallery's images that are the reference: the one that was named, or that very file by its content."""
     if options.reference_id or not options.image:
         return (options.reference_id,) if options.reference_id else ()
     content = content_hash(options.image.expanduser().resolve())
-    return tuple(i for i, kept in zip(gallery.image_ids, gallery.contents, strict=False) if kept == content)
+    return gallery.with_content(content)
 
 
-def _reference(options: argparse.Namespace, gallery: Gallery) -> Image | None:
+def _reference(options: argparse.Namespace, gallery: Searchable) -> Image | None:
     if options.reference_id:
         return read_image(gallery.thumbnail_path(options.reference_id))
     return read_image(options.image) if options.image else None
 
 
-def _only(options: argparse.Namespace, gallery: Gallery) -> narrowing.Narrowing:
+def _only(options: argparse.Namespace, gallery: Searchable) -> narrowing.Narrowing:
     since, until = narrowing.read_only_days(options.since, options.until)
     return narrowing.Narrowing(
         narrowing.folder_at(gallery, options.inside), since, until, options.with_undated

@@ -21,15 +21,22 @@ from typing import TYPE_CHECKING
 from cir import __version__
 from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, is_space, read_address
 from cir.commands.checks import check_arguments
-from cir.commands.command_parser import CommandParser, add_engine_option, add_models_option
+from cir.commands.command_parser import (
+    CommandParser,
+    add_engine_option,
+    add_models_option,
+    add_server_options,
+)
 from cir.commands.console import any_console
 from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.models.chosen import choose_set, chosen_set
 from cir.places import SAMPLE_GALLERY
+from cir.ranking.engines import SERVED
 
 if TYPE_CHECKING:
+    from cir.application import OnServer
     from cir.models.model_set import Models
     from cir.ranking.retriever import Retriever
     from cir.ui.galleries.model_sets import ModelSets
@@ -50,6 +57,7 @@ def add_options(parser: CommandParser, *, browser: bool = False) -> None:
     )
     parser.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
     add_engine_option(parser)
+    add_server_options(parser, searched=True)
     parser.add_argument(
         "--mcp", action="store_true", help="offer the tool search_gallery to assistants (MCP)"
     )
@@ -176,7 +184,7 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
 
     options.phi = options.phi or None
     given = {"llm": options.llm, "device": options.device, "engine": options.engine}
-    build = partial(application.build, deferred=True, **given)
+    build = partial(application.build, deferred=True, on_server=on_server(options), **given)
     try:
         return build(options.models, gallery=options.gallery, phi=options.phi)
     except CirError as error:
@@ -190,6 +198,15 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
         choose_set("")
     options.models, options.gallery, options.phi = SHIPPED_SET, None, None
     return build(options.models)
+
+
+def on_server(options: argparse.Namespace) -> OnServer | None:
+    """Where the gallery is that is to be searched; None for here."""
+    from cir.application import OnServer
+
+    if options.engine != SERVED:
+        return None
+    return OnServer(options.qdrant_url, options.qdrant_key_env, options.thumbnails)
 
 
 def model_sets(

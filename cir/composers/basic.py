@@ -143,8 +143,7 @@ def space_of(corpora: Corpora, engine: Engine | None) -> Space:
         directions = np.eye(len(text_mean))
     if engine is None or not len(engine):
         return Space(np.zeros(len(text_mean)), text_mean, directions, (-1.0, -1.0))
-    places = np.unique(np.linspace(0, len(engine) - 1, min(len(engine), SAMPLE)).astype(np.int64))
-    images = engine.features(places).image.astype(np.float64)
+    images = engine.features(engine.sample(SAMPLE)).image.astype(np.float64)
     mean = images.mean(axis=0)
     centred, texts = images - mean, orders - text_mean
     projected = centred @ directions @ directions.T

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from cir.composers.composer import unit_row
 from cir.composers.described_target import DescribedTarget
 from cir.ranking.engines.protocol import Engine
+from cir.ranking.scoring import Linear
 from cir.types import Features
 
 TOP, TEMPERATURE = 5, 0.04
+CHANGE = "change"  # as a row that is asked for: what an edit takes away
 LEAST_CAPTIONS = 3  # with fewer there is no ensemble
 ALIKE = "There was no gallery to weigh the descriptions by, so all count alike."
 
@@ -43,7 +45,9 @@ class Ldre(DescribedTarget):
         """The weighted sum, at length 1."""
         if len(after) == 1 or self.engine is None:
             return unit_row(after.mean(axis=0)), (ALIKE,) if len(after) > 1 else ()
-        return unit_row(ensemble_weights(self.engine.dots(before - after).image) @ after), ()
+        plain = Linear({CHANGE: 1.0}, cosine=False)
+        lost = [self.engine.top({CHANGE: row}, plain, TOP)[1] for row in before - after]
+        return unit_row(ensemble_weights(np.stack(lost, axis=1)) @ after), ()
 
 
 def ensemble_weights(change: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -53,7 +57,8 @@ def ensemble_weights(change: NDArray[np.floating]) -> NDArray[np.float32]:
     over the largest of them, go through a softmax with temperature 0.04.
 
     Args:
-        change: (K, N) dot products of the gallery's images with the captions, less those with their edited descriptions.
+        change: (K, N) dot products of the gallery's images with the captions, less those with their edited descriptions;
+            or the largest TOP of each column.
     """
     lost = np.maximum(0.0, change)
     top = np.sort(lost, axis=0)[-TOP:].sum(axis=0)

@@ -16,7 +16,7 @@ from cir.composers.parameters import Values, shares
 from cir.evaluation.bootstrap import interval
 from cir.evaluation.rank_measures import NOT_RANKED, RECALLS, Measure, Ranked, share
 from cir.gallery.gallery import Gallery
-from cir.ranking.engines import open_engine
+from cir.ranking.engines import open_whole
 from cir.ranking.retriever import rows_of, scoring_of
 from cir.ranking.scoring import Linear, Scoring
 from cir.ranking.sweep import Ranks, ranks, terms_of
@@ -44,7 +44,7 @@ def target_ranks(
         measure: whether the reference is left out, and which queries have sets.
     """
     asked = [q for q in queries if q.query_id in composed]
-    engine = open_engine(gallery)
+    engine = open_whole(gallery)
     found = {}
     all_terms = terms_of(engine, (composed[q.query_id] for q in asked))
     for query, terms in zip(asked, all_terms, strict=True):
@@ -83,7 +83,7 @@ def first_places(
     measure: Measure = RECALLS,
 ) -> dict[str, str]:
     """Query id -> id of the image that a method puts first under its numbers."""
-    engine, found = open_engine(gallery), {}
+    engine, found = open_whole(gallery), {}
     for query in queries:
         if query.query_id in composed:
             left_out = [gallery.find(query.reference_id)] if measure.leaves_out_reference else []

@@ -21,7 +21,7 @@ from cir.evaluation.encoders import Encoders, Say, unit
 from cir.evaluation.measures import recalls
 from cir.gallery.gallery import Gallery
 from cir.models.protocols import TextEncoder
-from cir.ranking.engines import open_engine
+from cir.ranking.engines import open_whole
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
@@ -120,7 +120,7 @@ def oracle_caption_ranks(
 ) -> list[int]:
     """Ranks by the target's true caption as a text query, pixels alone."""
     texts = text_encoder.encode_texts([describe_scene(benchmark.scenes[q.target_ids[0]]) for q in queries])
-    scores = open_engine(gallery).dots(texts).image.T
+    scores = open_whole(gallery).dots(texts).image.T
     ranks = []
     for row, query in zip(scores, queries, strict=True):
         row[gallery.find(query.reference_id)] = -np.inf

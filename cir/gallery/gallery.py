@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cir.cache_keys import digest_of
 from cir.dates import day_of_name
@@ -170,6 +170,24 @@ class Gallery:
             )
         return row
 
+    def ids_at(self, places: ArrayLike) -> list[str]:
+        """The ids of the images at some places."""
+        return [self.image_ids[place] for place in np.atleast_1d(np.asarray(places, np.int64)).tolist()]
+
+    def page(self, seed: int, number: int, size: int) -> tuple[str, ...]:
+        """The ids on a page of the gallery, in an order that a seed decides; the last page may have fewer."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        return tuple(self.ids_at(order[number * size : (number + 1) * size]))
+
+    def with_content(self, content: str) -> tuple[str, ...]:
+        """The ids of the images with a content hash."""
+        return tuple(i for i, own in zip(self.image_ids, self.contents, strict=False) if own == content)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether its images are files in folders."""
+        return bool(self.relatives)
+
     def raw_features(self, image_id: str) -> NDArray[np.float32]:
         """(D,) the features as the encoder gave them, not normalised: what a mapping network wants."""
         row = self.find(image_id)
@@ -300,6 +318,14 @@ class Gallery:
         if until:
             of_days &= self.days <= np.datetime64(until)
         return chosen & (of_days | unknown if with_undated else of_days)
+
+    def count(self, among: NDArray[np.bool_] | None) -> int:
+        """How many images these are; all for None."""
+        return len(self) if among is None else int(among.sum())
+
+    def is_among(self, image_id: str, among: NDArray[np.bool_] | None) -> bool:
+        """Whether an image is one of these; of all for None."""
+        return among is None or bool(among[self.find(image_id)])
 
     def _in_folder(self, folder: bytes) -> NDArray[np.bool_]:
         names, numbers = self._folders_of_images

@@ -9,9 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cir.days import REMEDY, read_span
 from cir.errors import BadQuery
 from cir.files import display_name, image_id_of
@@ -19,7 +16,7 @@ from cir.gallery.gallery import TOP
 from cir.text import counted
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Among, Searchable
 
 MOST_FOLDERS = (
     3000  # of which a browser still makes a list that can be searched; more than that, the deep ones go
@@ -44,12 +41,12 @@ class Narrowing:
         return bool(self.folder or self.since or self.until)
 
 
-def can_narrow(gallery: Gallery) -> bool:
+def can_narrow(gallery: Searchable) -> bool:
     """Whether the gallery is made from a folder of one's own: only then folders and days mean something."""
-    return bool(getattr(gallery, "relatives", ())) and not gallery.packed
+    return bool(getattr(gallery, "has_files", False)) and not gallery.packed
 
 
-def folder_choices(gallery: Gallery) -> list[tuple[str, str]]:
+def folder_choices(gallery: Searchable) -> list[tuple[str, str]]:
     """What a visitor may choose among: (words, key); a key stays the folder's when others come and go.
 
     Every folder is offered up to `MOST_FOLDERS`; of more than that the shallow ones, and `cut_note` says so.
@@ -72,7 +69,7 @@ def folder_key(only: Narrowing) -> str:
     return TOP_CHOICE if only.folder == TOP else image_id_of(only.folder)
 
 
-def cut_note(gallery: Gallery) -> str:
+def cut_note(gallery: Searchable) -> str:
     """A sentence about folders that are not offered; "" when all are."""
     folders = len(gallery.folders) if can_narrow(gallery) else 0
     if folders <= MOST_FOLDERS:
@@ -80,7 +77,7 @@ def cut_note(gallery: Gallery) -> str:
     return f"This list has {MOST_FOLDERS:,} of {counted(folders, 'folder')}. Of the others, choose the folder that holds them."
 
 
-def _offered(gallery: Gallery) -> list[bytes]:
+def _offered(gallery: Searchable) -> list[bytes]:
     """The folders on offer, in order of their paths."""
     if len(gallery.folders) <= MOST_FOLDERS:
         return list(gallery.folders)
@@ -89,7 +86,7 @@ def _offered(gallery: Gallery) -> list[bytes]:
 
 
 def read_only(
-    gallery: Gallery, folder: object, since: object, until: object, with_undated: object = False
+    gallery: Searchable, folder: object, since: object, until: object, with_undated: object = False
 ) -> Narrowing:
     """What was chosen and typed.
 
@@ -118,7 +115,7 @@ def read_only_days(since: object, until: object) -> tuple[date | None, date | No
     return first, last
 
 
-def folder_at(gallery: Gallery, value: object) -> bytes:
+def folder_at(gallery: Searchable, value: object) -> bytes:
     """A folder by its path below the gallery's: "holiday/rome"; "/" for no folder, b"" where nothing is given.
 
     Raises:
@@ -151,49 +148,51 @@ def read_day(value: object, *, last: bool = False) -> date | None:
     return read_span(value)[last]
 
 
-def among(gallery: Gallery, only: Narrowing) -> NDArray[np.bool_] | None:
-    """(K,) bool, which images may be found; None for all.
+def among(gallery: Searchable, only: Narrowing) -> Among:
+    """Which images may be found, as `select` of the gallery says it; None for all.
 
     Raises:
         BadQuery: no image is left.
     """
     if not only:
         return None
-    mask = _select(gallery, only)
-    if not mask.any():
+    chosen = _select(gallery, only)
+    if not gallery.count(chosen):
         unknown = undated(gallery, only)
         told = f" Of {counted(unknown, 'more picture')} the day is not known." if unknown else ""
         raise BadQuery(f"No picture is {in_words(only)}.{told}", "Choose another folder, or other days.")
-    return mask
+    return chosen
 
 
-def undated(gallery: Gallery, only: Narrowing) -> int:
+def undated(gallery: Searchable, only: Narrowing) -> int:
     """How many pictures are left out because their day is not known."""
     if only.with_undated or not (only.since or only.until):
         return 0
-    return int((_select(gallery, replace(only, with_undated=True)) & ~_select(gallery, only)).sum())
+    return gallery.count(_select(gallery, replace(only, with_undated=True))) - gallery.count(
+        _select(gallery, only)
+    )
 
 
-def note(gallery: Gallery, only: Narrowing, mask: NDArray[np.bool_] | None) -> str:
+def note(gallery: Searchable, only: Narrowing, chosen: Among) -> str:
     """A sentence about how much was searched; "" for everything."""
-    if mask is None:
+    if chosen is None:
         return ""
-    told = f"Searched only {in_words(only)}: {int(mask.sum()):,} of {counted(len(mask), 'picture')}."
+    told = f"Searched only {in_words(only)}: {gallery.count(chosen):,} of {counted(len(gallery), 'picture')}."
     return " ".join(filter(None, (told, undated_note(gallery, only))))
 
 
-def undated_note(gallery: Gallery, only: Narrowing) -> str:
+def undated_note(gallery: Searchable, only: Narrowing) -> str:
     """A sentence about pictures that are left out because their day is not known; "" when none are."""
     unknown = undated(gallery, only)
     return f"Of {counted(unknown, 'more picture')} the day is not known: not searched." if unknown else ""
 
 
-def undated_label(gallery: Gallery) -> str:
+def undated_label(gallery: Searchable) -> str:
     """What the choice to have them all the same is called."""
     return f"Also pictures of an unknown day ({gallery.undated:,})"
 
 
-def _select(gallery: Gallery, only: Narrowing) -> NDArray[np.bool_]:
+def _select(gallery: Searchable, only: Narrowing) -> Among:
     return gallery.select(
         folder=only.folder, since=only.since, until=only.until, with_undated=only.with_undated
     )
@@ -210,7 +209,7 @@ def in_words(only: Narrowing) -> str:
     return ", ".join([*pieces, *([" ".join(days)] if days else [])]) or "everywhere"
 
 
-def _read_folder(gallery: Gallery, key: object) -> bytes:
+def _read_folder(gallery: Searchable, key: object) -> bytes:
     if key in (None, EVERYWHERE_CHOICE):
         return b""
     if can_narrow(gallery) and isinstance(key, str):

@@ -5,16 +5,13 @@ Arithmetic on dot products that the retriever keeps; no model is called. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cir.composers.parameters import Parameter, Values, moved, steps
+from cir.gallery.searchable import Among
 from cir.ranking.retriever import Retriever, rows_of, scoring_of
 from cir.ranking.scoring import Linear, Scoring
-from cir.ranking.sweep import ranks
 from cir.types import ComposedQuery
 
 STEPS = 20  # a slider is tried at so many places and one more, from end to end
@@ -37,7 +34,7 @@ class Why:
     Attributes:
         shares: row of the query -> {"image": ..., "captions": ...}, what each adds; their sum is the score.
         weights: row of the query -> the weight that counted.
-        ranks_alone: part -> rank from 1, were the query that part alone.
+        ranks_alone: part -> rank from 1, were the query that part alone; up to `Engine.far`.
         move: the single slider move that lifts the image most; None when no move lifts it.
     """
 
@@ -54,7 +51,8 @@ def why(
     values: Values,
     image_id: str,
     *,
-    hidden: NDArray[np.bool_] | None = None,
+    among: Among = None,
+    exclude: Sequence[str] = (),
 ) -> Why:
     """Explain one image.
 
@@ -63,7 +61,8 @@ def why(
         composed: the query.
         parameters, values: the numbers of the method, and where they stood in the ranking.
         image_id: which image.
-        hidden: (K,) images that the ranking leaves out; None for none.
+        among: which images may be found; None for all.
+        exclude: ids that the ranking leaves out.
 
     Raises:
         BadQuery: the gallery has no such image.
@@ -75,8 +74,8 @@ def why(
     return Why(
         explanation.shares,
         explanation.weights,
-        dict(zip(composed.parts, _ranks(retriever, composed, index, alone, hidden), strict=True)),
-        best_move(retriever, composed, parameters, values, image_id, hidden=hidden),
+        dict(zip(composed.parts, _ranks(retriever, composed, index, alone, among, exclude), strict=True)),
+        best_move(retriever, composed, parameters, values, image_id, among=among, exclude=exclude),
     )
 
 
@@ -87,7 +86,8 @@ def best_move(
     values: Values,
     image_id: str,
     *,
-    hidden: NDArray[np.bool_] | None = None,
+    among: Among = None,
+    exclude: Sequence[str] = (),
 ) -> Move | None:
     """The move of one slider that gives the image its best rank; of equal ones the shortest. None if none lifts it.
 
@@ -96,11 +96,13 @@ def best_move(
     index = retriever.gallery.find(image_id)
     places = [(parameter, after) for parameter in parameters for after in steps(parameter, STEPS)]
     tried = [values, *(moved(parameters, values, parameter.name, after) for parameter, after in places)]
-    now, *found = _ranks(retriever, composed, index, [scoring_of(composed, one) for one in tried], hidden)
+    now, *found = _ranks(
+        retriever, composed, index, [scoring_of(composed, one) for one in tried], among, exclude
+    )
     moves = [
         Move(parameter, values[parameter.name], after, rank)
         for (parameter, after), rank in zip(places, found, strict=True)
-        if rank < now
+        if 0 < rank < now
     ]
     return min(moves, key=lambda move: (move.rank, abs(move.after - move.before)), default=None)
 
@@ -110,17 +112,9 @@ def _ranks(
     composed: ComposedQuery,
     index: int,
     scorings: Sequence[Scoring],
-    hidden: NDArray[np.bool_] | None,
+    among: Among,
+    exclude: Sequence[str],
 ) -> list[int]:
-    left_out = np.flatnonzero(hidden) if hidden is not None else ()
-    terms = retriever.engine.terms(rows_of(composed))
-    return ranks(terms, retriever.engine.norms, [index], scorings, excluded=left_out)[0].tolist()
-
-
-def hidden_rows(
-    retriever: Retriever, image_ids: Iterable[str], among: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
-    """(K,) True for the images named and for those outside `among`: what `why` takes as `hidden`."""
-    rows = np.zeros(len(retriever.gallery.image_ids), dtype=bool) if among is None else ~among
-    rows[[retriever.gallery.find(image_id) for image_id in image_ids]] = True
-    return rows
+    places = [retriever.gallery.find(image_id) for image_id in exclude]
+    rows = rows_of(composed)
+    return retriever.engine.ranks(rows, [index], scorings, among=among, exclude=places)[0].tolist()

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from PIL import Image
 
 from cir.errors import BadImage, BadQuery, GalleryError
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
 from cir.images import make_thumbnail, read_image
 from cir.text import counted
 from cir.types import RetrievedImage
@@ -33,7 +33,7 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def to_csv(results: Sequence[RetrievedImage], gallery: Gallery, selected: Collection[str] = ()) -> bytes:
+def to_csv(results: Sequence[RetrievedImage], gallery: Searchable, selected: Collection[str] = ()) -> bytes:
     """The results as a table with the columns COLUMNS, UTF-8 with a mark that spreadsheets look for."""
     out = io.StringIO(newline="")
     table = csv.writer(out)
@@ -46,7 +46,9 @@ def to_csv(results: Sequence[RetrievedImage], gallery: Gallery, selected: Collec
     return out.getvalue().encode("utf-8-sig")
 
 
-def to_zip(image_ids: Sequence[str], gallery: Gallery, ranks: Mapping[str, int]) -> tuple[bytes, list[str]]:
+def to_zip(
+    image_ids: Sequence[str], gallery: Searchable, ranks: Mapping[str, int]
+) -> tuple[bytes, list[str]]:
     """The pictures in one archive, each encoded anew with at most PICTURE_SIDE pixels a side.
 
     Args:
@@ -77,7 +79,7 @@ def to_zip(image_ids: Sequence[str], gallery: Gallery, ranks: Mapping[str, int])
     return out.getvalue(), missing
 
 
-def whole_picture(gallery: Gallery, image_id: str) -> bytes:
+def whole_picture(gallery: Searchable, image_id: str) -> bytes:
     """A picture as a JPEG, encoded anew without metadata: as large as it is, up to LARGEST_SIDE pixels a side.
 
     Where only a small picture is left of it, that one.
@@ -96,7 +98,7 @@ def whole_picture(gallery: Gallery, image_id: str) -> bytes:
     return out.getvalue()
 
 
-def _picture(gallery: Gallery, image_id: str) -> bytes:
+def _picture(gallery: Searchable, image_id: str) -> bytes:
     """The picture from its file, or what is left of it."""
     try:
         image = read_image(gallery.image_path(image_id))

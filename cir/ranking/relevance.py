@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.parameters import Values
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
 from cir.ranking.retriever import Retriever, scoring_of
 from cir.ranking.scoring import Linear, fused_lengths, over_lengths
 from cir.types import REFERENCE_IMAGE, ComposedQuery, RetrievedImage
@@ -40,7 +40,7 @@ class _Sample:
     tc_tc: NDArray[np.floating]
 
 
-_SAMPLES: WeakKeyDictionary[Gallery, _Sample | None] = WeakKeyDictionary()
+_SAMPLES: WeakKeyDictionary[Searchable, _Sample | None] = WeakKeyDictionary()
 
 
 def chance_score(retriever: Retriever, composed: ComposedQuery, values: Values) -> float | None:
@@ -91,7 +91,7 @@ def relevance_note(
 
 
 def _draw(retriever: Retriever) -> _Sample | None:
-    known = np.flatnonzero(retriever.engine.captioned)
+    known = retriever.engine.sample(len(retriever.engine), captioned=True)
     if len(known) < LEAST_IMAGES:
         return None
     drawn = np.random.default_rng(0).integers(0, len(known), (2, PAIRS))

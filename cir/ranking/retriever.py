@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from cir.composers.composer import Composer, bind_to_gallery
 from cir.composers.parameters import Parameter, Values, defaults, shares
 from cir.errors import BadQuery
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Among, Searchable
 from cir.images import size_note
 from cir.ranking.engines import DEFAULT, open_engine
-from cir.ranking.engines.protocol import Promise
-from cir.ranking.scoring import Linear, Scoring, rank_of
+from cir.ranking.engines.protocol import Promise, WholeEngine
+from cir.ranking.scoring import Linear, Scoring
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query, RetrievedImage
 
@@ -50,7 +51,7 @@ class Retriever:
 
     def __init__(
         self,
-        gallery: Gallery,
+        gallery: Searchable,
         composers: Mapping[str, Composer],
         translator: Translator | None = None,
         *,
@@ -102,7 +103,7 @@ class Retriever:
         *,
         top_k: int = 10,
         exclude: Iterable[str] = (),
-        among: NDArray[np.bool_] | None = None,
+        among: Among = None,
         cosine: bool = True,
     ) -> list[RetrievedImage]:
         """The `top_k` best images, best first; equal scores in the gallery's order. No model is called.
@@ -112,7 +113,7 @@ class Retriever:
             values: the numbers of the method that composed it.
             top_k: 1 to MAX_RESULTS.
             exclude: image ids to leave out, such as the reference itself.
-            among: (K,) bool, which images may be found (`Gallery.select`); None for all.
+            among: which images may be found, as `select` of the gallery says it; None for all.
             cosine: False leaves out the lengths, as CVSI's released code does; of no meaning for another scoring.
 
         Raises:
@@ -122,7 +123,7 @@ class Retriever:
             raise BadQuery(
                 f"The number of results is {top_k!r}.", f"Give a whole number from 1 to {MAX_RESULTS}."
             )
-        if not self.gallery.image_ids:
+        if not len(self.gallery):
             raise BadQuery(
                 f"The gallery {self.gallery.name} has no pictures.",
                 "Index a folder: python -m cir index PHOTOS",
@@ -135,10 +136,10 @@ class Retriever:
             exclude=[self.gallery.find(image_id) for image_id in exclude],
             among=among,
         )
-        ids = self.gallery.image_ids
+        ids = self.gallery.ids_at(indices)
         return [
-            RetrievedImage(rank, ids[i], float(score))
-            for rank, (i, score) in enumerate(zip(indices, scores, strict=True), start=1)
+            RetrievedImage(rank, image_id, float(score))
+            for rank, (image_id, score) in enumerate(zip(ids, scores, strict=True), start=1)
         ]
 
     def promise(self, composed: ComposedQuery, values: Values) -> Promise:
@@ -151,21 +152,43 @@ class Retriever:
 
     def score(self, composed: ComposedQuery, scoring: Scoring) -> NDArray[np.floating]:
         """(K,) scores of all images by a scoring of one's own, such as one row of the query alone."""
-        return scoring.scores(self.engine.terms(rows_of(composed)), self.engine.norms)
+        return scoring.scores(self.whole.terms(rows_of(composed)), self.whole.norms)
+
+    @property
+    def whole(self) -> WholeEngine:
+        """The engine, where it has all images in this process.
+
+        Raises:
+            BadQuery: they are on servers.
+        """
+        if not hasattr(self.engine, "terms"):
+            name = self.gallery.name
+            raise BadQuery(
+                f"{name} is on a server, which is not asked for all of it at once.",
+                f"Fetch it: python -m cir galleries pull {name}",
+            )
+        return cast(WholeEngine, self.engine)
 
     def rank_of(
-        self, composed: ComposedQuery, values: Values, image_id: str, *, exclude: Iterable[str] = ()
+        self,
+        composed: ComposedQuery,
+        values: Values,
+        image_id: str,
+        *,
+        exclude: Iterable[str] = (),
+        among: Among = None,
     ) -> int:
-        """Rank of one image, from 1, among all that are not left out. For measuring."""
-        hidden = np.zeros(len(self.gallery), dtype=bool)
-        hidden[[self.gallery.find(other) for other in exclude]] = True
-        return rank_of(self.scores(composed, values), self.gallery.find(image_id), hidden)
+        """Rank of one image, from 1, among all that may be found and are not left out; up to `Engine.far`."""
+        find, scoring = self.gallery.find, scoring_of(composed, values)
+        places = [find(other) for other in exclude]
+        rows = rows_of(composed)
+        return int(self.engine.ranks(rows, [find(image_id)], [scoring], among=among, exclude=places)[0, 0])
 
     def explain(self, composed: ComposedQuery, values: Values, image_id: str) -> Explanation:
         """The dot products and norms behind one image's score."""
         index = self.gallery.find(image_id)
         terms = self.engine.terms_of(rows_of(composed), [index])
-        norms = self.engine.norms.among([index])
+        norms = self.engine.norms_of([index])
         scoring = scoring_of(composed, values)
         return Explanation(
             {

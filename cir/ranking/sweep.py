@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cir.composers.parameters import Parameter, Values, steps
-from cir.ranking.engines import Engine
+from cir.ranking.engines.counting import Ranks, ranks
+from cir.ranking.engines.protocol import WholeEngine
 from cir.ranking.retriever import Retriever, rows_of
-from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms, Scoring, query_length, rank_of
+from cir.ranking.scoring import QueryTerms, Scoring
 from cir.types import ComposedQuery
 
-Ranks = NDArray[np.int64]
+__all__ = ["Fit", "Ranks", "fit", "grid", "ranks", "sweep", "terms_of"]
 STEPS = 10
-MANY = 20_000  # images, from which on a compiled pass is worth its compiling
 AT_ONCE = 64  # queries whose dot products are taken by one matrix product
 
 
@@ -38,72 +36,6 @@ def grid(parameters: Sequence[Parameter], count: int = STEPS) -> list[dict[str, 
         for place in places
         if sum(v for v, is_share in zip(place, shared, strict=True) if is_share) <= 1.0 + 1e-6
     ]
-
-
-def ranks(
-    terms: QueryTerms,
-    gallery: GalleryTerms,
-    targets: Sequence[int],
-    scorings: Sequence[Scoring],
-    *,
-    excluded: Sequence[int] | NDArray[np.int64] = (),
-) -> Ranks:
-    """Ranks of some images, from 1, under each of many scorings of one query.
-
-    Args:
-        terms, gallery: dot products and norms.
-        targets: rows of the T images.
-        scorings: S of them.
-        excluded: rows that are left out.
-
-    Returns:
-        (T, S)
-    """
-    hidden = np.zeros(len(terms.image), dtype=bool)
-    hidden[np.asarray(excluded, dtype=np.int64)] = True
-    if len(hidden) >= MANY and find_spec("numba") is not None:
-        linear = [one for one in scorings if isinstance(one, Linear) and one.cosine]
-        if len(linear) == len(scorings):
-            return _ranks_among_many(terms, gallery, targets, linear, hidden)
-    out = np.empty((len(targets), len(scorings)), dtype=np.int64)
-    for s, scoring in enumerate(scorings):
-        scores = scoring.scores(terms, gallery)
-        out[:, s] = [rank_of(scores, target, hidden) for target in targets]
-    return out
-
-
-def _ranks_among_many(
-    terms: QueryTerms,
-    gallery: GalleryTerms,
-    targets: Sequence[int],
-    scorings: Sequence[Linear],
-    hidden: NDArray[np.bool_],
-) -> Ranks:
-    """The same in one pass for all scorings with the same weight of captions: these share the lengths of the images."""
-    from cir.ranking.engines.kernels import count_better
-
-    image, captions = (np.ascontiguousarray(dots.T) for dots in (terms.image, terms.captions))
-    norms = np.stack([gallery.tv_tv, gallery.tv_tc, gallery.tc_tc]).astype(np.float64)
-    out = np.empty((len(targets), len(scorings)), np.int64)
-    for gamma in {one.captions for one in scorings}:
-        chosen = [s for s, one in enumerate(scorings) if one.captions == gamma]
-        weights = np.array([[scorings[s].weights.get(name, 0.0) for name in terms.names] for s in chosen])
-        for row in weights:
-            row *= query_length(terms.gram, row) > 0.0  # rows that cancel: then all scores are 0
-        gammas = np.full(hidden.shape, gallery.captions_count(gamma))
-        found = np.empty((len(targets), len(chosen)), np.int64)
-        count_better(
-            image,
-            captions,
-            norms,
-            gammas,
-            weights,
-            np.asarray(targets, np.int64),
-            hidden,
-            found,
-        )
-        out[:, chosen] = found + 1
-    return out
 
 
 def sweep(
@@ -123,13 +55,13 @@ def sweep(
         scorings: of the query's rows.
         exclude: ids that are left out.
     """
-    engine, find = retriever.engine, retriever.gallery.find
-    terms = engine.terms(rows_of(composed))
-    left_out = [find(image_id) for image_id in exclude]
-    return ranks(terms, engine.norms, [find(i) for i in image_ids], scorings, excluded=left_out)
+    find = retriever.gallery.find
+    return retriever.engine.ranks(
+        rows_of(composed), [find(i) for i in image_ids], scorings, exclude=[find(i) for i in exclude]
+    )
 
 
-def terms_of(engine: Engine, composed: Iterable[ComposedQuery]) -> Iterator[QueryTerms]:
+def terms_of(engine: WholeEngine, composed: Iterable[ComposedQuery]) -> Iterator[QueryTerms]:
     """The dot products of many queries, in order, taken for some of them at once."""
     waiting: list[ComposedQuery] = []
     for query in composed:
@@ -141,7 +73,7 @@ def terms_of(engine: Engine, composed: Iterable[ComposedQuery]) -> Iterator[Quer
         yield from _terms(engine, waiting)
 
 
-def _terms(engine: Engine, queries: Sequence[ComposedQuery]) -> Iterator[QueryTerms]:
+def _terms(engine: WholeEngine, queries: Sequence[ComposedQuery]) -> Iterator[QueryTerms]:
     rows = np.concatenate([np.stack(list(q.parts.values())) for q in queries]).astype(np.float32)
     by_image, by_captions = engine.dots(rows)
     start = 0

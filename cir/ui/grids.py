@@ -14,7 +14,7 @@ from cir.ui.pieces import escape
 from cir.ui.server.pictures import address_of
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
 
 _EMPTY_TILE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'%3E%3Cpath fill='%23d5d1ca' d='M0 0h1v1H0z'/%3E%3C/svg%3E"
 
@@ -31,7 +31,7 @@ class Tile(NamedTuple):
 
 
 def tile(
-    gallery: Gallery, image_id: str, words: str, *, state: str = "", caption: str = "", file: str = ""
+    gallery: Searchable, image_id: str, words: str, *, state: str = "", caption: str = "", file: str = ""
 ) -> Tile:
     """The thumbnail of a gallery image; an empty tile where nothing of the image is left, as the words say then."""
     try:

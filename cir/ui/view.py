@@ -8,8 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from cir.gallery.gallery import Gallery
 from cir.gallery.manifest import THUMBNAILS
+from cir.gallery.searchable import Searchable
 from cir.ui import compare, galleries, pieces, results, triplets
 from cir.ui.page import PageContent, PageParts, html_piece
 from cir.ui.search import events as search_events
@@ -48,7 +48,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         # Part of the page: no event has to be waited for.
         pictures = gallery_page(gallery, handlers.browse(gallery, first))
         session = gr.State(first, time_to_live=SESSION_SECONDS)
-        head = html_piece(pieces.header(content.title_of(""), len(gallery.image_ids)))
+        head = html_piece(pieces.header(content.title_of(""), len(gallery)))
         html_piece(pieces.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(pieces.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
@@ -70,11 +70,11 @@ def build_page(content: PageContent) -> gr.Blocks:
     return page
 
 
-def serve_thumbnails(gallery: Gallery) -> None:
+def serve_thumbnails(gallery: Searchable) -> None:
     """Allow the folders of the thumbnails, which the program wrote itself, to be served; no originals."""
     if gallery.folder is not None and not gallery.packed:
         folders = {gallery.folder / THUMBNAILS}
     else:
-        folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.image_ids[:1]}
+        folders = {Path(gallery.thumbnail_path(image_id)).parent for image_id in gallery.page(0, 0, 1)}
     for folder in folders:
         serve_folder(folder)

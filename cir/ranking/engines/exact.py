@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
+from cir.ranking.engines.counting import Counting
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
 from cir.ranking.engines.protocol import Promise, Sides, Told
 from cir.ranking.engines.remembered import Kept, Remembered
@@ -44,7 +45,7 @@ AT_ONCE = 4096  # rows that are read at once
 CHECKED_AFTER_SECONDS = 60.0  # the first searches do not share the disk and the processor with that
 
 
-class ExactEngine:
+class ExactEngine(Counting):
     """An engine over an open gallery. It remembers the dot products of the last queries: a slider reads no row again.
 
     Args:

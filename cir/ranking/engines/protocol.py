@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from cir.ranking.engines.neighbours import Neighbours
 from cir.ranking.scoring import Floats, GalleryTerms, QueryTerms, Scoring
 from cir.types import Features
 
+# Which images may be found, as `select` of their gallery says it: (K,) bool, or what a server is asked instead; None for all.
+Among = Any
 Told = Callable[[str, int, int], object]  # what is done, how far it is, and of how much
 
 
@@ -52,13 +54,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def captioned(self) -> NDArray[np.bool_]:
-        """(K,) which images have captions that count."""
-        ...
-
-    @property
-    def norms(self) -> GalleryTerms:
-        """What norms need of each image."""
+    def far(self) -> int | None:
+        """From which rank on `ranks` does not tell images apart; None where it counts all."""
         ...
 
     def __len__(self) -> int:
@@ -69,12 +66,12 @@ class Engine(Protocol):
         """(N, D) t_v and t_c of N images; (D,) of one."""
         ...
 
-    def dots(self, rows: Features) -> Sides:
-        """(K, P) dot products A = Tv Q' and B = Tc Q' of every image with P rows (P, D). Nothing is remembered."""
+    def sample(self, count: int, *, captioned: bool = False) -> NDArray[np.int64]:
+        """Places of `count` images, always the same, or of fewer; with `captioned` only of those that have captions."""
         ...
 
-    def terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
-        """The dot products of one query. Asked again with the same rows, as when a slider moves, it costs nothing."""
+    def norms_of(self, indices: ArrayLike) -> GalleryTerms:
+        """What norms need of some images."""
         ...
 
     def terms_of(self, rows: Mapping[str, Floats], indices: ArrayLike) -> QueryTerms:
@@ -100,7 +97,7 @@ class Engine(Protocol):
         scoring: Scoring,
         count: int,
         *,
-        among: NDArray[np.bool_] | None = None,
+        among: Among = None,
         exclude: Sequence[int] = (),
     ) -> tuple[NDArray[np.int64], Floats]:
         """The best images, the best first; equal scores in the gallery's order. No other rows are read for new weights.
@@ -109,14 +106,14 @@ class Engine(Protocol):
             rows: of the query.
             scoring: how its dot products become scores.
             count: how many; fewer where there are not so many.
-            among: (K,) which images may be found; None for all.
+            among: which images may be found.
             exclude: places of images that are left out.
 
         Returns:
             Their places and their scores, in float64.
 
         Raises:
-            BadQuery: a row of the query is not of finite numbers.
+            BadQuery: a row of the query is not of finite numbers, or this engine cannot rank by such a scoring.
         """
         ...
 
@@ -124,9 +121,62 @@ class Engine(Protocol):
         """(N,) scores of some images in float64."""
         ...
 
+    def ranks(
+        self,
+        rows: Mapping[str, Floats],
+        indices: Sequence[int],
+        scorings: Sequence[Scoring],
+        *,
+        among: Among = None,
+        exclude: Sequence[int] = (),
+    ) -> NDArray[np.int64]:
+        """(T, S) ranks of T images, from 1, under each of S scorings of one query, among those that may be found.
+
+        `far` stands for that rank and any behind it; 0 for one that this engine could only tell by many more questions.
+        """
+        ...
+
+    def count_reaching(
+        self,
+        rows: Mapping[str, Floats],
+        scoring: Scoring,
+        least: float,
+        *,
+        among: Among = None,
+        exclude: Sequence[int] = (),
+    ) -> int:
+        """How many images that may be found have a score from `least` on; counted up to `far`."""
+        ...
+
+    def count(self, among: Among, exclude: Sequence[int] = ()) -> int:
+        """How many images may be found."""
+        ...
+
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
         """The `top` images most alike to each of N images among these N, by their pixels, itself left out.
 
         Equal ones come in the order given. `Neighbours.ids` are places in `indices`.
         """
+        ...
+
+
+class WholeEngine(Engine, Protocol):
+    """One that has all images in this process, and computes with all of them at once: for measuring."""
+
+    @property
+    def captioned(self) -> NDArray[np.bool_]:
+        """(K,) which images have captions that count."""
+        ...
+
+    @property
+    def norms(self) -> GalleryTerms:
+        """What norms need of each image."""
+        ...
+
+    def dots(self, rows: Features) -> Sides:
+        """(K, P) dot products A = Tv Q' and B = Tc Q' of every image with P rows (P, D). Nothing is remembered."""
+        ...
+
+    def terms(self, rows: Mapping[str, Floats]) -> QueryTerms:
+        """The dot products of one query. Asked again with the same rows, as when a slider moves, it costs nothing."""
         ...

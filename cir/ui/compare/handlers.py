@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 LEAST, MOST = 2, 4
 SHOWN = 12  # results of each method
 MARKS = 3
+UNTOLD = (
+    "Which numbers would put them highest is not worked out for a gallery on servers, unless the marked pictures are among the "
+    "best under all of them: it would take hundreds of searches."
+)
 
 
 @dataclass(slots=True)
@@ -117,6 +121,7 @@ class Judged:
         present: its present numbers.
         fitted: the best numbers on the grid.
         tried: how many there are.
+        note: what cannot be told of this gallery, in words.
     """
 
     ids: tuple[str, ...]
@@ -131,6 +136,7 @@ class Judged:
     present: Values = field(default_factory=dict)
     fitted: Fit | None = None
     tried: int = 0
+    note: str = ""
 
 
 def read_choice(methods: Sequence[str], chosen: object) -> tuple[str, ...]:
@@ -283,7 +289,7 @@ def judge(retriever: Retriever, state: Comparison) -> Judged | None:
     by_method = {m: _ranks(retriever, state, m, ids) for m in state.methods if m in state.composed}
     method = next((m for m in by_method if retriever.composers[m].parameters), "")
     if not method:
-        return Judged(ids, by_method)
+        return Judged(ids, by_method, note=_far_note(retriever, by_method))
     parameters, composed, present = (
         retriever.composers[method].parameters,
         state.composed[method],
@@ -292,6 +298,10 @@ def judge(retriever: Retriever, state: Comparison) -> Judged | None:
     tried = grid(parameters)
     scorings = [scoring_of(composed, values) for values in tried]
     found = sweep(retriever, composed, ids, scorings, exclude=state.left_out)
+    if not found.all():
+        note = " ".join(filter(None, (_far_note(retriever, by_method), UNTOLD)))
+        by_part = _by_part(retriever, state, composed, ids)
+        return Judged(ids, by_method, by_part, composed.called, method, parameters, note=note)
     fitted = fit(found, by_method[method], present, tried)
     fixed = _nearest_fixed(parameters, fitted.values, tried)
     return Judged(
@@ -307,7 +317,16 @@ def judge(retriever: Retriever, state: Comparison) -> Judged | None:
         present,
         fitted,
         len(tried),
+        _far_note(retriever, by_method),
     )
+
+
+def _far_note(retriever: Retriever, by_method: Mapping[str, Sequence[int]]) -> str:
+    """That ranks are counted up to somewhere, where one is that far back; "" otherwise."""
+    far = retriever.engine.far
+    if far is None or all(rank != far for ranks in by_method.values() for rank in ranks):
+        return ""
+    return f"Ranks of this gallery are counted up to {far:,}, which also stands for all behind it."
 
 
 def _nearest_fixed(parameters: Sequence[Parameter], values: Values, tried: Sequence[Values]) -> Values:

@@ -15,7 +15,7 @@ from cir.ui.pieces import duration, escape, problem_card, share_words, stage_nam
 from cir.ui.search.handlers import caption_of, file_of, in_words
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
 
 FIRST_PAGE = 10
 
@@ -35,7 +35,7 @@ _LEGEND = (
 )
 
 
-def columns(shown: Sequence[Column], marked: Collection[str], gallery: Gallery) -> str:
+def columns(shown: Sequence[Column], marked: Collection[str], gallery: Searchable) -> str:
     """The methods' results side by side."""
     made = "".join(
         f'<section class="compared" id="compared-{number + 1}">'
@@ -46,7 +46,7 @@ def columns(shown: Sequence[Column], marked: Collection[str], gallery: Gallery) 
     return f'{_LEGEND}<div class="columns">{made}</div>'
 
 
-def _tiles(found: Column, marked: Collection[str], gallery: Gallery) -> Iterator[Tile]:
+def _tiles(found: Column, marked: Collection[str], gallery: Searchable) -> Iterator[Tile]:
     for place, one in enumerate(found.results):
         image_id, move = one.image_id, found.moves[place] if found.moves else None
         words = result_words(one.rank, move, gallery.note(image_id), image_id in marked)
@@ -94,7 +94,7 @@ def result_words(rank: int, move: int | None, label: str, marked: bool) -> str:
     return f"{first}\n{label}" if label else first
 
 
-def judged_panel(judged: Judged | None, gallery: Gallery) -> str:
+def judged_panel(judged: Judged | None, gallery: Searchable) -> str:
     """The ranks of the marked pictures, the map of weights, and what was fitted; how to mark one, where none is."""
     if judged is None:
         return (
@@ -108,12 +108,15 @@ def judged_panel(judged: Judged | None, gallery: Gallery) -> str:
         on = "" if side == "pixels" else ", on captions of gallery images"
         name = judged.called.get(part) or words[part].name
         rows.append(_row(f"<span class='alone'>{escape(name)} alone{on}</span>", ranks))
-    pictures = counted(len(gallery.image_ids), "picture")
+    pictures = counted(len(gallery), "picture")
+    note = f'<p class="hint">{escape(judged.note)}</p>' if judged.note else ""
     table = (
         f'<div class="wide"><table class="ranks"><caption>Rank among {pictures}</caption>'
         f"<thead><tr><th scope='col'></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
-    return f'<div class="judged"><div>{table}{fit_words(judged)}</div>{_curve(judged)}{_map(judged)}</div>'
+    return (
+        f'<div class="judged"><div>{table}{note}{fit_words(judged)}</div>{_curve(judged)}{_map(judged)}</div>'
+    )
 
 
 def _row(head: str, ranks: tuple[int, ...]) -> str:
@@ -124,6 +127,8 @@ def _row(head: str, ranks: tuple[int, ...]) -> str:
 def fit_words(judged: Judged) -> str:
     """What the best weights would do, honestly."""
     found = judged.fitted
+    if found is None and judged.weighed:
+        return ""
     if found is None:
         return '<p class="fitted">None of these methods has weights, so there is nothing to fit.</p>'
     before, after = _listed(found.before), _listed(found.ranks)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cir.errors import CirError
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
 from cir.images import read_image
 from cir.ui.search import reference, render
 from cir.ui.server.pictures import address_of
@@ -24,12 +24,12 @@ def read_examples(path: Path) -> list[Example]:
     return [Example(row["image_id"], row["text"]) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def of_gallery(examples: Sequence[Example], gallery: Gallery) -> list[Example]:
+def of_gallery(examples: Sequence[Example], gallery: Searchable) -> list[Example]:
     """The first few whose picture this gallery has."""
     return [example for example in examples if example.image_id in gallery][:SHOWN]
 
 
-def chips(examples: Sequence[Example], gallery: Gallery) -> str:
+def chips(examples: Sequence[Example], gallery: Searchable) -> str:
     """Those of this gallery as HTML; "" where there are none."""
     shown = []
     for example in of_gallery(examples, gallery):

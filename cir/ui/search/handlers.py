@@ -11,9 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cir.answers import AnswerRow, answer_row, reaching
 from cir.composers.parameters import (
     Parameter,
@@ -27,12 +24,10 @@ from cir.composers.parameters import (
 from cir.errors import BadQuery
 from cir.gallery import narrowing
 from cir.images import read_image
-from cir.ranking.explaining import hidden_rows
 from cir.ranking.folding import fold
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
-from cir.ranking.retriever import weight_note
-from cir.ranking.scoring import rank_of
+from cir.ranking.retriever import rows_of, scoring_of, weight_note
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.reading import read_method, read_threshold, read_top_k
@@ -40,7 +35,7 @@ from cir.ui.search import changes, reference, steps
 from cir.ui.session import Answer, Session, Settings
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
     from cir.ranking.retriever import Retriever
 
 BROWSE_PAGE = 24
@@ -158,9 +153,9 @@ def search(
         yield answer(retriever, session)
 
 
-def change_of(gallery: Gallery, session: Session) -> str:
+def change_of(gallery: Searchable, session: Session) -> str:
     """A sentence when another process has changed the gallery since the page was told of it last; "" otherwise."""
-    now = (gallery.name, gallery.written, len(gallery.image_ids))
+    now = (gallery.name, gallery.written, len(gallery))
     before, session.gallery_seen = session.gallery_seen, now
     if before[0] != now[0] or before[1] == now[1]:
         return ""
@@ -214,10 +209,12 @@ def answer(retriever: Retriever, session: Session) -> Answer:
 
 def _findable(retriever: Retriever, session: Session, composed: ComposedQuery) -> int:
     """How many pictures are not left out, lie where it is looked, and reach the least score."""
-    allowed = ~hidden(retriever, session)
-    if session.settings.at_least:
-        allowed &= retriever.scores(composed, session.settings.values) >= session.settings.at_least
-    return int(allowed.sum())
+    places = [retriever.gallery.find(image_id) for image_id in left_out(session)]
+    among, least = narrowing.among(retriever.gallery, session.only), session.settings.at_least
+    if not least:
+        return retriever.engine.count(among, places)
+    scoring = scoring_of(composed, session.settings.values)
+    return retriever.engine.count_reaching(rows_of(composed), scoring, least, among=among, exclude=places)
 
 
 def left_out(session: Session) -> tuple[str, ...]:
@@ -226,24 +223,22 @@ def left_out(session: Session) -> tuple[str, ...]:
     return (session.reference_id,) if leave_out else ()
 
 
-def hidden(retriever: Retriever, session: Session) -> NDArray[np.bool_]:
-    """(K,) True for every image that may not be a result now."""
-    return hidden_rows(retriever, left_out(session), narrowing.among(retriever.gallery, session.only))
-
-
 def intended_note(
     retriever: Retriever, session: Session, composed: ComposedQuery, ranked: Sequence[RetrievedImage]
 ) -> str:
     """Where the image stands that ought to be found; "" when none is meant, or it is not in this gallery."""
     wanted, gallery = session.intended_id, retriever.gallery
-    if wanted not in gallery:
+    if not wanted or wanted not in gallery:
         return ""
-    out, index = hidden(retriever, session), gallery.find(wanted)
-    if out[index]:
+    out, among = left_out(session), narrowing.among(gallery, session.only)
+    if wanted in out or not gallery.is_among(wanted, among):
         return "The intended picture is left out of this search."
     rank = next((r.rank for r in ranked if r.image_id == wanted), 0)
-    rank = rank or rank_of(retriever.scores(composed, session.settings.values), index, out)
-    return f"The intended picture is at rank {rank} of {int((~out).sum())}."
+    values, far = session.settings.values, retriever.engine.far
+    rank = rank or retriever.rank_of(composed, values, wanted, exclude=out, among=among)
+    beyond = " or further back" if rank == far else ""
+    findable = retriever.engine.count(among, [gallery.find(image_id) for image_id in out])
+    return f"The intended picture is at rank {rank}{beyond} of {findable}."
 
 
 def rerank(retriever: Retriever, session: Session, settings: Settings) -> Answer:
@@ -280,7 +275,7 @@ def as_json(
 # --- looking at pictures --------------------------------------------------------------------------------
 
 
-def browse(gallery: Gallery, session: Session, *, step: int = 0, shuffle: bool = False) -> tuple[str, ...]:
+def browse(gallery: Searchable, session: Session, *, step: int = 0, shuffle: bool = False) -> tuple[str, ...]:
     """The ids on the next page of the gallery, in an order that mixes it.
 
     Args:
@@ -289,29 +284,26 @@ def browse(gallery: Gallery, session: Session, *, step: int = 0, shuffle: bool =
         step: pages to go on (or back, below 0); past either end it goes on at the other.
         shuffle: begin again in a new order.
     """
-    ids = gallery.image_ids
     if shuffle:
         session.seed, session.page = session.seed + 1, 0
-    pages = max(1, math.ceil(len(ids) / BROWSE_PAGE))
+    pages = max(1, math.ceil(len(gallery) / BROWSE_PAGE))
     session.page = (session.page + step) % pages
-    order = np.random.default_rng(session.seed).permutation(len(ids))
-    shown = order[session.page * BROWSE_PAGE : (session.page + 1) * BROWSE_PAGE]
-    session.browsed_ids = tuple(ids[i] for i in shown)
+    session.browsed_ids = gallery.page(session.seed, session.page, BROWSE_PAGE)
     return session.browsed_ids
 
 
-def in_words(gallery: Gallery, image_id: str) -> str:
+def in_words(gallery: Searchable, image_id: str) -> str:
     """What an image shows, in one line: that it is gone, or its first caption, or its name."""
     captions = gallery.captions(image_id)
     return gallery.note(image_id) or (captions[0] if captions else gallery.label(image_id))
 
 
-def caption_of(gallery: Gallery, image_id: str) -> str:
+def caption_of(gallery: Searchable, image_id: str) -> str:
     """What the machine said first about an image; "" for nothing, or where the image is gone."""
     captions = gallery.captions(image_id)
     return captions[0] if captions and not gallery.note(image_id) else ""
 
 
-def file_of(gallery: Gallery, image_id: str) -> str:
+def file_of(gallery: Searchable, image_id: str) -> str:
     """The name of an image's file, without its folders."""
     return gallery.label(image_id).rpartition("/")[2]

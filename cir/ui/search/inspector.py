@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.errors import BadQuery
+from cir.gallery import narrowing
 from cir.ranking.explaining import Why, why
 from cir.ui.pieces import PART_WORDS, chips, escape, slider_label
 from cir.ui.search import handlers
@@ -38,6 +39,7 @@ class Inspected:
         unfolded: whether those are shown.
         selected: whether it is chosen for the download.
         called: as of the query.
+        far: as of `Engine`.
     """
 
     image_id: str
@@ -52,6 +54,7 @@ class Inspected:
     file: str = ""
     read_as: str = ""
     called: Mapping[str, str] = field(default_factory=dict)
+    far: int | None = None
 
 
 def inspect(
@@ -80,14 +83,22 @@ def inspect(
             "That picture is not among the results any more.", "Choose one of those that are shown."
         )
     session.inspected_id = image_id
-    hidden = handlers.hidden(retriever, session)
+    among, out = narrowing.among(retriever.gallery, session.only), handlers.left_out(session)
     parameters = retriever.composers[found.method].parameters
     return Inspected(
         image_id,
         result.rank,
         result.score,
         tuple(retriever.gallery.captions(image_id)),
-        why(retriever, found.composed, parameters, found.settings.values, image_id, hidden=hidden),
+        why(
+            retriever,
+            found.composed,
+            parameters,
+            found.settings.values,
+            image_id,
+            among=among,
+            exclude=out,
+        ),
         bool(parameters),
         len(found.similar.get(image_id, ())),
         image_id in session.unfolded,
@@ -95,6 +106,7 @@ def inspect(
         retriever.gallery.label(image_id),
         read_as(retriever.gallery.raw_features(image_id)),
         found.composed.called,
+        retriever.engine.far,
     )
 
 
@@ -137,7 +149,7 @@ def _table(seen: Inspected) -> str:
     rows = "".join(
         f'<tr class="{escape(name)}"><th scope="row" title="{escape(_meaning(name, seen.called))}"><i></i>{escape(_row_name(name, seen.called))}</th>'
         f"<td>{signed_number(share['image'], 3)}</td><td>{signed_number(share['captions'], 3)}</td>"
-        f"<td>{seen.why.ranks_alone.get(name, '')}</td></tr>"
+        f"<td>{_rank_alone(seen, name)}</td></tr>"
         for name, share in _ordered_shares(seen)
     )
     return (
@@ -148,6 +160,11 @@ def _table(seen: Inspected) -> str:
         '<th scope="col" title="Its rank, were the query this part alone">rank alone</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
+
+
+def _rank_alone(seen: Inspected, name: str) -> str:
+    rank = seen.why.ranks_alone.get(name)
+    return "" if rank is None else f"{rank:,} or more" if rank == seen.far else str(rank)
 
 
 def _ordered_shares(seen: Inspected) -> list[tuple[str, Mapping[str, float]]]:

@@ -13,7 +13,7 @@ from cir.images import make_thumbnail, read_image
 from cir.ui.reading import read_picked, read_upload
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
     from cir.ui.session import Session
 
 PICTURE_SIDE = 56  # pixels, beside a step
@@ -21,7 +21,7 @@ SHOWN_SIDE = 2048  # encoders look at far less
 _SHOWN_BY_BROWSERS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 
 
-def read_reference(gallery: Gallery, session: Session, image: object) -> tuple[Path | None, str]:
+def read_reference(gallery: Searchable, session: Session, image: object) -> tuple[Path | None, str]:
     """The reference as a file, and its id if it is an image of the gallery, with no upload over it.
 
     A picture that is picked on the page is named by its id. Where the server filled it in, the page shows a copy,
@@ -43,7 +43,7 @@ def read_reference(gallery: Gallery, session: Session, image: object) -> tuple[P
     return (kept, session.picked_id) if same else (path, "")
 
 
-def pick(gallery: Gallery, session: Session, image_id: str) -> Path:
+def pick(gallery: Searchable, session: Session, image_id: str) -> Path:
     """Make a gallery image the reference; its thumbnail is what the page shows and what is searched with.
 
     Raises:

@@ -24,7 +24,7 @@ from cir.ui.search import handlers, steps
 from cir.ui.session import Answer, Session, Step
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
 
 _DOWNLOADS = {"zip": "Pictures (zip)", "csv": "Table (csv)", "json": "All of it (json)"}
 _TURNS = {"previous": "Previous", "shuffle": "Shuffle", "next": "Next"}
@@ -202,7 +202,7 @@ def _text_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool, c
     return f"<dt>{title}</dt><dd{'' if items else _BRIEF}>{none}{''.join(made[:shown])}{fold}{add}</dd>"
 
 
-def terms(signed: Sequence[SignedTerm], gallery: Gallery) -> str:
+def terms(signed: Sequence[SignedTerm], gallery: Searchable) -> str:
     """What more and what less is wanted: each term with its picture, its weight, which can be changed, and a cross."""
     shown = "".join(
         f'<span class="chip term {escape(term.kind)}">{TERM_WORDS[term.kind]} {_term_picture(gallery, term)}<q>{escape(term.words)}</q>'
@@ -216,7 +216,7 @@ def terms(signed: Sequence[SignedTerm], gallery: Gallery) -> str:
     return f'<div class="wishes">{shown}</div>' if shown else ""
 
 
-def _term_picture(gallery: Gallery, term: SignedTerm) -> str:
+def _term_picture(gallery: Searchable, term: SignedTerm) -> str:
     known = term.image_id in gallery
     return f'<img src="{escape(tile(gallery, term.image_id, "").address)}" alt="">' if known else ""
 
@@ -224,7 +224,7 @@ def _term_picture(gallery: Gallery, term: SignedTerm) -> str:
 # --- pictures -------------------------------------------------------------------------------------------
 
 
-def gallery_page(gallery: Gallery, image_ids: Sequence[str]) -> str:
+def gallery_page(gallery: Searchable, image_ids: Sequence[str]) -> str:
     """Images of the gallery, to pick one from."""
     tiles = (
         tile(gallery, i, handlers.in_words(gallery, i), file=handlers.file_of(gallery, i)) for i in image_ids
@@ -232,13 +232,13 @@ def gallery_page(gallery: Gallery, image_ids: Sequence[str]) -> str:
     return grid(tiles, do="pick")
 
 
-def results(gallery: Gallery, session: Session, found: Answer) -> str:
+def results(gallery: Searchable, session: Session, found: Answer) -> str:
     """The results; the inspected one is marked, the selected ones are ticked."""
     more = show_more(len(found.results), found.total, session.settings.top_k)
     return grid((_result(gallery, session, found, one) for one in found.shown), do="look") + more
 
 
-def _result(gallery: Gallery, session: Session, found: Answer, one: RetrievedImage) -> Tile:
+def _result(gallery: Searchable, session: Session, found: Answer, one: RetrievedImage) -> Tile:
     image_id = one.image_id
     selected, inspected = image_id in session.selected, image_id == session.inspected_id
     similar = 0 if image_id in session.unfolded else len(found.similar.get(image_id, ()))

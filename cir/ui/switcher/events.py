@@ -9,7 +9,7 @@ import gradio as gr
 
 from cir.errors import CirError
 from cir.gallery import narrowing
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
 from cir.text import counted
 from cir.ui.page import PageContent, PageParts, problem_html, then_answered, with_problems_shown
 from cir.ui.search import handlers, reference
@@ -90,7 +90,11 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         only = narrowing.read_only(gallery, folder, since, until, undated)
         mask = narrowing.among(gallery, only)
         state.only = only  # what cannot be is told beside these fields, and the search stays as it was
-        left = f"Left: {int(mask.sum()):,} of {counted(len(mask), 'picture')}." if mask is not None else ""
+        left = (
+            f"Left: {gallery.count(mask):,} of {counted(len(gallery), 'picture')}."
+            if mask is not None
+            else ""
+        )
         left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
         return {switcher.notes: notes_html([left or notes_without_bounds(gallery)])}
 
@@ -99,7 +103,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
             return problem_on_page(content, page, state, error)
         return {switcher.notes: problem_html(error)}
 
-    def notes_without_bounds(gallery: Gallery) -> str:
+    def notes_without_bounds(gallery: Searchable) -> str:
         return " ".join(note for note in notes_of(gallery) if note)
 
     inputs = [page.session, shown.snapshot]

@@ -12,7 +12,7 @@ from cir.ui.galleries.status import job_words
 
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
     from cir.ui.search.handlers import Session
 
 
@@ -60,7 +60,7 @@ def switch_to(session: Session, name: str) -> bool:
     return was_picked
 
 
-def notes_of(gallery: Gallery, job: IndexingJob | None = None) -> list[str]:
+def notes_of(gallery: Searchable, job: IndexingJob | None = None) -> list[str]:
     """What is to be known of a gallery before it is searched, and what the present indexing does with it."""
     notes = [*gallery.notes, getattr(gallery, "caption_note", "")]
     if (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cir.errors import CirError
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
 from cir.syncir.judgements import Judgement
 from cir.syncir.pairs import MEMBERS, PAIR_RANKS
 from cir.syncir.records import Funnel
@@ -146,7 +146,7 @@ class FileView:
 
     table: TripletTable
     key: str
-    gallery: Gallery
+    gallery: Searchable
     consistency: float
     row: int
 

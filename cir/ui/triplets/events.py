@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from cir.errors import BadQuery
-from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
 from cir.syncir.judgements import ACCEPTED, REJECTED
 from cir.syncir.library import TripletLibrary
 from cir.syncir.table import SORTS
@@ -90,7 +90,7 @@ class _Tab:
         """The first inputs of each handler: the sessions of this tab and of the page."""
         return [self.state, self.page.session]
 
-    def searched(self, session: Session) -> Gallery:
+    def searched(self, session: Session) -> Searchable:
         """What this visitor searches."""
         return self.content.retriever_for(session).gallery
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
+from cir.gallery.searchable import Searchable
+from cir.gallery.served.gallery import ServedGallery
 from cir.shelf import Shelf
 from cir.syncir.consistency import Thresholds
 from cir.syncir.judgements import Judgement, judgement_of
@@ -59,7 +62,7 @@ class TripletSession:
 # --- what is shown --------------------------------------------------------------------------------------
 
 
-def view(library: TripletLibrary, session: TripletSession, gallery: Gallery) -> FileView:
+def view(library: TripletLibrary, session: TripletSession, gallery: Searchable) -> FileView:
     """How a session looks at its file.
 
     Raises:
@@ -69,7 +72,7 @@ def view(library: TripletLibrary, session: TripletSession, gallery: Gallery) -> 
     return FileView(table, session.key, gallery, session.thresholds.consistency, session.row)
 
 
-def show(library: TripletLibrary, session: TripletSession, gallery: Gallery, *, turn: int = 0) -> Page:
+def show(library: TripletLibrary, session: TripletSession, gallery: Searchable, *, turn: int = 0) -> Page:
     """The page of cards under the filters of this moment, `turn` pages further on.
 
     The triplet looked at closely stays so while it is on the page; otherwise it is the first.
@@ -80,19 +83,19 @@ def show(library: TripletLibrary, session: TripletSession, gallery: Gallery, *, 
     return Page(tuple(map(seen.card, session.rows)), session.page, pages, matches, len(seen.table))
 
 
-def closer(library: TripletLibrary, session: TripletSession, gallery: Gallery) -> Closer | None:
+def closer(library: TripletLibrary, session: TripletSession, gallery: Searchable) -> Closer | None:
     """The triplet looked at closely; None when no triplet passes the filters."""
     return view(library, session, gallery).closer()
 
 
-def funnel(library: TripletLibrary, session: TripletSession, gallery: Gallery) -> FunnelView:
+def funnel(library: TripletLibrary, session: TripletSession, gallery: Searchable) -> FunnelView:
     """From pictures to kept triplets. Stored scores and stored neighbours are compared; no model is asked."""
     table, limits = open_table(library, session), session.thresholds
     now, why_not = table.funnel(limits.consistency), ""
     if table.gallery != gallery.name:
         why_not = "These triplets are of another gallery, so its groups cannot be formed anew here."
     elif (limits.near_duplicate, limits.gap) != (table.thresholds.near_duplicate, table.thresholds.gap):
-        mined = library.mine(session.key, gallery, limits)
+        mined = library.mine(session.key, _in_memory(gallery), limits)
         now = replace(
             now, images=mined.images, groups=mined.groups, pairs=mined.pairs, repeated=mined.repeated
         )
@@ -100,7 +103,7 @@ def funnel(library: TripletLibrary, session: TripletSession, gallery: Gallery) -
     return FunnelView(now, recorded, table.count_judgements(), why_not)
 
 
-def pictured(shelf: Shelf | None, searched: Gallery, made_from: str) -> Gallery:
+def pictured(shelf: Shelf | None, searched: Searchable, made_from: str) -> Searchable:
     """The gallery that has the pictures of triplets: the one that they were made from, where it is here.
 
     Args:
@@ -270,10 +273,24 @@ def reference_of(library: TripletLibrary, shown: ShownTriplet) -> tuple[Triplet,
     return table.triplets[row], table.text(row)
 
 
+def _in_memory(gallery: Searchable) -> Gallery:
+    """The gallery, where all of it is in this process: pairs are made of all its pictures.
+
+    Raises:
+        BadQuery: it is on a server.
+    """
+    if isinstance(gallery, ServedGallery):
+        raise BadQuery(
+            f"{gallery.name} is on a server, and triplets are made of galleries on this machine.",
+            f"Fetch it: python -m cir galleries pull {gallery.name}",
+        )
+    return cast(Gallery, gallery)
+
+
 # --- more of them ---------------------------------------------------------------------------------------
 
 
-def generate(library: TripletLibrary, session: TripletSession, gallery: Gallery) -> Iterator[Progress]:
+def generate(library: TripletLibrary, session: TripletSession, gallery: Searchable) -> Iterator[Progress]:
     """Make more triplets with the thresholds of this moment. The tab moves to the file that they go to.
 
     It ends early once `session.stopping` is set, which whoever begins takes back.
@@ -282,7 +299,7 @@ def generate(library: TripletLibrary, session: TripletSession, gallery: Gallery)
         CirError: they cannot be made; those made before are kept.
     """
     steps = library.generate(
-        session.key, gallery, GENERATED_AT_ONCE, session.thresholds, lambda: session.stopping
+        session.key, _in_memory(gallery), GENERATED_AT_ONCE, session.thresholds, lambda: session.stopping
     )
     for key, progress in steps:
         if progress.triplet is None:

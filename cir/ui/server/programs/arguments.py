@@ -25,7 +25,7 @@ from cir.ui.reading import MAX_RESULTS
 from cir.ui.server import gradio_private
 
 if TYPE_CHECKING:
-    from cir.gallery.gallery import Gallery
+    from cir.gallery.searchable import Searchable
     from cir.shelf import ShelfEntry
 
 MOST_WISHES = 8
@@ -203,7 +203,7 @@ class Arguments:
         """Whether any number of a method arrived."""
         return bool(self.get("values")) or any(self.get(name) is not None for name in CVSI_NUMBERS)
 
-    def bounds(self, gallery: Gallery, before: narrowing.Narrowing) -> narrowing.Narrowing:
+    def bounds(self, gallery: Searchable, before: narrowing.Narrowing) -> narrowing.Narrowing:
         """Where a search is to look: a folder by its path below the gallery's ("/" for no folder), and days."""
         since, until = self._day("since", before.since), self._day("until", before.until)
         if since and until and since > until:

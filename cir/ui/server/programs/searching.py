@@ -27,7 +27,7 @@ def entries(content: PageContent) -> list[ShelfEntry]:
     if content.shelf is not None:
         return content.shelf.entries()
     gallery = content.retriever.gallery
-    return [ShelfEntry("", content.title_of(""), len(gallery.image_ids), gallery.captioned_images)]
+    return [ShelfEntry("", content.title_of(""), len(gallery), gallery.captioned_images)]
 
 
 def stages(
