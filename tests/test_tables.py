@@ -90,7 +90,7 @@ def test_many_images_are_ranked_in_one_pass_for_all_numbers_and_as_one_by_one(
         [str(i) for i in range(0, images, 9)],
     )
     one_by_one = sweep(Retriever(gallery, {}), query, asked, scorings, exclude=left_out)
-    monkeypatch.setattr("cir.ranking.sweep.MANY", 1)
+    monkeypatch.setattr("cir.ranking.engines.counting.MANY", 1)
     np.testing.assert_array_equal(
         sweep(Retriever(gallery, {}), query, asked, scorings, exclude=left_out), one_by_one
     )
