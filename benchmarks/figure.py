@@ -27,7 +27,8 @@ ABOUT = """## What ranking costs in large galleries
 The retrieval time of Table V, by the number K of images (512 numbers a row, captions included): milliseconds for the best 50 of
 one query, medians. The published way fuses every image with its captions, normalises (Eq. 10), multiplies and sorts; the engine
 `exact` gives the same order in float64; `faiss` is asked for the best 10, and what of the true ones it finds is its recall. Each
-line is one run, in which the ways are measured by turns: ratios hold, times of different lines are of different moments."""
+line is one run, in which the ways are measured by turns: ratios hold, times of different lines are of different moments. Where
+the clock is the processor's, other programs ran on the machine, and what they took is left out."""
 
 
 def read_rows(paths: list[Path]) -> list[dict]:
