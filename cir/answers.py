@@ -20,7 +20,7 @@ ROWS = (
     FINE_GRAINED,
     REFERENCE_IMAGE,
 )  # in every explained answer, with zeros where there is none
-TRACE = (TRANSLATION, "captions", MODIFIED_CAPTIONS, "added_objects")
+TRACE = (TRANSLATION, "captions", MODIFIED_CAPTIONS, "added_objects", "removed_objects")
 
 
 class Searched(TypedDict):
@@ -38,12 +38,13 @@ class EngineRow(TypedDict):
 
 
 class Trace(TypedDict):
-    """What was thought on the way: the edit in English where it was typed in another language, captions of the reference, captions after the edit, objects likely added."""
+    """What was thought on the way: the edit in English where it was typed in another language, captions of the reference, captions after the edit, objects likely added, and removed."""
 
     translation: list[str]
     captions: list[str]
     modified_captions: list[str]
     added_objects: list[str]
+    removed_objects: list[str]
 
 
 class ResultRow(TypedDict):

@@ -117,6 +117,30 @@ _ADDITIONS = (
 )
 
 
+_REMOVE = (
+    "You are given the caption of a picture and an edit. Name the objects that the edit takes away or replaces, "
+    "also when the caption does not name them."
+)
+# Half of the removed objects are missing in the caption, as captioners miss them: with fewer such examples a model of 1.5 billion
+# parameters answers "nothing" to those that matter.
+_REMOVALS = (
+    ("two cats and a bowl on a wooden table", "change the cats to a dog and then there are two dogs", "cats"),
+    ("a woman and a pan near a wall", "take away the eggs", "eggs"),
+    ("a boy and two bicycles in a park at dawn", "has an onion as well, at noon instead", "nothing"),
+    ("a jug in the yard", "without the spoon", "spoon"),
+    ("two tiny men in a park", "move it in a station", "nothing"),
+    ("a woman and three big eggs near a wall", "the same at noon, swap the eggs for a red jug", "eggs"),
+    ("a huge green coat on a bench", "make the coat brown and add three hats", "nothing"),
+    ("a flute in a small tent", "make it two flutes", "nothing"),
+    ("three cups on the floor", "a fork instead of the cups", "cups"),
+    ("two plates in a small tent", "the drum is gone and now in a hall", "drum"),
+)
+
+
+def _removed_question(caption: str, text: str) -> str:
+    return f"{_question(caption, text)}\nObjects taken away:"
+
+
 def _added_question(caption: str, text: str) -> str:
     return f"{_question(caption, text)}\nObjects most likely added:"
 
@@ -149,6 +173,15 @@ def cvsi_added_objects(caption: str, text: str) -> Prompt:
     """
     samples = [(_added_question(seen, edit), added) for seen, edit, added in _ADDITIONS]
     return Prompt(_ADD, samples, _added_question(caption, text))
+
+
+def cvsi_removed_objects(caption: str, text: str) -> Prompt:
+    """The mirror of p_a: the first caption and the modification text -> the objects that the edit most likely removes.
+
+    Source: in no paper; the form is that of CVSI, section III-C, Eq. 6.
+    """
+    samples = [(_removed_question(seen, edit), removed) for seen, edit, removed in _REMOVALS]
+    return Prompt(_REMOVE, samples, _removed_question(caption, text))
 
 
 def cvsi_fine_grained(text: str, objects: Sequence[str]) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ MAX_QUERY_TEXT_CHARACTERS = 160
 
 _LABEL = re.compile(
     r"^[\s*#>_-]*(?:(?:the\s+)?(?:edited|modified|new|updated)?\s*(?:image\s+)?(?:description|caption)"
-    r"|(?:the\s+)?objects?(?:\s+most\s+likely)?(?:\s+added)?|answer)\s*:[\s*_]*",
+    r"|(?:the\s+)?objects?(?:\s+most\s+likely)?(?:\s+(?:added|removed|taken\s+away))?|answer)\s*:[\s*_]*",
     re.IGNORECASE,
 )
 _MARKUP = re.compile(r"<[^>]*>|</|```|\]\(|!\[|<\||\|>|\[/?INST\]|&#?\w+;", re.IGNORECASE)
@@ -61,8 +61,8 @@ def parse_modified_caption(answer: str) -> str | None:
     return None if _repeats(line) else line.rstrip(". ")
 
 
-def parse_added_objects(answer: str) -> list[str]:
-    """The objects in an answer to p_a: at most five noun phrases; "none" and whatever is unusable give []."""
+def parse_objects(answer: str) -> list[str]:
+    """The objects in an answer to p_a, or to its mirror: at most five noun phrases; "none" and whatever is unusable give []."""
     line = _first_line(answer)
     if line is None or _NOTHING.match(line) or _REFUSAL.match(line):
         return []

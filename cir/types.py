@@ -27,6 +27,7 @@ Scorer = Callable[
 MODIFIED_CAPTIONS: str = "modified_captions"  # q_m
 FINE_GRAINED: str = "fine_grained"  # q_f
 REFERENCE_IMAGE: str = "reference_image"  # q_v
+REMOVED_OBJECTS: str = "removed_objects"  # q_r, of our own; it counts against an image
 READ_AS, PHOTOGRAPH = "read_as", "a photograph"  # in a trace: as what the reference was read
 
 
@@ -73,7 +74,7 @@ class ComposedQuery:
     Attributes:
         parts: name -> unit row (D,). A part that could not be made (no language model, no text) is absent.
         trace: what was thought on the way, to be seen and edited: "captions", "modified_captions",
-            "added_objects".
+            "added_objects", "removed_objects".
         notes: sentences for the person: what is missing, what was cut.
         timings_ms: stage -> milliseconds.
         pending: what is still being worked on ("captioning", "asking the language model"); "" when whole.

@@ -29,7 +29,13 @@ def test_search_prints_one_json_object_from_which_every_score_can_be_computed_ag
     assert answer["method"] == "CVSI"
     assert answer["weights"] == {"alpha": 0.2, "beta": 0.5, "gamma": 0.3}
     assert answer["gallery"]["images"] == 1800
-    assert set(answer["trace"]) == {"translation", "captions", "modified_captions", "added_objects"}
+    assert set(answer["trace"]) == {
+        "translation",
+        "captions",
+        "modified_captions",
+        "added_objects",
+        "removed_objects",
+    }
     assert answer["trace"]["captions"]
     assert any("language model" in note for note in answer["notes"])
     assert answer["models"]["clip"].startswith("embedded@")

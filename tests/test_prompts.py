@@ -16,7 +16,7 @@ from cir.prompts import (
     lincir_template,
     pic2word_template,
 )
-from cir.replies import parse_added_objects, parse_modified_caption
+from cir.replies import parse_modified_caption, parse_objects
 
 
 def test_a_prompt_reads_as_text_and_knows_its_parts() -> None:
@@ -46,7 +46,7 @@ def test_the_examples_show_every_kind_of_edit_and_answer_in_the_form_that_is_rea
 
 
 def test_the_objects_of_the_examples_are_in_their_edit_and_not_in_their_caption() -> None:
-    answers = {edit: parse_added_objects(added) for _, edit, added in prompts._ADDITIONS}
+    answers = {edit: parse_objects(added) for _, edit, added in prompts._ADDITIONS}
     assert answers["show this in a station"] == []
     for caption, edit, added in prompts._ADDITIONS:
         for phrase in answers[edit]:
@@ -148,7 +148,7 @@ def test_fault_77_whatever_is_read_is_one_short_clean_line(answer: str) -> None:
         assert 3 <= len(caption) <= replies.MAX_CAPTION_CHARACTERS
         assert caption == " ".join(caption.split())
         assert parse_modified_caption(caption) in (caption, None)
-    objects = parse_added_objects(answer)
+    objects = parse_objects(answer)
     assert len(objects) <= replies.MAX_OBJECTS
     assert all(0 < len(o) <= replies.MAX_OBJECT_CHARACTERS and "," not in o for o in objects)
 
@@ -180,4 +180,4 @@ def test_fault_11_an_order_to_the_model_can_only_become_a_caption() -> None:
     ],
 )
 def test_objects_are_read_out_of_an_answer(answer: str, objects: list[str]) -> None:
-    assert parse_added_objects(answer) == objects
+    assert parse_objects(answer) == objects

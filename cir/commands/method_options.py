@@ -43,7 +43,7 @@ def options_of(card: MethodCard) -> set[str]:
         found |= {"kept_only", "fresh"}
     if any(need.startswith("phi ") for need in card.needs):
         found.add("phi")
-    if card.file == "cir/composers/cvsi.py":
+    if card.file.startswith("cir/composers/cvsi"):  # those that are CVSI, whatever is added
         found.add("released_code")
     return found
 

@@ -301,7 +301,7 @@ class Cvsi:
         """F_add. Source: Eq. 6 and Figure 3."""
         with draft.timed("language model"):
             answer = model.complete(prompts.cvsi_added_objects(caption, draft.text), max_tokens=OBJECT_TOKENS)
-        return replies.parse_added_objects(answer)
+        return replies.parse_objects(answer)
 
     def _modified_caption(self, draft: _Draft, captions: list[str], model: LanguageModel) -> str:
         """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""

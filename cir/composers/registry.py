@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from cir.composers import cvsi_removal
 from cir.composers.baselines import ImageOnly, Sum, TextOnly
 from cir.composers.basic import Basic
 from cir.composers.bge_vl import BgeVl
@@ -16,6 +17,7 @@ from cir.composers.captioning import Captioning
 from cir.composers.cirevl import Cirevl
 from cir.composers.composer import Composer, Parameter
 from cir.composers.cvsi import PARAMETERS, Cvsi, CvsiSettings
+from cir.composers.cvsi_removal import CvsiRemoval
 from cir.composers.hycir import hycir
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
 from cir.composers.lincir import lincir
@@ -121,6 +123,11 @@ def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Compo
     return build
 
 
+def _cvsi_removal(given: Ingredients) -> Composer | None:
+    made = _cvsi("CVSI")(given)
+    return CvsiRemoval(made) if isinstance(made, Cvsi) else None
+
+
 def _inversion(
     recipe: str, make: Callable[[ImageEncoder, ImageToWords, PseudoWordEncoder], TextualInversion]
 ) -> Callable[[Ingredients], Composer | None]:
@@ -195,6 +202,17 @@ METHODS: tuple[MethodCard, ...] = (
         "as of the two",
         _cvsi("CVSI+HyCIR", "hycir"),
         PARAMETERS,
+    ),
+    MethodCard(
+        "CVSI+removal",
+        "CVSI with objects most likely removed: a term of ours",
+        "cir/composers/cvsi_removal.py",
+        "a photo of $ that T. And the photo should have O",
+        ("phi any", CAPTIONER, LANGUAGE_MODEL),
+        "α 0.6, β 0.4, γ 0.2, δ 0.2",
+        "as of CVSI",
+        _cvsi_removal,
+        cvsi_removal.PARAMETERS,
     ),
     MethodCard(
         "HyCIR",

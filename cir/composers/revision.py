@@ -21,6 +21,7 @@ from cir.models.protocols import PseudoWordEncoder, TextEncoder
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, ComposedQuery, Features
 
 CAPTIONS, MODIFIED, OBJECTS = "captions", "modified_captions", "added_objects"
+REMOVED = "removed_objects"  # told, and not changed
 THOUGHTS = (CAPTIONS, MODIFIED, OBJECTS)
 REMEMBERED_TEXTS = 1024
 Trace = Mapping[str, Sequence[str]]

@@ -23,7 +23,7 @@ WORDINGS: Mapping[str, str] = {  # kind of wording -> what makes it one
 
 
 def read_paraphrases(path: Path = FILE) -> dict[str, dict[str, str]]:
-    """Query id -> kind of wording -> text.
+    """Query id -> kind of wording -> text. The file's order mixes the kinds of edits evenly, however many are taken of it.
 
     Raises:
         CirError: a file that is missing or damaged, or a wording that is not there.

@@ -33,7 +33,8 @@ class ParaphraseBench(WorldBench):
         super().__init__(options, models)
         plain = open_book(BENCHMARK, models.language_model, models.llm, ask=False)
         self.book.answers = {**plain.answers, **self.book.answers}
-        self.plain = [q for q in self.benchmark.queries if q.query_id in self.paraphrases][: options.limit]
+        by_id = {q.query_id: q for q in self.benchmark.queries}
+        self.plain = [by_id[query_id] for query_id in self.paraphrases][: options.limit]
 
     @cached_property
     def paraphrases(self) -> Mapping[str, Mapping[str, str]]:

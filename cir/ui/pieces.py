@@ -14,7 +14,7 @@ from typing import Protocol
 
 from cir.composers.parameters import Parameter, Values, shares
 from cir.text import counted
-from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, REMOVED_OBJECTS
 from cir.ui.problems import Problem
 from cir.ui.session import Answer
 
@@ -45,6 +45,11 @@ PART_WORDS = {
         "Reference look",
         "q_v",
         "How the reference itself looks. It gets what the others leave.",
+    ),
+    REMOVED_OBJECTS: PartWords(
+        "Objects removed",
+        "q_r",
+        "What your edit takes away, as the language model names it. It counts against a picture.",
     ),
 }
 

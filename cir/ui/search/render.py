@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cir.composers.parameters import Parameter, Values
-from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS
+from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, REMOVED
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
 from cir.translating import TRANSLATION, TYPED
@@ -147,6 +147,8 @@ def texts(
     rows = [_translation_row(trace)] if TRANSLATION in trace else []
     changeable = changeable and not pending
     rows += [_text_row(kind, trace, pending=pending, changeable=changeable) for kind in TRACE_WORDS]
+    if trace.get(REMOVED):
+        rows.append(f"<dt>Objects likely removed</dt><dd>{chips(trace[REMOVED], len(trace[REMOVED]))}</dd>")
     if without and rows[-1]:
         rows[-1] = rows[-1].removesuffix("</dd>") + _WITHOUT + "</dd>"
     elif without:

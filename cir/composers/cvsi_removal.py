@@ -1,0 +1,93 @@
+"""CVSI with the objects that an edit most likely removes, as a term that counts against an image.
+
+The mirror of CVSI's p_a: the language model is asked what is in the picture only before the edit. The mean of the texts of
+those objects, q_r, is subtracted: alpha q_m + beta q_f + (1 - alpha - beta) q_v - delta q_r, for Eq. 8. Where a captioner has
+not seen an object, a small language model cannot leave it out of the caption and appends "without the beds", which a text
+tower reads as beds; q_r takes them away again. Source: in no paper; a method of ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from cir import prompts, replies
+from cir.composers import cvsi
+from cir.composers.composer import unit_row
+from cir.composers.cvsi import OBJECT_TOKENS, Cvsi
+from cir.composers.parameters import Parameter, Values
+from cir.composers.revision import REMOVED, TextMemory, Trace
+from cir.errors import LanguageModelFailed
+from cir.models.protocols import LanguageModel
+from cir.ranking.scoring import Linear
+from cir.types import REMOVED_OBJECTS, ComposedQuery, Query
+
+DELTA = Parameter(
+    "delta",
+    "δ",
+    "objects removed",
+    0.2,
+    meaning="How much a picture loses that shows what the edit takes away, as the language model names it.",
+)
+PARAMETERS = (*cvsi.PARAMETERS, DELTA)
+ASKING = "asking the language model what is removed"
+
+
+def scoring(composed: ComposedQuery, values: Values) -> Linear:
+    """CVSI's, with - delta q_r in the query."""
+    kept = {name: row for name, row in composed.parts.items() if name != REMOVED_OBJECTS}
+    linear = cvsi.scoring(replace(composed, parts=kept), values)
+    removed = len(kept) < len(composed.parts)
+    return linear.plus({REMOVED_OBJECTS: -values[DELTA.name]}) if removed else linear
+
+
+class CvsiRemoval:
+    """CVSI, then one question more.
+
+    Args:
+        cvsi: the method that it is made of; its numbers, captions and answers are the same.
+        name: of the method.
+    """
+
+    scoring = staticmethod(scoring)
+
+    def __init__(self, cvsi: Cvsi, name: str = "CVSI+removal") -> None:
+        self.name, self.cvsi = name, cvsi
+        self.phi = cvsi.phi
+        self.parameters = (*cvsi.parameters, DELTA)
+        self._texts = TextMemory(cvsi.text_encoder)
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """CVSI's stages; then q_r, where the edit removes something and there are captions and a language model."""
+        for composed in self.cvsi.compose(query):
+            found = replace(composed, scoring=scoring)
+            captions, model = found.trace.get("captions"), self.cvsi.language_model
+            if found.pending or not captions or model is None:
+                yield found
+                continue
+            yield replace(found, pending=ASKING)
+            yield self._without_removed(found, captions[0], model)
+
+    def revise(self, composed: ComposedQuery, trace: Trace) -> ComposedQuery:
+        """CVSI's own texts changed; what is removed stays as it was."""
+        return self.cvsi.revise(composed, trace)
+
+    def _without_removed(self, composed: ComposedQuery, caption: str, model: LanguageModel) -> ComposedQuery:
+        since = time.perf_counter()
+        try:
+            prompt = prompts.cvsi_removed_objects(caption, composed.modification_text)
+            objects = replies.parse_objects(model.complete(prompt, max_tokens=OBJECT_TOKENS))
+        except LanguageModelFailed as error:
+            said = f"The language model did not say what is removed, so nothing counts against a picture: {error}"
+            return replace(composed, notes=[*composed.notes, said])
+        took = self._took(composed, "language model", since)
+        trace = {**composed.trace, REMOVED: tuple(objects)}
+        if not objects:
+            return replace(composed, trace=trace, timings_ms=took)
+        row = unit_row(self._texts.encode(objects).mean(axis=0))
+        return replace(composed, parts={**composed.parts, REMOVED_OBJECTS: row}, trace=trace, timings_ms=took)
+
+    def _took(self, composed: ComposedQuery, stage: str, since: float) -> Mapping[str, float]:
+        before = composed.timings_ms
+        return {**before, stage: before.get(stage, 0.0) + 1000.0 * (time.perf_counter() - since)}
