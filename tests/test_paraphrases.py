@@ -9,9 +9,9 @@ import pytest
 
 from cir.errors import CirError
 from cir.evaluation.benchmark import read_benchmark
+from cir.evaluation.difference import differences
 from cir.evaluation.paraphrases import WORDINGS, paraphrased, read_paraphrases
 from cir.measuring.paraphrases import PLAIN, wordings_table
-from cir.world.difference import differences
 from cir.world.edits import sample_edit
 from cir.world.scene import ObjectGroup, Scene
 

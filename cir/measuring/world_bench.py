@@ -15,6 +15,7 @@ from cir.application import gallery_cache
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, books_of, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark
+from cir.evaluation.difference import differences
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import Ranked
 from cir.gallery.gallery import Gallery
@@ -22,7 +23,6 @@ from cir.measuring.bench import Bench, say
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
 from cir.types import CirQuery
-from cir.world.difference import differences
 
 BENCHMARK = "world"
 
