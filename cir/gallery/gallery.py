@@ -142,9 +142,13 @@ class Gallery:
             self.name, self.image_ids, np.array(self.image_features), caption_features=rows
         )
 
-    @cached_property
+    @property
     def captioned_images(self) -> int:
         """How many images have captions that count."""
+        return self._captioned_images
+
+    @cached_property
+    def _captioned_images(self) -> int:
         return int(self.captioned.sum())
 
     @property
@@ -172,7 +176,7 @@ class Gallery:
 
     def ids_at(self, places: ArrayLike) -> list[str]:
         """The ids of the images at some places."""
-        return [self.image_ids[place] for place in np.atleast_1d(np.asarray(places, np.int64)).tolist()]
+        return [str(self.image_ids[place]) for place in np.atleast_1d(np.asarray(places, np.int64))]
 
     def page(self, seed: int, number: int, size: int) -> tuple[str, ...]:
         """The ids on a page of the gallery, in an order that a seed decides; the last page may have fewer."""
@@ -249,9 +253,13 @@ class Gallery:
             message = f"There is no small picture of {self.label(image_id)}, and none can be made."
             raise GalleryError(message, _AGAIN) from error
 
-    @cached_property
+    @property
     def folders(self) -> dict[bytes, int]:
         """Every folder below `root` that holds images at any depth -> how many, in order of their paths."""
+        return self._folders
+
+    @cached_property
+    def _folders(self) -> dict[bytes, int]:
         counts: Counter[bytes] = Counter()
         names, numbers = self._folders_of_images
         for folder, images in zip(names, np.bincount(numbers, minlength=len(names)).tolist(), strict=True):
@@ -280,9 +288,13 @@ class Gallery:
         days.setflags(write=False)
         return days
 
-    @cached_property
+    @property
     def undated(self) -> int:
         """Of how many images the day is not known."""
+        return self._undated
+
+    @cached_property
+    def _undated(self) -> int:
         return int(np.isnat(self.days).sum())
 
     def select(

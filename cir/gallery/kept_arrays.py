@@ -101,7 +101,7 @@ def keep_arrays(
         with draft.open("wb") as file:
             for name, array in arrays.items():
                 padding = bytes(-end % _ALIGNED)
-                data = memoryview(np.ascontiguousarray(array)).cast("B") if array.size else memoryview(b"")
+                data = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
                 places.append([name, array.dtype.str, array.shape, end + len(padding)])
                 for part in (padding, *(data[i : i + _AT_ONCE] for i in range(0, len(data), _AT_ONCE))):
                     file.write(part)

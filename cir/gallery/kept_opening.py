@@ -54,18 +54,19 @@ class Seen:
             return None
         arrays, facts, manifest = kept.arrays, kept.facts, self._manifest
         texts = {name: Column(arrays[name], arrays[f"{name} ends"], kind) for name, kind in _TEXTS.items()}
-        rows = {}
+        rows: list[StoredRows] = []
         for side in _SIDES:
-            parts = [arrays[f"{side} {part}"] for part in ("small", "shards", "rows")]
+            small, shards, places = (arrays[f"{side} {part}"] for part in ("small", "shards", "rows"))
             divisors = arrays["norms"] if side == _SIDES[0] else None
             files = [self._folder / FEATURES / name for name in facts[side]]
             try:
-                rows[side] = StoredRows(files, *parts, manifest.dim, divisors)
+                rows.append(StoredRows(files, small, shards, places, manifest.dim, divisors))
             except (OSError, ValueError):  # replaced this moment
                 return None
         return Gallery(
             name=manifest.name,
-            **rows,
+            image_features=rows[0],
+            caption_features=rows[1],
             **texts,
             captioned=arrays["captioned"],
             norms=arrays["norms"],

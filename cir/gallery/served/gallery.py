@@ -195,16 +195,24 @@ class ServedGallery:
         """Whether its pictures were files, so that folders and days mean something."""
         return bool(self.facts.source_root)
 
-    @cached_property
+    @property
     def folders(self) -> dict[bytes, int]:
         """Folders that hold pictures at any depth -> how many, in order of their paths; of very many, the fullest."""
+        return self._folders
+
+    @cached_property
+    def _folders(self) -> dict[bytes, int]:
         found = self.server.ask("facet", self.name, key="folders", limit=MOST_FOLDERS, exact=True)
         counts = {hit.value.encode(): hit.count for hit in found.hits if hit.value.encode() != TOP}
         return dict(sorted(counts.items(), key=lambda item: item[0].split(b"/")))
 
-    @cached_property
+    @property
     def undated(self) -> int:
         """Of how many pictures the day is not known."""
+        return self._undated
+
+    @cached_property
+    def _undated(self) -> int:
         return self._count(_must(_is_empty("day")))
 
     @property
@@ -413,7 +421,7 @@ def filter_of(
         must.append(models.Filter(should=[days, _is_empty("day")]) if chosen.with_undated else days)
     if only is not None:
         must.append(models.HasIdCondition(has_id=list(only)))
-    must_not = [models.HasIdCondition(has_id=list(without))] if len(without) else None
+    must_not: Any = [models.HasIdCondition(has_id=list(without))] if len(without) else None
     return models.Filter(must=must or None, must_not=must_not) if must or must_not else None
 
 

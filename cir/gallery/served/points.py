@@ -141,7 +141,7 @@ def some_rows(gallery: Gallery, places: NDArray[np.int64]) -> list[Row]:
 
     return [
         Row(
-            gallery.image_ids[place],
+            str(gallery.image_ids[place]),
             of(gallery.contents, "", place),
             of(gallery.relatives, b"", place),
             tuple(json.loads(of(gallery.texts, "", place) or "[]")),

@@ -174,7 +174,7 @@ def _delete_others(server: Server, facts: Facts, ids: NDArray[np.int64], told: T
         if offset is None:
             break
     for start in range(0, len(others), PAGE):
-        chosen = models.PointIdsList(points=others[start : start + PAGE])
+        chosen = models.PointIdsList(points=[*others[start : start + PAGE]])
         server.ask("delete", facts.name, points_selector=chosen, wait=True)
         if told is not None:
             told("deleting pictures that are gone", start, len(others))

@@ -282,12 +282,12 @@ def bounds_at(
     """(N,) what the images at some places score at least and at most. Args: see `best_by_bounds`."""
     low, high = np.empty(len(places), np.float32), np.empty(len(places), np.float32)
     for i, place in enumerate(places):
-        g = gamma * lengths.captioned[place]
-        score = (1 - g) * _dot_at(image, place)
-        off = slack + (1 - g) * image.length * image.lost[place]
+        g = np.float32(gamma * lengths.captioned[place])
+        score = np.float32((1 - g) * _dot_at(image, place))
+        off = np.float32(slack + (1 - g) * image.length * image.lost[place])
         if g > 0.0:
-            score += g * _dot_at(captions, place)
-            off += g * captions.length * captions.lost[place]
+            score = np.float32(score + g * _dot_at(captions, place))
+            off = np.float32(off + g * captions.length * captions.lost[place])
         low[i], high[i] = _bounds(score, off, lengths.norms, place, g, cosine)
     return low, high
 
@@ -437,7 +437,7 @@ def _any_over(over: Floats32, first: int, last: int) -> bool:
     found = np.int32(0)
     for i in range(first, last):
         found += np.int32(over[i] >= np.float32(0.0))
-    return found > 0
+    return bool(found > 0)
 
 
 @compiled

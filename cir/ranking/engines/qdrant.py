@@ -415,7 +415,9 @@ def _formula(gamma: float) -> Any:
     from qdrant_client import models
 
     factors = {"tv_tv": (1.0 - gamma) ** 2, "tv_tc": 2.0 * gamma * (1.0 - gamma), "tc_tc": gamma**2}
-    squares = [models.MultExpression(mult=[factor, name]) for name, factor in factors.items() if factor]
+    squares: list[Any] = [
+        models.MultExpression(mult=[factor, name]) for name, factor in factors.items() if factor
+    ]
     squared = models.MaxExpression(max=[0.0, models.SumExpression(sum=squares)])
     length = models.SqrtExpression(sqrt=squared)
     return models.DivExpression(div=models.DivParams(left="$score", right=length, by_zero_default=0.0))

@@ -166,14 +166,16 @@ class Heads:
         self, image: NDArray[np.float32], captions: NDArray[np.float32], places: NDArray[np.int64]
     ) -> None:
         """Make the heads of some images' rows without their means."""
-        dim, sides = image.shape[1], (image, CAPTIONS * captions)
+        dim, sides = image.shape[1], (image, np.asarray(CAPTIONS * captions, np.float32))
         axes = self.axes[:, :dim], self.axes[:, dim:]
-        along = [side @ part.T for side, part in zip(sides, axes, strict=True)]
-        head = along[0] + along[1]
+        along = [np.asarray(side @ part.T, np.float32) for side, part in zip(sides, axes, strict=True)]
+        head = np.asarray(along[0] + along[1], np.float32)
         nothing = np.zeros(head.shape[1], np.float32)
         kernels.quantise(head, places, nothing, *self.codes)
         for side, part, own, tails in zip(sides, axes, along, self.tails, strict=True):
-            back = _dots(head @ (part @ part.T), head)  # |side - part' head|^2, multiplied out
+            back = _dots(
+                np.asarray(head @ (part @ part.T), np.float32), head
+            )  # |side - part' head|^2, multiplied out
             squared = _dots(side, side) - 2.0 * _dots(own, head) + back
             tails[places] = np.sqrt(np.maximum(squared, 0.0) + ROUNDING)
 

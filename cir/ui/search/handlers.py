@@ -83,8 +83,8 @@ def whole_settings(
         BadQuery: a number out of its range.
     """
     parameters = retriever.composers[method].parameters
-    follows = settings.automatic and composed is not None
-    own = read_values(parameters, {}, starting(parameters, composed) if follows else settings.values)
+    follows = composed if settings.automatic else None
+    own = read_values(parameters, {}, settings.values if follows is None else starting(parameters, follows))
     return replace(settings, values={**settings.values, **own})
 
 
