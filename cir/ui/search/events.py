@@ -101,7 +101,7 @@ def wire_search(screen: Screen) -> None:
         choose,
         [session, shown.snapshot, ask.method],
         ask.numbers,
-        js="(...given) => recompose.inTurn(given)",
+        js="(...given) => { recompose.chose(false); return recompose.inTurn(given); }",
         trigger_mode="multiple",  # a choice that is made before the one before is answered counts as well
         **AS_SENT,
     )

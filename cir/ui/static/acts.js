@@ -52,6 +52,7 @@ Object.assign(window.recompose, (() => {
   }
   document.addEventListener("input", (event) => {
     const name = event.target.closest?.("#edit") ? "text" : event.target.closest?.(".weight")?.id;
+    if (name && name !== "text") chose();
     if (name) note(name, name === "text" ? event.target.value : Number(event.target.value));
   }, true);
 
@@ -187,6 +188,11 @@ Object.assign(window.recompose, (() => {
   const act = (send, fills = false) => enter(fills).then(send);
   let moving = false;
   let weighed = false;
+  // From the moment that a person chooses weights until the server says that it has heard of it, no answer fills them in.
+  let choosing = false;
+  function chose(byHand = true) {
+    choosing = byHand;
+  }
   async function moved(byHand = false) {
     weighed ||= byHand;
     if (moving) return;
@@ -203,7 +209,8 @@ Object.assign(window.recompose, (() => {
 
   // Weights that follow the picture: the sliders show them, but for one that was moved since the search was asked for.
   function follow({ automatic, searched, fields }) {
-    if (!automatic || !searched) return;
+    if (!automatic) choosing = false;
+    if (!automatic || !searched || choosing) return;
     const sliders = [...document.querySelectorAll(".weight")].map((slider) => slider.id).filter((name) => name in fields);
     const byHandSince = setAfter(askedAt);
     if (weighed || sliders.some((name) => name in byHandSince)) return;
@@ -304,6 +311,6 @@ Object.assign(window.recompose, (() => {
 
   const idle = () => underway === 0;
   return {
-    idle, act, again, answered, asked, before, cleared, filled, inTurn, moved, moves, opened, pictured, ready, refer, searchWith, set, settled, shows, unanswered, uploaded,
+    idle, act, again, answered, asked, before, chose, cleared, filled, inTurn, moved, moves, opened, pictured, ready, refer, searchWith, set, settled, shows, unanswered, uploaded,
   };
 })());

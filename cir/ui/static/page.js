@@ -139,6 +139,7 @@ window.recompose = (() => {
       else document.querySelector("#edit textarea")?.focus();
     },
     preset: ({ item }) => {
+      window.recompose.chose();
       window.recompose.set(JSON.parse(item.dataset.text));
       afterFrames(() => window.recompose.moved(true));
     },
