@@ -420,4 +420,4 @@ def test_the_command_line_builds_an_index_and_searches_by_it(
     assert any("of the true 10 best" in note for note in by_index["notes"])
     status, _, err = run(capsys, *asked, "--engine", "annoy")
     assert status == 2
-    assert "There is no engine called 'annoy'.\nChoose one of: exact, faiss, faiss-hnsw." in err
+    assert "There is no engine called 'annoy'.\nChoose one of: exact, faiss, faiss-hnsw, qdrant." in err
