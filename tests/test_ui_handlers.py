@@ -413,7 +413,13 @@ def test_an_answer_for_programs_has_the_keys_of_the_command_line(gallery, retrie
     assert made["gallery"] == {"name": "Toy shapes", "images": 40}
     assert made["models"] == {"clip": "abc"}
     assert (made["method"], made["pending"]) == ("CVSI", "")
-    assert set(made["trace"]) == {"translation", "captions", "modified_captions", "added_objects"}
+    assert set(made["trace"]) == {
+        "translation",
+        "captions",
+        "modified_captions",
+        "added_objects",
+        "removed_objects",
+    }
 
 
 def test_the_stage_line_says_what_is_still_going_on_and_then_how_long_it_took(gallery, retriever):
