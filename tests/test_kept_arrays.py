@@ -278,3 +278,17 @@ def test_bits_of_a_shard_that_flipped_on_the_disk_are_noticed_behind(cache: Path
     assert opened(cache).notes == ()
     assert not is_sound(opened(cache))
     assert "damaged" in " ".join(opened(cache).notes)
+
+
+def test_a_gallery_that_is_not_large_opens_at_once_and_nothing_of_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(_: float) -> None:
+        raise AssertionError("it is waited for")
+
+    index_all(tmp_path, 5)  # written this moment
+    monkeypatch.setattr("cir.gallery.kept_opening.time.sleep", wait)
+    gallery = opened(tmp_path / "cache")
+    assert len(gallery) == 5
+    assert gallery.folder is not None
+    assert not (gallery.folder / FOLDER).exists()

@@ -51,6 +51,8 @@ def open_gallery(
     folder = locate_gallery(name_or_folder, cache_root)
     manifest = read_manifest(folder)
     refuse_other_models(manifest, image_encoder_fingerprint, text_encoder_fingerprint)
+    if manifest.images < STORED_FROM:  # read in a moment: nothing of it is kept, and nothing waited for
+        return _read_gallery(folder, manifest)
     seen = Seen(folder, manifest)
     return seen.kept() or seen.keep(_read_gallery(folder, manifest))
 

@@ -195,6 +195,7 @@ Object.assign(window.recompose, (() => {
   }
   async function moved(byHand = false) {
     weighed ||= byHand;
+    choosing ||= byHand;
     if (moving) return;
     moving = true;
     await enter();
