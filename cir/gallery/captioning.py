@@ -6,6 +6,7 @@ It takes captions as data: cleaned, short, shown and encoded, never obeyed. What
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.files import WalkedFile
-from cir.gallery.cache import GalleryCache
 from cir.gallery.reading import load
 from cir.models.protocols import Captioner, TextEncoder
 from cir.text import clean_text
@@ -23,20 +23,73 @@ CAPTION_CHARACTERS = 200
 Skip = Callable[[bytes, str], None]  # (path inside the folder, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionPage:
+    """Contents that are captioned together.
+
+    Attributes:
+        copies: content hash -> the paths of the files that hold it.
+        texts: content hash -> captions, of those that have some already.
+    """
+
+    copies: Mapping[str, Sequence[bytes]]
+    texts: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionedPage:
+    """What came of a page.
+
+    Attributes:
+        contents: how many it had.
+        made: content hash -> new captions, at least one.
+        hashes: N contents whose captions were encoded.
+        rows: (N, D) the means of their unit features.
+        skipped: (path, reason) of what could not be captioned or encoded.
+    """
+
+    contents: int
+    made: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    hashes: Sequence[str] = ()
+    rows: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 1), np.float32))
+    skipped: Sequence[tuple[bytes, str]] = ()
+
+
+def caption_page(
+    root: Path,
+    page: CaptionPage,
+    captioner: Captioner | None,
+    encoder: TextEncoder | None,
+    *,
+    per_image: int,
+) -> CaptionedPage:
+    """Caption what has no captions yet, and encode the captions of all."""
+    skipped: list[tuple[bytes, str]] = []
+
+    def skip(relative: bytes, reason: str) -> None:
+        skipped.append((relative, reason))
+
+    made: dict[str, list[str]] = {}
+    if captioner is not None:
+        missing = {content: copies for content, copies in page.copies.items() if content not in page.texts}
+        made = write_captions(root, captioner, missing, per_image, skip)
+    hashes, rows = mean_features(encoder, {**page.texts, **made}, page.copies, skip)
+    return CaptionedPage(len(page.copies), made, hashes, rows, skipped)
+
+
 def write_captions(
-    cache: GalleryCache, root: Path, captioner: Captioner, hashes: Sequence[str], per_image: int, skip: Skip
+    root: Path, captioner: Captioner, copies: Mapping[str, Sequence[bytes]], per_image: int, skip: Skip
 ) -> dict[str, list[str]]:
     """Caption contents, reading each from the first of its files that can be read.
 
     Returns:
         content hash -> captions, at least one. What could not be captioned is absent, and told to `skip`.
     """
-    paths = {content: cache.files_with(content) for content in hashes}
     images = {}
-    for content, copies in paths.items():
-        image, reason = _read_one(root, copies, content)
+    for content, paths in copies.items():
+        image, reason = _read_one(root, paths, content)
         if image is None:
-            skip(copies[0], reason)
+            skip(paths[0], reason)
             continue
         image.thumbnail((CAPTION_SIDE, CAPTION_SIDE))
         images[content] = image
@@ -45,12 +98,15 @@ def write_captions(
     written = captioner.caption(list(images.values()), per_image=per_image, seed=0)
     captions = {content: _clean(texts) for content, texts in zip(images, written, strict=True)}
     for content in (content for content, texts in captions.items() if not texts):
-        skip(paths[content][0], "the captioner found no words for it")
+        skip(copies[content][0], "the captioner found no words for it")
     return {content: texts for content, texts in captions.items() if texts}
 
 
 def mean_features(
-    cache: GalleryCache, encoder: TextEncoder | None, captions: Mapping[str, Sequence[str]], skip: Skip
+    encoder: TextEncoder | None,
+    captions: Mapping[str, Sequence[str]],
+    copies: Mapping[str, Sequence[bytes]],
+    skip: Skip,
 ) -> tuple[list[str], NDArray[np.float32]]:
     """The mean of the unit features of each content's captions, not normalised again.
 
@@ -67,7 +123,7 @@ def mean_features(
     means = np.stack([part.mean(axis=0) for part in np.split(rows, ends[:-1])])
     sound = dict(zip(captions, np.isfinite(means.sum(axis=1)).tolist(), strict=True))
     for content in (content for content, good in sound.items() if not good):
-        skip(cache.files_with(content)[0], "the features of its captions are not finite")
+        skip(copies[content][0], "the features of its captions are not finite")
     return [content for content, good in sound.items() if good], means[list(sound.values())]
 
 

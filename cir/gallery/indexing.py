@@ -19,7 +19,8 @@ from cir.errors import GalleryError
 from cir.exclusions import Patterns
 from cir.files import WalkedFile, display_name, real_folder
 from cir.gallery.cache import GalleryCache, open_cache, thumbnail_file, write_thumbnail
-from cir.gallery.captioning import checked_features, mean_features, write_captions
+from cir.gallery.captioning import CaptionPage
+from cir.gallery.encoding import EncodedBatch, Encoders, Reading, ThisProcess, Workers
 from cir.gallery.gallery import GONE_TILE
 from cir.gallery.left_out import (
     LeftOut,
@@ -44,7 +45,6 @@ from cir.gallery.preparation import (
     no_images,
     refuse_without_images,
 )
-from cir.gallery.reading import Loaded, batches, load_ahead
 from cir.gallery.root_watch import RootWatch, is_replaced
 from cir.gallery.shards import storage_errors
 from cir.gallery.upkeep import drop_damaged, merge_shards, sweep
@@ -99,6 +99,7 @@ def index_folder(
     rehash: bool = False,
     only: Collection[bytes] | None = None,
     exclude: Sequence[str] | None = None,
+    workers: Workers | None = None,
 ) -> Generator[IndexingProgress]:
     """Index the images below `root`, or bring their gallery up to date.
 
@@ -123,6 +124,7 @@ def index_folder(
         rehash: read all files again, to find images that were exchanged without a change of size and time.
         only: paths inside `root`; other images are passed over. A benchmark's split is a part of its folder.
         exclude: what else is left out, as patterns of .gitignore; None for those of the run before.
+        workers: who reads, encodes and captions, with models of the same fingerprints; None: this process, with these.
 
     Yields:
         Progress at the beginning of each stage, after each batch, and when the gallery is finished.
@@ -143,16 +145,19 @@ def index_folder(
             remember_exclude(folder, exclude)
         models = models_of_run(image_encoder, text_encoder, captioner, captions_per_image, before)
         watch = RootWatch(top, name, known=cache.count_files(), confirmed=confirm_purge)
-        run = _Run(cache, watch, models, before, thumbnails, batch_size, only)
+        reading = Reading(top, max(1, batch_size), thumbnails)
+        run = _Run(cache, watch, models, before, reading, only)
+        workers = workers or ThisProcess(Encoders(image_encoder, text_encoder, captioner))
+        make, encode = captioner is not None, text_encoder is not None
         run.repair()
         yield run.scan(barred, Patterns(exclude), confirm_purge=confirm_purge, rehash=rehash)
         try:
-            yield from run.encode_images(image_encoder, rehash=rehash)
+            yield from run.encode_images(workers, image_encoder.dim, rehash=rehash)
         except GeneratorExit:  # stopped on purpose: what there is can be searched
             run.finish(image_encoder.dim)
             raise
         run.finish(image_encoder.dim)
-        yield from run.caption_images(captioner, text_encoder, captions_per_image)
+        yield from run.caption_images(workers, captions_per_image, make=make, encode=encode)
         run.finish(image_encoder.dim, whole=True)
         yield run.progress()
 
@@ -166,13 +171,11 @@ class _Run:
         watch: RootWatch,
         models: Models,
         before: Manifest | None,
-        thumbnails: bool,
-        batch: int,
+        reading: Reading,
         only: Collection[bytes] | None,
     ) -> None:
         self.cache, self.watch, self.root, self.only = cache, watch, watch.root, only
-        self.models, self.before = models, before
-        self.thumbnails, self.batch_size = thumbnails, max(1, batch)
+        self.models, self.before, self.reading = models, before, reading
         self.skipped: list[tuple[str, str]] = []
         self.left_out = LeftOutList()
         self.stage, self.done, self.total = "images", 0, 0
@@ -190,8 +193,8 @@ class _Run:
             self.cache.notes.append(
                 f"Made again, as they were damaged on the disk: {counted(lost, 'row')} of features."
             )
-        if self.thumbnails and not thumbnail_file(self.cache.folder, GONE_TILE).is_file():
-            self._keep_thumbnail(GONE_TILE, Image.new("RGB", (160, 160), "lightgrey"))
+        if self.reading.thumbnails and not thumbnail_file(self.cache.folder, GONE_TILE).is_file():
+            self._keep_thumbnail(GONE_TILE, make_thumbnail(Image.new("RGB", (160, 160), "lightgrey")))
 
     def scan(
         self, barred: Collection[Path], patterns: Patterns, *, confirm_purge: bool, rehash: bool
@@ -254,67 +257,65 @@ class _Run:
 
     # --- images ---
 
-    def encode_images(self, encoder: ImageEncoder, *, rehash: bool) -> Iterator[IndexingProgress]:
-        """Read what is new or changed, encode each new content once, keep it batch by batch."""
+    def encode_images(self, workers: Workers, dim: int, *, rehash: bool) -> Iterator[IndexingProgress]:
+        """Have what is new or changed read, each new content encoded once, and keep it batch by batch."""
         key = self.models.image_key
         known = self.cache.hashes_with_features(key)
         files = self.cache.pending_files(key, everything=rehash)
-        for batch in batches(load_ahead(self.root, files, known), self.batch_size):
-            fresh = {o.content: o.image for o in batch if o.image is not None and o.content not in known}
-            known.update(self._encode(encoder, fresh, [one for one in batch if one.content], known))
-            for one in batch:
+        for batch in workers.encode(self.reading, files, known):
+            known.update(self._keep(batch, known, dim))
+            for one in batch.files:
                 if one.content not in known:
                     self._skip(one.file.relative, one.reason or "its features are not finite, or zero")
-            if unread := [one.file.relative for one in batch if not one.content]:
+            if unread := [one.file.relative for one in batch.files if not one.content]:
                 self.watch.count_unreadable(self.cache.count_known(unread))
-            self.done += len(batch)
+            self.done += len(batch.files)
             yield self.progress()
 
-    def _encode(
-        self, encoder: ImageEncoder, fresh: dict[str, Image.Image], read: Sequence[Loaded], known: set[str]
-    ) -> list[str]:
-        """Encode and keep a batch. Returns the contents whose features are sound."""
-        encoded = encoder.encode_images(list(fresh.values())) if fresh else ()
-        rows = checked_features(encoded, len(fresh), encoder.dim)
+    def _keep(self, batch: EncodedBatch, known: Collection[str], dim: int) -> list[str]:
+        """Keep a batch. Returns the new contents whose features are sound."""
+        rows = np.array(list(batch.features.values()), np.float32).reshape(-1, dim)
         sound = np.isfinite(rows).all(axis=1) & (np.abs(rows).max(axis=1, initial=0.0) > 0)
-        hashes = [content for content, good in zip(fresh, sound, strict=True) if good]
-        for content in hashes if self.thumbnails else ():
-            self._keep_thumbnail(content, fresh[content])
-        files = [(one.file, one.content) for one in read if one.content in known or one.content in hashes]
-        taken = {one.content: one.taken for one in read if one.taken and one.content in hashes}
+        hashes = [content for content, good in zip(batch.features, sound, strict=True) if good]
+        new = {one.content: one for one in batch.files if one.content in batch.features}
+        for content in hashes if self.reading.thumbnails else ():
+            self._keep_thumbnail(content, new[content].thumbnail)
+        read = ((one.file, one.content) for one in batch.files)
+        files = [(file, content) for file, content in read if content in known or content in hashes]
+        taken = {content: new[content].taken for content in hashes if new[content].taken}
         self.cache.store_images(self.models.image_key, hashes, rows[sound], files, taken)
         return hashes
 
-    def _keep_thumbnail(self, content: str, image: Image.Image) -> None:
+    def _keep_thumbnail(self, content: str, data: bytes) -> None:
         with storage_errors(self.cache.name):
-            write_thumbnail(self.cache.folder, content, make_thumbnail(image))
+            write_thumbnail(self.cache.folder, content, data)
 
     # --- captions ---
 
     def caption_images(
-        self, captioner: Captioner | None, encoder: TextEncoder | None, per_image: int
+        self, workers: Workers, per_image: int, *, make: bool, encode: bool
     ) -> Iterator[IndexingProgress]:
-        """Caption what has no captions, encode what captions have no features, batch by batch."""
-        make, encode = captioner is not None, encoder is not None
+        """Have captioned what has no captions, and encoded what captions have no features, page by page."""
         pending = self.cache.count_uncaptioned(self.models, make=make, encode=encode)
         if not pending:
             return
         total = self.cache.count_contents()
         self._begin("captions", total, total - pending)
         yield self.progress()
-        for page in self.cache.uncaptioned(self.models, make=make, encode=encode, page=self.batch_size):
-            listed = len(self.skipped)
-            texts = self.cache.captions_of(self.models, page)
-            missing = [content for content in page if content not in texts]
-            made = {}
-            if captioner is not None:
-                made = write_captions(self.cache, self.root, captioner, missing, per_image, self._skip)
-            hashes, rows = mean_features(self.cache, encoder, texts | made, self._skip)
-            self.cache.store_captions(self.models, made, hashes, rows)
-            if len(self.skipped) > listed:
+        page_size = self.reading.batch_size
+        hashes = self.cache.uncaptioned(self.models, make=make, encode=encode, page=page_size)
+        for page in workers.caption(self.reading, map(self._caption_page, hashes), per_image):
+            for relative, reason in page.skipped:
+                self._skip(relative, reason)
+            self.cache.store_captions(self.models, page.made, page.hashes, page.rows)
+            if page.skipped:
                 self.watch.check_root()
-            self.done += len(page)
+            self.done += page.contents
             yield self.progress()
+
+    def _caption_page(self, hashes: Sequence[str]) -> CaptionPage:
+        copies = {content: self.cache.files_with(content) for content in hashes}
+        return CaptionPage(copies, self.cache.captions_of(self.models, hashes))
 
     # --- bookkeeping ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from PIL import Image
 
 from cir.errors import BadImage
 from cir.files import WalkedFile, content_hash, name_of, read_bytes
-from cir.images import read_dated_image
+from cir.images import make_thumbnail, read_dated_image
 from cir.processors import processors
 
 MOST_READERS = 4
@@ -31,6 +31,7 @@ class Loaded:
         image: its image; None when that is not wanted or not possible.
         reason: why it is left out, or "".
         taken: when the picture was taken, as `read_dated_image` says it.
+        thumbnail: the image made small, as the bytes of a file; empty when that is not wanted.
     """
 
     file: WalkedFile
@@ -38,15 +39,17 @@ class Loaded:
     image: Image.Image | None = None
     reason: str = ""
     taken: str = ""
+    thumbnail: bytes = b""
 
 
-def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
+def load(root: Path, file: WalkedFile, known: Container[str], *, thumbnail: bool = False) -> Loaded:
     """Read a file once, and decode it unless its content is known.
 
     Args:
         root: the folder of images.
         file: a file that a walk met; its size and time may be outdated.
         known: content hashes whose image is not wanted.
+        thumbnail: make it as well.
     """
     path = root / os.fsdecode(file.relative)
     try:
@@ -59,7 +62,8 @@ def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
         if content in known:
             return Loaded(read, content)
         image, taken = read_dated_image(data, name_of(path))
-        return Loaded(read, content, image, taken=taken)
+        small = make_thumbnail(image) if thumbnail else b""
+        return Loaded(read, content, image, taken=taken, thumbnail=small)
     except BadImage as error:
         return Loaded(file, reason=error.message)
     except OSError as error:
@@ -68,14 +72,16 @@ def load(root: Path, file: WalkedFile, known: Collection[str]) -> Loaded:
         return Loaded(file, reason="there is not enough memory to read it")
 
 
-def load_ahead(root: Path, files: Iterable[WalkedFile], known: Collection[str]) -> Iterator[Loaded]:
+def load_ahead(
+    root: Path, files: Iterable[WalkedFile], known: Container[str], *, thumbnails: bool = False
+) -> Iterator[Loaded]:
     """Load files in their order; a few are read while earlier ones are being encoded."""
     waiting: deque[Future[Loaded]] = deque()
     readers = min(MOST_READERS, processors())
     pool = ThreadPoolExecutor(readers, thread_name_prefix="read")
     try:
         for file in files:
-            waiting.append(pool.submit(load, root, file, known))
+            waiting.append(pool.submit(load, root, file, known, thumbnail=thumbnails))
             if len(waiting) > readers:
                 yield waiting.popleft().result()
         while waiting:
