@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,6 +238,56 @@ def test_heads_of_rows_leave_the_best_out_neither_where_they_tell_much_nor_where
             scores_allowed = scores if allowed is None else np.where(allowed, scores, -np.inf)
             assert set(np.argsort(-scores_allowed)[:20]) <= set(near.tolist())
             assert len(near) < 400
+
+
+@cache
+def many_by_int8() -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+    """4,000 images in clusters, those of a cluster one after another; some blocks of them have no captions at all."""
+    from cir.ranking.engines.quantised import Quantised, quantise
+
+    rng, images = np.random.default_rng(4), 4000
+    centres = rng.normal(size=(40, DIM)).repeat(images // 40, axis=0)
+    image, captions = (
+        (length * unit(centres + 0.5 * rng.normal(size=centres.shape))).astype(np.float32)
+        for length in (1.0, 0.8)
+    )
+    captioned = rng.random(images) < np.repeat([0.0, 0.5, 1.0, 1.0], images // 4)
+    captions[~captioned] = 0.0
+    return Quantised(quantise(image, captions, captioned), captioned), image, captions, captioned
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    weights=st.tuples(*[st.floats(-1, 1)] * 3),
+    gamma=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0])),
+    cosine=st.booleans(),
+    filtered=st.booleans(),
+)
+def test_blocks_of_images_that_are_left_out_at_once_hold_none_of_the_best_whatever_the_signs_of_weights(
+    seed: int, weights: tuple[float, ...], gamma: float, cosine: bool, filtered: bool
+) -> None:
+    scan, image, captions, captioned = many_by_int8()
+    rng = np.random.default_rng(seed)
+    rows = np.stack([unit(image[i] + 0.2 * rng.normal(size=DIM)) for i in rng.integers(0, 4000, 3)])
+    among = rng.random(4000) < 0.3 if filtered else None
+    g = np.where(captioned, gamma, 0.0)[:, None]
+    fused = (1 - g) * image.astype(np.float64) + g * captions
+    scores = fused @ (np.array(weights) @ rows) / (np.linalg.norm(fused, axis=1) if cosine else 1.0)
+    if among is not None:
+        scores[~among] = -np.inf
+    near = scan.candidates(scan.dots(rows), np.array(weights), gamma, 20, cosine=cosine, among=among)
+    assert set(np.flatnonzero(scores > np.sort(scores)[-20] + 1e-9)) <= set(near.tolist())
+    assert (np.diff(near) > 0).all()
+
+
+def test_a_move_of_a_slider_looks_at_few_blocks_of_images_where_these_differ() -> None:
+    scan, image, _, _ = many_by_int8()
+    dots = scan.dots(image[[3000, 3001]].astype(np.float64))
+    dots.image[:, :2880] = 32_000  # would be the best, if anybody looked
+    near = scan.candidates(dots, np.array([0.5, 0.5]), 0.3, 1)
+    assert len(near)
+    assert (near >= 2880).all()
 
 
 def test_after_the_first_answer_moves_of_sliders_look_at_no_row_but_those_of_new_candidates() -> None:

@@ -138,8 +138,8 @@ class Retriever:
         )
         ids = self.gallery.ids_at(indices)
         return [
-            RetrievedImage(rank, image_id, float(score))
-            for rank, (image_id, score) in enumerate(zip(ids, scores, strict=True), start=1)
+            RetrievedImage(rank, image_id, score)
+            for rank, (image_id, score) in enumerate(zip(ids, scores.tolist(), strict=True), start=1)
         ]
 
     def promise(self, composed: ComposedQuery, values: Values) -> Promise:

@@ -40,9 +40,9 @@ class GalleryTerms:
         """(K,) gamma: what captions count for, 0 where an image has none; one number where all have some."""
         return np.float64(captions) if self.captioned.all() else np.where(self.captioned, captions, 0.0)
 
-    def lengths(self, captions: float) -> Floats:
-        """(K,) |(1 - g) t_v + g t_c|. Source: CVSI, section III-D, Eq. 9 and the norm in Eq. 10."""
-        return fused_lengths(self.captions_count(captions), self.tv_tv, self.tv_tc, self.tc_tc)
+    def lengths(self, g: Floats | np.float64) -> Floats:
+        """(K,) |(1 - g) t_v + g t_c|, g from `captions_count`. Source: CVSI, section III-D, Eq. 9 and the norm in Eq. 10."""
+        return fused_lengths(g, self.tv_tv, self.tv_tc, self.tc_tc)
 
     def shortest(self) -> float:
         """The least that any length can be, whatever captions count for: how near 0 passes between t_v and t_c."""
@@ -144,13 +144,13 @@ class Linear:
         dots = (1.0 - g) * weighted_sum(terms.image, k) + g * weighted_sum(terms.captions, k)
         if not self.cosine:
             return dots
-        return over_lengths(dots, gallery.lengths(self.captions) * query_length(terms.gram, k))
+        return over_lengths(dots, gallery.lengths(g) * query_length(terms.gram, k))
 
     def shares(self, terms: QueryTerms, gallery: GalleryTerms) -> Shares:
         """What each row adds to the score of one image, whose terms these are (K = 1); all sum to the score."""
         k = np.array([self.weights.get(name, 0.0) for name in terms.names], dtype=np.float64)
         g = gallery.captions_count(self.captions)
-        lengths = gallery.lengths(self.captions) * query_length(terms.gram, k) if self.cosine else np.ones(1)
+        lengths = gallery.lengths(g) * query_length(terms.gram, k) if self.cosine else np.ones(1)
         return {
             name: {
                 "image": float(over_lengths((1.0 - g) * k[i] * terms.image[:, i], lengths)[0]),

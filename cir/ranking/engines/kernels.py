@@ -16,8 +16,7 @@ Function = TypeVar("Function", bound=Callable)
 Floats32, Floats64 = NDArray[np.float32], NDArray[np.float64]
 
 BLOCK = 512  # images whose numbers stay in the nearest cache between two loops
-_FIRST = 16  # every 16th block is looked at first
-_FEW = 32  # images that are left out at once
+FEW = 64  # images that are left out at once
 # The order of a sum may change, but is the same for every row: equal rows have equal sums to the last bit.
 _SUMS = {"reassoc", "nsz"}
 
@@ -108,6 +107,7 @@ class Lengths(NamedTuple):
         captioned: (K,) 1 where an image has captions, 0 where not.
         norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
         cross: (2, K) the last two as whole numbers: these are looked at first.
+        least: (2, B) the least of these among the captioned ones of each FEW images.
         units: what 1 stands for there.
         off: what the first of the three may be off 1.
     """
@@ -115,14 +115,48 @@ class Lengths(NamedTuple):
     captioned: Floats32
     norms: Floats32
     cross: NDArray[np.int16]
+    least: NDArray[np.int16]
     units: np.float32
     off: np.float32
+
+
+class Extremes(NamedTuple):
+    """The least and the greatest dot products with P rows among each FEW images, by which these are left out at once.
+
+    Attributes:
+        image, captions: (2, P, B) of captioned images.
+        alone: (2, P, B) of the other images' pixels.
+    """
+
+    image: NDArray[np.int16]
+    captions: NDArray[np.int16]
+    alone: NDArray[np.int16]
+
+
+@compiled
+def extremes(numbers: NDArray[np.int16], which: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """(2, P, B) the least and the greatest of the numbers (P, K) among those of each FEW images that are chosen (K,).
+
+    Where none is chosen, the least one is the largest number that there is, and the greatest one the smallest.
+    """
+    images = numbers.shape[1]
+    found = np.empty((2, numbers.shape[0], (images + FEW - 1) // FEW), np.int16)
+    for p in range(numbers.shape[0]):
+        for block in range(found.shape[2]):
+            least, greatest = np.int16(32767), np.int16(-32768)
+            for i in range(block * FEW, min(block * FEW + FEW, images)):
+                number = numbers[p, i]
+                least = number if which[i] and number < least else least
+                greatest = number if which[i] and number > greatest else greatest
+            found[0, p, block], found[1, p, block] = least, greatest
+    return found
 
 
 @compiled
 def best_by_bounds(
     image: NDArray[np.int16],
     captions: NDArray[np.int16],
+    ends: Extremes,
     weights: Floats32,
     gamma: np.float32,
     lengths: Lengths,
@@ -136,57 +170,115 @@ def best_by_bounds(
 ) -> NDArray[np.int64]:
     """The images, in their order, that may be among the `count` best: their scores may reach the least that the last one has.
 
-    Scores are not divided by the length of the query, which changes no order. All images are looked at roughly, by the few
-    bytes of each that this takes; and some blocks of them first: what their best have at least leaves most others out.
+    Scores are not divided by the length of the query, which changes no order. The blocks of FEW images that may hold the
+    best are looked at first: what these have at least leaves out most others, whole blocks of them without a look.
 
     Args:
         image, captions: (P, K) whole dot products; captions (0, K) where they do not count.
+        ends: the extremes of these.
         weights: (P,) of these.
         gamma: what captions count for.
         lengths: of the images.
         lost: of both sides (K,), what the rows are off by.
-        most_lost: the largest of these in each block.
+        most_lost: the largest of these in each block of BLOCK.
         length, slack: of the query; what its dot products are off by beside that.
         cosine: whether scores are divided by the images' lengths.
         among: (K,) which may be found; (0,) for all of them.
         count: from 1.
     """
-    images = image.shape[1]
+    images, limits = image.shape[1], _limits(lengths, gamma)
+    most = _most_of_blocks(ends, weights, gamma, lengths, most_lost, length, slack, cosine)
+    first = _greatest(most, count)
+    looked_at = np.zeros(len(most), np.bool_)
     best, of = np.full(count, -np.inf, np.float32), np.empty(count, np.int64)  # a heap, the least one first
-    a, b, over = np.empty(BLOCK, np.float32), np.zeros(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    a, b, over = np.empty(FEW, np.float32), np.zeros(FEW, np.float32), np.empty(FEW, np.float32)
     near, reach, found = np.empty(images, np.int64), np.empty(images, np.float32), 0
-    for is_first_look in (True, False):
-        for start in range(0, images, BLOCK * _FIRST if is_first_look else BLOCK):
-            at = slice(start, min(start + BLOCK, images))
-            _weigh_block(a, image, weights, at)
-            if captions.shape[0]:
-                _weigh_block(b, captions, weights, at)
-            block = start // BLOCK
-            off = slack + length * ((1 - gamma) * most_lost[0][block] + gamma * most_lost[1][block])
-            if not cosine:
-                _compare_dots(over, a, b, lengths.captioned[at], gamma, off, best[0])
-            elif best[0] > 0.0:
-                limits = _limits(lengths, gamma)
-                _compare(over, a, b, lengths.cross[0, at], lengths.cross[1, at], gamma, limits, off, best[0])
-            else:
-                over[:] = 0.0
-            counts = is_first_look or block % _FIRST != 0  # each of the best once
-            for first in range(0, at.stop - start, _FEW):
-                last = min(first + _FEW, at.stop - start)
-                if not _any_over(over, first, last):
-                    continue
-                for i in range(first, last):
-                    if over[i] < 0.0 or (among.shape[0] and not among[start + i]):
-                        continue
-                    g = gamma * lengths.captioned[start + i]
-                    much = slack + length * ((1 - g) * lost[0][start + i] + g * lost[1][start + i])
-                    low, high = _bounds((1 - g) * a[i] + g * b[i], much, lengths.norms, start + i, g, cosine)
-                    if not is_first_look and high >= best[0]:
-                        near[found], reach[found] = start + i, high
-                        found += 1
-                    if counts and low > best[0]:
-                        _replace_least(best, of, low, start + i)
-    return near[:found][reach[:found] >= best[0]]
+    for step in range(len(first) + len(most)):
+        block = first[step] if step < len(first) else step - len(first)
+        if looked_at[block] or most[block] < best[0]:
+            continue
+        looked_at[block] = True
+        start = block * FEW
+        at = slice(start, min(start + FEW, images))
+        _weigh_block(a, image, weights, at)
+        if captions.shape[0]:
+            _weigh_block(b, captions, weights, at)
+        part = start // BLOCK
+        off = slack + length * ((1 - gamma) * most_lost[0][part] + gamma * most_lost[1][part])
+        if not cosine:
+            _compare_dots(over, a, b, lengths.captioned[at], gamma, off, best[0])
+        elif best[0] > 0.0:
+            _compare(over, a, b, lengths.cross[0, at], lengths.cross[1, at], gamma, limits, off, best[0])
+        else:
+            over[:] = 0.0
+        for i in range(at.stop - start):
+            if over[i] < 0.0 or (among.shape[0] and not among[start + i]):
+                continue
+            g = gamma * lengths.captioned[start + i]
+            much = slack + length * ((1 - g) * lost[0][start + i] + g * lost[1][start + i])
+            low, high = _bounds((1 - g) * a[i] + g * b[i], much, lengths.norms, start + i, g, cosine)
+            if high >= best[0]:
+                near[found], reach[found] = start + i, high
+                found += 1
+            if low > best[0]:
+                _replace_least(best, of, low, start + i)
+    return np.sort(near[:found][reach[:found] >= best[0]])
+
+
+@compiled
+def _most_of_blocks(
+    ends: Extremes,
+    weights: Floats32,
+    gamma: np.float32,
+    lengths: Lengths,
+    most_lost: tuple[Floats32, Floats32],
+    length: np.float32,
+    slack: np.float32,
+    cosine: bool,
+) -> Floats32:
+    """(B,) what no image of a block scores more than; 0 where all may score less than that. Args: see `best_by_bounds`."""
+    a, alone = _greatest_sums(ends.image, weights), _greatest_sums(ends.alone, weights)
+    b = _greatest_sums(ends.captions, weights) if ends.captions.shape[1] else np.zeros_like(a)
+    most, limits = np.empty(len(a), np.float32), _limits(lengths, gamma)
+    g, h, zero, one = gamma, np.float32(1.0) - gamma, np.float32(0.0), np.float32(1.0)
+    short, huge = np.float32(0.002), np.float32(1e30)
+    for i in range(len(most)):
+        part = i * FEW // BLOCK
+        off_alone = slack + length * most_lost[0][part]
+        off = slack + length * (h * most_lost[0][part] + g * most_lost[1][part])
+        both, single = h * a[i] + g * b[i] + off, alone[i] + off_alone
+        if cosine:
+            squared = (
+                limits[0] + limits[1] * lengths.least[0, i] + limits[2] * lengths.least[1, i] - limits[3]
+            )
+            both = huge if squared < short else max(both, zero) / np.sqrt(squared)
+            squared = one - lengths.off - limits[3]
+            single = huge if squared < short else max(single, zero) / np.sqrt(squared)
+        most[i] = max(both, single)
+        most[i] += abs(most[i]) * np.float32(0.002) + np.float32(2e-6)
+    return most
+
+
+@compiled
+def _greatest_sums(ends: NDArray[np.int16], weights: Floats32) -> Floats32:
+    """(B,) what a weighted sum (P,) of numbers between these ends (2, P, B) may be at most."""
+    total = np.zeros(ends.shape[2], np.float32)
+    for p in range(ends.shape[1]):
+        _add(total, ends[1 if weights[p] > 0 else 0, p], weights[p])
+    return total
+
+
+@compiled
+def _greatest(numbers: Floats32, count: int) -> NDArray[np.int64]:
+    """Where the `count` greatest numbers are, or all of them."""
+    found, of = (
+        np.full(min(count, len(numbers)), -np.inf, np.float32),
+        np.zeros(min(count, len(numbers)), np.int64),
+    )
+    for i in range(len(numbers)):
+        if numbers[i] > found[0]:
+            _replace_least(found, of, numbers[i], i)
+    return of
 
 
 class Heads(NamedTuple):
@@ -430,14 +522,6 @@ def _take_dots(
         for j in range(codes.shape[1]):
             total = np.int32(total + np.int32(codes[i, j]) * np.int32(query[j]))
         out[i] = base + step * scales[i] * np.float32(total)
-
-
-@compiled
-def _any_over(over: Floats32, first: int, last: int) -> bool:
-    found = np.int32(0)
-    for i in range(first, last):
-        found += np.int32(over[i] >= np.float32(0.0))
-    return bool(found > 0)
 
 
 @compiled

@@ -43,6 +43,7 @@ class Dots:
 
     Attributes:
         image, captions: (P, K) in whole units; captions (0, K) where they were not asked for.
+        ends: their extremes among images that lie together.
         rows: (P, D) float64.
         units: (P,) what 1 stands for.
         slack: (P,) what each is off by beside what the image's row has lost.
@@ -50,6 +51,7 @@ class Dots:
 
     image: NDArray[np.int16]
     captions: NDArray[np.int16]
+    ends: kernels.Extremes
     rows: NDArray[np.float64]
     units: NDArray[np.float64]
     slack: NDArray[np.float64]
@@ -57,7 +59,7 @@ class Dots:
     @property
     def nbytes(self) -> int:
         """What it takes of the memory."""
-        return self.image.nbytes + self.captions.nbytes + self.rows.nbytes
+        return sum(array.nbytes for array in (self.image, self.captions, self.rows, *self.ends))
 
 
 class Codes(NamedTuple):
@@ -234,10 +236,12 @@ class Quantised:
         cross = np.where(captioned, exact[1:], 0.0)
         units = max(float(np.abs(cross).max(initial=0.0)), 1e-30) / 32_000
         numbers = np.float32(units), np.float32(np.abs(exact[0] - 1.0).max(initial=0.0))
+        whole = np.rint(cross / units).astype(np.int16)
         self._lengths = kernels.Lengths(
             captioned.astype(np.float32),
             exact.astype(np.float32),
-            np.rint(cross / units).astype(np.int16),
+            whole,
+            kernels.extremes(whole, self._captioned)[0],
             *numbers,
         )
         farthest = max(float(np.linalg.norm(side.mean)) for side in self.sides)
@@ -251,7 +255,12 @@ class Quantised:
         )  # no dot product is longer
         image, lost = self.sides[0].dots(rows, units)
         both = self.sides[1].dots(rows, units)[0] if captions else np.empty((0, image.shape[1]), np.int16)
-        return Dots(image, both, rows, units, (lost + ROUNDING * lengths) * self._longest + units)
+        ends = kernels.Extremes(
+            kernels.extremes(image, self._captioned),
+            kernels.extremes(both, self._captioned),
+            kernels.extremes(image, ~self._captioned),
+        )
+        return Dots(image, both, ends, rows, units, (lost + ROUNDING * lengths) * self._longest + units)
 
     def nearest(
         self,
@@ -306,6 +315,7 @@ class Quantised:
         return kernels.best_by_bounds(
             dots.image,
             dots.captions,
+            dots.ends,
             (weights * dots.units).astype(np.float32),
             np.float32(gamma),
             self._lengths,
