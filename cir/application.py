@@ -19,6 +19,7 @@ from cir.composers.parameters import Values
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.gallery.background import Indexer
+from cir.gallery.encoding import Encoders
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import index_folder
 from cir.gallery.manifest import THUMBNAILS, gallery_folder, list_galleries, read_manifest
@@ -29,7 +30,7 @@ from cir.models.catalog import SETS, sentence_encoder_folder
 from cir.models.deferred import Deferred
 from cir.models.downloads import locate
 from cir.models.llama import PatientModel
-from cir.models.model_set import Models
+from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
 from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache
 from cir.places import ROOT as ROOT
@@ -100,6 +101,12 @@ def build_models(
         phi, name = phi if is_place(phi) else name, set_of(name)
     own = Path(phi).expanduser() if phi is not None and is_place(phi) else None
     return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own, device=device, folder=folder)
+
+
+def build_encoders(name: str, *, device: str | None = None, captions: bool = True) -> Encoders:
+    """What of a model set takes part in indexing. `name`, `device`: see `build_models`."""
+    models = build_models(name, llm=WITHOUT, device=device)
+    return Encoders(models.image_encoder, models.text_encoder, models.captioner if captions else None)
 
 
 def is_place(name: str | None) -> bool:

@@ -60,6 +60,7 @@ ALLOWED = {
         "walking",
         "pixels",
         "images",
+        "memory",
         "models.protocols",
     },
     "composers": {

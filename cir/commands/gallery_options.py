@@ -92,6 +92,13 @@ def add_index(group) -> None:
         help="leave out, as in .gitignore: '*.png', 'Previews/', '2019/raw'; may be repeated, and is remembered "
         "for the next runs ('' for nothing any more)",
     )
+    sub.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="read and encode on the Ray cluster at this address; without one, on all processors or GPUs of this computer",
+    )
     add_engine_option(sub)
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")

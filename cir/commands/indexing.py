@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from shlex import quote
 
-from cir.application import build_models, gallery_cache, open_for
+from cir.application import build_encoders, build_models, gallery_cache, open_for
 from cir.commands.console import IndexProgress, print_json
 from cir.errors import GalleryError
 from cir.exclusions import read_patterns
+from cir.gallery.encoding import Encoders, Workers
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.left_out import LeftOut
 from cir.gallery.opening import STORED_FROM
+from cir.gallery.ray_cluster import connected
 from cir.gallery.sources import name_gallery
 from cir.ranking.engines import DEFAULT, open_engine
 from cir.ranking.scoring import Linear
@@ -30,27 +35,33 @@ def index(options: argparse.Namespace) -> int:
     for note in naming.notes:
         sys.stderr.write(f"{note}\n")
     exclude = None if options.exclude is None else read_patterns(options.exclude)
-    models = build_models(options.models, llm=options.llm, device=options.device)
+    # On Ray the models are needed elsewhere: here it is enough to know which they are.
+    models = build_models(
+        options.models, llm=options.llm, device=options.device, deferred=options.ray is not None
+    )
     captioner = None if options.no_captions else models.captioner
+    encoders = Encoders(models.clip, models.text_encoder, captioner)
     progress: IndexingProgress | None = None
     shown = 0.0
-    for progress in index_folder(
-        options.folder,
-        name=name,
-        image_encoder=models.clip,
-        text_encoder=models.text_encoder,
-        captioner=captioner,
-        captions_per_image=options.captions_per_image,
-        cache_root=gallery_cache(),
-        batch_size=options.batch_size,
-        confirm_purge=options.confirm_purge,
-        rehash=options.rehash,
-        exclude=exclude,
-    ):
-        if time.monotonic() - shown > 1.0 or progress.done == progress.total:
-            sys.stderr.write(f"\r{_line(progress):<79}")
-            sys.stderr.flush()
-            shown = time.monotonic()
+    with _workers(options, encoders) as workers:
+        for progress in index_folder(
+            options.folder,
+            name=name,
+            image_encoder=encoders.images,
+            text_encoder=encoders.texts,
+            captioner=captioner,
+            captions_per_image=options.captions_per_image,
+            cache_root=gallery_cache(),
+            batch_size=options.batch_size,
+            confirm_purge=options.confirm_purge,
+            rehash=options.rehash,
+            exclude=exclude,
+            workers=workers,
+        ):
+            if time.monotonic() - shown > 1.0 or progress.done == progress.total:
+                sys.stderr.write(f"\r{_line(progress):<79}")
+                sys.stderr.flush()
+                shown = time.monotonic()
     sys.stderr.write("\n")
     assert progress is not None, "a run has at least one progress, or ends in an error"
     recall = _build_index(open_for(models, name), options.engine) if options.engine != DEFAULT else None
@@ -81,6 +92,19 @@ def index(options: argparse.Namespace) -> int:
         f"{name} is ready. Search it: python -m cir search{chosen} --gallery {quote(name)} --image FILE --text EDIT\n"
     )
     return 0
+
+
+@contextmanager
+def _workers(options: argparse.Namespace, encoders: Encoders) -> Iterator[Workers | None]:
+    """Who reads and encodes: this process (None), or a Ray cluster, as long as this lasts."""
+    if options.ray is None:
+        yield None
+        return
+    build = partial(build_encoders, options.models, device=options.device, captions=not options.no_captions)
+    with connected(options.ray):
+        from cir.gallery.on_ray import RayWorkers  # it brings ray
+
+        yield RayWorkers(build, encoders.fingerprints, gpus=options.device != "cpu")
 
 
 def _build_index(gallery: Gallery, engine_name: str) -> float:

@@ -90,15 +90,16 @@ def load_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
-    """Group files until `size` images wait, or 100 megapixels of them, or 512 files."""
+def batches(loaded: Iterable[Loaded], size: int, megapixels: int | None = None) -> Iterator[list[Loaded]]:
+    """Group files until `size` images wait, or `megapixels` of them (None: 100), or 512 files."""
+    most = (megapixels or BATCH_MEGAPIXELS) * 1_000_000
     batch: list[Loaded] = []
     images, pixels = 0, 0
     for one in loaded:
         batch.append(one)
         if one.image is not None:
             images, pixels = images + 1, pixels + one.image.width * one.image.height
-        if images >= size or pixels >= BATCH_MEGAPIXELS * 1_000_000 or len(batch) >= BATCH_FILES:
+        if images >= size or pixels >= most or len(batch) >= BATCH_FILES:
             yield batch
             batch, images, pixels = [], 0, 0
     if batch:
