@@ -55,8 +55,8 @@ def every_part() -> list[tuple[str, Part]]:
     return [*parts, *(("", part) for part in LANGUAGE_MODELS.values()), ("", published.TRUNK)]
 
 
-def test_there_are_seven_sets_and_the_embedded_one_asks_for_qwen_coder() -> None:
-    assert list(SETS) == ["embedded", "laptop", "desktop", "base", "large", "giga"]
+def test_the_sets_stand_in_order_and_the_embedded_one_asks_for_qwen_coder() -> None:
+    assert list(SETS) == ["embedded", "laptop", "desktop", "blip", "base", "large", "giga"]
     assert SETS["embedded"].language_model == "qwen2.5-coder-1.5b"
     for chosen in SETS.values():
         assert chosen.language_model in LANGUAGE_MODELS
@@ -124,7 +124,7 @@ def test_openai_weights_are_loaded_with_quick_gelu() -> None:
 
 
 def test_an_unknown_set_or_language_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(BadQuery, match="embedded, laptop, desktop, base, large, giga"):
+    with pytest.raises(BadQuery, match="embedded, laptop, desktop, blip, base, large, giga"):
         Models("huge")
     with pytest.raises(BadQuery, match=r"qwen2\.5-coder-0\.5b, .*give a path to a \.gguf file"):
         _ = Models(llm="gpt").language_model
@@ -230,10 +230,21 @@ def test_pulling_a_set_asks_for_nothing_that_is_made_here(
 
 
 def test_every_part_of_the_free_sets_has_a_free_licence() -> None:
-    for name in ("laptop", "desktop"):
+    for name in ("laptop", "desktop", "blip"):
         for _, part in parts_of(name):
             assert not part.noncommercial
-            assert part.licence.split(";")[0] in ("MIT", "Apache-2.0"), part.name
+            assert part.licence.split(";")[0] in ("MIT", "Apache-2.0", "BSD-3-Clause"), part.name
+
+
+def test_the_set_blip_has_both_models_of_one_family_and_a_network_that_is_made_here(home: Path) -> None:
+    chosen = SETS["blip"]
+    assert chosen.captioner == published.CAPTIONERS["blip-base"]
+    assert chosen.clip.licence == chosen.captioner.licence == "BSD-3-Clause"
+    assert isinstance(chosen.clip.fetched, ModelFolder)
+    assert chosen.clip.fetched.repository == "Salesforce/blip-itm-base-coco"
+    models = Models("blip")
+    assert models.phi() is None
+    assert "Make one on this computer" in models.missing["mapping network lincir"]
 
 
 def test_another_captioner_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

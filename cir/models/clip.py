@@ -1,4 +1,4 @@
-"""A built open_clip model as image encoder, text encoder and pseudo-word encoder, and how one is loaded.
+"""A built open_clip model, or BLIP's contrastive half, as image, text and pseudo-word encoder, and how one is loaded.
 
 Does not know how prompts are worded, what a pseudo-word stands for, or which models there are to choose from.
 `splice` and `encode_with_embeddings` are the torch-level path that training shares.
@@ -29,11 +29,11 @@ __all__ = ["PSEUDO_WORD", "ClipModel", "encode_with_embeddings", "load_clip", "s
 
 
 class ClipModel:
-    """An open_clip model behind the protocols ImageEncoder, TextEncoder and PseudoWordEncoder.
+    """A CLIP or a BLIP behind the protocols ImageEncoder, TextEncoder and PseudoWordEncoder.
 
     Args:
-        model: a built open_clip CLIP or CustomTextCLIP; put into evaluation mode.
-        tokenizer: open_clip's tokenizer for it.
+        model: a built open_clip CLIP or CustomTextCLIP, or `BlipTowers`; put into evaluation mode.
+        tokenizer: open_clip's tokenizer for it, or `WordPieces`.
         preprocess: PIL image -> (3, H, W) tensor.
         name: for people.
         fingerprint: see `fingerprint_of`.
@@ -198,10 +198,13 @@ class ClipModel:
         return ids, list(whole.values()), lengths
 
     def knows_word(self, word: str) -> bool:
-        """Whether the tower was taught a word: all its tokens have an embedding."""
+        """Whether the tower was taught a word: it can be spelled, and all its tokens have an embedding."""
+        ids = token_ids(self.tokenizer, word)
+        if getattr(self.tokenizer, "unknown_id", None) in ids:
+            return False
         with self._lock, torch.inference_mode():
             table = text_tower(self.model).token_embedding.weight
-            rows = table[torch.tensor(token_ids(self.tokenizer, word), device=table.device)]
+            rows = table[torch.tensor(ids, device=table.device)]
             return bool((rows.abs().amax(dim=1) > 0).all())
 
     def count_tokens(self, text: str) -> int:
@@ -260,7 +263,7 @@ def load_clip(
 
     Args:
         name_or_folder: a folder with open_clip_config.json and weights (open_clip's "local-dir:"), the folder of a
-            CLIP as transformers saves it (`cir.models.hf_clip`), or one of open_clip's own names, such as "ViT-B-32".
+            CLIP or a BLIP as transformers saves it (`hf_clip`, `blip_towers`), or one of open_clip's own names, such as "ViT-B-32".
         pretrained: for a name: open_clip's tag ("openai") or a weights file. Ignored for a folder.
         device: None takes a GPU where there is one.
         name: what people see; the folder's name or "NAME/TAG" by default.
@@ -274,13 +277,16 @@ def load_clip(
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
+    from cir.models.blip_towers import build_blip, is_blip
     from cir.models.hf_clip import build_hugging_face_clip, is_hugging_face_clip
 
     where = pick_device(device)
     folder = Path(name_or_folder)
     options: dict[str, Any] = {}
-    of_transformers = is_hugging_face_clip(folder)
-    if of_transformers:
+    build = (
+        build_blip if is_blip(folder) else build_hugging_face_clip if is_hugging_face_clip(folder) else None
+    )
+    if build is not None:
         source, pretrained = str(folder), None
     elif folder.is_dir():
         _check_folder(folder)
@@ -289,8 +295,8 @@ def load_clip(
         source = str(name_or_folder)
         options = {"pretrained": pretrained, "force_quick_gelu": _wants_quick_gelu(source, pretrained)}
     try:
-        if of_transformers:
-            model, tokenizer, preprocess = build_hugging_face_clip(folder)
+        if build is not None:
+            model, tokenizer, preprocess = build(folder)
         else:
             built: Any = open_clip.create_model_and_transforms(source, device=where, **options)
             model, _, preprocess = built

@@ -86,7 +86,7 @@ def build_hugging_face_clip(folder: Path) -> tuple[Any, Any, Any]:
     if "positional_embedding" in state:
         state["positional_embedding"] = state["positional_embedding"][:context]
     model.load_state_dict(state, strict=True)
-    preparation = _preparation(folder)
+    preparation = preparation_of(folder)
     set_model_preprocess_cfg(model, preparation)
     transform = image_transform_v2(PreprocessCfg(**preparation), is_train=False)
     return model, open_clip.SimpleTokenizer(context_length=context), transform
@@ -173,8 +173,12 @@ def _context_length(config: Any, folder: Path) -> int:
     return int(min(limit, config.text_config.max_position_embeddings))
 
 
-def _preparation(folder: Path) -> dict[str, Any]:
+def preparation_of(folder: Path, *, cropped: bool = True) -> dict[str, Any]:
     """preprocessor_config.json as open_clip's settings; OpenAI's where it says nothing.
+
+    Args:
+        folder: of the model.
+        cropped: whether a picture's middle is taken, where the file does not say; otherwise it is squeezed.
 
     Raises:
         UnsafeFile: pictures are prepared as open_clip cannot.
@@ -183,7 +187,7 @@ def _preparation(folder: Path) -> dict[str, Any]:
 
     given, usual = _read(folder, "preprocessor_config"), PreprocessCfg()
     size, crop = given.get("size", 224), given.get("crop_size", given.get("size", 224))
-    cropped = given.get("do_center_crop", True)
+    cropped = given.get("do_center_crop", cropped)
     side = _side(crop if cropped else size)
     interpolation = INTERPOLATIONS.get(given.get("resample", 3))
     if side is None or interpolation is None or (cropped and _side(size) != side):

@@ -21,7 +21,7 @@ class Part:
         name: for people.
         licence: in words, with what it rests on.
         fetched: what to fetch; a file without any source has to be put into the models folder by hand. Of a CLIP, the
-            folder of an open_clip model or of a CLIP as transformers saves it; or see `architecture`.
+            folder of an open_clip model, or of a CLIP or a BLIP as transformers saves it; or see `architecture`.
         shipped: path below assets/models, for what comes with the program.
         architecture: open_clip's name for what `fetched` holds the weights of.
         noncommercial: fetched only when that is accepted.
@@ -285,6 +285,16 @@ SETS: Mapping[str, ModelSet] = {
         CAPTIONERS["florence-2-base"],
         "qwen2.5-7b",
         memory_bytes=4_600_000_000,
+        memory_from=_MEASURED,
+    ),
+    "blip": ModelSet(
+        _folder(
+            "BLIP-base for retrieval, COCO", "BSD-3-Clause", "Salesforce/blip-itm-base-coco", 895_000_000
+        ),
+        {"lincir": _made_mapping("blip", 1_600_000)},
+        CAPTIONERS["blip-base"],
+        "qwen2.5-1.5b",
+        memory_bytes=2_600_000_000,
         memory_from=_MEASURED,
     ),
     "base": ModelSet(

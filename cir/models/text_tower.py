@@ -1,4 +1,4 @@
-"""open_clip's text tower, entered at its token embeddings: one path for typed texts and for pseudo-words.
+"""A text tower, open_clip's or BLIP's, entered at its token embeddings: one path for typed texts and for pseudo-words.
 
 Rows of token ids -> `splice` -> `encode_with_embeddings`, in search and in training alike. Both keep
 gradients. Does not know what a pseudo-word stands for, nor how prompts are worded.
@@ -23,12 +23,14 @@ PSEUDO_WORD = -1  # in a row of token ids: "all pseudo-words of this row go here
 
 
 def text_tower(model: nn.Module) -> Any:
-    """The module that holds the text side: the model itself (CLIP) or its `.text` (CustomTextCLIP).
+    """The module that holds the text side: the model itself (CLIP, `BlipTowers`) or its `.text` (CustomTextCLIP).
 
     Raises:
         CirError: a tower that cannot be trimmed or spliced exactly (not causal, or not pooled at the end
             mark).
     """
+    if hasattr(model, "encode_embeddings"):  # BLIP's reads both ways, and knows where a row ends
+        return model
     tower: Any = model.text if hasattr(model, "text") else model
     pooling = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
     if (
@@ -66,7 +68,7 @@ def splice(
     """Look up token embeddings and put pseudo-words between them, by position. Keeps gradients.
 
     Args:
-        model: an open_clip CLIP or CustomTextCLIP.
+        model: an open_clip CLIP or CustomTextCLIP, or `BlipTowers`.
         rows: N rows of token ids with start and end marks, of any lengths; each `PSEUDO_WORD` in row i
             stands for all T pseudo-words of that row, and may occur any number of times.
         pseudo_words: (N, T, W) rows for the token-embedding table's space; None where no row has any.
@@ -100,13 +102,13 @@ def splice(
 
 
 def encode_with_embeddings(model: nn.Module, embeddings: Tensor, eot_positions: Tensor) -> Tensor:
-    """Run the text tower on token embeddings, pooled at given positions. Keeps gradients.
+    """Run the text tower on token embeddings that end at given positions. Keeps gradients.
 
-    The tower is causal, so texts padded to their batch's longest, not to the tower's 77, give the same
-    features.
+    CLIP's is causal and pooled there, BLIP's reads nothing beyond and is pooled at its first place; so texts padded to
+    their batch's longest, not to all that the tower reads, give the same features.
 
     Args:
-        model: an open_clip CLIP or CustomTextCLIP.
+        model: an open_clip CLIP or CustomTextCLIP, or `BlipTowers`.
         embeddings: (N, L, W) from `splice`; L at most the context length.
         eot_positions: (N,) where each row's end mark is.
 
@@ -114,6 +116,8 @@ def encode_with_embeddings(model: nn.Module, embeddings: Tensor, eot_positions: 
         (N, D) projected text features, NOT normalised.
     """
     tower = text_tower(model)
+    if hasattr(tower, "encode_embeddings"):
+        return tower.encode_embeddings(embeddings, eot_positions)
     length = embeddings.shape[1]
     dtype = tower.transformer.get_cast_dtype()
     hidden = embeddings.to(dtype) + tower.positional_embedding[:length].to(dtype)
