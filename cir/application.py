@@ -32,6 +32,7 @@ from cir.models.downloads import locate
 from cir.models.llama import PatientModel
 from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
+from cir.models.server.address import Asking
 from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache
 from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
@@ -78,6 +79,7 @@ def build_models(
     deferred: bool = False,
     phi: str | None = None,
     device: str | None = None,
+    asking: Asking | None = None,
 ) -> Models:
     """A model set; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`.
 
@@ -89,6 +91,7 @@ def build_models(
         deferred: see `Models`.
         phi: a mapping network of one's own, likewise; a recipe's name is not looked at here.
         device: see `Models`.
+        asking: see `Models`.
 
     Raises:
         BadQuery: no such set.
@@ -100,7 +103,8 @@ def build_models(
     elif is_place(name):
         phi, name = phi if is_place(phi) else name, set_of(name)
     own = Path(phi).expanduser() if phi is not None and is_place(phi) else None
-    return Models(name, llm=llm, clip=clip, deferred=deferred, own_phi=own, device=device, folder=folder)
+    given = {"llm": llm, "clip": clip, "deferred": deferred, "device": device}
+    return Models(name, own_phi=own, folder=folder, asking=asking, **given)
 
 
 def build_encoders(name: str, *, device: str | None = None, captions: bool = True) -> Encoders:
@@ -446,12 +450,13 @@ def build(
     device: str | None = None,
     engine: str = DEFAULT,
     on_server: OnServer | None = None,
+    asking: Asking | None = None,
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`: of `Models`, `engine`: by its name.
+    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`, `asking`: of `Models`, `engine`: by its name.
 
     `on_server`: where the gallery is, for the engine of those on servers.
     """
-    models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device)
+    models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device, asking=asking)
     opened: Searchable
     if on_server is not None and gallery:
         opened = open_on_server(models, gallery, on_server)

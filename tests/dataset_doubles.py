@@ -75,6 +75,8 @@ class ToyModels:
         self.set = SimpleNamespace(mapping={}, photographs=None)
         self.closed = False
 
+    where_asked = ""
+
     def phi(self, recipe: str | None = None) -> None:
         return None
 

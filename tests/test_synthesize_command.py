@@ -37,6 +37,8 @@ from tests.dataset_doubles import ToyModels, toy_methods
 class Doubles:
     """Stands for the models, and remembers what was asked of it."""
 
+    where_asked = ""
+
     def __init__(self) -> None:
         self.language_model = ToyLanguageModel()
         self.missing: dict[str, str] = {}

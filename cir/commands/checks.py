@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cir.commands.values import read_pair
 from cir.errors import BadQuery, GalleryError
+from cir.models.server.address import MOST_AT_ONCE, Asking, is_server, read_address
 from cir.ranking.engines import ENGINES, SERVED
 
 if TYPE_CHECKING:
@@ -147,9 +148,15 @@ def _engine(name: str, options: argparse.Namespace) -> None:
         )
 
 
-def _language_model(name: str, _: argparse.Namespace) -> None:
-    if name.lower().endswith(".gguf"):
-        _file(Path(name), _)
+def _language_model(name: str, options: argparse.Namespace) -> None:
+    if is_server(name):
+        read_address(name)
+        asking = Asking.of(options)
+        asking.key()
+        if not 1 <= asking.at_once <= MOST_AT_ONCE:
+            raise BadQuery(f"--llm-at-once is {asking.at_once}.", f"Give a number from 1 to {MOST_AT_ONCE}.")
+    elif name.lower().endswith(".gguf"):
+        _file(Path(name), options)
     else:
         refuse_unknown("language model", name, language_models())
 

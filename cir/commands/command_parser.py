@@ -9,6 +9,7 @@ from typing import Any
 
 from cir.commands import checks
 from cir.environment import setting
+from cir.models.server.address import AT_ONCE, KEY_SETTING
 from cir.ranking.engines import DEFAULT
 
 
@@ -66,10 +67,20 @@ def add_models_option(sub: CommandParser, chosen: str = "") -> None:
     sub.add_argument(
         "--llm",
         default=setting("CIR_LLM") or None,
-        help="language model: a name, a path to a .gguf file, or none to do without (default: the set's)",
+        help="language model: a name, a path to a .gguf file, URL#MODEL of a server that speaks OpenAI's protocol, or none to do "
+        "without (default: the set's)",
     )
+    add_asking_options(sub)
     add_device_option(sub)
     sub.lists += ["model sets", "language models"]
+
+
+def add_asking_options(sub: argparse.ArgumentParser) -> None:
+    """--llm-key-env and --llm-at-once."""
+    text = f"the name of the environment variable that holds the key of the language model's server (default: {KEY_SETTING})"
+    sub.add_argument("--llm-key-env", default="", metavar="NAME", help=text)
+    text = f"questions to the language model's server at the same time, at most (default: {AT_ONCE})"
+    sub.add_argument("--llm-at-once", type=int, default=AT_ONCE, metavar="N", help=text)
 
 
 def add_device_option(sub: argparse.ArgumentParser) -> None:

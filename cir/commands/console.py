@@ -14,7 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cir.models.model_set import Models
 
 # What a shell sees of a program that a closed pipe has ended.
 CLOSED_PIPE_STATUS = 128 + getattr(signal, "SIGPIPE", 13)
@@ -54,6 +57,12 @@ def print_json(value: Any) -> None:
     """Write one line of JSON; where the console does not know every letter, in JSON's own escapes."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
     sys.stdout.write(json.dumps(value, ensure_ascii=not encoding.startswith("utf")) + "\n")
+
+
+def announce(models: Models) -> None:
+    """Say where a command sends captions and edits, if it sends them anywhere."""
+    if models.where_asked:
+        sys.stderr.write(f"{models.where_asked}\n")
 
 
 def _drop_what_nobody_reads() -> bool:

@@ -7,13 +7,17 @@ import sys
 from typing import Any
 
 from cir.application import build_models
-from cir.commands.console import print_json
+from cir.commands.console import announce, print_json
 from cir.measuring.world_report import WorldReport
+from cir.models.server.address import Asking
 
 
 def evaluate_world(options: argparse.Namespace) -> int:
     """Print the report; with --tune find CVSI's weights first and write them down."""
-    models = build_models(options.models, llm=options.llm, phi=options.phi, device=options.device)
+    models = build_models(
+        options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
+    )
+    announce(models)
     report = WorldReport(options, models).measured()
     (print_json if options.json else _print)(report)
     models.close()

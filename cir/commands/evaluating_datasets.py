@@ -12,7 +12,7 @@ from typing import Any
 from cir import __version__
 from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest, digest_of, gallery_digest
-from cir.commands.console import IndexProgress, print_json
+from cir.commands.console import IndexProgress, announce, print_json
 from cir.commands.values import given_values, method_values
 from cir.composers.composer import Composer
 from cir.composers.cvsi import CvsiSettings
@@ -28,6 +28,7 @@ from cir.files import file_name
 from cir.gallery.gallery import Gallery
 from cir.measuring.datasets import book_folder, books_of, opened, say, starting_values
 from cir.models.model_set import Models
+from cir.models.server.address import Asking
 from cir.ranking.engines import DEFAULT
 from cir.ranking.retriever import Retriever
 from cir.text import counted
@@ -52,7 +53,8 @@ def evaluate_dataset(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> Report:
-    models = build_models(options.models, llm=options.llm, device=options.device)
+    models = build_models(options.models, llm=options.llm, device=options.device, asking=Asking.of(options))
+    announce(models)
     try:
         reports = {
             dataset.name: _one(options, models, dataset, gallery)

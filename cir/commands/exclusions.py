@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from cir.commands.method_options import refuse_for_methods
 from cir.errors import BadQuery
+from cir.models.server.address import is_server
 from cir.ranking.engines import SERVED
 
 Applies = Callable[[argparse.Namespace, set[str]], bool]
-RUNNING = "root split method models llm device alpha beta gamma captions gallery_captions batch_size limit resume k out"
+RUNNING = "root split method models llm llm_key_env llm_at_once device alpha beta gamma captions gallery_captions batch_size limit resume k out"
 SCORING = "annotations predictions"
 GENERAL = "models device gallery steps rate batch_images mixed_precision tokens minutes recipe out"
 # What each stage of training listens to, beside --runs and --seed.
@@ -112,12 +113,20 @@ def _without(flag: str) -> Applies:
     return applies
 
 
+def _asks_no_server(options: argparse.Namespace, _: set[str]) -> bool:
+    return not is_server(getattr(options, "llm", None))
+
+
 ONE = "Do one of the two: score (--annotations, --predictions), or run a method (--root)."
 RULES = (
     Rule("search", _has("image"), "reference_id", "beside --reference-image", "Leave out one of them."),
     Rule("search", lambda _, given: not given & {"reference_id", "image"}, "keep_reference", "without a reference"),
     Rule("search", _is_here, "qdrant_url qdrant_key_env thumbnails", "with the engine {engine}", "Add --engine qdrant."),
     Rule("serve", _is_here, "qdrant_url qdrant_key_env thumbnails", "with the engine {engine}", "Add --engine qdrant."),
+    *(
+        Rule(name, _asks_no_server, "llm_key_env llm_at_once", "without a language model's server", "Name it: --llm URL#MODEL")
+        for name in ("search", "serve", "models", "evaluate", "tables", "synthesize")
+    ),
     Rule("models", _pulls_a_language_model, "llm", "when a language model is fetched by its name"),
     Rule("index", _has("no_captions"), "captions_per_image", "with --no-captions"),
     Rule("evaluate", _on_a_gallery, "gallery_captions batch_size", "on a gallery that is indexed already"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from cir import commands
 from cir.commands.command_parser import (
     CommandParser,
+    add_asking_options,
     add_device_option,
     add_engine_option,
     add_models_option,
@@ -167,6 +168,7 @@ def add_models(group) -> None:
     check = command(actions, "check", commands.models_check, text, ["model sets"])
     check.add_argument("name", nargs="?", default="embedded")
     check.add_argument("--llm", help="another language model, or none to do without")
+    add_asking_options(check)
     check.add_argument("--clip", type=Path, help="the folder of another CLIP than the set's")
     add_device_option(check)
     check.add_argument("--json", action="store_true", help="print the table as JSON")

@@ -15,6 +15,7 @@ from typing import Any
 from cir.commands.console import print_json
 from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET
 from cir.errors import CirError
+from cir.models.server.address import Asking
 
 FETCHING, MAKING, TRYING = "fetching", "making", "trying"  # as `cir.models.fetching` reads them
 LINE_SECONDS = 0.3
@@ -202,7 +203,9 @@ def models_check(options: argparse.Namespace) -> int:
     from cir.application import build_models
     from cir.measuring.model_check import check_models
 
-    models = build_models(options.name, llm=options.llm, clip=options.clip, device=options.device)
+    models = build_models(
+        options.name, llm=options.llm, clip=options.clip, device=options.device, asking=Asking.of(options)
+    )
     try:
         findings = check_models(models)
     finally:

@@ -21,6 +21,7 @@ from cir.errors import BadQuery
 from cir.files import content_hash
 from cir.gallery import narrowing
 from cir.images import read_image
+from cir.models.server.address import Asking
 from cir.ranking.engines import DEFAULT
 from cir.ranking.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
 from cir.ranking.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 def search(options: argparse.Namespace) -> int:
     """Print results for one query."""
     text, notes = clean_text(options.text)
-    models = build_models(options.models, llm=options.llm, phi=options.phi, device=options.device)
+    models = build_models(
+        options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
+    )
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
     place = on_server(options)
@@ -74,6 +77,7 @@ def search(options: argparse.Namespace) -> int:
         results = rerank_by_concepts(best, concepts, retriever, models.clip)[: options.top_k]
     results, hidden_note = reaching(results, options.at_least)
     notes += [
+        models.where_asked,
         *composed.notes,
         starting_note(composer.parameters, composed) if follows else "",
         weight_note(composed, composer.parameters, values),

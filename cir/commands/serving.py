@@ -32,6 +32,7 @@ from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.models.chosen import choose_set, chosen_set
+from cir.models.server.address import Asking
 from cir.places import SAMPLE_GALLERY
 from cir.ranking.engines import SERVED
 
@@ -183,7 +184,12 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
     from cir import application
 
     options.phi = options.phi or None
-    given = {"llm": options.llm, "device": options.device, "engine": options.engine}
+    given = {
+        "llm": options.llm,
+        "device": options.device,
+        "engine": options.engine,
+        "asking": Asking.of(options),
+    }
     build = partial(application.build, deferred=True, on_server=on_server(options), **given)
     try:
         return build(options.models, gallery=options.gallery, phi=options.phi)
@@ -265,6 +271,7 @@ def page_content(
         retriever,
         presets=application.presets(models, options.phi),
         missing=models.missing,
+        where_asked=models.where_asked,
         facts=models.facts,
         fingerprints=models.fingerprints,
         examples=read_examples(application.ROOT / "assets" / "examples.json"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from cir.application import build_models, ingredients, open_for
 from cir.cache_keys import code_digest, digest_of
-from cir.commands.console import print_json
+from cir.commands.console import announce, print_json
 from cir.composers.parameters import defaults
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, MissingModel
@@ -28,6 +28,7 @@ from cir.images import read_image
 from cir.models.catalog import sentence_encoder_folder
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
+from cir.models.server.address import Asking
 from cir.ranking.retriever import Retriever
 from cir.syncir.candidates import unit_rows
 from cir.syncir.consistency import Thresholds
@@ -53,7 +54,9 @@ IMAGES_AT_A_TIME = 32
 def synthesize(options: argparse.Namespace) -> int:
     """Make triplets; progress goes to standard error, the funnel to standard output."""
     settings = settings_of(options)
-    models = build_models(options.models, llm=options.llm, device=options.device)
+    models = build_models(options.models, llm=options.llm, device=options.device, asking=Asking.of(options))
+    if options.spoter == "captions":
+        announce(models)
     try:
         gallery = open_for(models, options.gallery)
         progress: Progress | None = None

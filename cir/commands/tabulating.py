@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 from cir.application import ROOT, report_path
+from cir.commands.console import announce
 from cir.commands.options import settle
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PARAMETERS
@@ -214,6 +215,7 @@ def make_tables(options: argparse.Namespace) -> int:
     options = settle(options)
     options.results = report_path(options.results)
     models = models_for(options)
+    announce(models)
     try:
         for bench in _benches(options, models):
             for name in _all_of(bench) if options.table == "all" else [options.table]:

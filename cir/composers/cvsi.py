@@ -13,9 +13,10 @@ same for every query.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ from cir.models.protocols import (
     PseudoWordEncoder,
     TextEncoder,
 )
+from cir.questions import at_once, in_order
 from cir.ranking.scoring import Linear
 from cir.text import notes_on
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
@@ -130,18 +132,39 @@ class _Draft:
     def took(self, stage: str, since: float) -> None:
         self.timings[stage] = self.timings.get(stage, 0.0) + 1000.0 * (time.perf_counter() - since)
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Count the time of what is done inside; also of what fails, for that is waited for as well."""
+    def received(self, answers: Iterator[_Told]) -> list[str]:
+        """What the language model's next answer says, once it is there. Waiting counts; also for one that fails."""
         since = time.perf_counter()
         try:
-            yield
+            texts, notes = next(answers)
         finally:
-            self.took(stage, since)
+            self.took("language model", since)
+        for note in notes:
+            self.note(note)
+        return texts
 
 
 _ASKING = "asking the language model for the edited description"
 _ASKING_FOR_MORE = "asking the language model for {} more edited description{}"
+
+
+_Told = tuple[list[str], list[str]]  # what is read out of an answer, and what a person should know of it
+
+
+def _ask_one(question: Callable[[], _Told]) -> _Told:
+    return question()
+
+
+def _added_objects(caption: str, text: str, model: LanguageModel) -> _Told:
+    """F_add. Source: Eq. 6 and Figure 3."""
+    answer = model.complete(prompts.cvsi_added_objects(caption, text), max_tokens=OBJECT_TOKENS)
+    return replies.parse_objects(answer), []
+
+
+def _modified_caption(captions: Sequence[str], text: str, model: LanguageModel) -> _Told:
+    """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""
+    notes: list[str] = []
+    return [edited_caption(model, captions, text, notes.append)], notes
 
 
 def scoring(composed: ComposedQuery, values: Values) -> Linear:
@@ -280,33 +303,25 @@ class Cvsi:
         if not captions:
             yield draft.seen()
             return
+        calls = [captions] if self.settings.joint_call else [[c] for c in dict.fromkeys(captions)]
+        questions = [
+            partial(_added_objects, captions[0], draft.text, model),
+            *(partial(_modified_caption, group, draft.text, model) for group in calls),
+        ]
         try:
-            objects = self._added_objects(draft, captions[0], model)
-            draft.trace["added_objects"] = objects
-            if objects:
-                self._fine_grained(draft, words, objects)
-            yield draft.seen(_ASKING)
-            calls = [captions] if self.settings.joint_call else [[c] for c in dict.fromkeys(captions)]
-            draft.trace["modified_captions"] = []
-            for i, group in enumerate(calls):
-                draft.trace["modified_captions"].append(self._modified_caption(draft, group, model))
-                self._mean_modified(draft)
-                left = len(calls) - i - 1
-                yield draft.seen(_ASKING_FOR_MORE.format(left, "s" if left > 1 else "") if left else "")
+            with closing(in_order(_ask_one, questions, at_once(model))) as answers:
+                draft.trace["added_objects"] = objects = draft.received(answers)
+                if objects:
+                    self._fine_grained(draft, words, objects)
+                yield draft.seen(_ASKING)
+                draft.trace["modified_captions"] = []
+                for left in reversed(range(len(calls))):
+                    draft.trace["modified_captions"] += draft.received(answers)
+                    self._mean_modified(draft)
+                    yield draft.seen(_ASKING_FOR_MORE.format(left, "s" if left > 1 else "") if left else "")
         except LanguageModelFailed as error:
             draft.note(f"The language model did not answer, so its part is missing here: {error}")
             yield draft.seen()
-
-    def _added_objects(self, draft: _Draft, caption: str, model: LanguageModel) -> list[str]:
-        """F_add. Source: Eq. 6 and Figure 3."""
-        with draft.timed("language model"):
-            answer = model.complete(prompts.cvsi_added_objects(caption, draft.text), max_tokens=OBJECT_TOKENS)
-        return replies.parse_objects(answer)
-
-    def _modified_caption(self, draft: _Draft, captions: list[str], model: LanguageModel) -> str:
-        """One element of C^M. Source: Eq. 7, with the template p_m of CIReVL."""
-        with draft.timed("language model"):
-            return edited_caption(model, captions, draft.text, draft.note)
 
     def _mean_modified(self, draft: _Draft) -> None:
         since = time.perf_counter()

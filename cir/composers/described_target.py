@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 from cir.composers.composer import edit_of, present, reference_of
 from cir.composers.edited_captions import edited_caption
@@ -14,6 +15,7 @@ from cir.composers.parameters import WithoutParameters
 from cir.errors import LanguageModelFailed
 from cir.models.protocols import Captioner, LanguageModel, TextEncoder
 from cir.prompts import captioning_text
+from cir.questions import at_once, in_order
 from cir.text import notes_on
 from cir.types import MODIFIED_CAPTIONS, ComposedQuery, Features, Query
 
@@ -71,9 +73,16 @@ class DescribedTarget(WithoutParameters):
         waiting = "asking the language model for the edited description"
         yield self._query(said, before, trace, notes, timings, waiting)
         edited, since = [], time.perf_counter()
+
+        def edit(caption: str) -> tuple[str, list[str]]:
+            told: list[str] = []
+            return edited_caption(model, [caption], text, told.append), told
+
         try:
-            for caption in said:
-                edited.append(edited_caption(model, [caption], text, notes.append))
+            with closing(in_order(edit, said, at_once(model))) as answers:
+                for after, told in answers:
+                    edited.append(after)
+                    notes += told
         except LanguageModelFailed as error:
             notes.append(f"The language model did not answer, so the edit stands behind the caption: {error}")
             edited += before[len(edited) :]

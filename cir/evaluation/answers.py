@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from cir.errors import LanguageModelFailed
@@ -13,6 +14,7 @@ from cir.evaluation.benchmark import FOLDER
 from cir.files import file_name
 from cir.models.protocols import LanguageModel
 from cir.places import kept_beside
+from cir.questions import at_once
 
 
 def answer_key(prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
@@ -38,6 +40,8 @@ class AnswerBook:
     ) -> None:
         self.path, self.model = path, model
         self.fingerprint = model.fingerprint if model else "answers in the book"
+        self.at_once = at_once(model)
+        self._writing = Lock()
         self.answers: dict[str, str] = {}
         for book in (shipped, path):
             if book is not None and book.exists() and not fresh:
@@ -57,7 +61,7 @@ class AnswerBook:
             answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
             self.answers[key] = answer
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
+            with self._writing, self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"prompt": key, "answer": answer}) + "\n")
         return self.answers[key]
 

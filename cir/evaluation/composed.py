@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zipfile import BadZipFile
 
@@ -26,6 +27,7 @@ from cir.evaluation.answers import answer_key
 from cir.evaluation.encoders import Say
 from cir.files import file_name
 from cir.models.protocols import LanguageModel
+from cir.questions import at_once
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
 
@@ -48,6 +50,8 @@ class Witness:
         self.model, self.fingerprint = model, model.fingerprint
         self.failures, self.calls, self.seconds = 0, 0, 0.0
         self.heard: list[str] = []
+        self.at_once = at_once(model)
+        self._lock, self._under_way, self._since = Lock(), 0, 0.0
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
         """The model's answer.
@@ -55,8 +59,7 @@ class Witness:
         Raises:
             LanguageModelFailed: the model's own; it is counted.
         """
-        since = time.perf_counter()
-        self.calls += 1
+        self._count(1)
         try:
             answer = self.model.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
             key = answer_key(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
@@ -66,7 +69,18 @@ class Witness:
             self.failures += 1
             raise
         finally:
-            self.seconds += time.perf_counter() - since
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        """Questions that begin and end; the time counts in which any is under way."""
+        with self._lock:
+            if not self._under_way:
+                self._since = time.perf_counter()
+            self._under_way += more
+            if more > 0:
+                self.calls += 1
+            if not self._under_way:
+                self.seconds += time.perf_counter() - self._since
 
 
 @dataclass(slots=True)

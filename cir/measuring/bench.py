@@ -38,6 +38,7 @@ from cir.gallery.gallery import Gallery
 from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner, LanguageModel
+from cir.models.server.address import Asking
 from cir.processors import processors
 from cir.ranking.retriever import Retriever, scoring_of
 from cir.text import counted
@@ -50,7 +51,9 @@ def models_for(options: argparse.Namespace) -> Models:
     Raises:
         CirError: there is no captioner.
     """
-    models = build_models(options.models, llm=options.llm, clip=options.clip, device=options.device)
+    models = build_models(
+        options.models, llm=options.llm, clip=options.clip, device=options.device, asking=Asking.of(options)
+    )
     if models.captioner is None:
         raise CirError("The tables need a captioner.", models.missing["captioner"])
     if models.language_model is not None:

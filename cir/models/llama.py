@@ -26,9 +26,11 @@ from cir.cache_keys import digest_of
 from cir.errors import LanguageModelFailed, MissingModel, UnsafeFile
 from cir.models.chat_templates import layout_digest
 from cir.models.llama_engine import ANSWERS_VERSION
+from cir.models.protocols import PatientLanguageModel
 from cir.models.worker_process import WorkerProcess
 from cir.processors import processors
 from cir.prompts import Prompt
+from cir.questions import at_once
 
 DEADLINE_SECONDS = 10.0
 MOST_THREADS = 8  # beyond them a language model waits for memory
@@ -312,8 +314,9 @@ class PatientModel:
         deadline_seconds: for one call.
     """
 
-    def __init__(self, model: LlamaWorker, deadline_seconds: float) -> None:
+    def __init__(self, model: PatientLanguageModel, deadline_seconds: float) -> None:
         self.fingerprint, self._model, self._seconds = model.fingerprint, model, deadline_seconds
+        self.at_once = at_once(model)
 
     def complete(self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
         """As the model's own."""

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.environment import setting
-from cir.errors import BadQuery, MissingModel
+from cir.errors import BadQuery, LanguageModelFailed, MissingModel
 from cir.models.catalog import SHIPPED, model_set, parts_of, source_of
 from cir.models.downloads import ModelFile, models_folder
 from cir.models.part_loader import PartLoader
 from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, Part
+from cir.models.server.address import Asking, is_server, read_address
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from cir.models.photographs.reading import PhotographReader
     from cir.models.photographs.sentences import PhotographTexts
     from cir.models.protocols import Captioner, ImageToWords, SentenceEncoder, TextEncoder, WordRefiner
+    from cir.models.server.model import ServerModel
 
 WITHOUT = "none"  # as the name of a language model: do without one
+_WITHOUT_LLM = "edited descriptions (alpha) and added objects are left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ class Models:
         name: of the set.
         own_phi: a mapping network of one's own, its file or the folder of its training: CVSI's, and that of the
             method whose recipe it was trained by.
-        llm: another language model: a name from `LANGUAGE_MODELS`, or a path to a GGUF file; CIR_LLM by
-            default.
+        llm: another language model: a name from `LANGUAGE_MODELS`, a path to a GGUF file, or the URL#MODEL of a server;
+            CIR_LLM by default.
+        asking: how a server is asked.
         clip: the folder of another CLIP than the set's; mapping networks that were not trained for it do not fit it.
         device: None takes a GPU where there is one.
         shipped: where the embedded models lie.
@@ -78,11 +82,12 @@ class Models:
         folder: Path | None = None,
         deferred: bool = False,
         own_phi: Path | None = None,
+        asking: Asking | None = None,
     ) -> None:
         self.name, self.device, self._clip_folder = name, device, clip
         self.set = model_set(name)
         self.llm = llm or setting("CIR_LLM") or self.set.language_model
-        self.own_phi = own_phi
+        self.own_phi, self._asking = own_phi, asking
         self._parts = PartLoader(
             name, shipped=shipped or SHIPPED, folder=folder or models_folder(), deferred=deferred
         )
@@ -297,11 +302,11 @@ class Models:
         return JoinedCaptioner(found, PhotographCaptioner(self.photographs))
 
     @cached_property
-    def language_model(self) -> LlamaWorker | None:
-        """The language model, or None with a sentence in `missing`. Its process starts at its first use.
+    def language_model(self) -> LlamaWorker | ServerModel | None:
+        """The language model, or None with a sentence in `missing`. Its process starts, its server is asked, at its first use.
 
         Raises:
-            BadQuery: there is no language model of the name that was asked for.
+            BadQuery: there is no language model of the name that was asked for, or a server cannot be asked like that.
         """
         from cir.models.llama import LlamaWorker
 
@@ -310,11 +315,13 @@ class Models:
                 "The language model is switched off, so edited descriptions (alpha) and added objects are left out."
             )
             return None
+        if is_server(self.llm):
+            return self._model_of_server()
         own = self.llm.lower().endswith(".gguf")
         if not own and self.llm not in LANGUAGE_MODELS:
             raise BadQuery(
                 f"There is no language model called {self.llm!r}.",
-                f"Choose one of {', '.join(LANGUAGE_MODELS)}, give a path to a .gguf file, or say {WITHOUT}.",
+                f"Choose one of {', '.join(LANGUAGE_MODELS)}, give a path to a .gguf file or the URL#MODEL of a server, or say {WITHOUT}.",
             )
         part = None if own else LANGUAGE_MODELS[self.llm]
         known = part.fetched.sha256 if part and isinstance(part.fetched, ModelFile) else None
@@ -332,9 +339,17 @@ class Models:
                 cache_folder=self._parts.folder / "prefixes",
             )
 
-        lost = "edited descriptions (alpha) and added objects are left out"
         path = Path(self.llm).expanduser() if own else None
-        return self._parts.load("language model", part, load, lost, path, at_once=True)
+        return self._parts.load("language model", part, load, _WITHOUT_LLM, path, at_once=True)
+
+    def _model_of_server(self) -> ServerModel | None:
+        from cir.models.server.model import connect
+
+        try:
+            return connect(self.llm, self._asking)
+        except LanguageModelFailed as error:
+            self.missing["language model"] = f"There is no language model, so {_WITHOUT_LLM}. {error}"
+            return None
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -353,12 +368,22 @@ class Models:
         """Every part of the set with its licence and source, for people."""
         rows = parts_of(self.name, self.llm)
         found = [ModelFact(what, part.name, part.licence, source_of(part)) for what, part in rows]
+        if is_server(self.llm) and (model := self.language_model) is not None:
+            found.append(ModelFact("language model", model.name, "its server's own", self.where_asked))
         if self.own_phi is not None:
             found.append(ModelFact("phi of your own", self.own_phi.name, "your own", "a file of your own"))
         return tuple(found)
 
+    @property
+    def where_asked(self) -> str:
+        """Where captions and edits go, in a sentence; "" where they stay on this machine."""
+        if not is_server(self.llm):
+            return ""
+        shown = read_address(self.llm).shown
+        return f"The language model is asked at {shown}: captions and edits go there, pictures never."
+
     def close(self) -> None:
-        """End the language model's process, if it was started."""
+        """End the language model's process, or what its server is asked, if it was started."""
         worker = self.__dict__.get("language_model")
         if worker is not None:
             worker.close()

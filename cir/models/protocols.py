@@ -140,6 +140,29 @@ class LanguageModel(Protocol):
         ...
 
 
+class PatientLanguageModel(LanguageModel, Protocol):
+    """A language model that heeds a deadline for each call, can be made ready, and has to be closed."""
+
+    deadline_seconds: float
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        seed: int = 0,
+        deadline_seconds: float | None = None,
+    ) -> str:
+        """As `LanguageModel.complete`, within seconds of its own."""
+        ...
+
+
+def asked_at(model: object) -> str:
+    """The host that a language model's questions are sent to; "" for a model on this machine."""
+    return getattr(model, "sent_to", "")
+
+
 class SentenceEncoder(Protocol):
     """Sentences -> features whose cosine says how alike they are in meaning (a space of its own, not CLIP's)."""
 

@@ -14,7 +14,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from cir.errors import BadImage, CirError, LanguageModelFailed
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.models.protocols import SentenceEncoder, Spoter, SpotInput
+from cir.questions import at_once, in_order
 from cir.syncir.candidates import Candidates, SynCirSettings, find_candidates
 from cir.syncir.consistency import KEPT, consistency_scores, judge, same_captions
 from cir.syncir.pairs import Pair
@@ -174,13 +175,13 @@ class _Run:
         """Append a line for each pair that is not there yet."""
         pairs = self.candidates.pairs[:limit]
         began, before = time.monotonic(), self.done
-        with self.out.open("a", encoding="utf-8") as file:
+        with self.out.open("a", encoding="utf-8") as file, ExitStack() as stack:
             yield self._progress(len(pairs), None, None)  # the file is there to be read
             try:
-                for pair in pairs[self.done :]:
-                    if stop():
-                        break
-                    triplet = self._make(pair)
+                untold = map(self._untold, pairs[self.done :])
+                told = stack.enter_context(closing(in_order(self._told, untold, at_once(self.spoter))))
+                while not stop() and (triplet := self._next(told)) is not None:
+                    triplet = self._judged(triplet)
                     file.write(triplet_line(triplet))
                     file.flush()
                     self._count(triplet)
@@ -207,11 +208,23 @@ class _Run:
             similarities=tuple(round(value, DIGITS) for value in pair.subgroup.similarities),
         )
 
-    def _make(self, pair: Pair) -> Triplet:
-        triplet = self._untold(pair)
-        if not same_captions(triplet.reference_caption, triplet.target_caption):
-            triplet = self._score(replace(triplet, text=self._text(triplet)))
-        triplet = judge(triplet, self.settings.thresholds)
+    def _told(self, triplet: Triplet) -> Triplet:
+        """The triplet with its text; several may be told at once, in threads."""
+        if same_captions(triplet.reference_caption, triplet.target_caption):
+            return triplet
+        return replace(triplet, text=self._text(triplet))
+
+    def _next(self, told: Iterator[Triplet]) -> Triplet | None:
+        try:
+            return next(told, None)
+        except LanguageModelFailed as error:
+            message = f"{error.message} Kept in {self.out.name}: {counted(self.done, 'pair')}."
+            raise LanguageModelFailed(
+                message, "Start it again to go on: what is kept is not asked anew."
+            ) from error
+
+    def _judged(self, triplet: Triplet) -> Triplet:
+        triplet = judge(self._score(triplet), self.settings.thresholds)
         if self.target_ranker is not None and triplet.verdict == KEPT:
             ranked = replace(triplet, target_rank=self.target_ranker(triplet))
             triplet = judge(ranked, self.settings.thresholds)
@@ -225,12 +238,9 @@ class _Run:
                 return self.spoter.spot(reference, target)
             except BadImage:  # a picture that is gone has no text, now or at the next start: go on
                 return ""
-            except LanguageModelFailed as error:
+            except LanguageModelFailed:
                 if attempt == TRIES:
-                    message = f"{error.message} Kept in {self.out.name}: {counted(self.done, 'pair')}."
-                    raise LanguageModelFailed(
-                        message, "Start it again to go on: what is kept is not asked anew."
-                    ) from error
+                    raise
         raise AssertionError("unreachable")
 
     def _shown(self, image_id: str, caption: str) -> SpotInput:

@@ -10,6 +10,7 @@ from cir.cache_keys import digest_of
 from cir.errors import CirError
 from cir.models.protocols import LanguageModel, Spoter, SpotInput
 from cir.prompts import hycir_query_text
+from cir.questions import at_once
 from cir.replies import parse_query_text
 
 __all__ = ["TEMPLATES", "CaptionSpoter", "SpotInput", "Spoter"]
@@ -39,6 +40,7 @@ class CaptionSpoter:
                 f"There is no template called {template!r}.", f"Choose one of: {', '.join(TEMPLATES)}."
             )
         self.language_model, self.template = language_model, template
+        self.at_once = at_once(language_model)
         asked = digest_of(str(hycir_query_text("A", "B", template)), MAX_TOKENS)
         self.fingerprint = f"captions, {template} {asked[:8]}: {language_model.fingerprint}"
 

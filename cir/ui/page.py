@@ -36,6 +36,7 @@ class PageContent:
         retriever: what is searched.
         presets: name -> numbers of a method, as buttons; the first one is set at the start.
         missing: part -> sentence with the remedy, for models that are not here.
+        where_asked: where captions and edits go that the language model is asked about, in a sentence; "" where they stay.
         facts: the lines of "About the models".
         fingerprints: part -> fingerprint, for programs.
         examples: queries that work.
@@ -56,6 +57,7 @@ class PageContent:
     retriever: Retriever
     presets: Mapping[str, Values] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    where_asked: str = ""
     facts: Sequence[pieces.ModelFact] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()

@@ -97,6 +97,11 @@ def header(gallery_name: str, images: int) -> str:
     )
 
 
+def where_asked(sentence: str) -> str:
+    """Where what is typed on this page goes; nothing where it stays on the server's own machine."""
+    return f'<p class="where-asked" role="note">{escape(sentence)}</p>' if sentence else ""
+
+
 def missing_banner(missing: Mapping[str, str]) -> str:
     """Which terms are missing and how to get them; nothing when all are there."""
     if not missing:

@@ -50,6 +50,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         session = gr.State(first, time_to_live=SESSION_SECONDS)
         head = html_piece(pieces.header(content.title_of(""), len(gallery)))
         html_piece(pieces.missing_banner(content.missing), visible=bool(content.missing))
+        html_piece(pieces.where_asked(content.where_asked), visible=bool(content.where_asked))
         html_piece(pieces.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
             with gr.Tab("Search", id="search") as search_tab:
