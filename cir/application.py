@@ -6,7 +6,7 @@ Command line, page and evaluation all build through here, so that they cannot di
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from cir.composers.caption_memory import CaptionMemory
+from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, CvsiSettings
+from cir.composers.hycir import hycir
 from cir.composers.parameters import Values
 from cir.composers.registry import Ingredients, build_methods
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
@@ -31,9 +33,10 @@ from cir.models.deferred import Deferred
 from cir.models.downloads import locate
 from cir.models.llama import PatientModel
 from cir.models.model_set import WITHOUT, Models
+from cir.models.own_networks import OwnNetworks
 from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
 from cir.models.server.address import Asking
-from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache
+from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache, own_networks_folder
 from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption
 from cir.ranking.engines import DEFAULT
@@ -44,10 +47,12 @@ from cir.syncir.query_text import CaptionSpoter
 from cir.text import counted
 from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
+from cir.types import TrainedNetwork, TrainingStep, Triplet
 
 if TYPE_CHECKING:
     from cir.gallery.served.gallery import ServedGallery
     from cir.models.photographs.joined import JoinedEncoder
+    from cir.ui.triplets.handlers import Trainer
 
 TUNED, FOR_PHOTOGRAPHS = "tuned for these models", "photographs"
 PATIENCE_SECONDS = (
@@ -133,7 +138,7 @@ def set_of(place: str) -> str:
         MissingModel: there is no network at this place.
         BadQuery: its file does not say for which set it was trained.
     """
-    from cir.models.mapping import mapping_facts, mapping_file
+    from cir.models.mapping_files import mapping_facts, mapping_file
 
     found = mapping_facts(mapping_file(place)).get("model_set")
     if not isinstance(found, str):
@@ -411,6 +416,34 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
     )
 
 
+def own_networks(models: Models) -> OwnNetworks:
+    """HyCIR's networks that a person has trained on triplets, for these models."""
+    return OwnNetworks(models, own_networks_folder())
+
+
+def own_methods(networks: OwnNetworks) -> dict[str, Composer]:
+    """A method for each network that a person has trained."""
+    clip = networks.models.clip
+    return {name: hycir(clip, networks.words(name), clip, name=name) for name in networks.names()}
+
+
+def build_trainer(models: Models, shelf: Shelf) -> Trainer:
+    """What trains another of them, a step at a time (`train_on_triplets`); made, it is a method of every gallery."""
+    networks = own_networks(models)
+
+    def train(
+        triplets: Sequence[Triplet], gallery: Gallery, title: str
+    ) -> Iterator[TrainingStep | TrainedNetwork]:
+        from cir.training.own_triplets import train_on_triplets  # it brings torch
+
+        for step in train_on_triplets(networks, triplets, drawn_gallery(models, gallery), title):
+            if isinstance(step, TrainedNetwork):
+                shelf.offer(step.name, own_methods(networks)[step.name])
+            yield step
+
+    return train
+
+
 def about_photographs(models: Models, *, offered: bool = False) -> str:
     """What is to be known before photographs are indexed with these models; "" when they know photographs well.
 
@@ -462,5 +495,5 @@ def build(
         opened = open_on_server(models, gallery, on_server)
     else:
         opened = open_for(models, gallery or first_gallery(models))
-    methods = build_methods(ingredients(models, phi=phi))
+    methods = {**build_methods(ingredients(models, phi=phi)), **own_methods(own_networks(models))}
     return models, Retriever(opened, methods, build_translator(models), engine=engine)

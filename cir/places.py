@@ -37,6 +37,11 @@ def gallery_cache() -> Path:
     return folder_setting("CIR_CACHE") or (ROOT if IS_CHECKOUT else data_folder()) / "gallery_cache"
 
 
+def own_networks_folder() -> Path:
+    """Where the mapping networks are that a person has trained on the page."""
+    return gallery_cache() / "networks"
+
+
 def kept_beside(shipped: Path) -> Path:
     """Where answers and weights like those in a shipped folder are written.
 

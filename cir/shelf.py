@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import cast
 
+from cir.composers.composer import Composer
 from cir.errors import GalleryError, OtherModels
 from cir.gallery.cache import is_being_written
 from cir.gallery.gallery import Gallery
@@ -161,6 +162,12 @@ class Shelf:
             if name not in self._open or not self._is_current(name):
                 self._open_now(name)
             return self._open[name]
+
+    def offer(self, name: str, composer: Composer) -> None:
+        """Search all galleries with another method as well, or with a newer one of that name."""
+        with self._lock:
+            for retriever in self._open.values():
+                retriever.offer(name, composer)
 
     def renew(self, name: str) -> None:
         """Open a gallery anew after it was indexed. A search that is under way keeps the one that it has.

@@ -149,3 +149,37 @@ class Triplet:
     target_rank: int | None = None
     verdict: str = "kept"
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """How far a training is.
+
+    Attributes:
+        number: of the step, from 1.
+        loss: of its batch.
+        seconds_left: until it ends.
+    """
+
+    number: int
+    loss: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A mapping network that was trained on triplets.
+
+    Attributes:
+        name: the method that it is.
+        triplets: that it has learned from.
+        held: that it was asked about and has not learned from.
+        found: share of these whose target is among the first ten, the reference left out.
+        found_before: the same of the set's own network; None where it has none.
+    """
+
+    name: str
+    triplets: int
+    held: int
+    found: float
+    found_before: float | None

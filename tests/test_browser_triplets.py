@@ -14,9 +14,11 @@ from triplet_doubles import MEMBERS, ToyLibrary, triplet
 from ui_doubles import ToyGallery, ToyRetriever
 
 from cir.composers.cvsi import weights as cvsi_weights
+from cir.errors import CirError
 from cir.syncir.judgements import Judgement
 from cir.syncir.pairs import PAIR_RANKS
 from cir.syncir.table import TripletTable
+from cir.types import TrainedNetwork, TrainingStep
 
 pytestmark = IN_A_BROWSER
 
@@ -275,6 +277,78 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, library, tm
     page.wait_for_function("document.querySelectorAll('#triplets .card').length === 1")
     assert page.locator("#triplets .card .tile").inner_text() == "dev-2"
     assert page.locator("#triplets .card .text").inner_text() == "“is <i>red</i>”"
+
+
+def test_a_network_is_trained_on_what_is_kept_and_is_then_searched_with(library, retriever, visit) -> None:
+    from cir.ui.page import PageContent
+
+    go_on, asked = Event(), []
+
+    def train(triplets, gallery, title):
+        asked.append(([t.triplet_id for t in triplets], title))
+        yield TrainingStep(1, 2.5, 240.0)
+        go_on.wait(30)
+        yield TrainingStep(2, 2.0, 100.0)
+        retriever.offer(f"HyCIR on {title}", retriever.composers["CVSI"])
+        yield TrainedNetwork(f"HyCIR on {title}", 12, 3, 0.67, 0.33)
+
+    library.titles = {}
+    library.kept = lambda key, score: [
+        t for t in library.tables[key].triplets if (t.consistency or 0) >= score
+    ]
+    content = PageContent(
+        retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library, train=train
+    )  # type: ignore[arg-type]
+    said = "words => document.querySelector('#triplets-trained').textContent.includes(words)"
+    with served_page(content) as address:
+        page, other = visit(address), visit(address)
+        open_tab(page)
+        page.click("#triplets-train")
+        page.wait_for_function(said, arg="step 1, loss 2.50, about 4 min left")
+        page.click("#triplets-train-stop")
+        page.wait_for_function("document.querySelector('#triplets-train-stop')?.disabled")
+        go_on.set()
+        page.wait_for_function(said, arg="Stopped. The same button goes on from here.")
+        page.click("#triplets-train")
+        page.wait_for_function(said, arg="“HyCIR on Toy shapes” is a method now.")
+        assert (
+            "3 triplets that were held back it finds the target among the first ten in 67%"
+            in page.inner_text("#triplets-trained")
+        )
+        assert "the set's own HyCIR in 33%" in page.inner_text("#triplets-trained")
+        assert overflow(page) == 0
+        page.click("#triplets-use")
+        page.wait_for_function("document.querySelector('#method input').value === 'HyCIR on Toy shapes'")
+        page.wait_for_selector("#edit textarea", state="visible")
+        # A page that was open before, and one that is opened now, have it as well.
+        other.get_by_role("tab", name="Compare", exact=True).click()
+        other.wait_for_selector("#compared-methods >> text=HyCIR on Toy shapes")
+        other.reload()
+        other.wait_for_selector("#method input")
+        other.click("#method input")
+        other.wait_for_selector("[role=option] >> text=HyCIR on Toy shapes")
+    kept = [t.triplet_id for t in library.tables["toy"].triplets if (t.consistency or 0) >= 0.7]
+    assert asked == [(kept, "Toy shapes")] * 2
+
+
+def test_what_stands_in_the_way_of_a_training_is_said_and_the_button_can_be_clicked_again(
+    library, retriever, visit
+) -> None:
+    from cir.ui.page import PageContent
+
+    def train(triplets, gallery, title):
+        raise CirError("3 triplets can be learned from.", "Make more, or lower the threshold.")
+        yield
+
+    library.titles = {}
+    library.kept = lambda key, score: []
+    with served_page(PageContent(retriever, triplets=library, train=train)) as address:
+        page = visit(address)
+        open_tab(page)
+        for _ in range(2):
+            page.click("#triplets-train:not([disabled])")
+            page.wait_for_selector("#triplets-trained >> text=Make more, or lower the threshold.")
+        assert not page.locator("#triplets-train-stop").is_visible()
 
 
 def test_the_cards_are_one_stop_of_tab_and_the_arrows_go_about_in_them_as_in_every_grid(address, visit):

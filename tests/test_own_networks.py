@@ -11,7 +11,8 @@ import torch
 from cir.application import build_models
 from cir.evaluation.benchmark import draw_benchmark
 from cir.measuring import world_report
-from cir.models.mapping import MAPPING_FILE, MappingNetwork, save_mapping
+from cir.models.mapping import MappingNetwork, save_mapping
+from cir.models.mapping_files import MAPPING_FILE
 from tests.commands import run
 from tests.fakes import draw
 

@@ -58,6 +58,14 @@ def method_names() -> list[str]:
     return [card.name for card in METHODS]
 
 
+def own_method_names() -> list[str]:
+    """The methods that are networks which a person has trained, for whatever models."""
+    from cir.models.own_networks import networks_in
+    from cir.places import own_networks_folder
+
+    return [facts["method"] for _, facts in networks_in(own_networks_folder())]
+
+
 def gallery_names() -> list[str]:
     """The galleries of people's own folders, by name."""
     from cir.gallery.manifest import list_galleries
@@ -112,8 +120,9 @@ def _command(name: str, options: argparse.Namespace) -> None:
         Query(None, clean_text(options.text)[0])
 
 
-def _method(name: str, _: argparse.Namespace) -> None:
-    refuse_unknown("method", name, method_names())
+def _method(name: str, options: argparse.Namespace) -> None:
+    own = own_method_names() if options.command == "search" else []
+    refuse_unknown("method", name, [*method_names(), *own])
 
 
 def _methods(names: str, _: argparse.Namespace) -> None:

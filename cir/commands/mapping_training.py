@@ -16,7 +16,8 @@ from cir.application import build_models, drawn_gallery, open_for
 from cir.cache_keys import keyed_folder, what_else_there_is
 from cir.commands.training import next_command, say
 from cir.measuring.bench import say as progress
-from cir.models.mapping import MAPPING_FILE, save_mapping
+from cir.models.mapping import save_mapping
+from cir.models.mapping_files import MAPPING_FILE
 from cir.models.model_set import Models
 from cir.text import counted
 from cir.training.hycir import HycirSettings, HycirTraining, run_to_end, training_inputs

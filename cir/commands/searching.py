@@ -10,7 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cir.answers import AnswerRow, answer_row, query_row, reaching, row_names, terms_row
-from cir.application import build_models, build_translator, ingredients, open_for, open_on_server
+from cir.application import (
+    build_models,
+    build_translator,
+    ingredients,
+    open_for,
+    open_on_server,
+    own_methods,
+    own_networks,
+)
 from cir.commands.console import IndexProgress, print_json
 from cir.commands.serving import on_server
 from cir.commands.values import given_values, method_values
@@ -43,7 +51,10 @@ def search(options: argparse.Namespace) -> int:
         options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
     )
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
-    composers = build_methods(ingredients(models, settings=settings, phi=options.phi))
+    composers = {
+        **build_methods(ingredients(models, settings=settings, phi=options.phi)),
+        **own_methods(own_networks(models)),
+    }
     place = on_server(options)
     gallery = open_on_server(models, options.gallery, place) if place else open_for(models, options.gallery)
     retriever = Retriever(gallery, composers, build_translator(models), engine=options.engine)

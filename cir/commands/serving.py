@@ -280,6 +280,7 @@ def page_content(
         indexing=None if is_space() else indexing,
         results=read_results,
         triplets=application.open_triplets(models, {retriever.gallery.name: title} if title else None),
+        train=None if is_space() else application.build_trainer(models, shelf),
         read_as=models.read_as,
         text_encoder=models.clip,
         assistants=options.mcp,

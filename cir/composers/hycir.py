@@ -13,7 +13,7 @@ from cir.prompts import hycir_template
 
 
 def hycir(
-    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder
+    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder, *, name: str = "HyCIR"
 ) -> TextualInversion:
-    """HyCIR's network has four words for an image; how many, its file says."""
-    return TextualInversion("HyCIR", hycir_template, image_encoder, phi, text_encoder)
+    """HyCIR's network has four words for an image; how many, its file says. `name`: of the method, for another network."""
+    return TextualInversion(name, hycir_template, image_encoder, phi, text_encoder)

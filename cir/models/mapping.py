@@ -26,14 +26,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.mapping_files import FETCH, is_safetensors
 from cir.models.runtime import fingerprint_of
 
 LAYOUT = "recompose-mapping-1"
-MAX_HEADER_BYTES = 1_000_000
-MAPPING_FILE = "mapping.safetensors"  # in the folder of a training
 Activation = Literal["gelu", "relu"]
 _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": torch.relu}
-_FETCH = "Fetch it again, or give another mapping network: python -m cir models list shows the known ones."
 
 
 class MappingNetwork(nn.Module):
@@ -181,13 +179,13 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingModel(f"There is no mapping network at {path}.", _FETCH)
+        raise MissingModel(f"There is no mapping network at {path}.", FETCH)
     if sha256 is not None:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256.lower():
-            raise UnsafeFile(f"{path} has the SHA-256 {found}, not {sha256}.", f"Do not use it. {_FETCH}")
-    state, metadata = _read_safetensors(path) if _is_safetensors(path) else _read_checkpoint(path)
+            raise UnsafeFile(f"{path} has the SHA-256 {found}, not {sha256}.", f"Do not use it. {FETCH}")
+    state, metadata = _read_safetensors(path) if is_safetensors(path) else _read_checkpoint(path)
     network = _network_for(state, metadata, path)
     return MappingModel(
         network,
@@ -197,52 +195,8 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
     )
 
 
-def mapping_file(path: str | Path) -> Path:
-    """The network's file: the path itself, or what a training has left in this folder.
-
-    Raises:
-        MissingModel: there is none.
-    """
-    path = Path(path).expanduser()
-    if not path.is_dir():
-        if path.is_file():
-            return path
-        raise MissingModel(
-            f"There is no mapping network at {path}.", "Give its file, or the folder of its training."
-        )
-    if not (path / MAPPING_FILE).is_file():
-        raise MissingModel(
-            f"The folder {path} holds no finished mapping network.",
-            "Finish its training with the command that began it: python -m cir train mapping",
-        )
-    return path / MAPPING_FILE
-
-
-def mapping_facts(path: Path) -> dict[str, Any]:
-    """What the maker of a safetensors file wrote down, without its tensors; nothing of another file."""
-    if not _is_safetensors(path):
-        return {}
-    try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES)))
-        return json.loads(header.get("__metadata__", {}).get("mapping", "{}"))
-    except (OSError, ValueError, AttributeError) as error:
-        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", _FETCH) from error
-
-
 def _unit(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("normalise_input", False))
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Whether the file begins as one: a length of eight bytes, then a JSON object. A person may have named it freely."""
-    if path.suffix == ".safetensors":
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(9)[8:] == b"{"
-    except OSError:  # told when it is read
-        return False
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -253,7 +207,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return state, json.loads((file.metadata() or {}).get("mapping", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", _FETCH) from error
+        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", FETCH) from error
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -261,7 +215,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UnsafeFile(
-            f"{path} is no checkpoint that holds tensors alone.", f"It was not opened. {_FETCH}"
+            f"{path} is no checkpoint that holds tensors alone.", f"It was not opened. {FETCH}"
         ) from error
     if isinstance(checkpoint, Mapping):
         for key in ("Phi", "state_dict_img2text"):
@@ -269,7 +223,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 checkpoint = checkpoint[key]
                 break
     if not isinstance(checkpoint, Mapping) or not all(isinstance(v, Tensor) for v in checkpoint.values()):
-        raise UnsafeFile(f'{path} has neither "Phi" nor "state_dict_img2text" in it.', _FETCH)
+        raise UnsafeFile(f'{path} has neither "Phi" nor "state_dict_img2text" in it.', FETCH)
     return {str(key).removeprefix("module."): tensor for key, tensor in checkpoint.items()}, {}
 
 
@@ -294,7 +248,7 @@ def _network_for(state: Mapping[str, Tensor], metadata: Mapping[str, Any], path:
                 raise ValueError(f"it has more than {len(renamed)} tensors")
         network.load_state_dict(renamed, strict=True)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise UnsafeFile(f"{path} is not a mapping network of a known layout: {error}", _FETCH) from error
+        raise UnsafeFile(f"{path} is not a mapping network of a known layout: {error}", FETCH) from error
     return network
 
 

@@ -211,7 +211,8 @@ class Models:
         """
         if self.own_phi is None:
             return None
-        from cir.models.mapping import load_mapping, mapping_file
+        from cir.models.mapping import load_mapping
+        from cir.models.mapping_files import mapping_file
 
         path = mapping_file(self.own_phi)
         network = load_mapping(path, name="own")
@@ -245,7 +246,11 @@ class Models:
     def words(self, recipe: str | None = None) -> ImageToWords | None:
         """What makes pseudo-words of the features that `clip` gives, with the mapping network of a recipe; as `phi`."""
         network = self.phi(recipe)
-        if network is None or self.photographs is None:
+        return None if network is None else self.with_network(network)
+
+    def with_network(self, network: MappingModel) -> ImageToWords:
+        """What makes pseudo-words of the features that `clip` gives, with a mapping network of its own."""
+        if self.photographs is None:
             return network
         from cir.models.photographs.words import JoinedWords
 

@@ -65,6 +65,10 @@ class Retriever:
             name: bind_to_gallery(c, self.engine) for name, c in composers.items()
         }
 
+    def offer(self, name: str, composer: Composer) -> None:
+        """Search with another method as well, or with a newer one of that name."""
+        self.composers[name] = bind_to_gallery(composer, self.engine)
+
     def prepare(self) -> None:
         """Make now what the first search, the list of folders and the first span of days would wait for."""
         self.engine.prepare()

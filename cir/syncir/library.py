@@ -27,7 +27,7 @@ from cir.files import content_hash
 from cir.gallery.gallery import Gallery
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.ranking.engines.neighbours import Neighbours
-from cir.syncir.consistency import Thresholds, judge
+from cir.syncir.consistency import KEPT, Thresholds, judge
 from cir.syncir.exchange import read_foreign, to_cirr, with_places
 from cir.syncir.judgements import (
     SIDECAR,
@@ -51,6 +51,7 @@ from cir.syncir.records import (
 )
 from cir.syncir.table import TripletTable
 from cir.text import counted
+from cir.types import Triplet
 
 TABLES_KEPT = 3
 
@@ -153,15 +154,26 @@ class TripletLibrary:
             schema: "jsonl" or "cirr".
             out: what is written.
         """
-        path = self._path(key)
-        limits = replace(_settings_of(read_manifest(path)).thresholds, consistency=consistency)
-        by_score = [judge(triplet, limits) for triplet in read_triplets(path)]
-        judged = apply_judgements(by_score, read_judgements(self._judged(key)))
+        judged = self._judged_by(key, consistency)
         if schema == "cirr":
-            _, places = pictures_of_triplets(path, judged)
+            _, places = pictures_of_triplets(self._path(key), judged)
             out.write_text(json.dumps(to_cirr(with_places(judged, places))) + "\n", encoding="utf-8")
         else:
             write_triplets(out, judged)
+
+    def kept(self, key: str, consistency: float) -> list[Triplet]:
+        """The triplets that are kept, judged likewise, and have a text: what can be learned from.
+
+        Raises:
+            CirError: the file is not there.
+        """
+        return [t for t in self._judged_by(key, consistency) if t.verdict == KEPT and t.text]
+
+    def _judged_by(self, key: str, consistency: float) -> list[Triplet]:
+        path = self._path(key)
+        limits = replace(_settings_of(read_manifest(path)).thresholds, consistency=consistency)
+        by_score = [judge(triplet, limits) for triplet in read_triplets(path)]
+        return apply_judgements(by_score, read_judgements(self._judged(key)))
 
     def take_in(self, upload: Path) -> str:
         """Copy an annotation file of CIRR, LaSCo or Laion-CIR, or our own, into the own folder as our JSON lines.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cir.syncir.library import TripletLibrary
     from cir.ui.galleries.screen import GalleryIndexing
     from cir.ui.results.render import Results
+    from cir.ui.triplets.handlers import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class PageContent:
         text_encoder: for "without ..."; None where that is not offered.
         indexing: how galleries are made in the tab "Galleries"; None where nobody may.
         triplets: where synthetic triplets are kept and made; None where the tab has nothing to show.
+        train: trains a network on triplets, which is then a method; None where nobody may.
         results: reads what was measured and what the papers printed; None where there is nothing to show.
         assistants: whether the tool for assistants is offered.
         ready: whether all models are loaded; until then a search says what it waits for.
@@ -68,6 +70,7 @@ class PageContent:
     assistants: bool = False
     indexing: GalleryIndexing | None = None
     triplets: TripletLibrary | None = None
+    train: Trainer | None = None
     results: Callable[[], Results] | None = None
     ready: Callable[[], bool] = lambda: True
     opened: Callable[[], object] = lambda: None

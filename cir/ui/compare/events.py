@@ -19,7 +19,7 @@ from cir.ui.compare.layout import CompareParts, lay_out_compare
 from cir.ui.page import PageContent, PageParts, problem_html, sent_with, then_answered, with_problems_shown
 from cir.ui.reading import read_method
 from cir.ui.search.reference import read_reference
-from cir.ui.search.screen import Update, numbers
+from cir.ui.search.screen import Update, new_methods, numbers
 from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
@@ -48,7 +48,11 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> di
         path, _ = read_reference(content.retriever_for(session).gallery, session, image)
         edit, _ = clean_text(text)
         picture = gr.Image(value=copied_among_uploads(path) if path else None, visible=path is not None)
-        return {parts.picture: picture, parts.query: render.query_line(edit, path is not None)}
+        return {
+            parts.picture: picture,
+            parts.query: render.query_line(edit, path is not None),
+            parts.methods: gr.update(**new_methods(content, parts.methods)),
+        }
 
     def problem(error: Exception, *_: object) -> Update:
         return {parts.picture: gr.Image(visible=False), parts.query: problem_html(error)}
@@ -56,7 +60,7 @@ def wire_query(content: PageContent, page: PageParts, parts: CompareParts) -> di
     event: dict[str, Any] = {
         "fn": with_problems_shown(show, problem),
         "inputs": [page.session, page.shown.snapshot, page.ask.image, page.ask.text],
-        "outputs": [parts.picture, parts.query],
+        "outputs": [parts.picture, parts.query, parts.methods],
         "preprocess": False,
         **QUIET,
     }

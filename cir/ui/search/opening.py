@@ -10,7 +10,7 @@ import gradio as gr
 from cir.ui import pieces
 from cir.ui.page import with_problems_shown
 from cir.ui.search import handlers, links, snapshots
-from cir.ui.search.screen import Screen, Update
+from cir.ui.search.screen import Screen, Update, new_methods
 from cir.ui.session import Session
 from cir.ui.switcher.screen import bounds_of, examples_of, state_of
 
@@ -82,5 +82,8 @@ def _opened(screen: Screen, session: Session, note: str) -> Update:
         filled, lost = screen.filled(session)
         drawn |= filled
         notes.append(lost)
+    if new := new_methods(content, page.ask.method):
+        chosen: dict[str, Any] = {"value": session.method} if session.method else {}
+        drawn[page.ask.method] = gr.update(**new, **chosen)
     note = " ".join(filter(None, notes))
     return {**drawn, page.shown.stage: pieces.notes_list([note])} if note else drawn

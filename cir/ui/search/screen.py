@@ -170,6 +170,12 @@ class Screen:
         return {shown.notes: pieces.notes_list([again]), shown.snapshot: snapshots.take(session, **more)}
 
 
+def new_methods(content: PageContent, methods: gr.Dropdown | gr.CheckboxGroup) -> dict[str, Any]:
+    """What a choice of methods is told of those that came after the page was built; {} where there are none."""
+    names = list(content.retriever.methods)
+    return {} if names == [value for _, value in methods.choices] else {"choices": names}
+
+
 def numbers(
     content: PageContent, ask: QueryFields, composer: Composer, values: Values | None = None
 ) -> Update:

@@ -20,9 +20,11 @@ from cir.gallery.searchable import Searchable
 from cir.syncir.judgements import ACCEPTED, REJECTED
 from cir.syncir.library import TripletLibrary
 from cir.syncir.table import SORTS
+from cir.types import TrainingStep
 from cir.ui import pieces
 from cir.ui.page import PageContent, PageParts, html_piece, problem_html, sent_with, with_problems_shown
 from cir.ui.reading import read_upload
+from cir.ui.search.screen import numbers
 from cir.ui.server.pictures import address_of
 from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session
@@ -60,7 +62,7 @@ def lay_out(content: PageContent, page: PageParts) -> None:
     if content.triplets is None:
         html_piece(render.line("This page was started without triplets. Start it with: python app.py"))
         return
-    parts = TripletParts(content.triplets.cannot_generate())
+    parts = TripletParts(content.triplets.cannot_generate(), can_train=content.train is not None)
     state = gr.State(TripletSession(), time_to_live=SESSION_SECONDS)
     tab = _Tab(content, content.triplets, page, parts, state)
     for wire in (
@@ -71,6 +73,7 @@ def lay_out(content: PageContent, page: PageParts) -> None:
         wire_closer,
         wire_search,
         wire_generating,
+        wire_training,
     ):
         wire(tab)
 
@@ -335,3 +338,72 @@ def wire_generating(tab: _Tab) -> None:
     inputs, once = [*tab.inputs, p.file, *p.thresholds], {**EACH, "trigger_mode": "once"}
     p.generate.click(with_problems_shown(generate, failed), inputs, outputs, **once)
     p.stop.click(stop, [tab.state], [p.stop], **EACH)
+
+
+def wire_training(tab: _Tab) -> None:
+    """A network is trained on the triplets that are kept, until its time is up or it is stopped; then it can be searched with."""
+    content, train_on = tab.content, tab.content.train
+    if train_on is None:
+        return
+    p, library, lines, ask = tab.parts, tab.library, content.lines, tab.page.ask
+    begun = {p.train: gr.update(interactive=False), p.use: gr.update(visible=False)}
+    ended = {p.train: gr.update(interactive=True), p.stop_training: gr.update(visible=False)}
+
+    def steps(state: TripletSession, session: Session, key: object, *thresholds: object) -> Steps[Answer]:
+        if key:  # its choice may be on its way still
+            handlers.choose(library, state, key)
+        state.thresholds = read_thresholds(*thresholds)
+        made_from = handlers.open_table(library, state).gallery
+        gallery = handlers.pictured(content.shelf, tab.searched(session), made_from)
+        for step in handlers.train(library, state, gallery, train_on):
+            if isinstance(step, TrainingStep):
+                yield {p.trained: render.training(step)}, True
+                continue
+            methods = list(content.retriever.methods)
+            offered = {ask.method: gr.update(choices=methods), p.use: gr.update(visible=True)}
+            yield {**offered, p.trained: render.trained(step)}, True
+
+    async def train(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Answer]:
+        state.training_stopped, state.trained = False, ""
+        stop = gr.update(interactive=True, visible=True, value=STOP)
+        yield {**begun, p.stop_training: stop, p.trained: pieces.working("Looking at the triplets …")}
+        wanted = steps(state, session, *shown)
+        async with aclosing(
+            lines.in_turn(wanted, lambda: not state.training_stopped, lines=[lines.long])
+        ) as made:
+            async for step in made:
+                if not isinstance(step, Waiting):
+                    yield step
+                elif step.before:
+                    yield {p.trained: pieces.waiting(step.before, first_results=False)}
+        stopped = state.training_stopped and not state.trained
+        yield {**ended, **({p.trained: render.line(render.TRAINING_STOPPED)} if stopped else {})}
+
+    def failed(error: Exception, *_: object) -> Answer:
+        return {**ended, p.trained: problem_html(error)}
+
+    def stop(state: TripletSession) -> gr.Button:
+        state.training_stopped = True
+        return gr.Button("Stopping after this step …", interactive=False)
+
+    def use(state: TripletSession, session: Session) -> Answer:
+        """The network that was made is the method of the next search."""
+        composers = content.retriever_for(session).composers
+        if state.trained not in composers:
+            raise BadQuery("That network is not here any more.", "Train it again.")
+        method = gr.update(value=state.trained, choices=list(composers))
+        tabs = gr.Tabs(selected="search")
+        return {
+            **numbers(content, ask, composers[state.trained]),
+            ask.method: method,
+            tab.page.tabs: tabs,
+            p.trained: gr.skip(),
+        }
+
+    once = {**EACH, "trigger_mode": "once"}
+    outputs = [p.train, p.stop_training, p.use, p.trained, ask.method]
+    inputs = [*tab.inputs, p.file, *p.thresholds]
+    p.train.click(with_problems_shown(train, failed), inputs, outputs, **once)
+    p.stop_training.click(stop, [tab.state], [p.stop_training], **EACH)
+    used = [*ask.numbers, ask.method, tab.page.tabs, p.trained]
+    p.use.click(with_problems_shown(use, p.trained), tab.inputs, used, **EACH)

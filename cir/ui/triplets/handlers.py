@@ -7,7 +7,7 @@ numbers only. Knows neither gradio nor HTML.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -24,10 +24,12 @@ from cir.syncir.library import TripletLibrary
 from cir.syncir.pipeline import Progress
 from cir.syncir.table import Filters, TripletTable
 from cir.text import clean_text
-from cir.types import Triplet
+from cir.types import TrainedNetwork, TrainingStep, Triplet
 from cir.ui.triplets.cards import Closer, FileView, FunnelView, Page, ShownTriplet
 
 GENERATED_AT_ONCE = 20
+# Triplets of a gallery, and what people call it -> how far it is, then what it has made.
+Trainer = Callable[[Sequence[Triplet], Gallery, str], Iterator[TrainingStep | TrainedNetwork]]
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class TripletSession:
         text_shown: the triplet that the text field was filled for, and with what; its text stays as it is typed until
             there is another.
         stopping: the person wants the making that is going on to end.
+        training_stopped: the same of the training.
+        trained: the method that was trained last.
     """
 
     key: str = ""
@@ -57,6 +61,8 @@ class TripletSession:
     reset: bool = False
     text_shown: tuple[str, int, str] | None = None
     stopping: bool = False
+    training_stopped: bool = False
+    trained: str = ""
 
 
 # --- what is shown --------------------------------------------------------------------------------------
@@ -285,6 +291,33 @@ def _in_memory(gallery: Searchable) -> Gallery:
             f"Fetch it: python -m cir galleries pull {gallery.name}",
         )
     return cast(Gallery, gallery)
+
+
+# --- what can be done with all of them ---------------------------------------------------------------------
+
+
+def train(
+    library: TripletLibrary, session: TripletSession, gallery: Searchable, train_on: Trainer
+) -> Iterator[TrainingStep | TrainedNetwork]:
+    """Train a network on the triplets that are kept at the threshold of this moment, as people judged and edited them.
+
+    Closed before its end, it is gone on with the next time.
+
+    Args:
+        library: of the triplets.
+        session: whose file they are in.
+        gallery: that has their pictures.
+        train_on: does it.
+
+    Raises:
+        CirError: too few triplets, or pictures that cannot be learned from.
+    """
+    triplets = library.kept(session.key, session.thresholds.consistency)
+    title = library.titles.get(gallery.name, gallery.name)
+    for step in train_on(triplets, _in_memory(gallery), title):
+        if isinstance(step, TrainedNetwork):
+            session.trained = step.name
+        yield step
 
 
 # --- more of them ---------------------------------------------------------------------------------------

@@ -15,7 +15,11 @@ from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
 
 PAPER = Thresholds()
-STOP = "Stop"
+STOP, TRAIN = "Stop", "Train with these"
+_ABOUT_TRAINING = (
+    "<p class='hint'>Training makes a network of HyCIR's from the triplets that are kept, with your verdicts and texts: some "
+    "minutes, and then a method of its own.</p>"
+)
 _KEYS_SCRIPT = (Path(__file__).parent / "keys.js").read_text(encoding="utf-8")
 # A card or an arrow tells which triplet it stands for. An arrow is no button of HTML, so its keys are heard here.
 _TELL_CLICKS = """const tell = (event) => {
@@ -45,14 +49,14 @@ _ABOUT = (
 class TripletParts:
     """The components of the tab, from the file to the closer look; each is laid out as it is made."""
 
-    def __init__(self, cannot_generate: str) -> None:
+    def __init__(self, cannot_generate: str, *, can_train: bool) -> None:
         with gr.Column(elem_id="triplets"):
             html_piece(_ABOUT)
             self._lay_out_file(cannot_generate)
             self._lay_out_origin()
             self._lay_out_filters()
             with gr.Row(elem_id="triplets-work"):
-                self._lay_out_list()
+                self._lay_out_list(can_train)
                 self._lay_out_closer()
         self.query = gr.Textbox(visible="hidden")  # for the page's script, which fills in the Search tab
 
@@ -111,7 +115,7 @@ class TripletParts:
             sizes = [(str(size), size) for size in PAGE_SIZES]
             self.page_size = _choice("To a page", sizes, PAGE_SIZES[0], "triplets-size")
 
-    def _lay_out_list(self) -> None:
+    def _lay_out_list(self, can_train: bool) -> None:
         with gr.Column(elem_id="triplets-list", min_width=280):
             with gr.Row(elem_id="triplets-bar"):
                 self.where = html_piece("", elem_id="triplets-where")
@@ -123,6 +127,12 @@ class TripletParts:
                 self.export_jsonl = _button("Download as JSON lines", "triplets-jsonl")
                 self.export_cirr = _button("Download in CIRR's schema", "triplets-cirr")
                 self.download = gr.DownloadButton("Download", visible="hidden", elem_id="triplets-download")
+            if can_train:
+                with gr.Row(elem_id="triplets-training"):
+                    self.train = _button(TRAIN, "triplets-train")
+                    self.stop_training = _button(STOP, "triplets-train-stop", variant="stop", visible=False)
+                    self.use = _button("Search with it", "triplets-use", variant="primary", visible=False)
+                self.trained = html_piece(_ABOUT_TRAINING, elem_id="triplets-trained")
 
     def _lay_out_closer(self) -> None:
         with gr.Column(elem_id="triplet", min_width=280):

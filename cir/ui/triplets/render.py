@@ -8,6 +8,8 @@ from __future__ import annotations
 from cir.syncir.judgements import ACCEPTED, EDITED, REJECTED
 from cir.syncir.pipeline import Progress
 from cir.text import counted, time_left
+from cir.types import TrainedNetwork, TrainingStep
+from cir.ui import pieces
 from cir.ui.pieces import escape
 from cir.ui.triplets.cards import Card, Closer, Page, Picture
 from cir.ui.triplets.funnel import reason_words
@@ -177,6 +179,25 @@ def progress(made: Progress) -> str:
 def stopped(made: int) -> str:
     """After a person stopped the making."""
     return line(f"Stopped. {counted(made, 'new triplet') if made else 'No triplet was made'}.")
+
+
+def training(step: TrainingStep) -> str:
+    """How far a training is."""
+    return pieces.working(
+        f"Training: step {step.number:,}, loss {step.loss:.2f}, {time_left(step.seconds_left)}"
+    )
+
+
+def trained(made: TrainedNetwork) -> str:
+    """What was made, and what it is worth beside what was there."""
+    asked = f"Of {counted(made.held, 'triplet')} that were held back it finds the target among the first ten"
+    before = "" if made.found_before is None else f"; the set's own HyCIR in {made.found_before:.0%}"
+    worth = f" {asked} in {made.found:.0%}{before}." if made.held else ""
+    learned = f"It learned from {counted(made.triplets, 'triplet')}.{worth}"
+    return f'<p class="stage">“{escape(made.name)}” is a method now.</p><p class="hint">{escape(learned)}</p>'
+
+
+TRAINING_STOPPED = "Stopped. The same button goes on from here."
 
 
 def line(sentence: str) -> str:
