@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,10 +25,12 @@ from cir.evaluation.efficiency import Cost, WatchedCaptioner, cost_of, cost_tabl
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import read_sections, write_section
 from cir.gallery.gallery import Gallery
+from cir.places import ROOT
 from cir.ranking.retriever import Retriever, scoring_of
 from cir.ranking.scoring import Linear
 from cir.ranking.sweep import fit, grid, sweep
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, CirQuery, ComposedQuery
+from cir.ui.results.render import NEWER, Results, results_page
 
 CELLS = [(round(0.2 * a, 1), round(0.2 * b, 1)) for a in range(6) for b in range(6 - a)]
 QUERIES = (
@@ -422,6 +425,23 @@ def test_the_papers_numbers_stand_as_printed_with_their_source():
     for table in printed.values():
         assert {len(r) for r in table.rows} == {len(table.columns)}
         assert table.source
+    assert {table.name.split(",")[0] for table in printed.values() if not table.newer} == {"CVSI", "HyCIR"}
+
+
+def test_newer_papers_figures_are_told_apart_and_each_row_names_its_paper():
+    newer = [table for table in paper_tables() if table.newer]
+    assert newer
+    for table in newer:
+        assert table.columns[-1] == "source"
+        assert all(re.search(r"arXiv \d{4}\.\d{5}$", row[-1]) for row in table.rows)
+    page = results_page(Results(read_sections(ROOT / "docs/results.md"), paper_tables()))
+    fold = page.split(f"<summary>{NEWER}</summary>")
+    assert len(fold) == 2  # beside the methods, once
+    shown = fold[1].split("</details>")[0]
+    assert "WISER" in shown
+    assert "CVSI (Ours)" not in shown
+    own = page.split("<summary>As printed in CVSI, Table I")[1].split("</details>")[0]
+    assert "WISER" not in own
 
 
 def test_a_manifest_of_a_section_is_json_that_a_program_can_read(tmp_path: Path):

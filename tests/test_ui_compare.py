@@ -300,7 +300,7 @@ def test_figures_stand_where_the_markdown_has_them_and_a_missing_one_leaves_its_
 def test_a_printed_table_stands_beside_the_section_of_its_form_or_alone():
     class Table:
         def __init__(self, name: str, beside: tuple[str, ...]) -> None:
-            self.name, self.beside, self.markdown, self.source = name, beside, "", ""
+            self.name, self.beside, self.markdown, self.source, self.newer = name, beside, "", "", False
 
     one, two = Table("CVSI, Table I", ("methods",)), Table("CVSI, Table V", ("efficiency",))
     section = Section("methods", "## All methods", {})
@@ -311,7 +311,7 @@ def test_a_printed_table_stands_beside_the_section_of_its_form_or_alone():
 
 def test_the_results_page_tells_measured_from_printed_and_its_words_are_never_markup():
     class Table:
-        name, beside, source = "CVSI, Table I", ("methods",), "A <b>paper</b>"
+        name, beside, source, newer = "CVSI, Table I", ("methods",), "A <b>paper</b>", False
         markdown = "### Table I\n\n| method | R@1 |\n|---|---|\n| CVSI | 29.5 |"
 
     text = "## All methods\n\n| method | R@1 |\n|---|---|\n| the $ word | 88.7 |\n\n<script>alert(1)</script>"

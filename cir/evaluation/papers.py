@@ -23,6 +23,7 @@ class PaperTable:
         beside: sections of docs/results.md that have the same form.
         columns, rows: as printed; figures are texts, so that no digit is lost.
         source: the paper's title.
+        newer: whether it is of neither of the two papers that are implemented, but came after them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class PaperTable:
     columns: list[str]
     rows: list[list[str]]
     source: str
+    newer: bool = False
 
     @property
     def markdown(self) -> str:
@@ -65,5 +67,12 @@ def _table(row: dict, paper: dict) -> PaperTable:
         raise ValueError(f"{row['name']} has a row that does not fit its columns")
     name = f"{paper['short']}, {row['name']}"
     return PaperTable(
-        name, row["caption"], row["measured_on"], tuple(row["beside"]), columns, rows, paper["title"]
+        name,
+        row["caption"],
+        row["measured_on"],
+        tuple(row["beside"]),
+        columns,
+        rows,
+        paper["title"],
+        bool(paper.get("newer")),
     )

@@ -14,6 +14,7 @@ from cir.ui.pieces import escape
 
 MEASURED = "Measured here: on the illustrated world where nothing else is said"
 PRINTED = "As printed in the papers, on CIRR, CIRCO and FashionIQ: other images, larger models"
+NEWER = "What newer papers print, of methods that are not those of the two"
 NOTHING = "Nothing is measured yet. To measure the first table: `python -m cir tables methods`"
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _FIGURE = re.compile(r"^!\[(?P<said>[^\]]*)\]\((?P<name>[\w./-]+)\)$", re.MULTILINE)
@@ -66,6 +67,11 @@ class PrintedTable(Protocol):
         """The paper's title."""
         ...
 
+    @property
+    def newer(self) -> bool:
+        """Whether it is of neither of the two papers that are implemented, but came after them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -109,8 +115,9 @@ def _section(section: MeasuredSection, results: Results) -> str:
         for kind, text in split_figures(section.markdown, results.figures)
     )
     beside = results.beside(section)
-    title = "As printed in " + ", ".join(table.name for table in beside)
-    printed = _printed(title, beside) if beside else ""
+    own, newer = ([table for table in beside if table.newer is one] for one in (False, True))
+    title = "As printed in " + ", ".join(table.name for table in own)
+    printed = (_printed(title, own) if own else "") + (_printed(NEWER, newer) if newer else "")
     how = how_measured(section.manifest)
     return f'<section class="measured"><p class="origin">Measured here</p>{said}{how}{printed}</section>'
 
