@@ -24,6 +24,7 @@ STAGES = {
     "scenes": "minutes ranks",
     "pictures": "",
     "world-clip": "minutes ranks composed_share out",
+    "world-blip": "minutes ranks out",
     "places": "minutes ranks",
     "captioner": "minutes ranks",
     "photographs": "photographs wordnet out",

@@ -28,6 +28,7 @@ def add_train(group) -> None:
             "scenes",
             "pictures",
             "world-clip",
+            "world-blip",
             "places",
             "captioner",
             "mapping",
@@ -82,7 +83,7 @@ def add_train(group) -> None:
     own.add_argument(
         "--out",
         type=Path,
-        help="also write the network to this file, .safetensors; the folder of world-clip and photographs",
+        help="also write the network to this file, .safetensors; the folder of world-clip, world-blip and photographs",
     )
 
 

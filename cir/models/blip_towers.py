@@ -13,7 +13,6 @@ Source: BLIP, section 3.1 (unimodal encoders; the text encoder is BERT's, with [
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -247,8 +246,3 @@ def _preprocessing(towers: BlipTowers, folder: Path, side: int) -> Any:
         )
     set_model_preprocess_cfg(towers, settings)
     return image_transform_v2(PreprocessCfg(**settings), is_train=False)
-
-
-def scale_of(temperature: float) -> float:
-    """`logit_scale_init_value` of a temperature."""
-    return math.log(1.0 / temperature)

@@ -10,10 +10,12 @@ import json
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from cir.training.data import close_up, images_to_tensor, may_be_close, training_edit, training_scene
 from cir.training.loop import fast_half_precision
@@ -22,8 +24,6 @@ from cir.training.trunk import (
     GRID,
     SCENE_PX,
     WIDTH,
-    TrunkTeacher,
-    build_trunk,
     held_out_scene,
     pool_map,
 )
@@ -70,13 +70,13 @@ def draw_pictures(
 
 
 def encode_pictures(
-    folder: Path, checkpoint: Path, *, pairs: int, seed: int, held_out: bool, part: int = 0, parts: int = 1
+    folder: Path, trunk: nn.Module, *, pairs: int, seed: int, held_out: bool, part: int = 0, parts: int = 1
 ) -> None:
     """Draw and encode pairs in chunks; finished chunks are kept, so it can be stopped and started again.
 
     Args:
         folder: where the chunks go.
-        checkpoint: a trunk teacher's checkpoint.
+        trunk: from `trained_trunk`.
         pairs: how many pairs in all.
         seed: of the drawing.
         held_out: content that training never draws, before held-out backgrounds.
@@ -85,9 +85,7 @@ def encode_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"pairs": pairs, "seed": seed, "held_out": held_out}
     (folder / "pictures.json").write_text(json.dumps(settings), encoding="utf-8")
-    teacher = TrunkTeacher(build_trunk())
-    teacher.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["model"])
-    teacher.eval()
+    see: Any = trunk  # torch types a module's attributes as "tensor or module"
     for chunk in range(part, -(-pairs // CHUNK_PAIRS), parts):
         path = folder / f"maps-{chunk:04d}.npy"
         if path.exists():
@@ -97,7 +95,8 @@ def encode_pictures(
             rows = range(start, min(start + 32, CHUNK_PAIRS))
             drawn = [draw_pictures(seed, chunk * CHUNK_PAIRS + row, held_out=held_out) for row in rows]
             with torch.inference_mode(), fast_half_precision():
-                seen = teacher(images_to_tensor([p.image for _, pictures, _ in drawn for p in pictures]))
+                pixels = images_to_tensor([p.image for _, pictures, _ in drawn for p in pictures])
+                seen = see.forward_features(pixels.contiguous(memory_format=torch.channels_last))
             maps[2 * start : 2 * start + len(seen)] = seen.float().numpy()
         pooled = pool_map(torch.from_numpy(maps).float()).numpy().astype(np.float16)
         for name, array in (("pooled", pooled), ("maps", maps)):

@@ -34,6 +34,7 @@ PICTURES = {"pictures": (30_000, 1, False), "held_out": (3_000, 77, True)}  # pa
 CODE = (
     "training",
     "world",
+    "models/blip_towers.py",
     "models/text_tower.py",
     "models/mapping.py",
     "models/trunk_blip2.py",
@@ -54,7 +55,7 @@ class Stage:
         recipe: of the mapping network.
         words: pseudo-words for one image.
         composed_share: of the text tower's targets that are described as an edit; None takes that of the shipped one.
-        out: where the CLIP, or the mapping network, goes; None takes the place of the shipped one.
+        out: where the CLIP, the BLIP or the mapping network goes; None takes the place of the shipped one.
         say: told what a stage goes on with, and what it leaves alone.
     """
 
@@ -91,6 +92,13 @@ class Stage:
         """
         return self.last(name, "checkpoint.pt") / "checkpoint.pt"
 
+    def trunk(self) -> Path:
+        """The trunk that was trained last: its checkpoint, or the folder of the shipped CLIP, which stands on one."""
+        if any((folder / "checkpoint.pt").exists() for folder in folders_of(self.runs, "scenes")):
+            return self.checkpoint("scenes")
+        self.say(f"There is no trunk of one's own in {self.runs}: goes on with that of {SHIPPED / 'clip'}.")
+        return SHIPPED / "clip"
+
     def last(self, name: str, holds: str) -> Path:
         """The folder of the stage `name` that was worked in last and holds a file.
 
@@ -108,7 +116,7 @@ class Stage:
         )
 
 
-STAGE_OF = {"clip": "world-clip", "held_out": "pictures"}
+STAGE_OF = {"clip": "world-clip", "blip": "world-blip", "held_out": "pictures"}
 
 
 def _content(value: Any) -> Any:
@@ -116,7 +124,9 @@ def _content(value: Any) -> Any:
     if not isinstance(value, Path):
         return value
     if value.is_dir():
-        return [folder_digest(value, pattern) for pattern in ("pictures.json", "pooled-*.npy")]
+        return [
+            folder_digest(value, pattern) for pattern in ("pictures.json", "pooled-*.npy", "*.safetensors")
+        ]
     if value.name != "checkpoint.pt":
         return file_digest(value)
     # The weights alone: a finished run that is started again writes its clock anew.
@@ -143,14 +153,16 @@ def train_scenes(stage: Stage) -> None:
 def encode(stage: Stage, part: int = 0, parts: int = 1) -> None:
     """Scenes -> what the frozen trunk sees of them."""
     from cir.training.pictures import encode_pictures
+    from cir.training.trunk import trained_trunk
 
     torch.set_num_threads(1)
-    trunk = stage.checkpoint("scenes")
+    trunk = stage.trunk()
+    seeing = trained_trunk(trunk)
     for name, (pairs, seed, held_out) in PICTURES.items():
         drawn = {"pairs": pairs, "seed": seed, "held_out": held_out, "trunk": _content(trunk)}
         encode_pictures(
             stage.folder(name, drawn),
-            trunk,
+            seeing,
             pairs=pairs,
             seed=seed,
             held_out=held_out,
@@ -174,6 +186,17 @@ def train_clip(stage: Stage) -> None:
     launch(train_world_clip, settings)
     teacher = load_teacher(settings.folder / "checkpoint.pt")
     export_clip(teacher, out, manifest(settings, run))
+
+
+def train_blip(stage: Stage) -> None:
+    """The other encoder, on CLIP's trunk, and the folder that is loaded as a BLIP of transformers."""
+    from cir.training.world_blip import export_blip, train_world_blip
+
+    out = stage.out or made_anew(SHIPPED / "blip")
+    extra = {name: stage.last(name, "pictures.json") for name in PICTURES}
+    settings = stage.settings("blip", 43, **extra, clip=SHIPPED / "clip")
+    launch(train_world_blip, settings)
+    export_blip(settings.folder / "checkpoint.pt", out, manifest(settings, "blip"))
 
 
 def train_places(stage: Stage) -> None:
@@ -249,6 +272,7 @@ STAGES = {
     "scenes": train_scenes,
     "pictures": encode,
     "world-clip": train_clip,
+    "world-blip": train_blip,
     "places": train_places,
     "captioner": train_captioner,
     "mapping": train_mapping,

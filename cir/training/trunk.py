@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -61,6 +62,21 @@ def build_trunk(weights: Path | None = None) -> nn.Module:
         trunk.load_state_dict(dict(zip(names, (t for _, t in tensors), strict=True)))
     trunk.reset_classifier(0, global_pool="")
     return trunk.to(memory_format=torch.channels_last)
+
+
+def trained_trunk(source: Path) -> nn.Module:
+    """The frozen trunk of a teacher's checkpoint, or of the folder of a CLIP that stands on it.
+
+    Args:
+        source: checkpoint.pt of `train_trunk`, or a folder with open_clip_model.safetensors.
+    """
+    if source.is_dir():
+        weights, inside = load_file(source / "open_clip_model.safetensors"), "visual.trunk."
+    else:
+        weights, inside = torch.load(source, map_location="cpu", weights_only=True)["model"], "trunk."
+    trunk = build_trunk()
+    trunk.load_state_dict({k.removeprefix(inside): v for k, v in weights.items() if k.startswith(inside)})
+    return trunk.requires_grad_(False).eval()
 
 
 def pool_map(maps: torch.Tensor) -> torch.Tensor:

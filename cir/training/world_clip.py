@@ -11,9 +11,10 @@ Source: Radford et al. 2021 (CLIP), section 2.3 for the symmetric loss; the rest
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import open_clip
@@ -71,6 +72,11 @@ class WordTokenizer:
         self.seen.update(ids)
         return ids
 
+    @staticmethod
+    def unknown(rng: np.random.Generator) -> int:
+        """The id of a word that means nothing."""
+        return int(rng.integers(1000, 49000))
+
     def row(self, text: str) -> list[int]:
         """Ids of a text with start and end marks."""
         ids = [i for word in text.split() for i in self.encode_word(word)]
@@ -117,6 +123,18 @@ def describe_object(scene: Scene, rng: np.random.Generator) -> str:
     return caption_scene(scene, rng)
 
 
+class Words(Protocol):
+    """Texts -> token ids."""
+
+    def row(self, text: str) -> list[int]:
+        """Ids of a text with start and end marks."""
+        ...
+
+    def unknown(self, rng: np.random.Generator) -> int:
+        """The id of a word that means nothing."""
+        ...
+
+
 class TextBatch:
     """Rows of token ids for some pictures, drawn fresh."""
 
@@ -125,7 +143,7 @@ class TextBatch:
         pictures: CachedPictures,
         pairs: NDArray[np.int64],
         rng: np.random.Generator,
-        words: WordTokenizer,
+        words: Words,
         composed_share: float = COMPOSED_SHARE,
     ) -> None:
         self.rows: list[list[int]] = []
@@ -141,7 +159,7 @@ class TextBatch:
                     caption_scene(reference, rng),
                     compose_text(reference, edit, rng) if composed else caption_scene(target, rng),
                 ]
-            self.rows += [self._disturb(words.row(text), rng) for text in texts]
+            self.rows += [self._disturb(words.row(text), rng, words) for text in texts]
         self.keys = torch.tensor([hash(s.key) for s in scenes])
         self.nouns = torch.zeros(len(scenes), len(NOUNS))
         for row, scene in enumerate(scenes):
@@ -149,20 +167,23 @@ class TextBatch:
                 self.nouns[row, NOUNS.index(g.noun)] = 1.0
 
     @staticmethod
-    def _disturb(row: list[int], rng: np.random.Generator) -> list[int]:
+    def _disturb(row: list[int], rng: np.random.Generator, words: Words) -> list[int]:
         if rng.random() < UNKNOWN_SHARE and len(row) < 70:
             row = list(row)
-            row.insert(int(rng.integers(1, len(row))), int(rng.integers(1000, 49000)))
+            row.insert(int(rng.integers(1, len(row))), words.unknown(rng))
         return row
 
 
-class ClipTeacher(nn.Module):
-    """CLIP with a noun classifier that both sides share: it brings them together early. Dropped afterwards."""
+class Teacher(nn.Module):
+    """A model whose texts and pictures are brought together.
 
-    def __init__(self, clip: CLIP) -> None:
+    Args:
+        clip: a CLIP, or a BLIP's towers.
+    """
+
+    def __init__(self, clip: nn.Module) -> None:
         super().__init__()
         self.clip: Any = clip  # torch types a module's attributes as "tensor or module"
-        self.nouns = nn.Linear(CLIP_CONFIG["embed_dim"], len(NOUNS))
 
     def encode_rows(self, rows: list[list[int]]) -> torch.Tensor:
         """(N, D) text features, raw. Texts of like length go together: padding would be a third of the work."""
@@ -175,6 +196,22 @@ class ClipTeacher(nn.Module):
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
         return torch.cat(found)[back]
+
+
+class ClipTeacher(Teacher):
+    """CLIP with a noun classifier that both sides share: it brings them together early. Dropped afterwards."""
+
+    def __init__(self, clip: CLIP) -> None:
+        super().__init__(clip)
+        self.nouns = nn.Linear(CLIP_CONFIG["embed_dim"], len(NOUNS))
+
+
+def noun_loss(
+    teacher: ClipTeacher, sides: Sequence[torch.Tensor], batch: TextBatch, progress: float
+) -> torch.Tensor:
+    """How badly either side's features tell which nouns there are; it counts for less and less."""
+    asked = [F.binary_cross_entropy_with_logits(teacher.nouns(features), batch.nouns) for features in sides]
+    return 10.0 * (1.0 - 0.8 * progress) * torch.stack(asked).sum()
 
 
 def clip_loss(
@@ -199,9 +236,7 @@ def clip_loss(
     logits = logits.masked_fill(same, -1e4)
     labels = torch.arange(n)
     loss = F.cross_entropy(logits, labels) + F.cross_entropy(logits[:, :n].T, labels)
-    help_weight = 10.0 * (1.0 - 0.8 * progress)
-    for features in (texts, images[:n]):
-        loss = loss + help_weight * F.binary_cross_entropy_with_logits(teacher.nouns(features), batch.nouns)
+    loss = loss + noun_loss(teacher, (texts, images[:n]), batch, progress)
     right = float((logits[:, :n].argmax(1) == labels).float().mean())
     return loss, {"accuracy": right, "scale": float(clip.logit_scale.detach().exp())}
 
@@ -215,7 +250,7 @@ def retrieval_recalls(text: torch.Tensor, images: torch.Tensor, targets: torch.T
 
 
 @torch.no_grad()
-def evaluate_clip(teacher: ClipTeacher, held_out: CachedPictures, words: WordTokenizer) -> dict[str, float]:
+def evaluate_clip(teacher: Teacher, held_out: CachedPictures, words: Words) -> dict[str, float]:
     """Text to image over the first 1,000 held-out pictures and over all; the targets of edits by their composed text."""
     teacher.eval()
     rng = np.random.default_rng(4)
