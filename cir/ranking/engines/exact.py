@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking.engines.counting import Counting
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
@@ -42,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 QUANTISED_FROM = 20_000  # images; for fewer, float32 is as fast, and nothing has to be compiled
 AT_ONCE = 4096  # rows that are read at once
+_NONE = np.zeros(0, np.int64)
 CHECKED_AFTER_SECONDS = 60.0  # the first searches do not share the disk and the processor with that
 
 
@@ -183,13 +183,9 @@ class ExactEngine(Counting):
         Raises:
             BadQuery: a row of the query is not of finite numbers.
         """
-        if not all(np.isfinite(row).all() for row in rows.values()):
-            raise BadQuery(
-                "The query has features that are no numbers.", "Try another picture or other words."
-            )
         if count < 1 or not len(self):
             return np.zeros(0, np.int64), np.zeros(0)
-        left_out = np.unique(np.asarray(exclude, dtype=np.int64))
+        left_out = np.unique(np.asarray(exclude, dtype=np.int64)) if len(exclude) else _NONE
         kept = self._remembered.query(rows, len(self) if self._is_quantised else 0)
         if self._is_quantised and isinstance(scoring, Linear):
             near = self._near_by_bounds(kept, scoring, count + len(left_out), among)

@@ -12,6 +12,7 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from cir.errors import BadQuery
 from cir.ranking.scoring import Floats, QueryTerms
 
 if TYPE_CHECKING:
@@ -32,11 +33,18 @@ class Kept:
         rows: (P, D) float64.
         gram: (P, P) their dot products with one another.
         dots: nearly its dot products with all images; None until they were taken.
+
+    Raises:
+        BadQuery: a row is not of finite numbers.
     """
 
     def __init__(self, rows: Mapping[str, Floats]) -> None:
         self.names = tuple(rows)
         self.rows = np.stack(list(rows.values())).astype(np.float64)
+        if not np.isfinite(self.rows).all():
+            raise BadQuery(
+                "The query has features that are no numbers.", "Try another picture or other words."
+            )
         self.gram = self.rows @ self.rows.T
         self.dots: Dots | None = None
         self._exact = (np.zeros(0, np.int64), np.zeros((2, 0, len(rows))))
