@@ -108,8 +108,16 @@ def build_models(
     elif is_place(name):
         phi, name = phi if is_place(phi) else name, set_of(name)
     own = Path(phi).expanduser() if phi is not None and is_place(phi) else None
-    given = {"llm": llm, "clip": clip, "deferred": deferred, "device": device}
-    return Models(name, own_phi=own, folder=folder, asking=asking, **given)
+    return Models(
+        name,
+        llm=llm,
+        clip=clip,
+        deferred=deferred,
+        own_phi=own,
+        device=device,
+        folder=folder,
+        asking=asking,
+    )
 
 
 def build_encoders(name: str, *, device: str | None = None, captions: bool = True) -> Encoders:

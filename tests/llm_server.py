@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fakes import ToyLanguageModel
+
 KEY = "sk-a-key-that-nobody-may-see"
 
 
@@ -75,6 +77,12 @@ def echo(asked: Asked, row: Any, number: int) -> None:
         asked.say({"data": [{"id": "small"}]})
     else:
         asked.answer(f"about {row['messages'][-1]['content']}")
+
+
+def toy(asked: Asked, row: Any, number: int) -> None:
+    """What the toys' language model says."""
+    prompt = "\n".join(turn["content"] for turn in row["messages"])
+    asked.answer(ToyLanguageModel().complete(prompt, max_tokens=row["max_tokens"]))
 
 
 @dataclass

@@ -6,8 +6,10 @@ import json
 import os
 import shlex
 import shutil
+import threading
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from cir.errors import CirError, LanguageModelFailed, MissingModel, UnsafeFile
 from cir.gallery.indexing import index_folder
 from cir.gallery.opening import open_gallery
 from cir.models.protocols import SpotInput
+from cir.models.server.model import connect
 from cir.syncir.judgements import Judgement, append_judgement
 from cir.syncir.query_text import CaptionSpoter
 from cir.syncir.records import (
@@ -32,6 +35,7 @@ from cir.syncir.records import (
 from cir.types import Triplet
 from tests.commands import run
 from tests.dataset_doubles import ToyModels, toy_methods
+from tests.llm_server import Asked, llm_server, toy
 
 
 class Doubles:
@@ -69,6 +73,51 @@ def test_the_funnel_is_printed_and_the_file_is_there(capsys, tmp_path: Path, dou
     assert answer["funnel"]["kept"] == sum(row.verdict == "kept" for row in rows)
     assert f"20 of 20 pairs, {answer['funnel']['kept']} kept" in progress
     assert doubles.closed
+
+
+def test_a_server_writes_the_texts_of_several_pairs_at_once_into_the_same_file(
+    capsys, tmp_path: Path, doubles: Doubles
+) -> None:
+    run(capsys, "synthesize", "--out", tmp_path / "one.jsonl", "--limit", 20)
+    gate = threading.Barrier(4)
+
+    def reply(asked: Asked, row: Any, number: int) -> None:
+        if number <= 4:
+            gate.wait(timeout=20)  # nobody is answered before four have asked
+        toy(asked, row, number)
+
+    with llm_server(reply) as llm, connect(f"{llm.url}#small") as model:
+        doubles.language_model = model  # type: ignore[assignment]
+        status, _, _ = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl", "--limit", 20)
+        assert status == 0
+        assert llm.most_under_way == 4
+    assert read_triplets(tmp_path / "t.jsonl") == read_triplets(tmp_path / "one.jsonl")
+
+
+def test_a_server_that_fails_in_the_midst_leaves_what_was_done_and_the_run_goes_on_later(
+    capsys, tmp_path: Path, doubles: Doubles
+) -> None:
+    out = tmp_path / "t.jsonl"
+
+    def reply(asked: Asked, row: Any, number: int) -> None:
+        if number > 9:
+            asked.say({}, 401)
+        else:
+            toy(asked, row, number)
+
+    with llm_server(reply) as llm:
+        with connect(f"{llm.url}#small") as model:
+            doubles.language_model = model  # type: ignore[assignment]
+            status, _, said = run(capsys, "synthesize", "--out", out, "--limit", 20)
+        assert (status, "refuses the key" in said, "Kept in t.jsonl: " in said) == (2, True, True)
+        done = read_triplets(out)
+        assert 0 < len(done) < 20
+        llm.reply = toy
+        with connect(f"{llm.url}#small") as model:
+            doubles.language_model = model  # type: ignore[assignment]
+            assert run(capsys, "synthesize", "--out", out, "--limit", 20)[0] == 0
+    assert read_triplets(out)[: len(done)] == done
+    assert len(read_triplets(out)) == 20
 
 
 def test_without_json_the_funnel_is_a_table_with_the_reasons(

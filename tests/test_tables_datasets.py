@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -24,6 +26,7 @@ from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
 from cir.gallery.gallery import Gallery
+from cir.models.server.model import connect
 from cir.places import DOCS
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms
@@ -32,6 +35,7 @@ from cir.types import CirQuery, ComposedQuery
 from tests.commands import run
 from tests.dataset_doubles import CountingModel, ToyModels, lay_out, use
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi
+from tests.llm_server import Asked, llm_server, toy
 
 WEIGHTS = cvsi_weights(0.5, 0.3, 0.4)
 IMAGES = [f"i{n}" for n in range(120)]
@@ -288,6 +292,27 @@ def test_language_models_that_have_answered_are_compared_and_a_silent_one_is_ask
     compared = section["language-models-cirr-val"]
     for name in ("toy-llm", "other-llm", "none: image word and captions of gallery images alone"):
         assert table_row(compared, name)["queries"] == "5"
+
+
+def test_a_server_is_a_row_of_the_language_models_and_is_asked_once(capsys, tmp_path, monkeypatch) -> None:
+    root = lay_out("cirr", tmp_path / "CIRR")
+    gate = threading.Barrier(2)
+
+    def reply(asked: Asked, row: Any, number: int) -> None:
+        if number <= 2:
+            gate.wait(timeout=20)  # the first two come together
+        toy(asked, row, number)
+
+    with llm_server(reply) as llm:
+        for _ in range(2):
+            with connect(f"{llm.url}#small") as model:
+                use(monkeypatch, ToyModels(model))  # type: ignore[arg-type]
+                found = sections(capsys, tmp_path, "language-models", "cirr", "--root", root)
+        row = table_row(found["language-models-cirr-val"], f"small-at-{llm.url[7:].replace(':', '-')}")
+        assert row["queries"] == "5"
+        asked = [json.dumps(question) for question in llm.questions]
+        assert asked
+        assert len(asked) == len(set(asked))
 
 
 def test_circo_counts_all_targets_ranks_the_reference_and_has_its_aspects(capsys, tmp_path, toys) -> None:

@@ -184,13 +184,9 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
     from cir import application
 
     options.phi = options.phi or None
-    given = {
-        "llm": options.llm,
-        "device": options.device,
-        "engine": options.engine,
-        "asking": Asking.of(options),
-    }
-    build = partial(application.build, deferred=True, on_server=on_server(options), **given)
+    given = {"llm": options.llm, "device": options.device, "engine": options.engine}
+    asking = Asking.of(options)
+    build = partial(application.build, deferred=True, on_server=on_server(options), asking=asking, **given)
     try:
         return build(options.models, gallery=options.gallery, phi=options.phi)
     except CirError as error:

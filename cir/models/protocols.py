@@ -158,11 +158,6 @@ class PatientLanguageModel(LanguageModel, Protocol):
         ...
 
 
-def asked_at(model: object) -> str:
-    """The host that a language model's questions are sent to; "" for a model on this machine."""
-    return getattr(model, "sent_to", "")
-
-
 class SentenceEncoder(Protocol):
     """Sentences -> features whose cosine says how alike they are in meaning (a space of its own, not CLIP's)."""
 

@@ -121,7 +121,9 @@ class ServerModel:
             LanguageModelFailed: as for `complete`.
         """
         for prompt in prompts:
-            self._ask(prompt, {"max_tokens": 1, "temperature": 0.0}, self.deadline_seconds)
+            self._ask(
+                prompt, {"max_tokens": 1, "temperature": 0.0}, max(self.deadline_seconds, self.start_seconds)
+            )
 
     def close(self) -> None:
         """End what is under way. Calls after this fail."""
