@@ -368,15 +368,20 @@ def test_a_server_that_answers_one_after_the_other_has_time_for_the_last_one(llm
         nonlocal answered
         with turn:
             turn.wait_for(lambda: answered == number - 1, timeout=20)
-            time.sleep(0.8)
+            time.sleep(1.0)
             echo(asked, row, number)
             answered += 1
             turn.notify_all()
 
     llm.reply = reply
-    with model_at(llm, at_once=4, deadline_seconds=2.5) as model:
+    with model_at(llm, at_once=4, deadline_seconds=3.0) as model:
         found = in_order(lambda n: model.complete(f"question {n}", max_tokens=7), range(4), 4)
         assert list(found) == [f"about question {n}" for n in range(4)]
+        llm.reply = lambda asked, row, number: time.sleep(20)
+        with pytest.raises(
+            LanguageModelFailed, match=r"within [3-9] seconds"
+        ):  # one that hangs has no more time
+            list(in_order(lambda n: model.complete(f"other {n}", max_tokens=7), range(4), 4))
 
 
 def test_the_questions_of_a_search_are_asked_at_once(llm: LlmServer) -> None:

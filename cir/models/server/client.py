@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, TypeVar
@@ -54,6 +55,21 @@ class _MayPass(Exception):
         self.problem, self.seconds = problem, seconds
 
 
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A request under way: its time limit, and until when (of the loop's clock) that may be put off."""
+
+    limit: asyncio.Timeout
+    seconds: float
+    latest: float
+
+    def prolong(self) -> None:
+        """The server is at work: count the seconds from now."""
+        if not self.limit.expired():
+            until = min(self.latest, asyncio.get_running_loop().time() + self.seconds)
+            self.limit.reschedule(max(until, self.limit.when() or 0.0))
+
+
 class ServerClient:
     """A server and its key. Safe to be called by several threads.
 
@@ -78,21 +94,32 @@ class ServerClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._http: httpx.AsyncClient | None = None
         self._closed = False
+        self._waiting: set[_Waiting] = set()
 
-    def ask(self, method: str, path: str, row: Mapping[str, Any] | None, seconds: float) -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        row: Mapping[str, Any] | None,
+        seconds: float,
+        *,
+        at_most: float | None = None,
+    ) -> Any:
         """What the server answers to a request, as JSON.
 
         Args:
             method: "GET" or "POST".
             path: behind the address, such as "/models".
             row: what is sent as JSON; None for nothing.
-            seconds: within which it has to have answered, all tries together.
+            seconds: within which it has to have answered, all tries together. They begin anew whenever it answers something
+                else: a server that answers one question after the other comes to each.
+            at_most: after which nothing begins anew any more; None for `seconds`.
 
         Raises:
             Refused: the server says that the question cannot be answered.
             LanguageModelFailed: the server does not answer, or not so that it can be used.
         """
-        return self._run(self._in_time(method, path, row, seconds))
+        return self._run(self._in_time(method, path, row, seconds, at_most or seconds))
 
     def close(self) -> None:
         """End what is under way. Calls after this fail."""
@@ -138,24 +165,42 @@ class ServerClient:
             headers=headers, trust_env=False, verify=httpx.create_ssl_context(), timeout=None
         )
 
-    async def _in_time(self, method: str, path: str, row: Mapping[str, Any] | None, seconds: float) -> Any:
-        until, wait = asyncio.get_running_loop().time() + seconds, self._backoff
+    async def _in_time(
+        self, method: str, path: str, row: Mapping[str, Any] | None, seconds: float, at_most: float
+    ) -> Any:
+        began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(until):
-                for left in reversed(range(TRIES)):
-                    try:
-                        return await self._once(method, path, row)
-                    except _MayPass as failed:
-                        pause = max(wait, failed.seconds)
-                        if not left or asyncio.get_running_loop().time() + pause >= until:
-                            raise failed.problem from None
-                    await asyncio.sleep(pause)
-                    wait *= BACKOFF
+            async with asyncio.timeout(seconds) as limit:
+                waiting = _Waiting(limit, seconds, began + at_most)
+                self._waiting.add(waiting)
+                try:
+                    answer = await self._tried(method, path, row, limit)
+                finally:
+                    self._waiting.discard(waiting)
+                for other in self._waiting:
+                    other.prolong()
+                return answer
         except TimeoutError:
+            passed = asyncio.get_running_loop().time() - began
             raise LanguageModelFailed(
-                f"The language model's server {self.address.shown} gave no answer within {seconds:.0f} seconds.",
+                f"The language model's server {self.address.shown} gave no answer within {passed:.0f} seconds.",
                 _SLOW,
             ) from None
+
+    async def _tried(
+        self, method: str, path: str, row: Mapping[str, Any] | None, limit: asyncio.Timeout
+    ) -> Any:
+        wait = self._backoff
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._once(method, path, row)
+            except _MayPass as failed:
+                pause = max(wait, failed.seconds)
+                until = limit.when() or 0.0
+                if not left or asyncio.get_running_loop().time() + pause >= until:
+                    raise failed.problem from None
+            await asyncio.sleep(pause)
+            wait *= BACKOFF
         raise AssertionError("the last try answers or raises")
 
     async def _once(self, method: str, path: str, row: Mapping[str, Any] | None) -> Any:

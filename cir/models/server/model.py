@@ -45,8 +45,8 @@ class ServerModel:
         client: asks the server.
         model: the name that the server knows it by.
         at_once: how many questions are under way at the same time, at most.
-        deadline_seconds: for one question, all tries together. Where n questions are under way, each has n times as
-            long: a server that answers one after the other takes that long for the last one.
+        deadline_seconds: for one question, all tries together; counted anew from each other answer, `at_once` times at
+            most, so that a server that answers one after the other comes to each.
         start_seconds: for the first answer.
         remembered: how many answers are kept.
     """
@@ -70,7 +70,6 @@ class ServerModel:
         self._answers: LRUCache[tuple[str, str, int, float, int], str] = LRUCache(remembered)
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(at_once)
-        self._under_way = 0
         self._has_system, self._awake = True, False
 
     def complete(
@@ -136,8 +135,8 @@ class ServerModel:
         self.close()
 
     def _ask(self, prompt: Prompt, how: Mapping[str, Any], seconds: float) -> str:
-        with self._place() as under_way:
-            allowed = max(seconds * under_way, 0.0 if self._awake else self.start_seconds)
+        allowed = max(seconds, 0.0 if self._awake else self.start_seconds)
+        with self._place():
             try:
                 row = self._sent(prompt, how, allowed)
             finally:
@@ -152,7 +151,8 @@ class ServerModel:
                 **how,
                 "stream": False,
             }
-            return self._client.ask("POST", "/chat/completions", row, seconds)
+            at_most = seconds * self.at_once
+            return self._client.ask("POST", "/chat/completions", row, seconds, at_most=at_most)
 
         try:
             return self._folded_if_refused(ask)
@@ -175,21 +175,16 @@ class ServerModel:
         return ask()
 
     @contextmanager
-    def _place(self) -> Iterator[int]:
-        """A place among the questions under way; how many there are with it."""
+    def _place(self) -> Iterator[None]:
+        """A place among the questions under way."""
         if not self._places.acquire(timeout=QUEUE_SECONDS):
             raise LanguageModelFailed(
                 f"The language model is busy with others for more than {QUEUE_SECONDS:.0f} seconds.",
                 "Try again later.",
             )
         try:
-            with self._lock:
-                self._under_way += 1
-                count = self._under_way
-            yield count
+            yield
         finally:
-            with self._lock:
-                self._under_way -= 1
             self._places.release()
 
     def _answer_in(self, row: Any, one_line: bool) -> str:
