@@ -52,13 +52,13 @@ def make_folder(folder: Path, count: int) -> None:
 
 
 def stages(folder: Path, cache: Path, encoders: Encoders) -> dict[str, float]:
-    """Milliseconds of one thread for a picture, by what they are spent on."""
+    """Milliseconds of a processor for a picture, by what they are spent on, however busy the computer is."""
     spent: dict[str, float] = {}
 
     def timed(what: str, work: Callable[[], Any]) -> Any:
-        since = time.perf_counter()
+        since = time.process_time()
         result = work()
-        spent[what] = spent.get(what, 0.0) + time.perf_counter() - since
+        spent[what] = spent.get(what, 0.0) + time.process_time() - since
         return result
 
     paths = sorted(folder.iterdir())[:96]
@@ -123,7 +123,7 @@ def main() -> None:
         top = Path(temporary)
         make_folder(top / "pictures", chosen.pictures)
         found: dict[str, Any] = {"pictures": chosen.pictures, "load": round(os.getloadavg()[0], 1)}
-        found["ms_by_stage"] = stages(top / "pictures", top / "cache", encoders)
+        found["processor_ms_by_stage"] = stages(top / "pictures", top / "cache", encoders)
         measure = partial(rates, top / "pictures", encoders=encoders, captions=chosen.captions)
         found["one_process"], found["ray"] = [], []
         for number in range(chosen.rounds):

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from gallery_doubles import contents, index, opened, paint, paint_folder
 from PIL import Image
@@ -183,26 +185,79 @@ def test_a_process_that_is_killed_loses_no_picture(
     assert {int(line[0]) for line in lines_of(log)} - killed
 
 
-def test_a_run_that_is_killed_goes_on_where_it_was_and_has_no_row_twice(
-    address: str, photos: Path, tmp_path: Path, log: Path
-) -> None:
-    program = (
-        "import sys; from functools import partial; from pathlib import Path; "
-        "from test_on_ray import on_ray; from ray_doubles import toys; "
-        "on_ray(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), build=partial(toys, log=Path(sys.argv[4]), seconds=0.1))"
-    )
-    command = [sys.executable, "-c", program, address, photos, tmp_path / "ray", log]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as driver:
-        while len(lines_of(log)) < 12 and driver.poll() is None:
+RUN = """
+import sys
+import time
+from pathlib import Path
+from test_on_ray import on_ray
+
+def stop(progress):
+    if progress.done >= 12:
+        Path(half).touch()
+        time.sleep(600)
+
+address, root, cache, half = sys.argv[1:]
+on_ray(address, Path(root), Path(cache), see=stop)
+"""
+
+
+@contextmanager
+def run_half(address: str, root: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run in a process and a session of its own, which waits once 12 pictures are kept."""
+    half = tmp_path / "half"
+    command = [sys.executable, "-c", RUN, address, root, tmp_path / "ray", half]
+    path = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    with subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, env={**os.environ, **path}, start_new_session=True
+    ) as running:
+        while not half.exists() and running.poll() is None:
             time.sleep(0.05)
-        driver.send_signal(signal.SIGKILL)
-    assert driver.returncode == -signal.SIGKILL
+        yield running
+
+
+def of_session(leader: int) -> list[psutil.Process]:
+    """The processes of a session that are alive."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def assert_goes_on(address: str, photos: Path, tmp_path: Path) -> None:
+    """A run that was stopped in `tmp_path / "ray"` is gone on with: nothing is missing, nothing is there twice."""
     again = tmp_path / "encoded again"
     last = on_ray(address, photos, tmp_path / "ray", build=partial(toys, log=again))[-1]
     here(photos, tmp_path / "plain")
     assert last.images == 30
-    assert 0 < len(lines_of(again)) < 30
+    assert 0 < len(lines_of(again)) <= 30 - 12
     assert everything(tmp_path / "ray") == everything(tmp_path / "plain")
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was_and_has_no_row_twice(
+    address: str, photos: Path, tmp_path: Path
+) -> None:
+    with run_half(address, photos, tmp_path) as running:
+        running.kill()
+    assert running.returncode == -signal.SIGKILL
+    assert_goes_on(address, photos, tmp_path)
+
+
+@pytest.mark.parametrize("stopped", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_with_its_own_cluster_leaves_no_process_behind(
+    stopped: signal.Signals, address: str, photos: Path, tmp_path: Path
+) -> None:
+    with run_half("local", photos, tmp_path) as running:
+        assert len(of_session(running.pid)) > 5
+        if stopped == signal.SIGINT:
+            os.killpg(running.pid, stopped)  # as a terminal does
+        else:
+            running.kill()
+    assert_goes_on(address, photos, tmp_path)
+    # Two agents of Ray try for a minute to tell their cluster, which was killed, that it was.
+    _, alive = psutil.wait_procs(of_session(running.pid), timeout=180)
+    assert not alive
 
 
 def test_a_fault_of_the_encoder_is_said_as_it_is_and_blames_no_picture(

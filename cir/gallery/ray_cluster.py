@@ -72,8 +72,9 @@ def wait_for_busy_nodes() -> None:
     Ray gives it 30, a number in its code: on a computer that is busy with other things its processes take longer. It asks for the
     node again and again until then, through a function that raises as long as the node is not there; here that one waits.
     """
-    from ray._private import services
+    from ray._private import services as of_ray
 
+    services: Any = of_ray
     look = getattr(services.get_node, "__wrapped__", services.get_node)
 
     @wraps(look)
