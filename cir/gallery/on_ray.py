@@ -39,7 +39,8 @@ TRIES = 2  # of a picture, or of a batch, before it is said to have ended its pr
 ENDED = "it ended the process that {} it"
 Build = Callable[[], Encoders]
 Pixels = dict[str, NDArray[np.uint8]]
-Thing, Result = TypeVar("Thing"), TypeVar("Result")
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
 
 
 class SortedHashes(Container[str]):
@@ -190,7 +191,8 @@ class RayWorkers:
 
         def told(answer: Any) -> _Read:
             about, pixels = answer
-            return _Read(*_get(about), pixels)
+            files, contents = _get(about)
+            return _Read(files, contents, pixels)
 
         try:
             return [told(answer)]
