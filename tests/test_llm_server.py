@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cir.errors import BadQuery, LanguageModelFailed
@@ -30,7 +31,7 @@ from cir.questions import in_order
 from cir.types import Query
 from tests.fakes import ToyCaptioner, draw, toy_cvsi
 from tests.llm_server import KEY, Asked, LlmServer, drip, echo, flood, hang_up, llm_server
-from tests.served import free_port
+from tests.served import free_port, serve_toys
 
 ONE_LINE = Prompt("Say it.", [("a cat", "a dog")], "a red dog")
 
@@ -198,6 +199,25 @@ def test_what_a_bad_server_does_is_one_sentence_with_a_way_out_and_no_key(
         shown = shown.__cause__ or shown.__context__
     assert KEY not in caplog.text
     assert all(path.startswith("/v1/") for path, _, _ in llm.requests)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_where_a_server_sends_questions_on_to_nothing_is_sent(llm: LlmServer, status: int) -> None:
+    with llm_server() as other:
+        llm.reply = lambda asked, row, number: asked.say({}, status, Location=f"{other.url}{asked.path}")
+        with model_at(llm, key=KEY) as model, pytest.raises(LanguageModelFailed, match="are not sent there"):
+            model.complete("a cat", max_tokens=7)
+        assert (len(llm.questions), other.requests) == (1, [])
+
+
+def test_the_page_says_above_all_tabs_where_captions_and_edits_go(tmp_path: Path) -> None:
+    said = "The language model is asked at host:1: captions and edits go there, pictures never."
+    for sentence, told in ((said, True), ("", False)):
+        with serve_toys(tmp_path / str(told), content={"where_asked": sentence}) as page:
+            config = httpx.get(f"{page.url}config").json()
+            pieces = [c["props"].get("value") for c in config["components"] if c["type"] == "html"]
+            shown = [piece for piece in pieces if "where-asked" in str(piece)]
+            assert [said in piece for piece in shown] == [True] * told
 
 
 def test_a_server_that_is_gone_is_told_soon_and_asked_again_when_it_is_back() -> None:
