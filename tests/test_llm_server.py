@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -533,3 +534,25 @@ def test_the_own_server_of_llama_cpp_answers_and_refuses_as_it_should(
         pytest.raises(LanguageModelFailed, match="refuses the key"),
     ):
         model.complete(prompt, max_tokens=8)
+
+
+STOPPED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
+from contextlib import closing
+from cir.models.server.model import connect
+from cir.questions import in_order
+with closing(connect(sys.argv[1])) as model:
+    list(in_order(lambda n: model.complete(f"question {n}", max_tokens=4), range(4), 4))
+"""
+
+
+def test_a_command_that_is_stopped_does_not_wait_for_the_server(llm: LlmServer) -> None:
+    llm.reply = lambda asked, row, number: time.sleep(100)
+    command = [sys.executable, "-c", STOPPED, f"{llm.url}#small"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while len(llm.questions) < 4 and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)  # the first answer would have ninety seconds
+    assert "KeyboardInterrupt" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from typing import Any
 
 from cir.application import build_models
@@ -18,9 +19,9 @@ def evaluate_world(options: argparse.Namespace) -> int:
         options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
     )
     announce(models)
-    report = WorldReport(options, models).measured()
+    with closing(models):
+        report = WorldReport(options, models).measured()
     (print_json if options.json else _print)(report)
-    models.close()
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,15 +42,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from cir.gallery.searchable import Searchable
+    from cir.models.model_set import Models
     from cir.models.protocols import TextEncoder
 
 
 def search(options: argparse.Namespace) -> int:
     """Print results for one query."""
-    text, notes = clean_text(options.text)
     models = build_models(
         options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
     )
+    with closing(models):
+        _search(options, models)
+    return 0
+
+
+def _search(options: argparse.Namespace, models: Models) -> None:
+    text, notes = clean_text(options.text)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
     composers = {
         **build_methods(ingredients(models, settings=settings, phi=options.phi)),
@@ -111,8 +119,6 @@ def search(options: argparse.Namespace) -> int:
         if options.explain:
             why = {r.image_id: retriever.explain(composed, values, r.image_id) for r in results}
         _print(retriever, composed, results, notes, why)
-    models.close()
-    return 0
 
 
 def _copies(options: argparse.Namespace, gallery: Searchable) -> tuple[str, ...]:
