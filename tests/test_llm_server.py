@@ -473,7 +473,7 @@ def llama_cpp_server() -> Iterator[str]:
     """llama.cpp's own server with the smallest real model that is here; without either, the test is skipped."""
     for package in ("llama_cpp", "sse_starlette", "starlette_context", "pydantic_settings"):
         pytest.importorskip(package)
-    names = ("gemma-3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b")
+    names = ("qwen2.5-coder-0.5b", "gemma-3-270m", "qwen2.5-coder-1.5b")
     files = [LANGUAGE_MODELS[name].fetched for name in names]
     path = next((found for spec in files if spec and (found := locate(spec))), None)
     if path is None:
