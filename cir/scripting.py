@@ -22,7 +22,7 @@ def open_models(name: str = "embedded", *, llm: str | None = None) -> Models:
     """A set of models. Each is loaded when it is first needed; `close` ends the language model's process.
 
     Args:
-        name: "embedded", "laptop", "desktop", "blip", "base", "large" or "giga"; or the file or folder of a trained mapping network.
+        name: "embedded", "embedded-blip", "laptop", "desktop", "blip", "base", "large" or "giga"; or the file or folder of a trained mapping network.
         llm: a language model's name, its .gguf file, or "none"; None for the set's own.
 
     Raises:

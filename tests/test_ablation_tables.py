@@ -67,3 +67,16 @@ def test_a_table_becomes_a_section_with_its_command(tmp_path: Path) -> None:
     (section,) = read_sections(path)
     assert section.name == "hycir-table-5"
     assert section.manifest == {"command": "python -m cir ablate --tables 5", "seeds": 3}
+
+
+def test_blips_table_stands_beside_clips_with_the_papers_numbers_of_blip(tmp_path: Path) -> None:
+    path = tmp_path / "results.md"
+    write_table(path, "5", ROWS_5, {})
+    write_table(path, "5", ROWS_5, {}, encoder="BLIP", options=" --models embedded-blip")
+    clip, blip = read_sections(path)
+    assert (clip.name, blip.name) == ("hycir-table-5", "hycir-table-5-blip")
+    assert blip.manifest == {"command": "python -m cir ablate --tables 5 --models embedded-blip"}
+    line = next(line for line in blip.markdown.splitlines() if line.startswith("| L_ZS-CIR |"))
+    assert line.endswith("| 65.74 |")
+    assert "The paper has +5.22: our small world does not agree." in blip.markdown
+    assert markdown_table("3", {"SynCir with filter": {"syncir": runs(50.0)}}, "BLIP").endswith("| 69.52 |")

@@ -166,7 +166,7 @@ def test_help_names_methods_galleries_sets_and_networks_without_loading_them(tmp
     for name in (
         "CVSI+HyCIR",
         "Ferien Süd",
-        "embedded, laptop, desktop, blip, base, large, giga",
+        "embedded, embedded-blip, laptop, desktop, blip, base, large, giga",
         "pic2word (embedded)",
         "gemma-3-270m",
     ):

@@ -56,7 +56,7 @@ def every_part() -> list[tuple[str, Part]]:
 
 
 def test_the_sets_stand_in_order_and_the_embedded_one_asks_for_qwen_coder() -> None:
-    assert list(SETS) == ["embedded", "laptop", "desktop", "blip", "base", "large", "giga"]
+    assert list(SETS) == ["embedded", "embedded-blip", "laptop", "desktop", "blip", "base", "large", "giga"]
     assert SETS["embedded"].language_model == "qwen2.5-coder-1.5b"
     for chosen in SETS.values():
         assert chosen.language_model in LANGUAGE_MODELS
@@ -124,7 +124,7 @@ def test_openai_weights_are_loaded_with_quick_gelu() -> None:
 
 
 def test_an_unknown_set_or_language_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(BadQuery, match="embedded, laptop, desktop, blip, base, large, giga"):
+    with pytest.raises(BadQuery, match="embedded, embedded-blip, laptop, desktop, blip, base, large, giga"):
         Models("huge")
     with pytest.raises(BadQuery, match=r"qwen2\.5-coder-0\.5b, .*give a path to a \.gguf file"):
         _ = Models(llm="gpt").language_model

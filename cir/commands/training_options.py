@@ -91,6 +91,13 @@ def add_ablate(group) -> None:
     """`ablate`."""
     sub = command(group, "ablate", commands.ablate, "HyCIR's ablations on the world benchmark.")
     sub.add_argument("--tables", default="3,4,5", help="of the paper, separated by commas (default: 3,4,5)")
+    sub.add_argument(
+        "--models", default="embedded", help="model set: embedded or embedded-blip (default: embedded)"
+    )
+    sub.add_argument(
+        "--gallery", help="the triplets' pictures, indexed with that set (default: the sample gallery)"
+    )
+    sub.lists += ["model sets"]
     sub.add_argument("--triplets", type=Path, default=SAMPLE_TRIPLETS)
     sub.add_argument("--runs", type=Path, default=Path("runs"), help="where measures are kept")
     sub.add_argument(

@@ -20,6 +20,7 @@ from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.encoders import Encoders, unit
 from cir.evaluation.measures import recalls
 from cir.measuring.bench import say
+from cir.models.blip_towers import BlipTowers
 from cir.text import counted
 from cir.training.hycir import HycirSettings, TripletFeatures, composed_rows, train_hycir, training_inputs
 from cir.training.on_gallery import features_of, read_kept, unlabelled, world_triplets
@@ -52,11 +53,16 @@ class Ablation:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.models = build_models("embedded", llm="none")
+        self.models = build_models(options.models, llm="none")
         self.clip = self.models.tower
-        self.gallery = drawn_gallery(self.models, open_for(self.models))
+        self.gallery = drawn_gallery(self.models, open_for(self.models, options.gallery))
         self.pool = unlabelled(options.pictures, self.gallery, self.clip)
         self._data: dict[str, TripletFeatures] = {}
+
+    @property
+    def encoder(self) -> str:
+        """ "CLIP" or "BLIP"."""
+        return "BLIP" if isinstance(self.clip.model, BlipTowers) else "CLIP"
 
     def rows(self, table: str) -> dict[str, dict[str, list[dict[str, float]]]]:
         """Row -> source of triplets -> the measures of every seed, of one of the paper's tables.
@@ -151,7 +157,7 @@ class Ablation:
         benchmark = read_benchmark("world")
         ids = list(benchmark.scenes)
         place = {image_id: i for i, image_id in enumerate(ids)}
-        assert self.models.captioner is not None, "embedded models ship with a captioner"
+        assert self.models.captioner is not None, "sets that read the world ship with a captioner"
         encoders = Encoders(self.clip, self.clip, self.models.captioner, gallery_cache() / "benchmark")
         raw = encoders.images("world", benchmark.drawn, lambda: (benchmark.picture(i) for i in ids))
         references = np.array([place[q.reference_id] for q in benchmark.queries])

@@ -21,7 +21,7 @@ TITLES = {
     "4": "HyCIR, Table 4: how many pseudo-words",
     "5": "HyCIR, Table 5: hybrid training and its halves",
 }
-# CIRR val, R@5: HyCIR, Tables 3 (BLIP, 1 word), 4 (BLIP) and 5 (CLIP). In Table 3 the first row is LaSCo's triplets,
+# CIRR val, R@5: HyCIR, Tables 3 (BLIP, 1 word), 4 (BLIP) and 5 (CLIP; BLIP below). In Table 3 the first row is LaSCo's triplets,
 # which is not our first row, and so has no number here.
 PAPER_R5: Mapping[str, Mapping[str, float]] = {
     "3": {"SynCir without filter": 68.93, "SynCir with filter": 69.52},
@@ -34,6 +34,7 @@ PAPER_R5: Mapping[str, Mapping[str, float]] = {
     ),
     "5": {"L_ZS-CIR": 51.69, "L_triplet": 52.47, "L_hybrid": 55.80},
 }
+PAPER_R5_BLIP = {"L_ZS-CIR": 65.74, "L_triplet": 70.96, "L_hybrid": 71.56}  # CIRR val: HyCIR, Table 5
 NOTE = (
     "On the world benchmark: 1,000 queries over 5,000 scenes; mean ± standard deviation over the seeds. Where a row does not "
     "say otherwise, SynCir's triplets are the kept ones whose two images are near in CLIP's space (the cosine is below). That "
@@ -44,22 +45,46 @@ SOURCE_TITLES = {"syncir": "SynCir's triplets", "world": "the world's true edits
 
 
 def write_table(
-    path: Path, table: str, rows: Mapping[str, Mapping[str, Runs]], manifest: Mapping[str, Any]
+    path: Path,
+    table: str,
+    rows: Mapping[str, Mapping[str, Runs]],
+    manifest: Mapping[str, Any],
+    *,
+    encoder: str = "CLIP",
+    options: str = "",
 ) -> None:
-    """Write one table; `rows`: name -> source of triplets -> one set of measures for each seed."""
-    command = f"python -m cir ablate --tables {table}"
-    markdown = f"## {TITLES[table]}\n\n{NOTE}\n\n{markdown_table(table, rows)}\n\n{findings(table, rows)}\n"
-    write_section(path, f"hycir-table-{table}", markdown, {"command": command, **manifest})
+    """Write one table; `rows`: name -> source of triplets -> one set of measures for each seed.
+
+    Args:
+        path: of the results.
+        table: of the paper.
+        rows: see above.
+        manifest: what all rows share.
+        encoder: "CLIP" or "BLIP".
+        options: of the command that makes it again, beside the table.
+    """
+    command = f"python -m cir ablate --tables {table}{options}"
+    title, name = TITLES[table], f"hycir-table-{table}"
+    if encoder != "CLIP":
+        title, name = f"{title} ({encoder})", f"{name}-{encoder.lower()}"
+    printed = markdown_table(table, rows, encoder)
+    markdown = f"## {title}\n\n{NOTE}\n\n{printed}\n\n{findings(table, rows, encoder)}\n"
+    write_section(path, name, markdown, {"command": command, **manifest})
 
 
-def markdown_table(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
+def _paper(table: str, encoder: str) -> Mapping[str, float]:
+    """Row -> the paper's R@5. It has Tables 3 and 4 of BLIP alone: they stand beside either encoder's."""
+    return PAPER_R5_BLIP if (table, encoder) == ("5", "BLIP") else PAPER_R5[table]
+
+
+def markdown_table(table: str, rows: Mapping[str, Mapping[str, Runs]], encoder: str = "CLIP") -> str:
     """One line for each row and source, mean ± standard deviation over seeds, and the paper's R@5."""
     head = f"| row | triplets | {' | '.join(MEASURES)} | paper's R@5 (CIRR val) |"
     lines = [head, "|" + "---|" * (len(MEASURES) + 3)]
     for name, by_source in rows.items():
         for source, runs in by_source.items():
             cells = [f"{mean(runs, m):.1f} ± {spread(runs, m):.1f}" for m in MEASURES]
-            paper = PAPER_R5[table].get(name)
+            paper = _paper(table, encoder).get(name)
             printed = f"{paper:.2f}" if paper and source == "syncir" else ""
             said = "none" if name in ("no synthetic data", "L_ZS-CIR") else SOURCE_TITLES[source]
             lines.append(f"| {name} | {said} | {' | '.join(cells)} | {printed} |")
@@ -83,7 +108,7 @@ def compare(better: Runs, worse: Runs, measure: str = "R@5") -> str:
     return "not apart" if abs(gap) <= noise else ("above" if gap > 0 else "below")
 
 
-def findings(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
+def findings(table: str, rows: Mapping[str, Mapping[str, Runs]], encoder: str = "CLIP") -> str:
     """What the numbers say about the paper's claims, in sentences."""
     syncir = {name: by_source["syncir"] for name, by_source in rows.items()}
     world = {name: by_source["world"] for name, by_source in rows.items() if "world" in by_source}
@@ -99,7 +124,7 @@ def findings(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
         "5": [("L_hybrid", "L_ZS-CIR"), ("L_hybrid", "L_triplet"), ("L_triplet", "L_ZS-CIR")],
     }
     for first, second in claims[table]:
-        said.append(sentence(table, first, second, syncir))
+        said.append(sentence(_paper(table, encoder), first, second, syncir))
     prices = [name for name in world if name in syncir]
     for name in prices:
         gap = mean(world[name], "R@5") - mean(syncir[name], "R@5")
@@ -110,12 +135,11 @@ def findings(table: str, rows: Mapping[str, Mapping[str, Runs]]) -> str:
     return "\n".join(f"- {line}" for line in said)
 
 
-def sentence(table: str, first: str, second: str, rows: Mapping[str, Runs]) -> str:
-    """One claim of the paper, and what was found here."""
+def sentence(paper: Mapping[str, float], first: str, second: str, rows: Mapping[str, Runs]) -> str:
+    """One claim of the paper, by its R@5 of each row, and what was found here."""
     gap = mean(rows[first], "R@5") - mean(rows[second], "R@5")
     verdict = compare(rows[first], rows[second])
     words = {"above": "above", "below": "below", "not apart": "not apart from"}[verdict]
-    paper = PAPER_R5[table]
     claim = ""
     if first in paper and second in paper:
         difference = paper[first] - paper[second]

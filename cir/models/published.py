@@ -271,6 +271,20 @@ _EMBEDDED = ModelSet(
 )
 SETS: Mapping[str, ModelSet] = {
     "embedded": _EMBEDDED,
+    "embedded-blip": ModelSet(
+        Part("Recompose BLIP, 256 dimensions", "Apache-2.0", shipped="blip"),
+        {
+            recipe: Part(
+                f"Recompose {recipe} for BLIP", "Apache-2.0", shipped=f"mapping/blip-{recipe}.safetensors"
+            )
+            for recipe in ("pic2word", "hycir")
+        },
+        _EMBEDDED.captioner,
+        _EMBEDDED.language_model,
+        reads="world",
+        memory_bytes=1_100_000_000,
+        memory_from="measured",
+    ),
     "laptop": ModelSet(
         _folder("BGE-VL-base", "MIT", "BAAI/BGE-VL-base", 300_000_000),
         {"lincir": _made_mapping("laptop", 4_200_000)},
@@ -294,7 +308,7 @@ SETS: Mapping[str, ModelSet] = {
         {"lincir": _made_mapping("blip", 1_600_000)},
         CAPTIONERS["blip-base"],
         "qwen2.5-1.5b",
-        memory_bytes=2_600_000_000,
+        memory_bytes=3_900_000_000,
         memory_from=_MEASURED,
     ),
     "base": ModelSet(
