@@ -27,6 +27,7 @@ LEAST_SHARED, MOST_SHARED = 256 * 2**20, 2 * 2**30  # bytes of pixels on their w
 SETTINGS: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
     "RAY_gcs_server_port_wait_time_s": str(SECONDS_TO_START),
+    "RAY_worker_niceness": "0",  # as urgent as a plain run; by itself Ray lets everything else go first
 }
 # What keeps Ray to the loopback address, so that nobody but this computer can reach it; named for where it is the default.
 LOOPBACK: Mapping[str, str] = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
