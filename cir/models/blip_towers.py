@@ -186,7 +186,7 @@ def build_blip(folder: Path) -> tuple[BlipTowers, WordPieces, Any]:
     for name in (WEIGHTS, TOKENIZER):
         if not (folder / name).is_file():
             raise MissingModel(f"{folder} holds no {name}.", _REMEDY)
-    config = BlipConfig.from_pretrained(str(folder))
+    config: Any = BlipConfig.from_pretrained(str(folder))
     tokenizer = WordPieces(Tokenizer.from_file(str(folder / TOKENIZER)))
     words, rows = max(tokenizer.decoder) + 1, config.text_config.vocab_size
     if words > rows:

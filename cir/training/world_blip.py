@@ -70,7 +70,7 @@ HEAD_SHARE = 0.2  # of the rate: the image head is trained already
 
 def world_pieces() -> Tokenizer:
     """BERT's tokenizer over the world's words."""
-    split = Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+    split: Any = Tokenizer(WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
     _prepare(split)
     rng, heard = np.random.default_rng(0), {*OTHER_WORDS.split(), *"0123456789"}
     texts = [name for noun in load_nouns().values() for names in noun.names for name in names]
@@ -81,13 +81,13 @@ def world_pieces() -> Tokenizer:
         normal = split.normalizer.normalize_str(text)
         heard.update(word for word, _ in split.pre_tokenizer.pre_tokenize_str(normal))
     vocabulary = {word: i for i, word in enumerate([*MARKS, *sorted(heard)])}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer: Any = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     _prepare(tokenizer)
     tokenizer.add_special_tokens(list(MARKS))
     return tokenizer
 
 
-def _prepare(tokenizer: Tokenizer) -> None:
+def _prepare(tokenizer: Any) -> None:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
 

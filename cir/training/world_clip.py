@@ -72,8 +72,7 @@ class WordTokenizer:
         self.seen.update(ids)
         return ids
 
-    @staticmethod
-    def unknown(rng: np.random.Generator) -> int:
+    def unknown(self, rng: np.random.Generator) -> int:
         """The id of a word that means nothing."""
         return int(rng.integers(1000, 49000))
 
@@ -201,7 +200,7 @@ class Teacher(nn.Module):
 class ClipTeacher(Teacher):
     """CLIP with a noun classifier that both sides share: it brings them together early. Dropped afterwards."""
 
-    def __init__(self, clip: CLIP) -> None:
+    def __init__(self, clip: nn.Module) -> None:
         super().__init__(clip)
         self.nouns = nn.Linear(CLIP_CONFIG["embed_dim"], len(NOUNS))
 
