@@ -32,16 +32,19 @@ PICTURES = [picture(0), Image.new("RGB", (50, 50), "white"), picture(1), Image.n
 
 
 @pytest.fixture(scope="module", params=MAKERS)
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    return MAKERS[request.param][0](tmp_path_factory.mktemp(request.param))
+def maker(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def load(folder: Path) -> Callable[..., SamplingCaptioner]:
-    return next(
-        module for name, (_, module) in MAKERS.items() if folder.name.startswith(name + "0")
-    ).load_captioner
+def folder(maker: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return MAKERS[maker][0](tmp_path_factory.mktemp(maker))
+
+
+@pytest.fixture(scope="module")
+def load(maker: str) -> Callable[..., SamplingCaptioner]:
+    return MAKERS[maker][1].load_captioner
 
 
 @pytest.fixture(scope="module")
