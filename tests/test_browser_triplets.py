@@ -336,8 +336,11 @@ def test_what_stands_in_the_way_of_a_training_is_said_and_the_button_can_be_clic
 ) -> None:
     from cir.ui.page import PageContent
 
+    asked = []
+
     def train(triplets, gallery, title):
-        raise CirError("3 triplets can be learned from.", "Make more, or lower the threshold.")
+        asked.append(title)
+        raise CirError(f"No {len(asked)}.", "Make more, or lower the threshold.")
         yield
 
     library.titles = {}
@@ -345,10 +348,11 @@ def test_what_stands_in_the_way_of_a_training_is_said_and_the_button_can_be_clic
     with served_page(PageContent(retriever, triplets=library, train=train)) as address:
         page = visit(address)
         open_tab(page)
-        for _ in range(2):
+        for time in (1, 2):
             page.click("#triplets-train:not([disabled])")
+            page.wait_for_selector(f"#triplets-trained >> text=No {time}.")
             page.wait_for_selector("#triplets-trained >> text=Make more, or lower the threshold.")
-        assert not page.locator("#triplets-train-stop").is_visible()
+            page.wait_for_selector("#triplets-train-stop", state="hidden")
 
 
 def test_the_cards_are_one_stop_of_tab_and_the_arrows_go_about_in_them_as_in_every_grid(address, visit):

@@ -359,9 +359,9 @@ def wire_training(tab: _Tab) -> None:
             if isinstance(step, TrainingStep):
                 yield {p.trained: render.training(step)}, True
                 continue
-            methods = list(content.retriever.methods)
-            offered = {ask.method: gr.update(choices=methods), p.use: gr.update(visible=True)}
-            yield {**offered, p.trained: render.trained(step)}, True
+            methods = gr.update(choices=list(content.retriever.methods))
+            offered = {ask.method: methods, p.use: gr.update(visible=True)}
+            yield {**ended, **offered, p.trained: render.trained(step)}, True
 
     async def train(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Answer]:
         state.training_stopped, state.trained = False, ""
@@ -376,8 +376,8 @@ def wire_training(tab: _Tab) -> None:
                     yield step
                 elif step.before:
                     yield {p.trained: pieces.waiting(step.before, first_results=False)}
-        stopped = state.training_stopped and not state.trained
-        yield {**ended, **({p.trained: render.line(render.TRAINING_STOPPED)} if stopped else {})}
+        if not state.trained:  # else all is said: of two answers at once, a button may not hear the first one
+            yield {**ended, p.trained: render.line(render.TRAINING_STOPPED)}
 
     def failed(error: Exception, *_: object) -> Answer:
         return {**ended, p.trained: problem_html(error)}
