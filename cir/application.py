@@ -429,6 +429,14 @@ def own_networks(models: Models) -> OwnNetworks:
     return OwnNetworks(models, own_networks_folder())
 
 
+def build_composers(
+    models: Models, *, settings: CvsiSettings | None = None, phi: str | None = None
+) -> dict[str, Composer]:
+    """All methods of these models by name, those that are networks of a person's own last. Arguments and errors as of `ingredients`."""
+    shipped = build_methods(ingredients(models, settings=settings, phi=phi))
+    return {**shipped, **own_methods(own_networks(models))}
+
+
 def own_methods(networks: OwnNetworks) -> dict[str, Composer]:
     """A method for each network that a person has trained."""
     clip = networks.models.clip
@@ -503,5 +511,6 @@ def build(
         opened = open_on_server(models, gallery, on_server)
     else:
         opened = open_for(models, gallery or first_gallery(models))
-    methods = {**build_methods(ingredients(models, phi=phi)), **own_methods(own_networks(models))}
-    return models, Retriever(opened, methods, build_translator(models), engine=engine)
+    return models, Retriever(
+        opened, build_composers(models, phi=phi), build_translator(models), engine=engine
+    )

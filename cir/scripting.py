@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cir.application import build_models, build_translator, ingredients, open_for
-from cir.composers.registry import build_methods
+from cir.application import build_composers, build_models, build_translator, open_for
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.sources import name_gallery
@@ -87,4 +86,4 @@ def open_retriever(gallery: Gallery, models: Models) -> Retriever:
         gallery: from `open_gallery` or `index_gallery`.
         models: the same as there.
     """
-    return Retriever(gallery, build_methods(ingredients(models)), build_translator(models))
+    return Retriever(gallery, build_composers(models), build_translator(models))

@@ -16,6 +16,7 @@ from cir.errors import CirError
 from cir.models.own_networks import OwnNetworks
 from cir.places import ASSETS
 from cir.ranking.retriever import Retriever
+from cir.scripting import open_retriever
 from cir.shelf import Shelf
 from cir.syncir.judgements import ACCEPTED, REJECTED, Judgement
 from cir.syncir.library import TripletLibrary
@@ -86,6 +87,7 @@ def test_a_trained_network_is_a_method_here_and_on_the_command_line(
     )  # fmt: skip
     assert status == 0, err
     assert json.loads(out)["method"] == made.name
+    assert made.name in open_retriever(open_for(models), models).methods
 
 
 def _shipped(models):
@@ -97,10 +99,12 @@ def _shipped(models):
 def test_a_newer_network_for_a_gallery_takes_the_place_of_the_one_before_and_others_stay(
     networks, triplets, gallery
 ) -> None:
-    for title in ("Sample gallery", "Other pictures", "Sample gallery"):
+    long = "Pictures of a journey that took us over the mountains in the year "
+    titles = ("Sample gallery", f"{long}2025", f"{long}2026", "Sample gallery")
+    for title in titles:
         trained(networks, triplets, gallery, title)
-    assert networks.names() == ["HyCIR on Other pictures", "HyCIR on Sample gallery"]
-    assert [path.suffix for path in networks.folder.iterdir()] == [".safetensors"] * 2
+    assert sorted(networks.names()) == sorted({f"HyCIR on {title}" for title in titles})
+    assert [path.suffix for path in networks.folder.iterdir()] == [".safetensors"] * 3
 
 
 def test_a_training_that_is_closed_goes_on_from_where_it_was(networks, triplets, gallery) -> None:

@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from cir.answers import AnswerRow, answer_row, query_row, reaching, row_names, terms_row
 from cir.application import (
+    build_composers,
     build_models,
     build_translator,
-    ingredients,
     open_for,
     open_on_server,
-    own_methods,
-    own_networks,
 )
 from cir.commands.console import IndexProgress, print_json
 from cir.commands.serving import on_server
 from cir.commands.values import given_values, method_values
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.parameters import Values, defaults, starting, starting_note
-from cir.composers.registry import build_methods
 from cir.errors import BadQuery
 from cir.files import content_hash
 from cir.gallery import narrowing
@@ -59,10 +56,7 @@ def search(options: argparse.Namespace) -> int:
 def _search(options: argparse.Namespace, models: Models) -> None:
     text, notes = clean_text(options.text)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
-    composers = {
-        **build_methods(ingredients(models, settings=settings, phi=options.phi)),
-        **own_methods(own_networks(models)),
-    }
+    composers = build_composers(models, settings=settings, phi=options.phi)
     place = on_server(options)
     gallery = open_on_server(models, options.gallery, place) if place else open_for(models, options.gallery)
     retriever = Retriever(gallery, composers, build_translator(models), engine=options.engine)

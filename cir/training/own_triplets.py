@@ -79,7 +79,7 @@ def train_on_triplets(
     finally:
         if row and not training.done:
             training.save(row)
-    name, network = f"HyCIR on {title}"[:60], training.trained()
+    name, network = f"HyCIR on {title}", training.trained()
     found, own = found_among_first(clip, network, held, gallery), models.phi("hycir")
     before = (
         None if own is None else found_among_first(clip, copy.deepcopy(own.network), held, gallery)
