@@ -176,7 +176,8 @@ class Gallery:
 
     def ids_at(self, places: ArrayLike) -> list[str]:
         """The ids of the images at some places."""
-        return [str(self.image_ids[place]) for place in np.atleast_1d(np.asarray(places, np.int64))]
+        ids = self.image_ids
+        return [str(ids[place]) for place in np.atleast_1d(np.asarray(places, np.int64)).tolist()]
 
     def page(self, seed: int, number: int, size: int) -> tuple[str, ...]:
         """The ids on a page of the gallery, in an order that a seed decides; the last page may have fewer."""

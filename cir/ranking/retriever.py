@@ -141,10 +141,7 @@ class Retriever:
             among=among,
         )
         ids = self.gallery.ids_at(indices)
-        return [
-            RetrievedImage(rank, image_id, score)
-            for rank, (image_id, score) in enumerate(zip(ids, scores.tolist(), strict=True), start=1)
-        ]
+        return list(map(RetrievedImage, range(1, len(ids) + 1), ids, scores.tolist()))
 
     def promise(self, composed: ComposedQuery, values: Values) -> Promise:
         """What a ranking of this query is worth: who makes it, and how many of the true best it has."""

@@ -265,7 +265,7 @@ def query_length(gram: Floats, weights: Floats) -> float:
     """sqrt(k' G k), the length of the weighted sum of a query's rows; 0 where these cancel to within rounding."""
     k = np.asarray(weights, dtype=np.float64)
     squared = float(k @ gram.astype(np.float64) @ k)
-    most = float(np.abs(k) @ np.sqrt(np.diag(gram).astype(np.float64))) ** 2
+    most = float(np.abs(k) @ np.sqrt(gram.diagonal().astype(np.float64))) ** 2
     return float(np.sqrt(squared)) if squared > 16 * np.finfo(gram.dtype).eps * most else 0.0
 
 

@@ -188,33 +188,45 @@ class ExactEngine(Counting):
         left_out = np.unique(np.asarray(exclude, dtype=np.int64)) if len(exclude) else _NONE
         kept = self._remembered.query(rows, len(self) if self._is_quantised else 0)
         if self._is_quantised and isinstance(scoring, Linear):
-            near = self._near_by_bounds(kept, scoring, count + len(left_out), among)
-            if len(left_out):
-                near = near[~np.isin(near, left_out, assume_unique=True)]
+            found = self._top_by_bounds(kept, scoring, count, among, left_out)
         else:
             near = self._near_by_terms(rows, scoring, count, among, left_out)
-        exact = scoring.scores(kept.exact_terms(near, self.terms_of), self._exact_norms(near))
-        best = top_indices(exact, count)
+            exact = scoring.scores(kept.exact_terms(near, self.terms_of), self._exact_norms(near))
+            best = top_indices(exact, count)
+            found = near[best], exact[best]
         if self._is_quantised and kept.dots is None:  # for moves of sliders
             self._remembered.ahead(kept, lambda: self._scan.dots(kept.rows, captions=self._any_captioned))
-        return near[best], exact[best]
+        return found
 
-    def _near_by_bounds(
+    def _top_by_bounds(
         self,
         kept: Kept,
         scoring: Linear,
         count: int,
         among: NDArray[np.bool_] | None,
-    ) -> NDArray[np.int64]:
+        left_out: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], Floats]:
         """One pass over both sides for a new query; none where the dot products of its rows are there by now."""
         scan, gamma = self._scan, scoring.captions if self._any_captioned else 0.0
-        weights = np.array([scoring.weights.get(name, 0.0) for name in kept.names])
-        if scoring.cosine and not query_length(kept.gram, weights):  # then all scores are 0
-            allowed = np.arange(len(self)) if among is None else np.flatnonzero(among)
-            return allowed[:count]
+        weights = np.array([scoring.weights.get(name, 0.0) for name in kept.names], np.float64)
+        length = query_length(kept.gram, weights) if scoring.cosine else 0.0
+        if scoring.cosine and not length:  # then all scores are 0
+            allowed = np.ones(len(self), np.bool_) if among is None else among.copy()
+            allowed[left_out] = False
+            first = np.flatnonzero(allowed)[:count]
+            return first, np.zeros(len(first))
+        wanted = count + len(left_out)
         if kept.dots is None:
-            return scan.nearest(weights @ kept.rows, gamma, count, cosine=scoring.cosine, among=among)
-        return scan.candidates(kept.dots, weights, gamma, count, cosine=scoring.cosine, among=among)
+            near = scan.nearest(weights @ kept.rows, gamma, wanted, cosine=scoring.cosine, among=among)
+        else:
+            near = scan.candidates(kept.dots, weights, gamma, wanted, cosine=scoring.cosine, among=among)
+        if len(left_out):
+            near = near[~np.isin(near, left_out, assume_unique=True)]
+        best, scores = scan.best_known(near, kept.exact, weights, length, gamma, count)
+        if len(best) < min(count, len(near)):  # the rows of some were not read yet
+            known = kept.learn(near, self.terms_of)
+            best, scores = scan.best_known(near, known, weights, length, gamma, count)
+        return best, scores
 
     def _near_by_terms(
         self,

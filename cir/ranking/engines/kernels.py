@@ -226,6 +226,53 @@ def best_by_bounds(
 
 
 @compiled
+def best_known(
+    near: NDArray[np.int64],
+    known: NDArray[np.int64],
+    dots: Floats64,
+    weights: Floats64,
+    length: float,
+    gamma: float,
+    norms: Floats64,
+    captioned: NDArray[np.bool_],
+    count: int,
+) -> tuple[NDArray[np.int64], Floats64]:
+    """The `count` best of some images and their scores by Eq. 10, best first; none where not all of them are known.
+
+    Args:
+        near: (N,) their places, ascending.
+        known: (M,) the places, ascending, of which there are ...
+        dots: ... (2, M, P) exact dot products of both sides with the rows of the query.
+        weights: (P,) of these rows.
+        length: of their weighted sum; 0 where scores are not divided by lengths.
+        gamma: what captions count for.
+        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
+        captioned: (K,)
+        count: from 1; equal scores come in the order of the places.
+    """
+    scores, at = np.empty(len(near)), np.searchsorted(known, near)
+    for i, place in enumerate(near):
+        if at[i] == len(known) or known[at[i]] != place:
+            return near[:0], scores[:0]
+        g = gamma if captioned[place] else 0.0
+        a, b = 0.0, 0.0
+        for p in range(len(weights)):
+            a += dots[0, at[i], p] * weights[p]
+            b += dots[1, at[i], p] * weights[p]
+        scores[i] = (1.0 - g) * a + g * b
+        if length:
+            squared = (
+                (1.0 - g) ** 2 * norms[0, place]
+                + 2.0 * g * (1.0 - g) * norms[1, place]
+                + g**2 * norms[2, place]
+            )
+            over = np.sqrt(max(squared, 0.0)) * length
+            scores[i] = scores[i] / over if over > 1e-12 else 0.0
+    order = np.argsort(-scores, kind="mergesort")[:count]
+    return near[order], scores[order]
+
+
+@compiled
 def _most_of_blocks(
     ends: Extremes,
     weights: Floats32,

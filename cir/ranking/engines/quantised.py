@@ -230,7 +230,7 @@ class Quantised:
             array.setflags(write=False)  # as those from the disk are: one kind of array, compiled once
         self.sides = tuple(Side(arrays[f"{side} mean"], _codes(arrays, side)) for side in SIDES)
         self._heads = Heads(arrays["axes"], _codes(arrays, HEADS), arrays["tails"])
-        exact = arrays["norms"]
+        self._exact_norms = exact = arrays["norms"]
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
         self._captioned = captioned.copy()  # one that may be written, as all such are
         cross = np.where(captioned, exact[1:], 0.0)
@@ -329,6 +329,19 @@ class Quantised:
             else np.array(among),  # one that is read only is another type
             min(count, len(self._captioned)),
         )
+
+    def best_known(
+        self,
+        near: NDArray[np.int64],
+        known: tuple[NDArray[np.int64], NDArray[np.float64]],
+        weights: NDArray[np.float64],
+        length: float,
+        gamma: float,
+        count: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The best of `near` and their exact scores, see `kernels.best_known`; none where not all of them are `known`."""
+        norms, captioned = self._exact_norms, self._captioned
+        return kernels.best_known(near, *known, weights, length, gamma, norms, captioned, count)
 
 
 def quantise(image: Rows, captions: Rows, captioned: NDArray[np.bool_]) -> dict[str, NDArray]:

@@ -33,6 +33,7 @@ class Kept:
         rows: (P, D) float64.
         gram: (P, P) their dot products with one another.
         dots: nearly its dot products with all images; None until they were taken.
+        exact: (M,) places of some images, ascending, and their dot products (2, M, P) in float64.
 
     Raises:
         BadQuery: a row is not of finite numbers.
@@ -47,24 +48,27 @@ class Kept:
             )
         self.gram = self.rows @ self.rows.T
         self.dots: Dots | None = None
-        self._exact = (np.zeros(0, np.int64), np.zeros((2, 0, len(rows))))
+        self.exact = np.zeros(0, np.int64), np.zeros((2, 0, len(rows)))
+
+    def learn(self, indices: NDArray[np.int64], read: Read) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """`exact` with some images (N,) among them; those that are not known yet are read."""
+        places, dots = self.exact
+        missing = indices[np.append(places, -1)[np.searchsorted(places, indices)] != indices]
+        if not len(missing):
+            return self.exact
+        terms = read(dict(zip(self.names, self.rows, strict=True)), missing)
+        places = np.concatenate([places, missing])
+        order = np.argsort(places)
+        dots = np.concatenate([dots, np.stack([terms.image, terms.captions])], axis=1)
+        found = places[order], np.ascontiguousarray(dots[:, order])
+        if len(places) <= EXACT:
+            self.exact = found
+        return found
 
     def exact_terms(self, indices: NDArray[np.int64], read: Read) -> QueryTerms:
         """The dot products with some images in float64; those that are not known yet are read."""
-        places, dots = self._exact
-        at = np.searchsorted(places, indices)
-        known = np.append(places, -1)[at] == indices
-        if not known.all():
-            missing = indices[~known]
-            terms = read(dict(zip(self.names, self.rows, strict=True)), missing)
-            places = np.concatenate([places, missing])
-            order = np.argsort(places)
-            places = places[order]
-            dots = np.concatenate([dots, np.stack([terms.image, terms.captions])], axis=1)[:, order]
-            if len(places) <= EXACT:
-                self._exact = places, dots
-            at = np.searchsorted(places, indices)
-        return QueryTerms(self.names, *dots[:, at], self.gram)
+        places, dots = self.learn(indices, read)
+        return QueryTerms(self.names, *dots[:, np.searchsorted(places, indices)], self.gram)
 
 
 class Remembered:
@@ -116,8 +120,5 @@ class Remembered:
 
 
 def _digest(rows: Mapping[str, Floats]) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, row in rows.items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(row).tobytes())
-    return digest.digest()
+    parts = [part for name, row in rows.items() for part in (name.encode(), row.tobytes())]
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
