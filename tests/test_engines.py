@@ -178,6 +178,15 @@ def test_rows_that_cancel_score_0_everywhere_so_the_first_images_are_the_best(na
 
 
 @every_engine
+def test_rows_that_cancel_find_only_what_may_be_found(name: str) -> None:
+    row, scoring_ = a_query(1)[PARTS[0]], Linear({"one": 0.7, "other": -0.7}, 0.3)
+    one = engine(name)
+    among = np.arange(len(one)) % 2 == 1
+    found, _ = one.top({"one": row, "other": row}, scoring_, 3, among=among, exclude=[1, 5])
+    assert found.tolist() == [3, 7, 9]
+
+
+@every_engine
 def test_a_query_with_features_that_are_no_numbers_is_refused(name: str) -> None:
     rows = a_query(1)
     rows[PARTS[1]][3] = np.nan
