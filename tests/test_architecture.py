@@ -105,7 +105,16 @@ ALLOWED = {
         "models.fetching",
         "syncir",
     },
-    "training": {"world", "models", "files", "prompts", "gallery", "syncir.records"},
+    "training": {
+        "world",
+        "models",
+        "files",
+        "prompts",
+        "gallery",
+        "syncir.records",
+        "syncir.exchange",
+        "syncir.picture_names",
+    },
 }
 
 

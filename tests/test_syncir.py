@@ -37,7 +37,7 @@ from cir.syncir.judgements import (
 )
 from cir.syncir.pairs import PAIR_RANKS, Subgroup, mine_subgroups, pairs_of, shuffled
 from cir.syncir.pipeline import synthesize
-from cir.syncir.query_text import CaptionSpoter
+from cir.syncir.query_text import CaptionSpoter, TemplateSpoter
 from cir.syncir.records import (
     funnel_from,
     funnel_of,
@@ -253,6 +253,19 @@ def test_the_spoter_asks_with_both_captions_and_answers_an_empty_text_for_junk()
 def test_a_template_that_does_not_exist_is_refused() -> None:
     with pytest.raises(CirError, match="'short'"):
         CaptionSpoter(ToyLanguageModel(), "short")
+
+
+def test_templates_put_both_captions_into_a_sentence_without_a_model() -> None:
+    spoter, captions = TemplateSpoter(), [f"A dog on hill {i}." for i in range(20)]
+    texts = [spoter.spot(shown("Two cats, asleep. "), shown(caption)) for caption in captions]
+    assert {text.split()[0] for text in texts} == {"A", "Unlike"}  # either sentence
+    for i, text in enumerate(texts):
+        assert text in (
+            f"A dog on hill {i} instead of Two cats, asleep",
+            f"Unlike Two cats, asleep, I want A dog on hill {i}",
+        )
+    assert texts == [TemplateSpoter().spot(shown("Two cats, asleep. "), shown(c)) for c in captions]
+    assert spoter.spot(shown(""), shown("a dog")) == spoter.spot(shown("a dog"), shown(" . ")) == ""
 
 
 # Verdicts

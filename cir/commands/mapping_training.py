@@ -23,7 +23,7 @@ from cir.text import counted
 from cir.training.hycir import HycirSettings, HycirTraining, run_to_end, training_inputs
 from cir.training.lincir import LincirTraining
 from cir.training.made_mapping import MINUTES, make_mapping
-from cir.training.on_gallery import about, features_of, read_kept, unlabelled
+from cir.training.on_gallery import about, features_of, kept_of_gallery, unlabelled
 
 
 def train_general(options: argparse.Namespace) -> int:
@@ -41,7 +41,9 @@ def train_general(options: argparse.Namespace) -> int:
     elif recipe != "hycir" or options.loss != "triplet":
         images = unlabelled(options.unlabelled, gallery, clip)
     if recipe == "hycir" and options.loss != "zs-cir":
-        triplets = features_of(read_kept(options.triplets), gallery).near(options.min_similarity)
+        triplets = features_of(kept_of_gallery(options.triplets, gallery, say), gallery).near(
+            options.min_similarity
+        )
     settings = settings_for(options, len(set(captions)) or len(images), len(triplets or ()))
     data = (captions,) if recipe == "lincir" else (images, *(triplets.contents if triplets else ()))
     name = f"mapping-{recipe}-{models.name}"

@@ -37,7 +37,7 @@ from cir.syncir.judgements import apply_judgements, read_judgements
 from cir.syncir.picture_names import pictures_of_triplets
 from cir.syncir.pipeline import Progress, SynCirSettings
 from cir.syncir.pipeline import synthesize as run_syncir
-from cir.syncir.query_text import CaptionSpoter
+from cir.syncir.query_text import CaptionSpoter, TemplateSpoter
 from cir.syncir.records import (
     Funnel,
     manifest_path,
@@ -173,11 +173,13 @@ def settings_of(options: argparse.Namespace) -> SynCirSettings:
 
 
 def build_spoter(models: Models, spoter: str = "captions", template: str = "examples") -> Spoter:
-    """The writer of texts: "captions" asks the language model, a folder is a multimodal model.
+    """The writer of texts: "captions" asks the language model, "templates" none, a folder is a multimodal model.
 
     Raises:
         MissingModel: the model is not here.
     """
+    if spoter == "templates":
+        return TemplateSpoter()
     if spoter != "captions":
         from cir.models.multimodal_spoter import load_multimodal_spoter
 

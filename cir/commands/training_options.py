@@ -65,7 +65,10 @@ def add_train(group) -> None:
         "(begins in closed form; --minutes 0: that alone)",
     )
     own.add_argument(
-        "--triplets", type=Path, default=SAMPLE_TRIPLETS, help="made by: python -m cir synthesize"
+        "--triplets",
+        type=Path,
+        default=SAMPLE_TRIPLETS,
+        help="made by: python -m cir synthesize; or the JSON of CIRR, LaSCo or Laion-CIR, whose pictures --gallery has by name",
     )
     own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")
     own.add_argument("--loss", choices=("hybrid", "zs-cir", "triplet"), default="hybrid")
@@ -143,7 +146,8 @@ def add_synthesize(group) -> None:
     sub.add_argument(
         "--spoter",
         default="captions",
-        help="who writes the texts: captions (the language model), or a multimodal model's folder",
+        help="who writes the texts: captions (the language model), templates (SPN's sentences around both captions, no model), "
+        "or a multimodal model's folder",
     )
     sub.add_argument(
         "--template",

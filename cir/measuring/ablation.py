@@ -7,10 +7,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from cir import __version__
 from cir.application import build_models, drawn_gallery, gallery_cache, open_for
@@ -21,31 +23,45 @@ from cir.evaluation.encoders import Encoders, unit
 from cir.evaluation.measures import recalls
 from cir.measuring.bench import say
 from cir.models.blip_towers import BlipTowers
+from cir.syncir.query_text import SpotInput, TemplateSpoter
 from cir.text import counted
 from cir.training.hycir import HycirSettings, TripletFeatures, composed_rows, train_hycir, training_inputs
-from cir.training.on_gallery import features_of, read_kept, unlabelled, world_triplets
+from cir.training.on_gallery import features_of, kept_of_gallery, unlabelled, world_triplets
+from cir.types import Triplet
 
 if TYPE_CHECKING:
     from cir.models.mapping import MappingNetwork
 
 SOURCES = {"syncir": "SynCir's triplets", "world": "true edits"}
 # Row name -> what differs from the default (hybrid, 4 words, filtered, near pairs). Source: HyCIR, Tables 3, 4
-# and 5; the row of near pairs is ours.
+# and 5; the rows of near pairs are ours, that of SPN's templates is of its Table 1, which has no numbers.
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "3": {
         "no synthetic data": {"loss": "zs-cir"},
         "SynCir without filter": {"unfiltered": True, "far": True},
         "SynCir with filter": {"far": True},
         "SynCir with filter, near pairs": {},
+        "SPN's templates, near pairs": {"templates": True},
     },
     "4": {f"{n} word{'s' if n > 1 else ''}": {"tokens": n} for n in range(1, 9)},
     "5": {"L_ZS-CIR": {"loss": "zs-cir"}, "L_triplet": {"loss": "triplet"}, "L_hybrid": {}},
 }
 
 
+def in_template(triplet: Triplet) -> Triplet:
+    """The triplet with the text that SPN's templates make of its captions."""
+
+    def unseen() -> Image.Image:
+        raise AssertionError("templates are filled with captions alone")
+
+    pair = (SpotInput(caption, unseen) for caption in (triplet.reference_caption, triplet.target_caption))
+    return replace(triplet, text=TemplateSpoter().spot(*pair))
+
+
 def _applies(change: dict[str, Any], source: str) -> bool:
-    """True edits need no filter, and without triplets there is no source of them."""
-    return source == "syncir" or not (change.get("far") or change.get("loss") == "zs-cir")
+    """True edits need no filter and have texts of their own, and without triplets there is no source of them."""
+    without = change.get("far") or change.get("templates") or change.get("loss") == "zs-cir"
+    return source == "syncir" or not without
 
 
 class Ablation:
@@ -112,6 +128,7 @@ class Ablation:
             save_every=10**9,
         )
         kind = "-all" if change.get("unfiltered") else "-far" if change.get("far") else ""
+        kind = "-templates" if change.get("templates") else kind
         data = "none" if settings.loss == "zs-cir" else source + kind
         triplets = None if data == "none" else self._triplets(data)
         inputs = {
@@ -141,15 +158,22 @@ class Ablation:
         return digest_of(read_benchmark("world").digest, code_digest("evaluation/measures.py"))
 
     def _triplets(self, data: str) -> TripletFeatures:
-        """ "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered."""
+        """ "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered.
+
+        "syncir-templates": the kept near pairs with SPN's sentences around their captions.
+        """
         if data not in self._data:
             if data == "world":  # as many as SynCir's: their number is not what is compared
                 count = len(self._triplets("syncir"))
                 self._data[data] = world_triplets(self.options.pictures, self.clip, count, 0)
             else:
-                rows = read_kept(self.options.triplets, unfiltered=data == "syncir-all")
+                every = data == "syncir-all"
+                rows = kept_of_gallery(self.options.triplets, self.gallery, say, unfiltered=every)
+                if data == "syncir-templates":
+                    rows = [retold for row in rows if (retold := in_template(row)).text]
                 found = features_of(rows, self.gallery)
-                self._data[data] = found.near(self.options.min_similarity) if data == "syncir" else found
+                near = data in ("syncir", "syncir-templates")
+                self._data[data] = found.near(self.options.min_similarity) if near else found
         return self._data[data]
 
     def measure(self, network: MappingNetwork) -> dict[str, float]:

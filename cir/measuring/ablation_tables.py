@@ -119,6 +119,7 @@ def findings(table: str, rows: Mapping[str, Mapping[str, Runs]], encoder: str = 
             ("SynCir with filter", "SynCir without filter"),
             ("SynCir with filter, near pairs", "SynCir with filter"),
             ("SynCir with filter, near pairs", "no synthetic data"),
+            ("SynCir with filter, near pairs", "SPN's templates, near pairs"),
         ],
         "4": [("4 words", "1 word"), ("4 words", "8 words")],
         "5": [("L_hybrid", "L_ZS-CIR"), ("L_hybrid", "L_triplet"), ("L_triplet", "L_ZS-CIR")],

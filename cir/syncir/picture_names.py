@@ -1,14 +1,19 @@
-"""Where the pictures of a file of triplets are: the gallery that they were made from, by the file's own word.
+"""Which pictures a file of triplets means: those of the gallery that it was made from, or of one that has them by name.
 
-Triplets name pictures by their ids in that gallery, which mean nothing anywhere else.
+Triplets that were made here name pictures by their ids in that gallery, which mean nothing anywhere else; those of other
+projects by names or paths of files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from cir.errors import CirError, GalleryError
+from cir.gallery.gallery import Gallery
 from cir.gallery.opening import picture_places
 from cir.places import SAMPLE_GALLERY, gallery_cache
 from cir.syncir.records import read_manifest
@@ -51,3 +56,58 @@ def pictures_of_triplets(
         f"The pictures of {file.name} are in {where}.",
         "Name the gallery that the triplets were made from: --gallery NAME",
     )
+
+
+def in_gallery(triplets: Sequence[Triplet], gallery: Gallery) -> list[Triplet]:
+    """Triplets with a gallery's own ids for their pictures; those of which it does not have both are left out.
+
+    A picture is called by its id, or by the name or path of its file as another data set has it: with or without its
+    folders, and without its ending where that says enough. Of several files of a name, the one whose folders agree
+    most is meant; where none does more than another, the triplet is left out. Subgroups are not kept.
+    """
+    find = _Finder(gallery)
+    found = []
+    for triplet in triplets:
+        reference, target = find(triplet.reference_id), find(triplet.target_id)
+        if reference is not None and target is not None:
+            own = (reference, target) == (triplet.reference_id, triplet.target_id)
+            members = triplet.members if own else ()
+            found.append(replace(triplet, reference_id=reference, target_id=target, members=members))
+    return found
+
+
+class _Finder:
+    """What another data set calls a picture -> its id in a gallery."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._ids = {*gallery.image_ids}
+        self._by_stem: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        for image_id, relative in zip(gallery.image_ids, gallery.relatives, strict=False):
+            parts = PurePosixPath(os.fsdecode(relative)).parts
+            for stem in {
+                PurePosixPath(parts[-1]).stem,
+                parts[-1],
+            }:  # "a.b" may be all of a name, or more of it
+                self._by_stem[stem].append((parts[::-1], image_id))
+
+    def __call__(self, name: str) -> str | None:
+        if name in self._ids:
+            return name
+        parts = PurePosixPath(name).parts[::-1]
+        if not parts:
+            return None
+        files = self._by_stem.get(parts[0]) or self._by_stem.get(PurePosixPath(parts[0]).stem) or []
+        alike = [(_agreeing(parts[1:], own[1:]), image_id) for own, image_id in files]
+        most = max((count for count, _ in alike), default=0)
+        meant = {image_id for count, image_id in alike if count == most}
+        return meant.pop() if len(meant) == 1 else None
+
+
+def _agreeing(folders: Sequence[str], others: Sequence[str]) -> int:
+    """How many folders of two paths agree, from the innermost."""
+    count = 0
+    for one, other in zip(folders, others, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

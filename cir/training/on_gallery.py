@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from cir.cache_keys import folders_of, gallery_digest
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
+from cir.syncir.exchange import read_foreign
+from cir.syncir.picture_names import in_gallery
 from cir.syncir.records import read_triplets
+from cir.text import counted
 from cir.training.hycir import TripletFeatures
 from cir.training.pictures import CachedPictures
 from cir.types import Triplet
@@ -32,14 +35,43 @@ def about(gallery: Gallery) -> dict[str, Any]:
 def read_kept(path: Path, *, unfiltered: bool = False) -> list[Triplet]:
     """The triplets of a file that training may use: the kept ones, or all that have a text.
 
+    A `.json` file is one in the layout of CIRR, LaSCo or Laion-CIR.
+
     Raises:
         CirError: there is no such file, or nothing in it can be used.
     """
     if not path.is_file():
         raise CirError(f"There are no triplets at {path}.", "Make them: python -m cir synthesize --out FILE")
-    found = [t for t in read_triplets(path) if t.text and (unfiltered or t.verdict == "kept")]
+    rows = read_foreign(path) if path.suffix.lower() == ".json" else read_triplets(path)
+    found = [t for t in rows if t.text and (unfiltered or t.verdict == "kept")]
     if not found:
         raise CirError(f"{path} has no triplet that can be trained on.", "Lower the threshold, or make more.")
+    return found
+
+
+def kept_of_gallery(
+    path: Path,
+    gallery: Gallery,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    unfiltered: bool = False,
+) -> list[Triplet]:
+    """Those triplets of a file that training may use whose pictures a gallery has, by its ids or by the names of their files.
+
+    Raises:
+        CirError: there is no such file, or nothing in it can be used.
+    """
+    every = read_kept(path, unfiltered=unfiltered)
+    found = in_gallery(every, gallery)
+    if not found:
+        raise CirError(
+            f"{gallery.name} has the pictures of none of the {counted(len(every), 'triplet')} of {path.name}, such as "
+            f"{every[0].reference_id[:80]}.",
+            "Name the gallery that has them: --gallery NAME. Or index their folder: python -m cir index FOLDER",
+        )
+    if len(found) < len(every):
+        lost = counted(len(every) - len(found), "triplet")
+        say(f"Left out, since {gallery.name} has not both of their pictures: {lost} of {len(every)}.")
     return found
 
 
