@@ -287,6 +287,40 @@ def test_where_a_template_has_no_place_for_an_instruction_it_goes_before_the_fir
     assert len(llm.questions) == 3
 
 
+def test_a_model_that_wants_its_length_named_otherwise_and_its_own_temperature_is_asked_so(
+    llm: LlmServer,
+) -> None:
+    """The refusals are worded as OpenAI's server words them."""
+
+    def reply(asked: Asked, row: Any, number: int) -> None:
+        if "max_tokens" in row:
+            said = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+            asked.say({"error": {"message": said, "code": "unsupported_parameter"}}, 400)
+        elif "temperature" in row:
+            said = "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported."
+            asked.say({"error": {"message": said, "code": "unsupported_value"}}, 400)
+        else:
+            asked.answer(f"within {row['max_completion_tokens']}")
+
+    llm.reply = reply
+    with model_at(llm) as model:
+        assert model.complete(ONE_LINE, max_tokens=7) == "within 1007"  # with room for its thoughts
+        assert model.complete(ONE_LINE, max_tokens=8) == "within 1008"
+    assert len(llm.questions) == 4  # it is known from then on
+
+
+def test_a_model_whose_answer_is_cut_within_its_thoughts_says_so(llm: LlmServer) -> None:
+    def reply(asked: Asked, row: Any, number: int) -> None:
+        if "max_tokens" in row:
+            asked.say({"error": {"message": "Use 'max_completion_tokens' instead."}}, 400)
+        else:
+            asked.say({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]})
+
+    llm.reply = reply
+    with model_at(llm) as model, pytest.raises(LanguageModelFailed, match="thinks before it answers"):
+        model.complete(ONE_LINE, max_tokens=7)
+
+
 def test_what_a_model_thought_is_no_part_of_its_answer(llm: LlmServer) -> None:
     llm.reply = lambda asked, row, number: asked.answer("<think>\nhm\n</think>\n\na blue dog\nmore")
     with model_at(llm) as model:

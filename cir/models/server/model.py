@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cachetools import LRUCache
@@ -31,7 +32,13 @@ LISTING_SECONDS = 10.0
 NAMED = 12  # models of a server in a sentence
 MAX_NAME_CHARACTERS = 100
 Turn = dict[str, str]
+THOUGHT_TOKENS = 1000  # room for what a model thinks, where a server counts that with the answer
 _NO_SYSTEM = re.compile(r"system.{0,20}role|role.{0,20}system|roles must alternate", re.IGNORECASE)
+_OTHER_LIMIT = re.compile(r"max_completion_tokens")
+_ONE_TEMPERATURE = re.compile(
+    r"temperature.{0,40}(not support|unsupported|default|not allowed)|unsupported.{0,40}temperature",
+    re.IGNORECASE,
+)
 _TOO_LONG = re.compile(
     r"context.{0,20}(length|window|size)|too (long|many tokens)|maximum.{0,20}tokens", re.IGNORECASE
 )
@@ -70,7 +77,7 @@ class ServerModel:
         self._answers: LRUCache[tuple[str, str, int, float, int], str] = LRUCache(remembered)
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(at_once)
-        self._has_system, self._awake = True, False
+        self._manner, self._awake = _Manner(), False
 
     def complete(
         self,
@@ -144,35 +151,25 @@ class ServerModel:
         return _until_stop(self._answer_in(row, bool(prompt.stop)), prompt.stop)
 
     def _sent(self, prompt: Prompt, how: Mapping[str, Any], seconds: float) -> Any:
-        def ask() -> Any:
-            row = {
-                "model": self.name,
-                "messages": turns(prompt, system=self._has_system),
-                **how,
-                "stream": False,
-            }
-            at_most = seconds * self.at_once
-            return self._client.ask("POST", "/chat/completions", row, seconds, at_most=at_most)
+        at_most = seconds * self.at_once
+        while True:
+            manner = self._manner  # others may find out more meanwhile
+            row = {"model": self.name, **manner.asked(prompt, how), "stream": False}
+            try:
+                return self._client.ask("POST", "/chat/completions", row, seconds, at_most=at_most)
+            except Refused as refused:
+                other = manner.instead(refused.said)
+                if other is None:
+                    self._say_too_long(refused)
+                    raise
+                self._manner = other
 
-        try:
-            return self._folded_if_refused(ask)
-        except Refused as refused:
-            if _TOO_LONG.search(refused.said):
-                raise LanguageModelFailed(
-                    f"The question is too long for the language model of the server {self.sent_to}.",
-                    "Shorten the edit, or take a model that reads more.",
-                ) from None
-            raise
-
-    def _folded_if_refused(self, ask: Callable[[], Any]) -> Any:
-        """Where a model's template has no place for an instruction, it goes before the first question."""
-        try:
-            return ask()
-        except Refused as refused:
-            if not self._has_system or not _NO_SYSTEM.search(refused.said):
-                raise
-        self._has_system = False
-        return ask()
+    def _say_too_long(self, refused: Refused) -> None:
+        if _TOO_LONG.search(refused.said):
+            raise LanguageModelFailed(
+                f"The question is too long for the language model of the server {self.sent_to}.",
+                "Shorten the edit, or take a model that reads more.",
+            ) from None
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -206,7 +203,10 @@ class ServerModel:
                 "See whether it speaks OpenAI's protocol at this address: --llm URL#MODEL",
             ) from None
         text = _THOUGHT.sub("", text.encode("utf-8", "ignore").decode())
-        if (not text.strip() and thought) or re.match(r"\s*<think", text, re.IGNORECASE):
+        is_cut = (
+            not self._manner.max_tokens and choice.get("finish_reason") == "length"
+        )  # within its thoughts
+        if (not text.strip() and (thought or is_cut)) or re.match(r"\s*<think", text, re.IGNORECASE):
             raise LanguageModelFailed(
                 f"The model {self.name} thinks before it answers, and its answer does not begin in time.",
                 "Switch its thinking off on the server, or take another model: --llm URL#MODEL",
@@ -214,6 +214,40 @@ class ServerModel:
         if not text.strip() and choice.get("finish_reason") == "content_filter":
             raise LanguageModelFailed(f"The server {self.sent_to} keeps the answer back.", "Change the edit.")
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a model wants to be asked; found out by its refusals, each of which takes one thing back.
+
+    Attributes:
+        system: whether the instruction may be a turn of its own.
+        max_tokens: whether the length of an answer is limited by that name; else by "max_completion_tokens".
+        temperature: whether it may be chosen.
+    """
+
+    system: bool = True
+    max_tokens: bool = True
+    temperature: bool = True
+
+    def asked(self, prompt: Prompt, how: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a question."""
+        found = {"messages": turns(prompt, system=self.system), **how}
+        if not self.max_tokens:
+            found["max_completion_tokens"] = found.pop("max_tokens") + THOUGHT_TOKENS
+        if not self.temperature:
+            del found["temperature"]
+        return found
+
+    def instead(self, said: str) -> _Manner | None:
+        """How to ask after a refusal in these words; None where nothing else is to be tried."""
+        if self.system and _NO_SYSTEM.search(said):
+            return replace(self, system=False)
+        if self.max_tokens and _OTHER_LIMIT.search(said):
+            return replace(self, max_tokens=False)
+        if self.temperature and _ONE_TEMPERATURE.search(said):
+            return replace(self, temperature=False)
+        return None
 
 
 def turns(prompt: Prompt, *, system: bool) -> list[Turn]:
