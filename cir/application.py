@@ -213,6 +213,7 @@ def ingredients(
         weights_for_photographs(models),
         phi,
         models.missing,
+        models.fusion,
     )
 
 

@@ -107,6 +107,21 @@ class ToyPhi:
         return (features / np.linalg.norm(features, axis=1, keepdims=True))[:, None, :]
 
 
+class ToyFusion:
+    """The colour of the edit on the shape of the image."""
+
+    fingerprint = "toy-fusion@1"
+
+    def fuse(self, image: Image.Image, text: str) -> NDArray[np.float32]:
+        words = re.findall(r"[a-z]+", text.lower())
+        colour, shape = read(image)
+        return unit(
+            bag(
+                [shape, *(w for w in words if w in COLOURS)] if set(words) & set(COLOURS) else [colour, shape]
+            )[None]
+        )
+
+
 class ToyCaptioner:
     """ "a red square", as often as asked."""
 

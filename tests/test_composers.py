@@ -20,7 +20,7 @@ from cir.composers.cvsi import PARTS
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.ldre import ensemble_weights
 from cir.composers.parameters import Values, defaults
-from cir.composers.registry import METHODS, Ingredients, build_methods
+from cir.composers.registry import METHODS, SUPERVISED, ZERO_SHOT, Ingredients, build_methods
 from cir.composers.slerp import arc_shares
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.gallery.gallery import Gallery
@@ -40,6 +40,7 @@ from cir.types import (
 from tests.fakes import (
     ToyCaptioner,
     ToyClip,
+    ToyFusion,
     ToyLanguageModel,
     ToyPhi,
     draw,
@@ -82,6 +83,7 @@ def ingredients(**changes: object) -> Ingredients:
         ToyLanguageModel(),
         ToyRefiner(),
         missing=MISSING,
+        fusion=lambda recipe: ToyFusion(),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -221,6 +223,13 @@ def test_without_a_model_that_it_needs_a_method_says_how_to_get_it(card, what: s
 def test_a_method_is_left_out_when_its_mapping_network_is_not_here(card) -> None:
     made = build_methods(ingredients(phi=lambda recipe: None))
     assert (card.name in made) == (not any(need.startswith("phi") for need in card.needs))
+
+
+@pytest.mark.parametrize("card", METHODS, ids=NAMES)
+def test_a_supervised_method_is_left_out_when_its_network_is_not_here(card) -> None:
+    made = build_methods(ingredients(fusion=lambda recipe: None))
+    assert (card.name in made) == (card.family == ZERO_SHOT)
+    assert (card.family == SUPERVISED) == any(need.startswith("network ") for need in card.needs)
 
 
 def test_the_table_of_methods_in_the_docs_is_the_registry() -> None:

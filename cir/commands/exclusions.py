@@ -18,6 +18,7 @@ Applies = Callable[[argparse.Namespace, set[str]], bool]
 RUNNING = "root split method models llm llm_key_env llm_at_once device alpha beta gamma captions gallery_captions batch_size limit resume k out"
 SCORING = "annotations predictions"
 GENERAL = "models device gallery steps rate batch_images mixed_precision tokens minutes recipe out"
+FUSION = "models device recipe from steps minutes rate batch_triplets mixed_precision out"
 # What each stage of training listens to, beside --runs and --seed.
 STAGES = {
     "crops": "minutes ranks trunk_weights",
@@ -34,6 +35,8 @@ STAGES = {
     "mapping with --gallery, pic2word": f"{GENERAL} unlabelled",
     "mapping with --gallery, lincir": GENERAL,
     "mapping with --texts, lincir": "models device texts minutes recipe out",
+    "fusion from world": FUSION,
+    "fusion from syncir": f"{FUSION} gallery triplets min_similarity",
     "mapping, hycir": f"{GENERAL} unlabelled triplets loss batch_triplets min_similarity",
 }
 ALWAYS = {"command", "action", "dataset", "stage", "run", "runs", "seed", "table", "json"}
@@ -190,6 +193,8 @@ def _evaluate_rules() -> list[Rule]:
 
 def _stage_rule(options: argparse.Namespace) -> Rule:
     stage = options.stage
+    if stage == "fusion":
+        stage = f"fusion from {vars(options)['from']}"
     if stage == "mapping":
         own = " with --gallery" if options.gallery and options.recipe != "hycir" else ""
         if options.texts and options.recipe == "lincir":

@@ -136,7 +136,7 @@ def settings_for(options: argparse.Namespace, images: int, triplets: int) -> Hyc
         **batches,
         tokens=options.tokens or (usual.tokens if recipe == "hycir" else 1),
         loss=options.loss if recipe == "hycir" else "zs-cir",
-        rate=options.rate,
+        rate=options.rate or usual.rate,
         steps=steps,
         minutes=options.minutes,
         seed=options.seed,

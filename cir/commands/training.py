@@ -7,11 +7,17 @@ import shlex
 import sys
 from pathlib import Path
 
+from cir.commands.training_options import FUSION_RECIPES, MAPPING_RECIPES
 from cir.errors import CirError
 
 
 def train(options: argparse.Namespace) -> int:
-    """Run one stage. Its log is `runs/STAGE/log.jsonl`."""
+    """Run one stage. Its log is `runs/STAGE/log.jsonl`.
+
+    Raises:
+        CirError: the options do not go together, or what the stage needs is missing.
+    """
+    _check_recipe(options)
     if options.stage == "mapping" and options.gallery and options.recipe == "searle":
         raise CirError(
             "SEARLE is trained on the illustrated world's pictures only: its phrases are made of its words.",
@@ -26,6 +32,10 @@ def train(options: argparse.Namespace) -> int:
         from cir.commands.mapping_training import train_from_texts
 
         return train_from_texts(options)
+    if options.stage == "fusion":
+        from cir.commands.fusion_training import train_fusion
+
+        return train_fusion(options)
     if options.stage == "photographs":
         from cir.commands.photograph_training import make_photographs
 
@@ -58,6 +68,16 @@ def train(options: argparse.Namespace) -> int:
     if options.stage == "mapping":
         sys.stdout.write(next_command(options.out or options.recipe, "embedded"))
     return 0
+
+
+def _check_recipe(options: argparse.Namespace) -> None:
+    """Refuse a recipe of the other kind of network."""
+    known = FUSION_RECIPES if options.stage == "fusion" else MAPPING_RECIPES
+    if options.recipe not in known:
+        raise CirError(
+            f"{options.recipe} is no recipe of `train {options.stage}`.",
+            f"Give --recipe with one of: {', '.join(known)}.",
+        )
 
 
 def say(sentence: str) -> None:

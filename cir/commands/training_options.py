@@ -9,6 +9,8 @@ from cir import commands
 from cir.commands.command_parser import add_models_option, add_report_option, command
 from cir.places import ASSETS
 
+MAPPING_RECIPES = ("pic2word", "lincir", "searle", "hycir")
+FUSION_RECIPES = ("tirg",)  # the names of `cir.training.fusion.RECIPES`, which brings torch
 SAMPLE_TRIPLETS = ASSETS / "triplets" / "sample.jsonl"
 
 
@@ -32,6 +34,7 @@ def add_train(group) -> None:
             "places",
             "captioner",
             "mapping",
+            "fusion",
             "photographs",
         ),
     )
@@ -42,7 +45,18 @@ def add_train(group) -> None:
     sub.add_argument(
         "--trunk-weights", type=Path, help="ImageNet weights for the first stage (default: fetched)"
     )
-    sub.add_argument("--recipe", choices=("pic2word", "lincir", "searle", "hycir"), default="pic2word")
+    sub.add_argument(
+        "--recipe",
+        choices=(*MAPPING_RECIPES, *FUSION_RECIPES),
+        default="pic2word",
+        help=f"mapping: {', '.join(MAPPING_RECIPES)} (default: pic2word); fusion, a supervised method: {', '.join(FUSION_RECIPES)}",
+    )
+    sub.add_argument(
+        "--from",
+        choices=("world", "syncir"),
+        default="world",
+        help="fusion: learn from the true edits of encoded pictures of the world (default), or from SynCir's triplets of a gallery",
+    )
     sub.add_argument("--tokens", type=int, help="pseudo-words for one image (default: 1; hycir: 4)")
     sub.add_argument(
         "--composed-share",
@@ -73,7 +87,9 @@ def add_train(group) -> None:
     own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")
     own.add_argument("--loss", choices=("hybrid", "zs-cir", "triplet"), default="hybrid")
     own.add_argument("--steps", type=int, help="default: 2000, or as many as --minutes allows")
-    own.add_argument("--rate", type=float, default=1e-4, help="of Adam (default: 1e-4, as in the paper)")
+    own.add_argument(
+        "--rate", type=float, help="of Adam (default: 1e-4, as in HyCIR's paper; fusion: the recipe's)"
+    )
     own.add_argument("--batch-images", type=int, help="default: 512, or all where there are fewer")
     own.add_argument("--batch-triplets", type=int, help="default: 256, or all where there are fewer")
     own.add_argument(

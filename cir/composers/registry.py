@@ -18,6 +18,7 @@ from cir.composers.cirevl import Cirevl
 from cir.composers.composer import Composer, Parameter
 from cir.composers.cvsi import PARAMETERS, Cvsi, CvsiSettings
 from cir.composers.cvsi_removal import CvsiRemoval
+from cir.composers.fused import Fused
 from cir.composers.hycir import hycir
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
 from cir.composers.lincir import lincir
@@ -32,11 +33,13 @@ from cir.models.protocols import (
     ImageToWords,
     LanguageModel,
     PseudoWordEncoder,
+    QueryFusion,
     TextEncoder,
     WordRefiner,
 )
 
 CAPTIONER, LANGUAGE_MODEL = "captioner", "language model"
+ZERO_SHOT, SUPERVISED = "zero-shot", "supervised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Ingredients:
         cvsi_for_photographs: where they start for a reference that was read as a photograph; None for the same.
         cvsi_phi: recipe of CVSI's mapping network; None takes the set's.
         missing: part -> why it is not here.
+        fusion: the network of a supervised method by its recipe, or None.
     """
 
     image_encoder: ImageEncoder
@@ -67,6 +71,7 @@ class Ingredients:
     cvsi_for_photographs: Values | None = None
     cvsi_phi: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    fusion: Callable[[str], QueryFusion | None] = lambda recipe: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +83,14 @@ class MethodCard:
         paper: authors, venue and year; "baseline" for what every table has.
         file: where it is.
         template: what the text tower reads; "" where no sentence is made.
-        needs: models beside CLIP. "phi RECIPE" is a mapping network: without it the method cannot be made. Of
-            the others a method says itself what it does without them.
+        needs: models beside CLIP. "phi RECIPE" is a mapping network, "network RECIPE" that of a supervised method:
+            without it the method cannot be made. Of the others a method says itself what it does without them.
         defaults: its weights in words.
         licence: of the published code and weights. Ours are written from the papers.
-        build: makes it, or None where its mapping network is missing.
+        build: makes it, or None where its network is missing.
         parameters: what of it can be moved, as its class says; none for a method that is ranked as it is.
         least_captions: of the reference, that it makes in any case.
+        family: "zero-shot", or "supervised": learnt from triplets whose edits are known.
     """
 
     name: str
@@ -97,6 +103,7 @@ class MethodCard:
     build: Callable[[Ingredients], Composer | None]
     parameters: tuple[Parameter, ...] = ()
     least_captions: int = 1
+    family: str = ZERO_SHOT
 
 
 def _cvsi(name: str, recipe: str | None = None) -> Callable[[Ingredients], Composer | None]:
@@ -136,6 +143,17 @@ def _inversion(
         return None if phi is None else make(given.image_encoder, phi, given.pseudo_word_encoder)
 
     return build
+
+
+def _supervised(name: str, recipe: str, paper: str, defaults: str, licence: str) -> MethodCard:
+    def build(given: Ingredients) -> Composer | None:
+        fusion = given.fusion(recipe)
+        return None if fusion is None else Fused(name, fusion)
+
+    file = f"cir/models/fusion/{recipe.replace('-', '_')}.py"
+    return MethodCard(
+        name, paper, file, "T", (f"network {recipe}",), defaults, licence, build, family=SUPERVISED
+    )
 
 
 def _searle_oti(given: Ingredients) -> Composer | None:
@@ -357,6 +375,13 @@ METHODS: tuple[MethodCard, ...] = (
         "",
         NONE,
         lambda given: TextOnly(given.text_encoder),
+    ),
+    _supervised(
+        "TIRG",
+        "tirg",
+        "Vo et al., CVPR 2019 (on frozen CLIP features)",
+        "",
+        "Apache-2.0",
     ),
 )
 

@@ -205,6 +205,7 @@ class Bench(ABC):
                 "captioner": self.captioner.fingerprint,
                 "answers": book.path.stem if isinstance(book, AnswerBook) else "",
                 "captions": self.options.captions,
+                "fusion": getattr(getattr(composer, "fusion", None), "fingerprint", ""),
                 "refiner": getattr(getattr(composer, "refiner", None), "fingerprint", ""),
                 "gallery": self.gallery_content if hasattr(composer, "for_gallery") else "",
                 "program": code_digest(*METHODS_CODE),

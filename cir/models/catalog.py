@@ -65,6 +65,7 @@ def parts_of(name: str, llm: str | None = None) -> list[tuple[str, Part]]:
     """(what it is for, part) of everything that a set uses."""
     chosen = model_set(name)
     parts = [("clip", chosen.clip), *((f"phi {recipe}", part) for recipe, part in chosen.mapping.items())]
+    parts += [(f"network {recipe}", part) for recipe, part in chosen.fusion.items()]
     parts.append(("captioner", chosen.captioner))
     if chosen.photographs is not None:
         parts.append(("photographs", chosen.photographs))

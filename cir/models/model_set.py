@@ -26,12 +26,20 @@ from cir.models.server.address import Asking, is_server, read_address
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
+    from cir.models.fusion.files import FusionModel
     from cir.models.llama import LlamaWorker
     from cir.models.mapping import MappingModel
     from cir.models.photographs.joined import JoinedEncoder
     from cir.models.photographs.reading import PhotographReader
     from cir.models.photographs.sentences import PhotographTexts
-    from cir.models.protocols import Captioner, ImageToWords, SentenceEncoder, TextEncoder, WordRefiner
+    from cir.models.protocols import (
+        Captioner,
+        ImageToWords,
+        QueryFusion,
+        SentenceEncoder,
+        TextEncoder,
+        WordRefiner,
+    )
     from cir.models.server.model import ServerModel
 
 WITHOUT = "none"  # as the name of a language model: do without one
@@ -93,6 +101,7 @@ class Models:
         )
         self.missing = self._parts.missing
         self._mapping: dict[str, MappingModel | None] = {}
+        self._fusion: dict[str, FusionModel | None] = {}
 
     @cached_property
     def clip(self) -> ClipModel | JoinedEncoder:
@@ -290,6 +299,28 @@ class Models:
 
         return self._parts.load(f"mapping network {recipe}", part, load, f"{recipe} is left out")
 
+    def fusion(self, recipe: str) -> QueryFusion | None:
+        """The network of a supervised method, for queries of `clip`; None where the set has none, or why in `missing`."""
+        part = self.set.fusion.get(recipe)
+        if part is None:
+            return None
+        if recipe not in self._fusion:
+            self._fusion[recipe] = self._load_fusion(recipe, part)
+        network = self._fusion[recipe]
+        if network is None or self.photographs is None:
+            return network
+        from cir.models.photographs.fusing import JoinedFusion
+
+        return JoinedFusion(network, cast("JoinedEncoder", self.clip))
+
+    def _load_fusion(self, recipe: str, part: Part) -> FusionModel | None:
+        def load(path: Path) -> FusionModel:
+            from cir.models.fusion.files import load_fusion
+
+            return load_fusion(path, self.tower)
+
+        return self._parts.load(f"network {recipe}", part, load, f"{recipe} is left out")
+
     @cached_property
     def captioner(self) -> Captioner | None:
         """The captioner, or None with a sentence in `missing`."""
@@ -366,6 +397,7 @@ class Models:
         }
         found |= {f"mapping_{recipe}": self.phi(recipe) for recipe in self.set.mapping}
         found |= {"mapping_own": self.own}
+        found |= {f"fusion_{recipe}": self.fusion(recipe) for recipe in self.set.fusion}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 
     @property

@@ -125,9 +125,8 @@ class PartLoader:
     def remedy(self, part: Part) -> str:
         """How a part that is not here can be had, in sentences."""
         if part.shipped:
-            return (
-                f"Restore assets/models/{part.shipped} from the repository, or train it: python -m cir train"
-            )
+            how = f"python -m cir train {part.trained_by}".strip()
+            return f"Restore assets/models/{part.shipped} from the repository, or train it: {how}"
         ways = [self._fetching(part)] if part.fetched else []
         if part.made:
             ways.append(f"Make one on this computer, in about a quarter of an hour: {self.pull}")

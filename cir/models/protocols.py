@@ -97,6 +97,19 @@ class ImageToWords(Protocol):
         ...
 
 
+class QueryFusion(Protocol):
+    """A supervised method's network: an image and an edit -> one query in the space of image features."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with every weight."""
+        ...
+
+    def fuse(self, image: Image.Image, text: str) -> Features:
+        """(1, D) a unit row."""
+        ...
+
+
 class WordRefiner(Protocol):
     """Descends from a pseudo-word to one that fits a picture better."""
 

@@ -7,8 +7,8 @@ the models folder's lock file, and refused if they ever change; their names foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cir.models.downloads import Downloadable, HubFile, ModelFile, ModelFolder, WheelPart
 
@@ -28,6 +28,7 @@ class Part:
         module: of a captioner, the module of `cir.models` whose `load_captioner(path, device)` makes it.
         about_bytes: how large it is by the publisher's page or by its number of weights, where the exact size was never
             seen by us; 0: not known.
+        trained_by: of what is shipped, the rest of the command `python -m cir train` that makes it.
         made: where what is fetched is not here, or nothing is: a mapping network that this computer makes from texts
             alone, in `MADE` of the models folder (`cir.training.text_phi`).
     """
@@ -41,6 +42,7 @@ class Part:
     about_bytes: int = 0
     module: str = ""
     made: str = ""
+    trained_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class ModelSet:
 
     Attributes:
         photographs: of a CLIP that knows drawings alone, what reads photographs beside it.
+        fusion: recipe -> network of the supervised method, for this CLIP.
         reads: "photographs", or "world": pictures of the illustrated world; what `models check` asks it about.
         memory_bytes: what its models take at their most, without the language model; 0: not known.
         memory_from: how that is known.
@@ -62,6 +65,7 @@ class ModelSet:
     reads: str = "photographs"
     memory_bytes: int = 0
     memory_from: str = ""
+    fusion: Mapping[str, Part] = field(default_factory=dict)
 
 
 def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
@@ -240,6 +244,19 @@ def _made_mapping(name: str, about_bytes: int) -> Part:
     )
 
 
+def _supervised(recipes: Sequence[str], model_set: str, prefix: str = "") -> dict[str, Part]:
+    """Networks of supervised methods that are shipped for a set."""
+    return {
+        recipe: Part(
+            f"Recompose {recipe}",
+            "Apache-2.0",
+            shipped=f"methods/{prefix}{recipe}.safetensors",
+            trained_by=f"fusion --recipe {recipe} --from world --models {model_set} --out assets/models/methods/{prefix}{recipe}.safetensors",
+        )
+        for recipe in recipes
+    }
+
+
 _MEASURED = "measured with random weights, in float32 on a CPU"
 _COUNTED = "counted, for float32 on a CPU; where that is not there, half, and less with the rest on the disk"
 MADE = "made"  # the folder below the models folder
@@ -268,6 +285,7 @@ _EMBEDDED = ModelSet(
     reads="world",
     memory_bytes=1_500_000_000,
     memory_from="measured",
+    fusion=_supervised(("tirg",), "embedded"),
 )
 SETS: Mapping[str, ModelSet] = {
     "embedded": _EMBEDDED,

@@ -111,17 +111,27 @@ def encoded_pictures(source: Path) -> Path:
 
 
 def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> TripletFeatures:
-    """True triplets: pairs of the world with the edit that was really made between them."""
+    """True triplets: pairs of the world with the edit that was really made between them.
+
+    Args:
+        source: of encoded pictures.
+        clip: whose image head reads them.
+        count: how many at most.
+        seed: of their order.
+    """
     pictures = CachedPictures(encoded_pictures(source))
     pairs: list[int] = []
     texts: list[str] = []
+    shown: dict[object, int] = {}  # scenes, so that pictures that show the same have the same number
+    ids: list[int] = []
     for pair in np.random.default_rng(seed).permutation(len(pictures)).tolist():
-        edit = pictures.describe(pair)[2]
+        _, target, edit = pictures.describe(pair)
         if edit is not None:
             pairs.append(pair)
             texts.append(edit.text)
+            ids.append(shown.setdefault(target.key, len(shown)))
         if len(pairs) == count:
             break
     rows = np.array(pairs)
     references, targets = (pictures.features(clip.model.visual.head, 2 * rows + i) for i in (0, 1))
-    return TripletFeatures(references, targets, texts, np.arange(len(rows)))
+    return TripletFeatures(references, targets, texts, np.array(ids))

@@ -1,0 +1,107 @@
+"""The files of such networks, and a network that was read together with the CLIP that it was trained for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
+from cir.models.clip import ClipModel
+from cir.models.fusion.network import FusionNetwork
+from cir.models.fusion.tirg import Tirg
+from cir.models.runtime import fingerprint_of
+from cir.types import Features
+
+NETWORKS: Mapping[str, type[FusionNetwork]] = {network.recipe: network for network in (Tirg,)}
+FUSION_FILE = "network.safetensors"  # in the folder of a training
+RECORD = "fusion"  # the entry of the file's metadata
+_REMEDY = "Restore it, or train another: python -m cir train fusion --recipe NAME"
+
+
+class FusionModel:
+    """A network behind the protocol QueryFusion.
+
+    Args:
+        network: put into evaluation mode.
+        clip: reads the pictures and the edits.
+        metadata: what its maker wrote down.
+    """
+
+    def __init__(self, network: FusionNetwork, clip: ClipModel, metadata: Mapping[str, Any]) -> None:
+        self.network, self.clip, self.metadata = network.float().eval(), clip, dict(metadata)
+        self.fingerprint = fingerprint_of(network.recipe, network.state_dict(), network.shape())
+
+    def fuse(self, image: Image.Image, text: str) -> Features:
+        """(1, D) the query, a unit row.
+
+        Raises:
+            CirError: values that are not finite.
+        """
+        references = torch.from_numpy(self.clip.encode_images([image])).to(self.clip.device)
+        network = self.network.to(self.clip.device)
+        with torch.inference_mode():
+            row = F.normalize(network(references, network.edits(self.clip, [text])), dim=1).cpu().numpy()
+        if not np.isfinite(row).all():
+            raise CirError(
+                f"The network {self.fingerprint} gave values that are not finite.",
+                f"Its file is damaged. {_REMEDY}",
+            )
+        return row
+
+
+def save_fusion(network: FusionNetwork, path: Path, metadata: Mapping[str, object]) -> None:
+    """Write a network in half precision as safetensors, whole or not at all.
+
+    Args:
+        network: what to write; it is not changed.
+        path: where.
+        metadata: JSON: "trained_for" is the fingerprint of its CLIP, the rest is kept for people.
+    """
+    from safetensors.torch import save_file
+
+    record = {**metadata, "recipe": network.recipe, "shape": network.shape()}
+    state = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    save_file(state, unfinished, metadata={RECORD: json.dumps(record, sort_keys=True)})
+    os.replace(unfinished, path)
+
+
+def load_fusion(path: Path, clip: ClipModel) -> FusionModel:
+    """Read a network, checked to be one for this CLIP.
+
+    Raises:
+        MissingModel: there is no such file.
+        UnsafeFile: it is no safetensors file, or no network of a known recipe.
+        BadQuery: it was trained for another CLIP.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise MissingModel(f"There is no network at {path}.", _REMEDY)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            record = json.loads((file.metadata() or {}).get(RECORD, "{}"))
+        network = NETWORKS[record["recipe"]](**record["shape"])
+        network.load_state_dict(state, strict=True)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UnsafeFile(f"{path} is no network of a supervised method: {error}", _REMEDY) from error
+    if record.get("trained_for") != clip.fingerprint:
+        raise BadQuery(
+            f"The network {path.name} was trained for {record.get('trained_for')}, and the CLIP here is {clip.fingerprint}.",
+            "Train one for it: python -m cir train fusion "
+            f"--recipe {network.recipe} --from syncir --gallery NAME --triplets FILE --models SET",
+        )
+    return FusionModel(network, clip, record)

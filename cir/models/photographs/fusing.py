@@ -1,0 +1,36 @@
+"""A supervised method's query in the joined space: its network's for drawings, what a photograph shows with the edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from cir.models.protocols import QueryFusion
+from cir.types import Features
+
+if TYPE_CHECKING:
+    from cir.models.photographs.joined import JoinedEncoder
+
+
+class JoinedFusion:
+    """A network for CLIP behind the protocol QueryFusion, for rows of the joined space.
+
+    Args:
+        fusion: for CLIP; of a photograph, which CLIP does not know, it does not count.
+        encoder: the joined one.
+    """
+
+    def __init__(self, fusion: QueryFusion, encoder: JoinedEncoder) -> None:
+        self.fusion, self.encoder = fusion, encoder
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the network."""
+        return self.fusion.fingerprint
+
+    def fuse(self, image: Image.Image, text: str) -> Features:
+        """As the protocol says."""
+        space = self.encoder.space
+        shown = space.shown_part(self.encoder.encode_images([image]))
+        return space.sentences(self.fusion.fuse(image, text), shown, self.encoder.text_shown([text]))

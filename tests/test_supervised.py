@@ -1,0 +1,239 @@
+"""Supervised methods: their networks, the training that all share, and what of them is shipped."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cir.application import SAMPLE_GALLERY, build_models, ingredients, open_for
+from cir.commands.training_options import FUSION_RECIPES
+from cir.composers.registry import METHODS, SUPERVISED, build_methods
+from cir.errors import BadQuery, UnsafeFile
+from cir.evaluation.world import compose_whole
+from cir.images import read_image
+from cir.models.clip import ClipModel
+from cir.models.fusion.files import NETWORKS, load_fusion, save_fusion
+from cir.models.fusion.network import FusionNetwork
+from cir.places import ASSETS
+from cir.ranking.retriever import Retriever
+from cir.training.fusion import (
+    RECIPES,
+    FusionTraining,
+    batch_classification,
+    fusion_settings,
+    recalls,
+)
+from cir.training.hycir import TripletFeatures
+from cir.types import Query
+from tests.commands import run
+
+TEXTS = ["at night", "with a dog", "make it red", "in snow", "two of them", "without the boat"]
+recipes = pytest.mark.parametrize("recipe", list(RECIPES))
+SHIPPED = [card for card in METHODS if card.family == SUPERVISED]
+
+
+@pytest.fixture(scope="module")
+def clip() -> ClipModel:
+    import open_clip
+
+    torch.manual_seed(0)
+    model = open_clip.CLIP(
+        embed_dim=16,
+        vision_cfg={"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+        text_cfg={"context_length": 32, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 2},
+    )
+    torch.nn.init.normal_(model.token_embedding.weight, std=0.5)  # so that texts differ
+    tokenizer = open_clip.SimpleTokenizer(context_length=32)
+    return ClipModel(model, tokenizer, pixels_of, "small", "small")
+
+
+def pixels_of(image: Image.Image) -> torch.Tensor:
+    values = np.asarray(image.convert("RGB").resize((32, 32)), dtype=np.float32)
+    return torch.from_numpy(values.copy()).permute(2, 0, 1) / 255.0
+
+
+def learnable(count: int = 96) -> TripletFeatures:
+    """Targets that follow from reference and edit: each edit moves a picture its own way."""
+    rng = np.random.default_rng(3)
+    references = rng.normal(size=(count, 16)).astype(np.float32)
+    ways = 2.0 * rng.normal(size=(len(TEXTS), 16)).astype(np.float32)
+    said = rng.integers(len(TEXTS), size=count)
+    texts = [TEXTS[i] for i in said]
+    return TripletFeatures(references, references + ways[said], texts, np.arange(count))
+
+
+def trained(
+    recipe: str, clip: ClipModel, folder: Path, steps: int, triplets: TripletFeatures
+) -> FusionNetwork:
+    settings = fusion_settings(recipe, len(triplets), triplets=32, steps=steps, save_every=steps)
+    training = FusionTraining(recipe, clip, triplets, settings, folder)
+    list(training.run())
+    return training.fusion
+
+
+def test_the_names_on_the_command_line_are_those_of_the_recipes_and_of_the_networks() -> None:
+    assert set(FUSION_RECIPES) == set(RECIPES) == set(NETWORKS)
+
+
+def test_batch_classification_is_the_loop_and_counts_an_equal_target_as_no_negative() -> None:
+    rng = np.random.default_rng(5)
+    queries, targets = (rows / np.linalg.norm(rows, axis=1)[:, None] for rows in rng.normal(size=(2, 5, 8)))
+    ids = [0, 1, 1, 2, 0]
+    total = 0.0
+    for i in range(5):
+        others = [j for j in range(5) if j == i or ids[i] != ids[j]]
+        exponents = {j: math.exp(3.0 * float(queries[i] @ targets[j])) for j in others}
+        total -= math.log(exponents[i] / sum(exponents.values()))
+    found = batch_classification(
+        torch.from_numpy(2 * queries), torch.from_numpy(3 * targets), torch.tensor(ids), 3.0
+    )
+    assert found.item() == pytest.approx(total / 5, rel=1e-9)
+
+
+@recipes
+def test_a_network_learns_where_an_edit_leads(recipe: str, clip: ClipModel, tmp_path: Path) -> None:
+    triplets = learnable()
+    gallery = np.concatenate([triplets.references, triplets.targets])
+    references = np.arange(len(triplets))
+    asked = TripletFeatures(
+        triplets.references, triplets.targets, triplets.texts, references + len(references)
+    )
+    fresh, after = (
+        recalls(trained(recipe, clip, tmp_path / str(n), n, triplets), clip, asked, references, gallery)
+        for n in (1, 150)
+    )
+    assert after["R@1"] > 60.0
+    assert after["R@1"] > fresh["R@1"] + 20.0
+
+
+@recipes
+def test_a_training_that_went_on_is_the_one_that_never_stopped(
+    recipe: str, clip: ClipModel, tmp_path: Path
+) -> None:
+    triplets = learnable()
+    settings = fusion_settings(recipe, len(triplets), triplets=32, steps=4, save_every=2)
+    whole = FusionTraining(recipe, clip, triplets, settings, tmp_path / "whole")
+    list(whole.run())
+    begun = FusionTraining(recipe, clip, triplets, settings, tmp_path / "parts")
+    for row in begun.run():
+        if row["step"] == 3:  # one step past the last checkpoint: it is made again
+            break
+    rest = FusionTraining(recipe, clip, triplets, settings, tmp_path / "parts")
+    assert rest.step == 2
+    list(rest.run())
+    state = whole.fusion.state_dict()
+    for name, tensor in rest.fusion.state_dict().items():
+        torch.testing.assert_close(tensor, state[name], msg=name)
+
+
+@recipes
+def test_a_network_that_was_written_and_read_makes_the_same_query(
+    recipe: str, clip: ClipModel, tmp_path: Path
+) -> None:
+    network = trained(recipe, clip, tmp_path / "run", 3, learnable())
+    path = tmp_path / "network.safetensors"
+    save_fusion(network, path, {"trained_for": clip.fingerprint})
+    model = load_fusion(path, clip)
+    picture = Image.effect_noise((32, 32), 90.0).convert("RGB")
+    row = model.fuse(picture, "at night")
+    assert row.shape == (1, 16)
+    assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
+    np.testing.assert_array_equal(row, model.fuse(picture, "at night"))
+    assert not np.allclose(row, model.fuse(picture, "with a dog"), atol=1e-4)
+    assert not np.allclose(row, model.fuse(Image.new("RGB", (32, 32), "blue"), "at night"), atol=1e-4)
+    network.eval()
+    with torch.inference_mode():
+        raw = torch.from_numpy(clip.encode_images([picture]))
+        whole = torch.nn.functional.normalize(network(raw, network.edits(clip, ["at night"])), dim=1)
+    np.testing.assert_allclose(row, whole.numpy(), atol=0.02)  # half precision
+
+
+def test_a_network_of_another_clip_and_what_is_none_are_refused(clip: ClipModel, tmp_path: Path) -> None:
+    path = tmp_path / "network.safetensors"
+    save_fusion(RECIPES["tirg"].build(clip), path, {"trained_for": "another@1"})
+    with pytest.raises(
+        BadQuery, match=r"trained for another@1, and the CLIP here is small.*train fusion --recipe tirg"
+    ):
+        load_fusion(path, clip)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UnsafeFile, match="no network of a supervised method"):
+        load_fusion(path, clip)
+
+
+def test_a_set_whose_shipped_network_is_gone_says_how_it_is_trained(tmp_path: Path) -> None:
+    shutil.copytree(ASSETS / "models" / "clip", tmp_path / "clip")
+    bare = build_models("embedded", llm="none", clip=tmp_path / "clip")
+    bare._parts._shipped = tmp_path
+    assert "TIRG" not in build_methods(ingredients(bare))
+    assert "train fusion --recipe tirg --from world" in bare.missing["network tirg"]
+
+
+@pytest.fixture(scope="module")
+def models():
+    found = build_models("embedded", llm="none")
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("card", SHIPPED, ids=[card.name for card in SHIPPED])
+def test_a_shipped_network_finds_more_than_the_sum(models, card) -> None:
+    gallery = open_for(models)
+    made = build_methods(ingredients(models))
+    retriever = Retriever(gallery, {name: made[name] for name in (card.name, "Sum")})
+    rows = json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:40]
+    ids = {gallery.label(image_id): image_id for image_id in gallery.image_ids}
+    first = {}
+    for name, composer in retriever.composers.items():
+        ranks = []
+        for row in rows:
+            reference = ids[row["reference"]]
+            query = Query(read_image(gallery.image_path(reference)), row["text"])
+            composed = compose_whole(composer, query)
+            ranks.append(retriever.rank_of(composed, {}, ids[row["target"]], exclude=[reference]))
+        first[name] = np.mean([rank == 1 for rank in ranks])
+    assert first[card.name] > first["Sum"]
+
+
+def test_of_a_photograph_the_query_says_what_it_shows(models) -> None:
+    photograph = read_image(next((ASSETS / "check").glob("*.*")))
+    composer = build_methods(ingredients(models))["TIRG"]
+    (row,) = compose_whole(composer, Query(photograph, "at night")).parts.values()
+    drawing = read_image(next((SAMPLE_GALLERY / "images").rglob("*.webp")))
+    own, drawn = models.clip.encode_images([photograph, drawing])
+    assert float(row @ own) / np.linalg.norm(own) > 0.5
+    assert float(row @ drawn) / np.linalg.norm(drawn) < 0.2
+
+
+def test_the_command_trains_on_triplets_of_a_gallery_and_finds_it_done(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "network.safetensors"
+    line = f"train fusion --recipe tirg --from syncir --steps 3 --runs {tmp_path / 'runs'} --out {out}"
+    status, _, said = run(capsys, *line.split())
+    assert status == 0, said
+    model = load_fusion(out, build_models("embedded", llm="none").tower)
+    assert model.metadata["from"] == "syncir"
+    assert model.metadata["steps"] == 3
+    assert model.metadata["triplets"] > 1000
+    assert "It was trained before" in run(capsys, *line.split())[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train fusion", "pic2word is no recipe of `train fusion`"),
+        ("train fusion --recipe hycir", "Give --recipe with one of: tirg"),
+        ("train mapping --recipe tirg", "tirg is no recipe of `train mapping`"),
+        ("train fusion --recipe tirg --gallery x", "--gallery has no meaning for fusion from world"),
+        ("train fusion --recipe tirg --models laptop", "--from syncir --gallery NAME"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(capsys, line: str, said: str) -> None:
+    status, _, wrote = run(capsys, *line.split())
+    assert status != 0
+    assert said in wrote
