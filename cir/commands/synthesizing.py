@@ -25,7 +25,7 @@ from cir.evaluation.composed import METHODS_CODE
 from cir.files import display_name
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
-from cir.models.catalog import sentence_encoder_folder
+from cir.models.catalog import SHIPPED, sentence_encoder_folder
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.models.server.address import Asking
@@ -173,13 +173,18 @@ def settings_of(options: argparse.Namespace) -> SynCirSettings:
 
 
 def build_spoter(models: Models, spoter: str = "captions", template: str = "examples") -> Spoter:
-    """The writer of texts: "captions" asks the language model, "templates" none, a folder is a multimodal model.
+    """The writer of texts, as `--spoter` names it.
+
+    "captions" asks the language model, "templates" none; "delta" and the multimodal model of a folder look at both pictures.
 
     Raises:
         MissingModel: the model is not here.
+        BadQuery: "delta" was made for the captioner of another set.
     """
     if spoter == "templates":
         return TemplateSpoter()
+    if spoter == "delta":
+        return build_delta(models)
     if spoter != "captions":
         from cir.models.multimodal_spoter import load_multimodal_spoter
 
@@ -192,6 +197,28 @@ def build_spoter(models: Models, spoter: str = "captions", template: str = "exam
         )
     models.language_model.deadline_seconds = PATIENCE_SECONDS
     return CaptionSpoter(models.language_model, template)
+
+
+def build_delta(models: Models) -> Spoter:
+    """VDG's generator over the set's captioner. A photograph gets no text: the generator knows drawings.
+
+    Raises:
+        MissingModel: it is not here, or the captioner.
+        BadQuery: it was made for another captioner.
+    """
+    from cir.models.delta_generator import load_delta
+
+    captioner, photographs = models.captioner, models.photographs
+    if captioner is None:
+        raise MissingModel(
+            f"Texts are written by the captioner. {models.missing['captioner']}",
+            "Or let the captions be compared: leave --spoter out.",
+        )
+    return load_delta(
+        SHIPPED / "methods" / "delta.safetensors",
+        getattr(captioner, "drawings", captioner),
+        is_drawing=None if photographs is None else lambda picture: photographs.shares([picture])[0] < 0.5,
+    )
 
 
 def build_sentence_encoder(folder: str | None = None, pooling: str = "mean") -> SentenceEncoder:

@@ -33,6 +33,7 @@ def add_train(group) -> None:
             "world-blip",
             "places",
             "captioner",
+            "delta",
             "mapping",
             "fusion",
             "photographs",
@@ -163,7 +164,7 @@ def add_synthesize(group) -> None:
         "--spoter",
         default="captions",
         help="who writes the texts: captions (the language model), templates (SPN's sentences around both captions, no model), "
-        "or a multimodal model's folder",
+        "delta (VDG's generator: looks at both drawings, embedded models), or a multimodal model's folder",
     )
     sub.add_argument(
         "--template",

@@ -38,6 +38,7 @@ CODE = (
     "models/text_tower.py",
     "models/mapping.py",
     "models/trunk_blip2.py",
+    "models/delta_generator.py",
     "models/words.py",
 )
 
@@ -223,6 +224,23 @@ def train_captioner(stage: Stage) -> None:
     )
 
 
+def train_delta(stage: Stage) -> None:
+    """VDG's delta generator, from the shipped captioner."""
+    from cir.models.blip2 import load_captioner
+    from cir.models.delta_generator import save_delta
+    from cir.training.delta import train_delta as train
+    from cir.training.delta import trained_generator
+
+    out = stage.out or made_anew(SHIPPED / "methods") / "delta.safetensors"
+    extra = {name: stage.last(name, "pictures.json") for name in PICTURES}
+    settings = stage.settings("delta", 9, **extra, captioner=SHIPPED / "blip2")
+    launch(train, settings)
+    captioner = load_captioner(settings.extra["captioner"], "cpu")
+    record = {"recipe": "delta", "trained_for": captioner.fingerprint}
+    generator = trained_generator(settings.folder / "checkpoint.pt", captioner)
+    save_delta(generator, out, {**record, **manifest(settings, "delta")})
+
+
 def train_mapping(stage: Stage) -> None:
     """A mapping network by one recipe."""
     if stage.recipe == "searle":
@@ -275,5 +293,6 @@ STAGES = {
     "world-blip": train_blip,
     "places": train_places,
     "captioner": train_captioner,
+    "delta": train_delta,
     "mapping": train_mapping,
 }
