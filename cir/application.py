@@ -214,6 +214,7 @@ def ingredients(
         phi,
         models.missing,
         models.fusion,
+        models.encoder,
     )
 
 

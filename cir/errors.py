@@ -42,6 +42,10 @@ class OtherModels(GalleryError):
     """A gallery that other models made: it is whole, and searched with those, or indexed again with these."""
 
 
+class MissingFeatures(GalleryError):
+    """A gallery without the features that a method compares with. The remedy says how to make them."""
+
+
 class LanguageModelFailed(CirError):
     """The language model gave no usable answer in its time: search goes on without its terms."""
 

@@ -84,6 +84,8 @@ class ComposedQuery:
         modification_text: T, as it was composed; "" where the method keeps nothing for a revision.
         pseudo_words: (1, T, W) the image as words, kept so that a changed text needs no image encoder.
         called: part -> what the method puts there, in a word or two, where that is not what CVSI puts there.
+        space: fingerprint of the encoder whose features of the gallery's images these rows are compared with; "" for
+            those that every gallery has.
     """
 
     parts: Mapping[str, NDArray[np.float32]]
@@ -97,6 +99,7 @@ class ComposedQuery:
     modification_text: str = ""
     pseudo_words: NDArray[np.float32] | None = None
     called: Mapping[str, str] = field(default_factory=dict)
+    space: str = ""
 
 
 class RetrievedImage(NamedTuple):  # fifty are made at every move of a slider: no dataclass is made so fast

@@ -330,6 +330,7 @@ def test_facts_name_every_part_with_licence_and_source() -> None:
         "clip",
         "phi pic2word",
         "phi lincir",
+        "image tower tat",
         "phi searle",
         "phi hycir",
         "captioner",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cir.composers.basic import UNBOUND, Basic, object_directions, space_of
 from cir.composers.caption_memory import CaptionMemory
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, gallery_encoder_of
 from cir.composers.cvsi import PARTS
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.ldre import ensemble_weights
@@ -43,6 +43,7 @@ from tests.fakes import (
     ToyFusion,
     ToyLanguageModel,
     ToyPhi,
+    ToyTuned,
     draw,
     toy_gallery,
     unit,
@@ -84,6 +85,7 @@ def ingredients(**changes: object) -> Ingredients:
         ToyRefiner(),
         missing=MISSING,
         fusion=lambda recipe: ToyFusion(),
+        encoder=lambda recipe: ToyTuned(),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -167,7 +169,8 @@ def test_a_method_without_parameters_is_ranked_the_same_whatever_the_weights(nam
 
 
 @pytest.mark.parametrize(
-    "name", sorted(set(NAMES) - {"Image-only", "Text-only", "Sum", "Slerp", "BGE-VL", "Captioning"})
+    "name",
+    sorted(set(NAMES) - {"Image-only", "Text-only", "Sum", "Slerp", "Slerp+TAT", "BGE-VL", "Captioning"}),
 )
 def test_every_method_that_composes_finds_the_blue_square(name: str) -> None:
     assert best(name) == "blue-square"
@@ -192,7 +195,7 @@ def test_with_half_a_query_a_method_finds_what_that_half_says_or_says_what_it_ne
     assert re.match(rf"{found}|{re.escape(name)} {needs}\. .", said)
 
 
-@pytest.mark.parametrize("name", ["CVSI", "CVSI+HyCIR", "Slerp", "Sum", "Text-only"])
+@pytest.mark.parametrize("name", ["CVSI", "CVSI+HyCIR", "Slerp", "Slerp+TAT", "Sum", "Text-only"])
 def test_these_methods_search_by_text_alone(name: str) -> None:
     assert best(name, Query(None, "blue")).startswith("blue-")
 
@@ -221,8 +224,15 @@ def test_without_a_model_that_it_needs_a_method_says_how_to_get_it(card, what: s
 
 @pytest.mark.parametrize("card", METHODS, ids=NAMES)
 def test_a_method_is_left_out_when_its_mapping_network_is_not_here(card) -> None:
-    made = build_methods(ingredients(phi=lambda recipe: None))
-    assert (card.name in made) == (not any(need.startswith("phi") for need in card.needs))
+    made = build_methods(ingredients(phi=lambda recipe: None, encoder=lambda recipe: None))
+    assert (card.name in made) == (not any(need.startswith(("phi", "image tower")) for need in card.needs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_stage_says_which_features_of_the_gallery_it_is_compared_with(name: str) -> None:
+    made = bound(name)
+    own = gallery_encoder_of(made)
+    assert {stage.space for stage in made.compose(EDIT)} == {"" if own is None else own.fingerprint}
 
 
 @pytest.mark.parametrize("card", METHODS, ids=NAMES)

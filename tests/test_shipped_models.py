@@ -14,6 +14,7 @@ from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
 from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.world import compose_whole
+from cir.gallery.spaces import open_space
 from cir.images import read_image
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import Retriever
@@ -177,3 +178,30 @@ def test_texts_about_nothing_in_the_gallery_are_told_so(retriever: Retriever, mo
         composed = compose_whole(retriever.composers["CVSI"], Query(None, text))
         ranked = retriever.rank(composed, weights)
         assert relevance_note(retriever, composed, weights, ranked).startswith("Maybe nothing here fits")
+
+
+def test_shipped_features_of_the_tuned_tower_are_those_that_it_makes(retriever: Retriever, models) -> None:
+    gallery, encoder = retriever.gallery, models.encoder("tat")
+    tuned = open_space(gallery, encoder.fingerprint, encoder.dim)
+    chosen = gallery.image_ids[::300]
+    raw = encoder.encode_images([read_image(gallery.image_path(i)) for i in chosen])
+    fresh = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    places = [gallery.find(i) for i in chosen]
+    assert (fresh * tuned.image_features[places]).sum(axis=1).min() > 0.999
+    assert (fresh * gallery.image_features[places]).sum(axis=1).max() < 0.999
+
+
+def test_a_tuned_tower_moves_pictures_to_their_captions_and_slerp_finds_more_by_it(
+    retriever: Retriever, models, sample_queries
+) -> None:
+    gallery, encoder = retriever.gallery, models.encoder("tat")
+    tuned = open_space(gallery, encoder.fingerprint, encoder.dim)
+    near = [
+        float((one.image_features * gallery.caption_features).sum(axis=1).mean()) for one in (gallery, tuned)
+    ]
+    assert near[1] > near[0] + 0.02
+    found = [
+        np.mean([1 / rank for rank in ranks_of(retriever, sample_queries, method, {"t": 0.5})])
+        for method in ("Slerp", "Slerp+TAT")
+    ]
+    assert found[1] > found[0]

@@ -47,6 +47,13 @@ def galleries_move(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def galleries_features(options: argparse.Namespace) -> int:
+    """See `cir.commands.features`."""
+    from cir.commands.features import galleries_features as run
+
+    return run(options)
+
+
 def galleries_push(options: argparse.Namespace) -> int:
     """See `cir.commands.pushing`."""
     from cir.commands.pushing import galleries_push as run

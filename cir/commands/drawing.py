@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cir.application import build_models
+from cir.commands.features import make_features
 from cir.evaluation.benchmark import FOLDER, draw_benchmark, write_benchmark
 from cir.evaluation.sample import draw_sample
 from cir.gallery.indexing import index_folder
@@ -54,6 +55,11 @@ def _index_and_pack(folder: Path, models: Models) -> None:
     ):
         sys.stderr.write(f"\r{progress.stage}: {progress.done} of {progress.total}   ")
         sys.stderr.flush()
-    pack_gallery(folder, half=True)  # half the size to ship; no place in any result changes
+    own = [encoder for recipe in models.set.encoders if (encoder := models.encoder(recipe)) is not None]
+    for encoder in own:
+        make_features(folder, encoder)
+    pack_gallery(
+        folder, half=True, spaces=[one.fingerprint for one in own]
+    )  # half the size to ship; no place in any result changes
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     sys.stdout.write(f"\n{folder.relative_to(ROOT)}: {size / 1e6:.1f} MB\n")

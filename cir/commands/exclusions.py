@@ -29,6 +29,8 @@ STAGES = {
     "places": "minutes ranks",
     "captioner": "minutes ranks",
     "photographs": "photographs wordnet out",
+    "tat": "minutes ranks out gallery",
+    "tat with --gallery": "models device gallery steps out",
     "mapping, pic2word": "minutes ranks recipe tokens out",
     "mapping, lincir": "minutes ranks recipe tokens out",
     "mapping, searle": "minutes recipe out",
@@ -200,6 +202,8 @@ def _stage_rule(options: argparse.Namespace) -> Rule:
         if options.texts and options.recipe == "lincir":
             own = " with --texts"
         stage = f"mapping{own}, {options.recipe}"
+    if stage == "tat" and options.gallery:
+        stage = "tat with --gallery"
     listens = {*ALWAYS, *STAGES.get(stage, GENERAL).split()}
     if stage.startswith("mapping") and not options.texts:
         listens.add("gallery")

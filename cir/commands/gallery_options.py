@@ -100,6 +100,12 @@ def add_index(group) -> None:
         metavar="ADDRESS",
         help="read and encode on the Ray cluster at this address; without one, on all processors or GPUs of this computer",
     )
+    sub.add_argument(
+        "--also",
+        action="append",
+        metavar="METHOD",
+        help="encode the pictures for this method as well, which compares with features of its own (Slerp+TAT)",
+    )
     add_engine_option(sub)
     add_models_option(sub)
     sub.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -121,6 +127,11 @@ def add_galleries(group) -> None:
     )
     text = "Say which folder the pictures are in now, after it was renamed or moved."
     move = command(actions, "move", commands.galleries_move, text, ["galleries"])
+    text = "Encode the pictures for a method that compares with features of its own, such as Slerp+TAT."
+    features = command(actions, "features", commands.galleries_features, text, ["galleries", "methods"])
+    features.add_argument("--method", required=True, help="the method's name")
+    add_models_option(features)
+    features.add_argument("--json", action="store_true", help="print one JSON object")
     text = "Bring a gallery to a Qdrant server. Done again, it sends what has changed."
     push = command(actions, "push", commands.galleries_push, text, ["galleries"])
     text = (
@@ -132,7 +143,7 @@ def add_galleries(group) -> None:
         add_server_options(action)
     push.add_argument("--shards", type=int, default=1, help="pieces of a new collection (default: 1)")
     push.add_argument("--replicas", type=int, default=1, help="copies of each piece (default: 1)")
-    for action in (delete, rename, move, push, verify, pull):
+    for action in (delete, rename, move, features, push, verify, pull):
         action.add_argument("name", metavar="NAME")
     rename.add_argument("new_name", metavar="NEW")
     move.add_argument("folder", type=Path, metavar="FOLDER")

@@ -11,14 +11,16 @@ from dataclasses import asdict
 from functools import partial
 from shlex import quote
 
-from cir.application import build_encoders, build_models, gallery_cache, open_for
+from cir.application import build_composers, build_encoders, build_models, gallery_cache, open_for
 from cir.commands.console import IndexProgress, print_json
+from cir.commands.features import encoder_for, make_features, said
 from cir.errors import GalleryError
 from cir.exclusions import read_patterns
 from cir.gallery.encoding import Encoders, Workers
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.left_out import LeftOut
+from cir.gallery.manifest import gallery_folder
 from cir.gallery.opening import STORED_FROM
 from cir.gallery.ray_cluster import connected
 from cir.gallery.sources import name_gallery
@@ -41,6 +43,8 @@ def index(options: argparse.Namespace) -> int:
     )
     captioner = None if options.no_captions else models.captioner
     encoders = Encoders(models.clip, models.text_encoder, captioner)
+    composers = build_composers(models) if options.also else {}
+    others = dict(encoder_for(method, composers, models.missing) for method in options.also or ())
     progress: IndexingProgress | None = None
     shown = 0.0
     with _workers(options, encoders) as workers:
@@ -64,6 +68,9 @@ def index(options: argparse.Namespace) -> int:
                 shown = time.monotonic()
     sys.stderr.write("\n")
     assert progress is not None, "a run has at least one progress, or ends in an error"
+    also = {
+        method: make_features(gallery_folder(gallery_cache(), name), one) for method, one in others.items()
+    }
     recall = _build_index(open_for(models, name), options.engine) if options.engine != DEFAULT else None
     if (
         options.engine == DEFAULT and progress.images >= STORED_FROM
@@ -77,12 +84,16 @@ def index(options: argparse.Namespace) -> int:
             "skipped": [{"file": file, "reason": reason} for file, reason in progress.skipped],
             "missing": dict(models.missing),
         }
+        if also:
+            answer["also"] = {method: found.done for method, found in also.items()}
         if recall is not None:
             answer["engine"] = {"name": options.engine, "recall_at_10": recall}
         print_json(answer)
         return 0
     for row in progress.left_out:
         sys.stdout.write(_left_out(row) + "\n")
+    for method, found in also.items():
+        sys.stdout.write(said(method, found))
     if recall is not None:
         sys.stdout.write(
             f"Its index finds {100 * recall:.1f} % of the true 10 best, measured on held queries.\n"

@@ -122,7 +122,7 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
         model = None if bench.models.language_model is None else Witness(bench.models.language_model)
         composers = bench.composers(model, captioner)  # anew, so that nothing is remembered
         getattr(bench.models.language_model, "forget", lambda: None)()  # methods share questions
-        retriever = Retriever(bench.gallery, {name: composers[name]})
+        retriever = Retriever(bench.gallery_of(composers[name]), {name: composers[name]})
         costs[name] = cost_of(retriever, name, queries, bench.picture, captioner, model, bench.texts)
         seconds = training_seconds(bench.models, composers[name])
         if seconds is not None:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from cir import __version__
 from cir.commands.training_options import FUSION_RECIPES, MAPPING_RECIPES
 from cir.errors import CirError
 
@@ -40,6 +41,10 @@ def train(options: argparse.Namespace) -> int:
         from cir.commands.photograph_training import make_photographs
 
         return make_photographs(options)
+    if options.stage == "tat" and options.gallery:
+        from cir.commands.tower_training import tune_on_gallery
+
+        return tune_on_gallery(options)
     if options.stage == "mapping" and (options.recipe == "hycir" or options.gallery):
         from cir.commands.mapping_training import train_general
 
@@ -61,6 +66,7 @@ def train(options: argparse.Namespace) -> int:
         options.tokens or 1,
         options.composed_share,
         options.out,
+        __version__,
         say,
     )
     STAGES[options.stage](stage)

@@ -37,6 +37,7 @@ def add_train(group) -> None:
             "mapping",
             "fusion",
             "photographs",
+            "tat",
         ),
     )
     sub.add_argument("--minutes", type=float, help="wall time, after which training ends")
@@ -72,7 +73,7 @@ def add_train(group) -> None:
     own = sub.add_argument_group(
         "mapping: hycir, or pic2word or lincir with --gallery, on any pictures and model set"
     )
-    own.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
+    own.add_argument("--gallery", help="a gallery's name, or its folder; also of tat, for any model set")
     own.add_argument(
         "--texts",
         choices=("plain", "world"),

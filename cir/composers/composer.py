@@ -11,6 +11,7 @@ from PIL import Image
 
 from cir.composers.parameters import Parameter
 from cir.errors import BadQuery, MissingModel
+from cir.models.protocols import ImageEncoder
 from cir.ranking.engines.protocol import Engine
 from cir.types import ComposedQuery, Query, Scorer
 
@@ -46,6 +47,21 @@ class GalleryBound(Protocol):
     def for_gallery(self, engine: Engine) -> Composer:
         """The same method, for the gallery that an engine holds."""
         ...
+
+
+class InOwnSpace(Protocol):
+    """A method that compares with features of the gallery's images by another encoder than the gallery's own.
+
+    Every query that it composes says so (`ComposedQuery.space`).
+    """
+
+    gallery_encoder: ImageEncoder
+
+
+def gallery_encoder_of(composer: object) -> ImageEncoder | None:
+    """What has to have encoded the gallery's images for a method; None where that is what encodes every gallery."""
+    own = getattr(composer, "gallery_encoder", None)
+    return None if own is None else cast(InOwnSpace, composer).gallery_encoder
 
 
 def bind_to_gallery(composer: Composer, engine: Engine) -> Composer:

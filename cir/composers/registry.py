@@ -25,7 +25,7 @@ from cir.composers.lincir import lincir
 from cir.composers.parameters import Values
 from cir.composers.pic2word import pic2word
 from cir.composers.searle import SearleOti, searle
-from cir.composers.slerp import Slerp
+from cir.composers.slerp import Slerp, SlerpTat
 from cir.composers.textual_inversion import TextualInversion
 from cir.models.protocols import (
     Captioner,
@@ -57,6 +57,7 @@ class Ingredients:
         cvsi_phi: recipe of CVSI's mapping network; None takes the set's.
         missing: part -> why it is not here.
         fusion: the network of a supervised method by its recipe, or None.
+        encoder: the image encoder of a method that has its own by its recipe, or None.
     """
 
     image_encoder: ImageEncoder
@@ -72,6 +73,7 @@ class Ingredients:
     cvsi_phi: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     fusion: Callable[[str], QueryFusion | None] = lambda recipe: None
+    encoder: Callable[[str], ImageEncoder | None] = lambda recipe: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,9 @@ class MethodCard:
         paper: authors, venue and year; "baseline" for what every table has.
         file: where it is.
         template: what the text tower reads; "" where no sentence is made.
-        needs: models beside CLIP. "phi RECIPE" is a mapping network, "network RECIPE" that of a supervised method:
-            without it the method cannot be made. Of the others a method says itself what it does without them.
+        needs: models beside CLIP. "phi RECIPE" is a mapping network, "network RECIPE" that of a supervised method,
+            "image tower RECIPE" an encoder of its own: without it the method cannot be made. Of the others a method
+            says itself what it does without them.
         defaults: its weights in words.
         licence: of the published code and weights. Ours are written from the papers.
         build: makes it, or None where its network is missing.
@@ -154,6 +157,11 @@ def _supervised(name: str, recipe: str, paper: str, defaults: str, licence: str)
     return MethodCard(
         name, paper, file, "T", (f"network {recipe}",), defaults, licence, build, family=SUPERVISED
     )
+
+
+def _slerp_tat(given: Ingredients) -> Composer | None:
+    encoder = given.encoder("tat")
+    return None if encoder is None else SlerpTat(encoder, given.text_encoder)
 
 
 def _searle_oti(given: Ingredients) -> Composer | None:
@@ -313,6 +321,17 @@ METHODS: tuple[MethodCard, ...] = (
         "no licence given",
         lambda given: Slerp(given.image_encoder, given.text_encoder),
         Slerp.parameters,
+    ),
+    MethodCard(
+        "Slerp+TAT",
+        "Jang et al., ECCV 2024 (with an image head tuned here)",
+        "cir/composers/slerp.py",
+        "T",
+        ("image tower tat",),
+        "t 0.8",
+        "no licence given",
+        _slerp_tat,
+        SlerpTat.parameters,
     ),
     MethodCard(
         "BGE-VL",

@@ -1,13 +1,15 @@
 """Slerp: the point between the image's feature and the text's on the great arc that joins them.
 
 Source: Jang et al., "Spherical Linear Interpolation and Text-Anchoring for Zero-shot Composed Image Retrieval", ECCV
-2024, section 3.1; without the text-anchored image encoder of its section 3.2, which has to be trained and is not
-published. Their code has the image at t = 0 and the text at t = 1; so has ours.
+2024, section 3.1. Their code has the image at t = 0 and the text at t = 1; so has ours. `SlerpTat` adds section 3.2:
+the image encoder is tuned towards the frozen features of texts (`cir.training.text_anchored`), and encodes the gallery
+as well. Theirs is not published.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +56,26 @@ class Slerp:
         parts = both_sides(query, self.image_encoder, self.text_encoder)
         notes = () if len(parts) == 2 else (ONE_SIDE,)
         yield ComposedQuery(parts, notes=notes, scoring=scoring, called=PLAIN_TEXT)
+
+
+class SlerpTat(Slerp):
+    """Slerp between an image as a tuned encoder sees it and the text of the CLIP that it was tuned for.
+
+    Args:
+        gallery_encoder: encodes the reference and the gallery, in the space of the text encoder.
+        text_encoder: of that CLIP.
+    """
+
+    name = "Slerp+TAT"
+
+    def __init__(self, gallery_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
+        super().__init__(gallery_encoder, text_encoder)
+        self.gallery_encoder = gallery_encoder
+
+    def compose(self, query: Query) -> Iterator[ComposedQuery]:
+        """As Slerp's, to be compared with the tuned encoder's features."""
+        for composed in super().compose(query):
+            yield replace(composed, space=self.gallery_encoder.fingerprint)
 
 
 def arc_shares(cosine: float, t: float) -> tuple[float, float]:

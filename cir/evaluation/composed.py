@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from cir.cache_keys import digest_of
-from cir.composers.composer import Composer, unit_row
+from cir.composers.composer import Composer, gallery_encoder_of, unit_row
 from cir.errors import CirError, LanguageModelFailed
 from cir.evaluation.answers import answer_key
 from cir.evaluation.encoders import Say
@@ -253,11 +253,14 @@ def read_kept(path: Path, composer: Composer) -> Kept:
         numbers = {
             name.removeprefix("number:"): a for name, a in arrays.items() if name.startswith("number:")
         }
+        encoder = gallery_encoder_of(composer)
+        space = "" if encoder is None else encoder.fingerprint
         queries = {
             name: ComposedQuery(
                 {p: arrays[f"part:{p}"][i] for p in parts if arrays[f"has:{p}"][i]},
                 scoring=composer.scoring,
                 numbers={n: float(a[i]) for n, a in numbers.items() if not np.isnan(a[i])},
+                space=space,
             )
             for i, name in enumerate(names)
         }

@@ -32,7 +32,7 @@ from cir.gallery.opening import open_gallery
 from cir.gallery.stored_rows import StoredRows
 from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
-from cir.ranking.retriever import MAX_RESULTS, Retriever, rows_of, scoring_of
+from cir.ranking.retriever import MAX_RESULTS, Retriever, scoring_of
 from cir.ranking.scoring import rank_of, top_indices
 from cir.text import counted, time_left
 from cir.types import ComposedQuery
@@ -285,7 +285,8 @@ def rank_subset(
     """Some images of the gallery by their scores in float64, best first; equal ones in the order given."""
     gallery = retriever.gallery
     rows = [gallery.find(image_id) for image_id in image_ids]
-    scores = retriever.engine.scores(rows_of(composed), scoring_of(composed, values), rows)
+    query, scoring = retriever.rows_of(composed), scoring_of(composed, values)
+    scores = retriever.engine_of(composed).scores(query, scoring, rows)
     return [image_ids[int(i)] for i in top_indices(scores, len(image_ids))]
 
 

@@ -29,6 +29,11 @@ FROM scan s LEFT JOIN files f ON f.relative = s.relative
             LEFT JOIN features x ON x.key = ? AND x.content_hash = f.content_hash
 WHERE (x.content_hash IS NULL OR f.size != s.size OR f.mtime_ns != s.mtime_ns OR ?)
 """
+_WITHOUT = """
+FROM files f JOIN features x ON x.key = :own AND x.content_hash = f.content_hash
+             LEFT JOIN features o ON o.key = :other AND o.content_hash = f.content_hash
+WHERE o.row IS NULL
+"""
 _UNCAPTIONED = """
 FROM files f JOIN features x ON x.key = :images AND x.content_hash = f.content_hash
              LEFT JOIN captions t ON t.key = :captions AND t.content_hash = f.content_hash
@@ -155,6 +160,26 @@ class GalleryCache:
             self.database.executemany("DELETE FROM dates WHERE content_hash = ?", [(one,) for one in hashes])
             dates = (taken or {}).items()
             self.database.executemany("INSERT OR REPLACE INTO dates VALUES (?, ?)", dates)
+
+    def count_without(self, own: str, other: str) -> int:
+        """How many files have features under the key `own`, and none under `other`."""
+        return self.count(f"SELECT count(*) {_WITHOUT}", {"own": own, "other": other})
+
+    def files_without(self, own: str, other: str) -> Iterator[WalkedFile]:
+        """These files, in order of their paths; rows may be stored meanwhile."""
+        sql = (
+            f"SELECT f.relative, f.size, f.mtime_ns {_WITHOUT} AND f.relative > :last ORDER BY 1 LIMIT :page"
+        )
+        values: dict[str, object] = {"own": own, "other": other, "last": b"", "page": _PAGE}
+        while page := self.database.execute(sql, values).fetchall():
+            yield from (WalkedFile(*row) for row in page)
+            values["last"] = page[-1][0]
+
+    def store_features(self, key: str, hashes: Sequence[str], rows: NDArray[np.float32]) -> None:
+        """Keep the features (N, D) of N contents whose files are known already."""
+        shard = self.write_rows(hashes, rows)
+        with self.transaction():
+            self.insert_features(key, hashes, shard)
 
     def store_captions(
         self,

@@ -57,6 +57,8 @@ class Gallery:
         written: when its manifest was written; another moment means that the gallery has changed.
         known_days: (K,) `days` as they were found earlier; NaT where none was.
         kept: what it was opened from, where its tables and shards were not read.
+        spaces: fingerprint of another encoder -> (K, D) unit rows of it, of a gallery without files; those of one with
+            files stay on the disk (`cir.gallery.spaces`).
     """
 
     name: str
@@ -77,6 +79,7 @@ class Gallery:
     written: str = ""
     known_days: NDArray[np.datetime64] | None = None
     kept: KeptArrays | None = None
+    spaces: Mapping[str, Rows] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         arrays = (self.image_features, self.caption_features, self.captioned, self.norms)

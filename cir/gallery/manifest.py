@@ -23,6 +23,7 @@ from cir.pixels import READER_VERSION
 SCHEMA = 1
 # the layout of a gallery's folder
 MANIFEST, ROWS, FEATURES, THUMBNAILS = "manifest.json", "rows.sqlite", "features", "thumbnails"
+SPACES = "spaces"  # what engines keep of features by other encoders
 SOURCE = "source"  # the folder of the images, for a run that ended before there was a manifest
 LOCK, LOCK_HOLDER = "lock", "lock.pid"
 MOST_CHARACTERS, MOST_BYTES = 79, 255  # of a name
@@ -48,8 +49,8 @@ class Models:
 
     @property
     def image_key(self) -> str:
-        """Under which image features are kept: the encoder, and how its images were read."""
-        return _key("images", self.image_encoder, READER_VERSION)
+        """Under which image features are kept."""
+        return image_key(self.image_encoder)
 
     @property
     def captions_key(self) -> str:
@@ -60,6 +61,11 @@ class Models:
     def caption_features_key(self) -> str:
         """Under which mean caption features are kept."""
         return _key("caption features", self.text_encoder, self.captions_key)
+
+
+def moment() -> str:
+    """Now, UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class Manifest:
     packed: bool = False
     preprocess: str = READER_VERSION
     schema: int = SCHEMA
-    written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    written: str = field(default_factory=moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +253,11 @@ def noted_source(folder: Path) -> Path | None:
     except OSError:  # begun by an earlier version, or not by indexing: then nobody knows
         return None
     return folder / noted if noted else None  # earlier versions may have been killed while they wrote it
+
+
+def image_key(encoder: str) -> str:
+    """Under which the image features of an encoder are kept: its fingerprint, and how its images were read."""
+    return _key("images", encoder, READER_VERSION)
 
 
 def _key(*parts: str | int) -> str:

@@ -116,6 +116,22 @@ def _rows_of(database: sqlite3.Connection, keys: Mapping[str, object]) -> Galler
     )
 
 
+def read_places(folder: Path, manifest: Manifest, key: str) -> tuple[dict[str, int], dict[int, str]]:
+    """Content hash -> place of its features under a key; number of a shard -> its name.
+
+    Raises:
+        GalleryError: the database is not there or damaged.
+    """
+    try:
+        with closing(_connect_to_read(folder / ROWS, packed=manifest.packed)) as database:
+            database.execute("BEGIN")
+            places = dict(database.execute(_PLACES, (key,)))
+            return places, dict(database.execute("SELECT id, name FROM shards WHERE key = ?", (key,)))
+    except (sqlite3.Error, OSError) as error:
+        message = f"The index of {manifest.name} is damaged: {error}."
+        raise GalleryError(message, "Index it again: python -m cir index PHOTOS") from error
+
+
 @contextmanager
 def _without_collecting() -> Iterator[None]:
     """Python looks through all that it made for circles again and again as more is made: of a million rows it need not."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from cir.gallery.manifest import (
     FEATURES,
     LOCK,
     LOCK_HOLDER,
+    SPACES,
     THUMBNAILS,
-    Models,
+    image_key,
     read_manifest,
     write_manifest,
 )
@@ -98,7 +101,7 @@ def merge_shards(
         cache.database.executemany("DELETE FROM shards WHERE id = ?", outdated)
 
 
-def pack_gallery(folder: Path, *, half: bool = False) -> None:
+def pack_gallery(folder: Path, *, half: bool = False, spaces: Sequence[str] = ()) -> None:
     """Make a gallery small, read-only and self-contained, fit to be shipped in a repository.
 
     Its images have to lie inside its folder. So: put them into `assets/gallery/images`, call
@@ -110,6 +113,7 @@ def pack_gallery(folder: Path, *, half: bool = False) -> None:
     Args:
         folder: the gallery's folder.
         half: keep features as float16: half the size, relative error up to 0.0005.
+        spaces: fingerprints of other encoders whose features are kept too (`cir.gallery.spaces`).
 
     Raises:
         GalleryError: its images lie elsewhere.
@@ -120,27 +124,29 @@ def pack_gallery(folder: Path, *, half: bool = False) -> None:
         raise GalleryError(f"The images of {manifest.name} are not inside its own folder.", remedy)
     models = manifest.models
     with open_cache(folder, manifest.name) as cache:
-        _keep_only(cache, models)
-        for key in (models.image_key, models.caption_features_key):
+        keys = (models.image_key, models.caption_features_key, *map(image_key, spaces))
+        _keep_only(cache, keys, models.captions_key)
+        for key in keys:
             merge_shards(cache, key, everything=True, dtype=np.float16 if half else np.float32)
         sweep(cache)
         with storage_errors(manifest.name):
             cache.database.execute("PRAGMA journal_mode = DELETE")
             cache.database.execute("VACUUM")
             write_manifest(folder, replace(manifest, packed=True))
+    shutil.rmtree(folder / SPACES, ignore_errors=True)  # what engines keep
     for leftover in (LOCK, LOCK_HOLDER):
         (folder / leftover).unlink(missing_ok=True)
     if not any((folder / THUMBNAILS).iterdir()):
         (folder / THUMBNAILS).rmdir()
 
 
-def _keep_only(cache: GalleryCache, models: Models) -> None:
-    """Drop what this gallery does not need: other models' rows, and contents that no file has."""
-    wanted = (models.image_key, models.caption_features_key)
+def _keep_only(cache: GalleryCache, keys: Sequence[str], captions: str) -> None:
+    """Drop what this gallery does not need: rows and captions under other keys, and contents that no file has."""
+    marks = ", ".join("?" * len(keys))
     with cache.transaction():
-        cache.database.execute("DELETE FROM features WHERE key NOT IN (?, ?)", wanted)
-        cache.database.execute("DELETE FROM shards WHERE key NOT IN (?, ?)", wanted)
-        cache.database.execute("DELETE FROM captions WHERE key != ?", (models.captions_key,))
+        cache.database.execute(f"DELETE FROM features WHERE key NOT IN ({marks})", keys)
+        cache.database.execute(f"DELETE FROM shards WHERE key NOT IN ({marks})", keys)
+        cache.database.execute("DELETE FROM captions WHERE key != ?", (captions,))
         for table in ("features", "captions", "dates"):
             sql = f"DELETE FROM {table} WHERE content_hash NOT IN (SELECT content_hash FROM files)"
             cache.database.execute(sql)

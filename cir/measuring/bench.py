@@ -25,7 +25,7 @@ from cir import __version__
 from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest
 from cir.composers.caption_memory import CaptionMemory
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, gallery_encoder_of
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.parameters import Values, defaults
 from cir.composers.registry import build_methods
@@ -33,11 +33,12 @@ from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.answers import AnswerBook
 from cir.evaluation.composed import METHODS_CODE, Kept, Witness, compose_kept, kept_path, one_text, read_kept
+from cir.evaluation.encoders import Encoders, unit
 from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
 from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
-from cir.models.protocols import Captioner, LanguageModel
+from cir.models.protocols import Captioner, ImageEncoder, LanguageModel
 from cir.models.server.address import Asking
 from cir.processors import processors
 from cir.ranking.retriever import Retriever, scoring_of
@@ -103,6 +104,7 @@ class Bench(ABC):
 
     def __init__(self, options: argparse.Namespace, models: Models) -> None:
         self.options, self.models = options, models
+        self._spaces: dict[str, Gallery] = {}
         if options.clip is not None:
             self.suffix, self.heading = (
                 f"-{section_name(options.clip.name)}",
@@ -207,6 +209,7 @@ class Bench(ABC):
                 "captions": self.options.captions,
                 "fusion": getattr(getattr(composer, "fusion", None), "fingerprint", ""),
                 "refiner": getattr(getattr(composer, "refiner", None), "fingerprint", ""),
+                "encoder": getattr(gallery_encoder_of(composer), "fingerprint", ""),
                 "gallery": self.gallery_content if hasattr(composer, "for_gallery") else "",
                 "program": code_digest(*METHODS_CODE),
                 **self.asked(),
@@ -256,8 +259,34 @@ class Bench(ABC):
 
     def gallery_for(self, composed: Mapping[str, ComposedQuery], values: Values) -> Gallery:
         """The gallery with captions, where these queries count them."""
+        space = next((query.space for query in composed.values()), "")
+        if space:
+            return self.in_space(space)
         look = any(scoring_of(query, values).captions for query in composed.values())
         return self.gallery if look else self.bare_gallery
+
+    def in_space(self, space: str) -> Gallery:
+        """The gallery's images by the encoder with this fingerprint, which is some method's own."""
+        encoders = filter(None, map(gallery_encoder_of, self.methods.values()))
+        encoder = next(one for one in encoders if one.fingerprint == space)
+        if space not in self._spaces:
+            self._spaces[space] = Gallery.from_features(
+                self.bare_gallery.name, self.bare_gallery.image_ids, self.encoded(encoder)
+            )
+        return self._spaces[space]
+
+    def encoded(self, encoder: ImageEncoder) -> NDArray[np.float32]:
+        """(K, D) raw features of the gallery's images by an encoder, kept with the benchmark."""
+        encoders = Encoders(encoder, self.models.text_encoder, self.captioner, self.folder)
+        ids = self.bare_gallery.image_ids
+        return encoders.images(self.key, self.gallery_content, lambda: map(self.picture, ids))
+
+    def gallery_of(self, composer: Composer) -> Gallery:
+        """The gallery with all its captions, and with the features that a method compares with."""
+        encoder = gallery_encoder_of(composer)
+        if encoder is None:
+            return self.gallery
+        return replace(self.gallery, spaces={encoder.fingerprint: unit(self.encoded(encoder))})
 
     def ranked(self, *, compose: bool = True) -> dict[str, Ranked]:
         """Method -> query id -> ranks of its targets, under the method's weights."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from cir import __version__
 from cir.application import decisive, gallery_cache, ingredients, presets
-from cir.composers.composer import Composer
+from cir.composers.composer import Composer, gallery_encoder_of
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
@@ -20,7 +20,7 @@ from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.evaluation import hyperparameters, world
 from cir.evaluation.answers import AnswerBook, MissingAnswers, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark, scenes_digest
-from cir.evaluation.encoders import Encoders
+from cir.evaluation.encoders import Encoders, unit
 from cir.gallery.gallery import Gallery
 from cir.measuring.answering import (
     PATIENCE_SECONDS,
@@ -31,11 +31,11 @@ from cir.measuring.answering import (
 )
 from cir.measuring.bench import say
 from cir.models.model_set import WITHOUT, Models
-from cir.models.protocols import LanguageModel
+from cir.models.protocols import ImageEncoder, LanguageModel
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.tuned_weights import keep_weights
-from cir.types import CirQuery
+from cir.types import CirQuery, Features
 
 BENCHMARK, VALIDATION = "world", "world-validation"
 
@@ -100,6 +100,12 @@ class WorldReport:
         return world.benchmark_gallery(
             name, benchmark, self.encoders, per_image=self._captions_of_each, say=say
         )
+
+    def _rows_by(self, encoder: ImageEncoder) -> Features:
+        """The scenes as another encoder than the set's sees them."""
+        pictures = map(self.benchmark.picture, self.benchmark.scenes)
+        encoders = replace(self.encoders, image_encoder=encoder)
+        return unit(encoders.images(BENCHMARK, self.benchmark.drawn, lambda: pictures))
 
     def _captionings(self) -> list[Captioning]:
         benchmarks = {BENCHMARK: self.benchmark}
@@ -175,7 +181,9 @@ class WorldReport:
         return found
 
     def _reports(self, composers: dict[str, Composer], weights: Values) -> dict[str, Any]:
-        retriever = Retriever(self.gallery, composers)
+        encoders = [own for one in composers.values() if (own := gallery_encoder_of(one)) is not None]
+        spaces = {one.fingerprint: self._rows_by(one) for one in encoders}
+        retriever = Retriever(replace(self.gallery, spaces=spaces), composers)
         return world.method_reports(
             self.benchmark, retriever, {"CVSI": weights}, say, limit=self.options.limit
         )

@@ -21,7 +21,7 @@ from cir.errors import BadQuery, LanguageModelFailed, MissingModel
 from cir.models.catalog import SHIPPED, model_set, parts_of, source_of
 from cir.models.downloads import ModelFile, models_folder
 from cir.models.part_loader import PartLoader
-from cir.models.published import LANGUAGE_MODELS, SENTENCE_ENCODER, Part
+from cir.models.published import LANGUAGE_MODELS, MADE, SENTENCE_ENCODER, Part
 from cir.models.server.address import Asking, is_server, read_address
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class Models:
         self.missing = self._parts.missing
         self._mapping: dict[str, MappingModel | None] = {}
         self._fusion: dict[str, FusionModel | None] = {}
+        self._encoders: dict[str, ClipModel | JoinedEncoder | None] = {}
 
     @cached_property
     def clip(self) -> ClipModel | JoinedEncoder:
@@ -321,6 +322,38 @@ class Models:
 
         return self._parts.load(f"network {recipe}", part, load, f"{recipe} is left out")
 
+    def encoder(self, recipe: str) -> ClipModel | JoinedEncoder | None:
+        """The image encoder of a method that has its own; None where the set has none, or with a sentence in `missing`."""
+        if recipe not in self._encoders:
+            tuned = self._load_tuned(recipe)
+            if tuned is not None and self.photographs is not None:
+                from cir.models.photographs.joined import JoinedEncoder
+
+                self._encoders[recipe] = JoinedEncoder(tuned, self.photographs, self.photograph_texts)
+            else:
+                self._encoders[recipe] = tuned
+        return self._encoders[recipe]
+
+    def _load_tuned(self, recipe: str) -> ClipModel | None:
+        part, path = self.set.encoders.get(recipe), self.tuned_file(recipe)
+        if part is None and not path.is_file():
+            return None
+        again = f"Train it: python -m cir train {recipe}"
+        if part is None:
+            again += f" --models {self.name} --gallery NAME"
+
+        def load(path: Path) -> ClipModel:
+            from cir.models.tuned import load_tuned
+
+            return load_tuned(path, self.tower, again=again)
+
+        lost, place = f"{recipe} is left out", path if part is None else None
+        return self._parts.load(f"image tower {recipe}", part, load, lost, place)
+
+    def tuned_file(self, recipe: str) -> Path:
+        """Where the image tower of a method is put that a person trains for a set that comes without."""
+        return self._parts.folder / MADE / f"{self.name}-{recipe}.safetensors"
+
     @cached_property
     def captioner(self) -> Captioner | None:
         """The captioner, or None with a sentence in `missing`."""
@@ -398,6 +431,7 @@ class Models:
         found |= {f"mapping_{recipe}": self.phi(recipe) for recipe in self.set.mapping}
         found |= {"mapping_own": self.own}
         found |= {f"fusion_{recipe}": self.fusion(recipe) for recipe in self.set.fusion}
+        found |= {f"image_tower_{recipe}": self.encoder(recipe) for recipe in self.set.encoders}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 
     @property

@@ -52,6 +52,7 @@ class ModelSet:
     Attributes:
         photographs: of a CLIP that knows drawings alone, what reads photographs beside it.
         fusion: recipe -> network of the supervised method, for this CLIP.
+        encoders: recipe -> image tower of the method that has its own, as changes to this CLIP's.
         reads: "photographs", or "world": pictures of the illustrated world; what `models check` asks it about.
         memory_bytes: what its models take at their most, without the language model; 0: not known.
         memory_from: how that is known.
@@ -66,6 +67,7 @@ class ModelSet:
     memory_bytes: int = 0
     memory_from: str = ""
     fusion: Mapping[str, Part] = field(default_factory=dict)
+    encoders: Mapping[str, Part] = field(default_factory=dict)
 
 
 def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
@@ -286,6 +288,7 @@ _EMBEDDED = ModelSet(
     memory_bytes=1_500_000_000,
     memory_from="measured",
     fusion=_supervised(("tirg",), "embedded"),
+    encoders={"tat": Part("Recompose image tower tat", "Apache-2.0", shipped="methods/tat.safetensors")},
 )
 SETS: Mapping[str, ModelSet] = {
     "embedded": _EMBEDDED,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cir.composers.parameters import Parameter, Values, moved, steps
 from cir.gallery.searchable import Among
-from cir.ranking.retriever import Retriever, rows_of, scoring_of
+from cir.ranking.retriever import Retriever, scoring_of
 from cir.ranking.scoring import Linear, Scoring
 from cir.types import ComposedQuery
 
@@ -116,5 +116,5 @@ def _ranks(
     exclude: Sequence[str],
 ) -> list[int]:
     places = [retriever.gallery.find(image_id) for image_id in exclude]
-    rows = rows_of(composed)
-    return retriever.engine.ranks(rows, [index], scorings, among=among, exclude=places)[0].tolist()
+    rows, engine = retriever.rows_of(composed), retriever.engine_of(composed)
+    return engine.ranks(rows, [index], scorings, among=among, exclude=places)[0].tolist()

@@ -60,10 +60,12 @@ def chance_score(retriever: Retriever, composed: ComposedQuery, values: Values) 
     Without captions nothing says what a text that fits scores with its picture, so nothing is said.
 
     Returns:
-        None where that says nothing: signed terms, a scoring that is no cosine, few images with captions, or a gallery so much of one kind that
+        None where that says nothing: features of the method's own, signed terms, a scoring that is no cosine, few images with captions, or a gallery so much of one kind that
         random pairs are as alike as images and their own captions.
     """
     gallery = retriever.gallery
+    if composed.space:
+        return None
     if gallery not in _SAMPLES:
         _SAMPLES[gallery] = _draw(retriever)
     sample = _SAMPLES[gallery]

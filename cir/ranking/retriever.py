@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
+from threading import Lock
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.composers.composer import Composer, bind_to_gallery
+from cir.composers.composer import Composer, bind_to_gallery, gallery_encoder_of
 from cir.composers.parameters import Parameter, Values, defaults, shares
-from cir.errors import BadQuery
+from cir.errors import BadQuery, MissingFeatures
+from cir.gallery.gallery import Gallery
 from cir.gallery.searchable import Among, Searchable
+from cir.gallery.spaces import open_space
 from cir.images import size_note
+from cir.models.protocols import ImageEncoder
 from cir.ranking.engines import DEFAULT, open_engine
-from cir.ranking.engines.protocol import Promise, WholeEngine
+from cir.ranking.engines.protocol import Engine, Promise, WholeEngine
 from cir.ranking.scoring import Linear, Scoring
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query, RetrievedImage
@@ -61,6 +66,8 @@ class Retriever:
         self.translator = translator or Translator()
         self.engine_name = engine
         self.engine = open_engine(gallery, engine)
+        self._engines: dict[str, Engine] = {}  # by space
+        self._opening = Lock()
         self.composers: dict[str, Composer] = {
             name: bind_to_gallery(c, self.engine) for name, c in composers.items()
         }
@@ -96,7 +103,10 @@ class Retriever:
         Raises:
             BadQuery: no such method.
         """
-        composed = timed(self.translator.compose(query, self._composer(method).compose))
+        composer = self._composer(method)
+        composed = timed(self.translator.compose(query, composer.compose))
+        if (encoder := gallery_encoder_of(composer)) is not None:
+            composed = self._in_space(encoder, composed)
         note = size_note(query.reference_image) if query.reference_image is not None else ""
         return (replace(one, notes=(*one.notes, note)) for one in composed) if note else composed
 
@@ -133,8 +143,8 @@ class Retriever:
                 "Index a folder: python -m cir index PHOTOS",
             )
         scoring = scoring_of(composed, values)
-        indices, scores = self.engine.top(
-            rows_of(composed),
+        indices, scores = self.engine_of(composed).top(
+            self.rows_of(composed),
             scoring if cosine or not isinstance(scoring, Linear) else replace(scoring, cosine=False),
             top_k,
             exclude=[self.gallery.find(image_id) for image_id in exclude],
@@ -145,7 +155,7 @@ class Retriever:
 
     def promise(self, composed: ComposedQuery, values: Values) -> Promise:
         """What a ranking of this query is worth: who makes it, and how many of the true best it has."""
-        return self.engine.promise(scoring_of(composed, values))
+        return self.engine_of(composed).promise(scoring_of(composed, values))
 
     def scores(self, composed: ComposedQuery, values: Values) -> NDArray[np.floating]:
         """(K,) scores of all images, in the gallery's order. No model is called."""
@@ -153,7 +163,8 @@ class Retriever:
 
     def score(self, composed: ComposedQuery, scoring: Scoring) -> NDArray[np.floating]:
         """(K,) scores of all images by a scoring of one's own, such as one row of the query alone."""
-        return scoring.scores(self.whole.terms(rows_of(composed)), self.whole.norms)
+        engine = self._whole(self.engine_of(composed))
+        return scoring.scores(engine.terms(self.rows_of(composed)), engine.norms)
 
     @property
     def whole(self) -> WholeEngine:
@@ -162,13 +173,76 @@ class Retriever:
         Raises:
             BadQuery: they are on servers.
         """
-        if not hasattr(self.engine, "terms"):
+        return self._whole(self.engine)
+
+    def _whole(self, engine: Engine) -> WholeEngine:
+        if not hasattr(engine, "terms"):
             name = self.gallery.name
             raise BadQuery(
                 f"{name} is on a server, which is not asked for all of it at once.",
                 f"Fetch it: python -m cir galleries pull {name}",
             )
-        return cast(WholeEngine, self.engine)
+        return cast(WholeEngine, engine)
+
+    def engine_of(self, composed: ComposedQuery) -> Engine:
+        """The engine over the features that a query is compared with: the gallery's own, or those of its method's encoder.
+
+        Raises:
+            MissingFeatures: the gallery has none of that encoder.
+        """
+        if not composed.space:
+            return self.engine
+        return self._engine_in(composed.space, len(next(iter(composed.parts.values()))))
+
+    def rows_of(self, composed: ComposedQuery) -> dict[str, NDArray[np.float32]]:
+        """All rows of a query by name, each of which `engine_of` it can compare with.
+
+        Raises:
+            BadQuery: it asks for less of a text, which its method's encoder cannot compare with.
+        """
+        if not composed.space or not composed.signed:
+            return rows_of(composed)
+        engine, dim = self.engine_of(composed), len(next(iter(composed.parts.values())))
+        signed = []
+        for term in composed.signed:
+            if term.image_id:
+                term = replace(term, row=engine.features(self.gallery.find(term.image_id)).image)
+            elif len(term.row) != dim:
+                raise BadQuery(
+                    f"This method cannot leave out what {term.words!r} says: it compares with features of its own.",
+                    "Take that wish away, or choose another method.",
+                )
+            signed.append(term)
+        return rows_of(replace(composed, signed=signed))
+
+    def _in_space(self, encoder: ImageEncoder, stages: Iterator[ComposedQuery]) -> Iterator[ComposedQuery]:
+        """The stages of a query; nothing is composed for a gallery that cannot be compared with."""
+        self._engine_in(encoder.fingerprint, encoder.dim)
+        yield from stages
+
+    def _engine_in(self, space: str, dim: int) -> Engine:
+        if space == self.gallery.fingerprints.get("image_encoder"):
+            return self.engine
+        with self._opening:
+            if space not in self._engines:
+                self._engines[space] = open_engine(self._opened(space, dim), self.engine_name)
+            return self._engines[space]
+
+    def _opened(self, space: str, dim: int) -> Gallery:
+        name = self.gallery.name
+        encoders = {method: gallery_encoder_of(composer) for method, composer in self.composers.items()}
+        method = next((m for m, e in encoders.items() if e is not None and e.fingerprint == space), "METHOD")
+        said = f"What {method} compares are features of its own."
+        if not isinstance(self.gallery, Gallery):
+            raise MissingFeatures(
+                f"{said} {name} is on a server, which has none of them.",
+                f"Fetch it: python -m cir galleries pull {name}",
+            )
+        try:
+            return open_space(self.gallery, space, dim)
+        except MissingFeatures as error:
+            command = f"python -m cir galleries features {quote(name)} --method {quote(method)}"
+            raise MissingFeatures(f"{said} {error.message}", f"Make them: {command}") from error
 
     def rank_of(
         self,
@@ -182,14 +256,19 @@ class Retriever:
         """Rank of one image, from 1, among all that may be found and are not left out; up to `Engine.far`."""
         find, scoring = self.gallery.find, scoring_of(composed, values)
         places = [find(other) for other in exclude]
-        rows = rows_of(composed)
-        return int(self.engine.ranks(rows, [find(image_id)], [scoring], among=among, exclude=places)[0, 0])
+        rows = self.rows_of(composed)
+        return int(
+            self.engine_of(composed).ranks(rows, [find(image_id)], [scoring], among=among, exclude=places)[
+                0, 0
+            ]
+        )
 
     def explain(self, composed: ComposedQuery, values: Values, image_id: str) -> Explanation:
         """The dot products and norms behind one image's score."""
         index = self.gallery.find(image_id)
-        terms = self.engine.terms_of(rows_of(composed), [index])
-        norms = self.engine.norms_of([index])
+        engine = self.engine_of(composed)
+        terms = engine.terms_of(self.rows_of(composed), [index])
+        norms = engine.norms_of([index])
         scoring = scoring_of(composed, values)
         return Explanation(
             {
@@ -206,7 +285,7 @@ class Retriever:
 
     def gram(self, composed: ComposedQuery, names: Iterable[str]) -> list[list[float]]:
         """(N, N) dot products among the rows of the query that have these names; those of a missing row are zeros."""
-        there = rows_of(composed)
+        there = self.rows_of(composed)
         nothing = np.zeros(len(next(iter(there.values()))))
         rows = np.stack([there.get(name, nothing) for name in names])
         return (rows @ rows.T).tolist()

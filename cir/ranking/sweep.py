@@ -15,7 +15,7 @@ import numpy as np
 from cir.composers.parameters import Parameter, Values, steps
 from cir.ranking.engines.counting import Ranks, ranks
 from cir.ranking.engines.protocol import WholeEngine
-from cir.ranking.retriever import Retriever, rows_of
+from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import QueryTerms, Scoring
 from cir.types import ComposedQuery
 
@@ -56,8 +56,11 @@ def sweep(
         exclude: ids that are left out.
     """
     find = retriever.gallery.find
-    return retriever.engine.ranks(
-        rows_of(composed), [find(i) for i in image_ids], scorings, exclude=[find(i) for i in exclude]
+    return retriever.engine_of(composed).ranks(
+        retriever.rows_of(composed),
+        [find(i) for i in image_ids],
+        scorings,
+        exclude=[find(i) for i in exclude],
     )
 
 

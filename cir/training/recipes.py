@@ -35,6 +35,7 @@ CODE = (
     "training",
     "world",
     "models/blip_towers.py",
+    "models/low_rank.py",
     "models/text_tower.py",
     "models/mapping.py",
     "models/trunk_blip2.py",
@@ -57,6 +58,7 @@ class Stage:
         words: pseudo-words for one image.
         composed_share: of the text tower's targets that are described as an edit; None takes that of the shipped one.
         out: where the CLIP, the BLIP or the mapping network goes; None takes the place of the shipped one.
+        version: of the program, for what is written down.
         say: told what a stage goes on with, and what it leaves alone.
     """
 
@@ -69,13 +71,14 @@ class Stage:
     words: int = 1
     composed_share: float | None = None
     out: Path | None = None
+    version: str = ""
     say: Callable[[str], None] = field(default=lambda _: None)
 
     def settings(self, name: str, minutes: float, **extra: Any) -> RunSettings:
         """Settings of the run `name`, in the folder of all that it depends on."""
         wanted = self.minutes or minutes
         inputs = {"minutes": wanted, "ranks": self.ranks, "seed": self.seed, "torch": torch.__version__}
-        made_of = {key: _content(value) for key, value in extra.items() if key != "out"}
+        made_of = {key: _content(value) for key, value in extra.items() if key not in ("out", "version")}
         folder = self.folder(name, {**inputs, **made_of})
         return RunSettings(folder, wanted, self.ranks, self.seed, device="cpu", extra=extra)
 
@@ -200,6 +203,15 @@ def train_blip(stage: Stage) -> None:
     export_blip(settings.folder / "checkpoint.pt", out, manifest(settings, "blip"))
 
 
+def train_text_anchored(stage: Stage) -> None:
+    """The image head of the embedded CLIP, tuned towards the captions of its pictures: for Slerp+TAT."""
+    from cir.training.text_anchored import train_text_anchored as train
+
+    out = stage.out or made_anew(SHIPPED / "methods") / "tat.safetensors"
+    extra = {name: stage.last(name, "pictures.json") for name in PICTURES}
+    launch(train, stage.settings("tat", 4, **extra, clip=SHIPPED / "clip", out=out, version=stage.version))
+
+
 def train_places(stage: Stage) -> None:
     """The reader of places that the captioner obeys."""
     from cir.training.captioner import train_places as train
@@ -295,4 +307,5 @@ STAGES = {
     "captioner": train_captioner,
     "delta": train_delta,
     "mapping": train_mapping,
+    "tat": train_text_anchored,
 }

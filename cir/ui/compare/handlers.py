@@ -366,7 +366,8 @@ def _surface(
 def _by_part(
     retriever: Retriever, state: Comparison, composed: ComposedQuery, ids: tuple[str, ...]
 ) -> dict[tuple[str, str], tuple[int, ...]]:
-    sides = {"pixels": 0.0, **({"captions": 1.0} if retriever.gallery.captioned_images else {})}
+    captioned = retriever.gallery.captioned_images and not composed.space
+    sides = {"pixels": 0.0, **({"captions": 1.0} if captioned else {})}
     alone = {(part, side): Linear({part: 1.0}, g) for part in composed.parts for side, g in sides.items()}
     found = sweep(retriever, composed, ids, list(alone.values()), exclude=state.left_out)
     return {name: tuple(found[:, place].tolist()) for place, name in enumerate(alone)}

@@ -27,7 +27,7 @@ from cir.images import read_image
 from cir.ranking.folding import fold
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
-from cir.ranking.retriever import rows_of, scoring_of, weight_note
+from cir.ranking.retriever import scoring_of, weight_note
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.reading import read_method, read_threshold, read_top_k
@@ -214,7 +214,8 @@ def _findable(retriever: Retriever, session: Session, composed: ComposedQuery) -
     if not least:
         return retriever.engine.count(among, places)
     scoring = scoring_of(composed, session.settings.values)
-    return retriever.engine.count_reaching(rows_of(composed), scoring, least, among=among, exclude=places)
+    rows, engine = retriever.rows_of(composed), retriever.engine_of(composed)
+    return engine.count_reaching(rows, scoring, least, among=among, exclude=places)
 
 
 def left_out(session: Session) -> tuple[str, ...]:
