@@ -215,6 +215,7 @@ def ingredients(
         models.missing,
         models.fusion,
         models.encoder,
+        cast(WordRefiner, Deferred({}, lambda: models.concept_refiner)),
     )
 
 

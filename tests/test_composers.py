@@ -86,6 +86,7 @@ def ingredients(**changes: object) -> Ingredients:
         missing=MISSING,
         fusion=lambda recipe: ToyFusion(),
         encoder=lambda recipe: ToyTuned(),
+        concept_refiner=ToyRefiner(),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 

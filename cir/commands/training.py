@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from cir import __version__
-from cir.commands.training_options import FUSION_RECIPES, MAPPING_RECIPES
+from cir.commands.training_options import FUSION_RECIPES, MAPPING_RECIPES, TOKEN_LEARNERS
 from cir.errors import CirError
 
 
@@ -19,9 +19,9 @@ def train(options: argparse.Namespace) -> int:
         CirError: the options do not go together, or what the stage needs is missing.
     """
     _check_recipe(options)
-    if options.stage == "mapping" and options.gallery and options.recipe == "searle":
+    if options.stage == "mapping" and options.gallery and options.recipe in ("searle", *TOKEN_LEARNERS):
         raise CirError(
-            "SEARLE is trained on the illustrated world's pictures only: its phrases are made of its words.",
+            f"{options.recipe} is trained on the illustrated world's pictures only: it learns by its captions and words.",
             "Leave --gallery out, or take the recipe pic2word, lincir or hycir.",
         )
     if options.composed_share is not None and options.out is None:
@@ -71,7 +71,7 @@ def train(options: argparse.Namespace) -> int:
     )
     STAGES[options.stage](stage)
     sys.stdout.write(f"{options.stage} is done; its log is in {options.runs}.\n")
-    if options.stage == "mapping":
+    if options.stage == "mapping" and options.recipe not in TOKEN_LEARNERS:
         sys.stdout.write(next_command(options.out or options.recipe, "embedded"))
     return 0
 

@@ -9,7 +9,8 @@ from cir import commands
 from cir.commands.command_parser import add_models_option, add_report_option, command
 from cir.places import ASSETS
 
-MAPPING_RECIPES = ("pic2word", "lincir", "searle", "hycir")
+TOKEN_LEARNERS = ("palavra", "context-i2w", "isa", "keds")  # each for its own method, on the shipped CLIP
+MAPPING_RECIPES = ("pic2word", "lincir", "searle", "hycir", *TOKEN_LEARNERS)
 FUSION_RECIPES = ("tirg",)  # the names of `cir.training.fusion.RECIPES`, which brings torch
 SAMPLE_TRIPLETS = ASSETS / "triplets" / "sample.jsonl"
 

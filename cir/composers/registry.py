@@ -22,6 +22,7 @@ from cir.composers.fused import Fused
 from cir.composers.hycir import hycir
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
 from cir.composers.lincir import lincir
+from cir.composers.palavra import palavra
 from cir.composers.parameters import Values
 from cir.composers.pic2word import pic2word
 from cir.composers.searle import SearleOti, searle
@@ -58,6 +59,7 @@ class Ingredients:
         missing: part -> why it is not here.
         fusion: the network of a supervised method by its recipe, or None.
         encoder: the image encoder of a method that has its own by its recipe, or None.
+        concept_refiner: for PALAVRA; without it that method is left out.
     """
 
     image_encoder: ImageEncoder
@@ -74,6 +76,7 @@ class Ingredients:
     missing: Mapping[str, str] = field(default_factory=dict)
     fusion: Callable[[str], QueryFusion | None] = lambda recipe: None
     encoder: Callable[[str], ImageEncoder | None] = lambda recipe: None
+    concept_refiner: WordRefiner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,13 @@ def _searle_oti(given: Ingredients) -> Composer | None:
         given.captioner,
         captions=given.settings.captions,
     )
+
+
+def _palavra(given: Ingredients) -> Composer | None:
+    phi, refiner = given.phi("palavra"), given.concept_refiner
+    if phi is None or refiner is None:
+        return None
+    return palavra(given.image_encoder, phi, given.pseudo_word_encoder, refiner)
 
 
 def _cirevl(given: Ingredients) -> Composer:
@@ -310,6 +320,16 @@ METHODS: tuple[MethodCard, ...] = (
         "1 pseudo-word",
         "Apache-2.0",
         _inversion("pic2word", pic2word),
+    ),
+    MethodCard(
+        "PALAVRA",
+        "Cohen et al., ECCV 2022",
+        "cir/composers/palavra.py",
+        THAT,
+        ("phi palavra",),
+        "30 steps, 1 pseudo-word",
+        "NVIDIA, non-commercial",
+        _palavra,
     ),
     MethodCard(
         "Slerp",

@@ -9,25 +9,15 @@ Open Images and has a GPT write the phrases; without a captioner that half of th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from dataclasses import replace
-from threading import Lock
+from collections.abc import Sequence
 
-import numpy as np
-from cachetools import LRUCache
-from numpy.typing import NDArray
 from PIL import Image
 
-from cir.composers.caption_memory import content_key
-from cir.composers.composer import reference_of
-from cir.composers.parameters import WithoutParameters
-from cir.composers.textual_inversion import TextualInversion, sentence
+from cir.composers.refined_inversion import RefinedInversion
+from cir.composers.textual_inversion import TextualInversion
 from cir.models.protocols import Captioner, ImageEncoder, ImageToWords, PseudoWordEncoder, WordRefiner
 from cir.prompts import concept_in, searle_template
-from cir.types import ComposedQuery, Query
 
-REMEMBERED_WORDS = 256
 PLAIN_NOTE = "There is no captioner, so the image word is refined towards the image alone."
 
 
@@ -38,8 +28,8 @@ def searle(
     return TextualInversion("SEARLE", searle_template, image_encoder, phi, text_encoder)
 
 
-class SearleOti(WithoutParameters):
-    """SEARLE-OTI: the image's word is refined by descent. A word that was found once is kept.
+class SearleOti(RefinedInversion):
+    """SEARLE-OTI: the descent is told what a caption says of the picture.
 
     Args:
         image_encoder, text_encoder: one CLIP.
@@ -48,8 +38,6 @@ class SearleOti(WithoutParameters):
         captioner: says what the picture shows, for the phrases; None leaves them out.
         captions: how many captions are asked for; the first is used.
     """
-
-    name = "SEARLE-OTI"
 
     def __init__(
         self,
@@ -61,41 +49,17 @@ class SearleOti(WithoutParameters):
         *,
         captions: int = 1,
     ) -> None:
-        self.image_encoder, self.phi, self.text_encoder = image_encoder, phi, text_encoder
-        self.refiner, self.captioner, self.captions = refiner, captioner, captions
-        self._known: LRUCache[tuple[bytes, str], NDArray[np.float32]] = LRUCache(REMEMBERED_WORDS)
-        self._lock = Lock()
+        super().__init__("SEARLE-OTI", searle_template, image_encoder, phi, text_encoder, refiner)
+        self.captioner, self.captions = captioner, captions
+        self.notes = () if captioner is not None else (PLAIN_NOTE,)
 
-    def compose(self, query: Query) -> Iterator[ComposedQuery]:
-        """The network's word first; then the refined one, every few steps.
+    def concepts(self, image: Image.Image) -> Sequence[str]:
+        """What the first caption says."""
+        if self.captioner is None:
+            return ()
+        said = self.captioner.caption([image], per_image=self.captions, seed=0)[0]
+        return [concept_in(caption) for caption in said[:1]]
 
-        Raises:
-            BadQuery: no image.
-        """
-        image, text = reference_of(query, self.name), query.modification_text
-        key = (content_key(image), f"{self.refiner.fingerprint}/{self.phi.fingerprint}/{self.captions}")
-        notes = () if self.captioner is not None else (PLAIN_NOTE,)
-        with self._lock:
-            words = self._known.get(key)
-        if words is not None:
-            yield sentence(self.text_encoder, searle_template, words, text, notes=notes)
-            return
-        since = time.perf_counter()
-        for refined, pending in self._refine(image):
-            said = sentence(self.text_encoder, searle_template, refined, text, notes=notes, pending=pending)
-            if not pending:
-                with self._lock:
-                    self._known[key] = refined
-            yield replace(said, timings_ms={"image word": 1000.0 * (time.perf_counter() - since)})
-
-    def _refine(self, image: Image.Image) -> Iterator[tuple[NDArray[np.float32], str]]:
-        """The word as it is refined, with what is pending; "" with the last."""
-        raw = self.image_encoder.encode_images([image])
-        start, steps = self.phi.map_features(raw), self.refiner.steps
-        yield start, f"refining the image word: step 0 of {steps}"
-        concepts: list[str] = []
-        if self.captioner is not None:
-            said = self.captioner.caption([image], per_image=self.captions, seed=0)[0]
-            concepts = [concept_in(caption) for caption in said[:1]]
-        for step, words in self.refiner.refine(raw, start, concepts):
-            yield words, f"refining the image word: step {step} of {steps}" if step < steps else ""
+    def depends_on(self) -> str:
+        """The captions, too."""
+        return f"{super().depends_on()}/{self.captions}"

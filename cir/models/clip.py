@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.patches import patch_rows
 from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, text_tower, token_ids
 from cir.text import counted
@@ -94,6 +95,12 @@ class ClipModel:
             return self._forward(lambda: self.model.encode_image(pixels))
 
         return self._rows(run_in_batches(run, images, self._image_batch))
+
+    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """(N, P, C) what the image tower has of patches; as the protocol PatchEncoder says."""
+        pixels = torch.stack([self.preprocess(image) for image in images])
+        pixels = pixels.to(self.device, memory_format=torch.channels_last)
+        return self._forward(lambda: patch_rows(self.model.visual, pixels))
 
     def encode_texts(self, texts: Sequence[str]) -> Features:
         """(N, D) unit rows. Too long a text is cut, its end mark kept; equal texts are encoded once."""

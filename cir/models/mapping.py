@@ -11,9 +11,7 @@ pseudo-words for one image).
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -26,7 +24,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.keds import KEDS_LAYOUT, Keds
 from cir.models.mapping_files import FETCH, is_safetensors
+from cir.models.network_files import read_network, save_network
+from cir.models.palavra import SET_LAYOUT, SetEncoder
 from cir.models.runtime import fingerprint_of
 
 LAYOUT = "recompose-mapping-1"
@@ -106,7 +107,7 @@ class MappingModel:
 
     def __init__(
         self,
-        network: MappingNetwork,
+        network: MappingNetwork | SetEncoder | Keds,
         fingerprint: str,
         *,
         normalise_input: bool = False,
@@ -145,23 +146,7 @@ class MappingModel:
         return words
 
 
-def save_mapping(network: MappingNetwork, path: str | Path, metadata: Mapping[str, object]) -> None:
-    """Write a network as safetensors, whole or not at all; call `.half()` on it first for half the size.
-
-    Args:
-        network: what to write.
-        path: where; the name is free, but .safetensors is what others know it by.
-        metadata: JSON; "normalise_input" (false by default) is obeyed when it is loaded, the rest ("recipe",
-            "trained_for", figures) is kept for people.
-    """
-    from safetensors.torch import save_file
-
-    path = Path(path)
-    record = {**metadata, "shape": network.shape()}
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(state, unfinished, metadata={"mapping": json.dumps(record, sort_keys=True)})
-    os.replace(unfinished, path)
+save_mapping = save_network  # a mapping network is written as every network of ours is
 
 
 def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | None = None) -> MappingModel:
@@ -185,7 +170,7 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256.lower():
             raise UnsafeFile(f"{path} has the SHA-256 {found}, not {sha256}.", f"Do not use it. {FETCH}")
-    state, metadata = _read_safetensors(path) if is_safetensors(path) else _read_checkpoint(path)
+    state, metadata = read_network(path) if is_safetensors(path) else _read_checkpoint(path)
     network = _network_for(state, metadata, path)
     return MappingModel(
         network,
@@ -197,17 +182,6 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
 
 def _unit(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("normalise_input", False))
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return state, json.loads((file.metadata() or {}).get("mapping", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", FETCH) from error
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -227,7 +201,9 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {str(key).removeprefix("module."): tensor for key, tensor in checkpoint.items()}, {}
 
 
-def _network_for(state: Mapping[str, Tensor], metadata: Mapping[str, Any], path: Path) -> MappingNetwork:
+def _network_for(
+    state: Mapping[str, Tensor], metadata: Mapping[str, Any], path: Path
+) -> MappingNetwork | SetEncoder | Keds:
     """Build the network that `state` belongs to, and load it."""
     shape = metadata.get("shape")
     try:
@@ -252,7 +228,12 @@ def _network_for(state: Mapping[str, Tensor], metadata: Mapping[str, Any], path:
     return network
 
 
-def _network_of_shape(shape: Mapping[str, Any]) -> MappingNetwork:
+def _network_of_shape(shape: Mapping[str, Any]) -> MappingNetwork | SetEncoder | Keds:
+    if shape.get("layout") == SET_LAYOUT:
+        names = ("input_dim", "hidden", "word_width", "classes", "others")
+        return SetEncoder(**{name: int(shape[name]) for name in names})
+    if shape.get("layout") == KEDS_LAYOUT:
+        return Keds(*(int(shape[name]) for name in ("input_dim", "hidden", "word_width", "pairs")))
     if shape.get("layout") != LAYOUT:
         raise ValueError(f"its layout is {shape.get('layout')!r}, not {LAYOUT!r}")
     return MappingNetwork(

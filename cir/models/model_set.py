@@ -270,14 +270,27 @@ class Models:
     def refiner(self) -> WordRefiner:
         """What refines pseudo-words of `words`."""
         from cir.models.oti import ImageWordRefiner  # it brings torch
+
+        return self._for_both(ImageWordRefiner(self.tower))
+
+    @cached_property
+    def concept_refiner(self) -> WordRefiner | None:
+        """What makes a word of `words("palavra")` fit its picture; None without that network."""
+        from cir.models.palavra import ConceptRefiner, SetEncoder  # it brings torch
+
+        found = self.phi("palavra")
+        if found is None:
+            return None
+        network = cast(SetEncoder, found.network)
+        return self._for_both(ConceptRefiner(self.tower, network, found.fingerprint))
+
+    def _for_both(self, refiner: WordRefiner) -> WordRefiner:
+        """A refiner for CLIP's words, for those of `words`."""
         from cir.models.photographs.words import JoinedRefiner
 
-        refiner = ImageWordRefiner(self.tower)
-        return (
-            refiner
-            if self.photographs is None
-            else JoinedRefiner(refiner, cast("JoinedEncoder", self.clip).space)
-        )
+        if self.photographs is None:
+            return refiner
+        return JoinedRefiner(refiner, cast("JoinedEncoder", self.clip).space)
 
     def _load_mapping(self, recipe: str, part: Part) -> MappingModel | None:
         def load(path: Path) -> MappingModel:
@@ -291,10 +304,10 @@ class Models:
                     f"It was not trained for the CLIP in {self._clip_folder}.",
                     "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
                 )
-            if part.made and trained_for not in (None, self.tower.fingerprint):
+            if trained_for not in (None, self.tower.fingerprint):
                 raise MissingModel(
                     f"{path} was made for another CLIP, {trained_for}.",
-                    f"Remove it, then: {self._parts.pull}",
+                    f"Remove it, then: {self._parts.pull}" if part.made else self._parts.remedy(part),
                 )
             return network
 

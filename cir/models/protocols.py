@@ -110,6 +110,30 @@ class QueryFusion(Protocol):
         ...
 
 
+class PatchEncoder(Protocol):
+    """Images -> what the image tower has of their patches before it pools them."""
+
+    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """(N, P, C): a row for each patch, from the top left, line by line."""
+        ...
+
+
+class PatchesToWords(Protocol):
+    """A network that reads the patches of an image, and may read what stands round its words."""
+
+    tokens: int
+    fingerprint: str
+
+    def map_patches(
+        self,
+        patches: NDArray[np.float32],
+        features: NDArray[np.float32],
+        context: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """(N, P, C) patches, (N, D) raw image features and (N, D) unit features of the contexts -> (N, T, W) pseudo-words."""
+        ...
+
+
 class WordRefiner(Protocol):
     """Descends from a pseudo-word to one that fits a picture better."""
 

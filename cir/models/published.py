@@ -276,6 +276,15 @@ _EMBEDDED = ModelSet(
     {
         recipe: Part(f"Recompose {recipe}", "Apache-2.0", shipped=f"mapping/{recipe}.safetensors")
         for recipe in ("pic2word", "lincir", "searle", "hycir")
+    }
+    | {
+        recipe: Part(
+            f"Recompose {recipe}",
+            "Apache-2.0",
+            shipped=f"methods/{recipe}.safetensors",
+            trained_by=f"mapping --recipe {recipe}",
+        )
+        for recipe in ("palavra",)
     },
     Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2", module="blip2"),
     "qwen2.5-coder-1.5b",

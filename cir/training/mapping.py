@@ -40,28 +40,35 @@ def build_mapping(teacher: ClipTeacher, words: int) -> MappingNetwork:
     return MappingNetwork(dim, HIDDEN, words, table.shape[1], dropout=0.1, word_length=length)
 
 
-def masked_caption(text: str) -> str | None:
-    """The caption with every keyword as "$": maximal runs of determiners, numbers, adjectives and nouns.
+def keywords(text: str) -> list[tuple[str, bool]]:
+    """A caption in parts, and of each whether it is a keyword: determiners, numbers, adjectives and nouns in a run.
 
-    LinCIR finds them by part of speech; in the world's closed grammar its words tell. None where nothing is found.
+    LinCIR finds them by part of speech; in the world's closed grammar its words tell.
     """
-    out: list[str] = []
+    parts: list[tuple[str, bool]] = []
     run: list[str] = []
 
     def close() -> None:
         if run:
-            keyword = any(nouns_in(" ".join(run[i:])) for i in range(len(run)))
-            out.append("$" if keyword else " ".join(run))
+            parts.append((" ".join(run), any(nouns_in(" ".join(run[i:])) for i in range(len(run)))))
             run.clear()
 
     for word in text.replace(",", " ,").split():
         if word in _FUNCTION_WORDS:
             close()
-            out.append(word)
+            parts.append((word, False))
         else:
             run.append(word)
     close()
-    return " ".join(out) if "$" in out else None
+    return parts
+
+
+def masked_caption(text: str) -> str | None:
+    """The caption with every keyword as "$"; None where it has none."""
+    parts = keywords(text)
+    if not any(is_keyword for _, is_keyword in parts):
+        return None
+    return " ".join("$" if is_keyword else part for part, is_keyword in parts)
 
 
 # What the grammar of the world says between its keywords: the shipped mapping network was made with these.

@@ -34,6 +34,9 @@ PICTURES = {"pictures": (30_000, 1, False), "held_out": (3_000, 77, True)}  # pa
 CODE = (
     "training",
     "world",
+    "models/palavra.py",
+    "models/patch_networks.py",
+    "models/keds.py",
     "models/blip_towers.py",
     "models/low_rank.py",
     "models/text_tower.py",
@@ -255,6 +258,11 @@ def train_delta(stage: Stage) -> None:
 
 def train_mapping(stage: Stage) -> None:
     """A mapping network by one recipe."""
+    from cir.training.token_learners import MODULES
+
+    if stage.recipe in MODULES:
+        train_token_learner(stage)
+        return
     if stage.recipe == "searle":
         from cir.training.searle import train_searle as train
     else:
@@ -269,6 +277,16 @@ def train_mapping(stage: Stage) -> None:
         "out": out,
     }
     launch(train, stage.settings(f"mapping-{stage.recipe}-{stage.words}", 4, **extra))
+
+
+def train_token_learner(stage: Stage) -> None:
+    """The network of a method that learns words in a way of its own, for the shipped CLIP."""
+    from cir.training.token_learners import train_token_learner as train
+
+    out = stage.out or made_anew(SHIPPED / "methods") / f"{stage.recipe}.safetensors"
+    extra = {name: stage.last(name, "pictures.json") for name in PICTURES}
+    inputs = {"recipe": stage.recipe, "clip": SHIPPED / "clip", "out": out, "version": stage.version}
+    launch(train, stage.settings(f"mapping-{stage.recipe}", 5, **extra, **inputs))
 
 
 def manifest(settings: RunSettings, run: str) -> dict[str, Any]:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.models.photographs.space import Space
-from cir.models.protocols import ImageToWords, WordRefiner
+from cir.models.photographs.space import Space, unit
+from cir.models.protocols import ImageToWords, PatchesToWords, WordRefiner
 
 Words = NDArray[np.float32]
+
+
+def joined_words(space: Space, features: Words, words_of: Callable[[Words], Words]) -> Words:
+    """(N, T, W + shown) of rows of the joined space.
+
+    Args:
+        space: the joined one.
+        features: (N, D) raw features of pictures.
+        words_of: (N, clip) raw features of CLIP -> (N, T, W).
+    """
+    drawn = space.clip_part(features)
+    taken = np.logical_not(drawn.any(axis=1))
+    words = words_of(np.where(taken[:, None], 1.0, drawn).astype(np.float32))
+    words[taken] = 0.0  # CLIP has no word for a photograph
+    shown = space.shown_part(features)[:, None].repeat(words.shape[1], axis=1)
+    return np.concatenate([words, shown], axis=2)
 
 
 class JoinedWords:
@@ -27,12 +43,27 @@ class JoinedWords:
 
     def map_features(self, features: NDArray[np.float32]) -> Words:
         """(N, D) raw features -> (N, T, W + shown)."""
-        drawn = self.space.clip_part(features)
-        taken = np.logical_not(drawn.any(axis=1))
-        words = self.network.map_features(np.where(taken[:, None], 1.0, drawn).astype(np.float32))
-        words[taken] = 0.0  # CLIP has no word for a photograph
-        shown = self.space.shown_part(features)[:, None].repeat(words.shape[1], axis=1)
-        return np.concatenate([words, shown], axis=2)
+        return joined_words(self.space, features, self.network.map_features)
+
+
+class JoinedPatchWords:
+    """A network that reads CLIP's patches behind the protocol PatchesToWords, for rows of the joined space.
+
+    Args:
+        network: for CLIP.
+        space: the joined one.
+    """
+
+    def __init__(self, network: PatchesToWords, space: Space) -> None:
+        self.network, self.space = network, space
+        self.tokens, self.fingerprint = network.tokens, network.fingerprint
+
+    def map_patches(self, patches: Words, features: Words, context: Words) -> Words:
+        """As the protocol says; (N, T, W + shown)."""
+        read = unit(context[:, : self.space.clip])
+        return joined_words(
+            self.space, features, lambda drawn: self.network.map_patches(patches, drawn, read)
+        )
 
 
 class JoinedRefiner:
