@@ -12,7 +12,7 @@ from cir.composers.parameters import Values
 from cir.ranking.retriever import Retriever, rows_of, scoring_of
 from cir.ranking.scoring import Product, Scoring
 from cir.text import counted
-from cir.translating import TRANSLATION
+from cir.translating import REWORDED, TRANSLATION
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage
 
 ROWS = (
@@ -20,7 +20,7 @@ ROWS = (
     FINE_GRAINED,
     REFERENCE_IMAGE,
 )  # in every explained answer, with zeros where there is none
-TRACE = (TRANSLATION, "captions", MODIFIED_CAPTIONS, "added_objects", "removed_objects")
+TRACE = (TRANSLATION, REWORDED, "captions", MODIFIED_CAPTIONS, "added_objects", "removed_objects")
 
 
 class Searched(TypedDict):
@@ -38,9 +38,10 @@ class EngineRow(TypedDict):
 
 
 class Trace(TypedDict):
-    """What was thought on the way: the edit in English where it was typed in another language, captions of the reference, captions after the edit, objects likely added, and removed."""
+    """What was thought on the way: the edit in English where it was typed in another language, or in plainer words, captions of the reference, captions after the edit, objects likely added, and removed."""
 
     translation: list[str]
+    reworded: list[str]
     captions: list[str]
     modified_captions: list[str]
     added_objects: list[str]

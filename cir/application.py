@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from PIL import Image
 
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer
@@ -34,20 +35,21 @@ from cir.models.downloads import locate
 from cir.models.llama import PatientModel
 from cir.models.model_set import WITHOUT, Models
 from cir.models.own_networks import OwnNetworks
-from cir.models.protocols import SentenceEncoder, Spoter, WordRefiner
+from cir.models.protocols import LanguageModel, SentenceEncoder, Spoter, WordRefiner
 from cir.models.server.address import Asking
 from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache, own_networks_folder
 from cir.places import ROOT as ROOT
-from cir.prompts import cvsi_added_objects, cvsi_modified_caption
+from cir.prompts import cvsi_added_objects, cvsi_modified_caption, plain_orders
 from cir.ranking.engines import DEFAULT
 from cir.ranking.retriever import Retriever
+from cir.rewording import Rewording
 from cir.shelf import Shelf
 from cir.syncir.library import TripletLibrary
 from cir.syncir.query_text import CaptionSpoter
 from cir.text import counted
 from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
-from cir.types import TrainedNetwork, TrainingStep, Triplet
+from cir.types import DRAWING, TrainedNetwork, TrainingStep, Triplet
 
 if TYPE_CHECKING:
     from cir.gallery.served.gallery import ServedGallery
@@ -220,8 +222,30 @@ def ingredients(
 
 
 def build_translator(models: Models) -> Translator:
-    """What puts edits in other languages into English, by the set's language model."""
-    return Translator(models.language_model, models.missing.get("language model", ""))
+    """What puts edits in other languages into English, and in other words into plainer ones, by the set's language model."""
+    return Translator(
+        models.language_model, models.missing.get("language model", ""), build_rewording(models)
+    )
+
+
+def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewording | None:
+    """What puts edits into words that the set's text tower knows; None where it reads any words, or nobody can.
+
+    `model`: who is asked; the set's language model by default.
+    """
+    asked = model or models.language_model
+    if models.set.reads != "world" or asked is None:
+        return None
+
+    clip = models.clip
+
+    def known(text: str) -> float:
+        return float(clip.known([text])[0])
+
+    def is_drawing(image: Image.Image) -> bool:
+        return models.read_as(clip.encode_images([image])[0]) in ("", DRAWING)
+
+    return Rewording(asked, known, is_drawing)
 
 
 def _check_phi(models: Models, phi: str) -> None:
@@ -486,8 +510,11 @@ def warm_up(models: Models) -> None:
             logging.getLogger(__name__).warning("A model could not be loaded: %s", error)
     if models.language_model is None:
         return
+    prompts = [cvsi_modified_caption("", ""), cvsi_added_objects("", "")]
+    if build_rewording(models) is not None:
+        prompts.append(plain_orders(""))
     try:
-        models.language_model.warm_up([cvsi_modified_caption("", ""), cvsi_added_objects("", "")])
+        models.language_model.warm_up(prompts)
     except CirError as error:
         logging.getLogger(__name__).warning("The language model could not be warmed up: %s", error)
 

@@ -234,6 +234,34 @@ def translation(text: str) -> Prompt:
     return Prompt("Translate the edit of a picture into English. Say nothing else.", samples, ask)
 
 
+_REWORDINGS = (
+    ("could we lose the spoon pls", "remove the spoon"),
+    ("i'd much rather it was three plates", "make it three plates"),
+    ("same spot, once it gets light out", "the same at dawn"),
+    ("chuck in a coupel of gren jugs as well", "add two green jugs"),
+    ("A scarf is where the coat used to be.", "replace the coat with a scarf"),
+    (
+        "The whole thing takes place in a staton now, and the bench has grown.",
+        "move it in a station and make the bench bigger",
+    ),
+    ("teh cup ought to be brown, the pan is nowhere to be seen", "make the cup brown and remove the pan"),
+    ("a tinier bowl", "make the bowl smaller"),
+    ("one flute was better than two", "one flute instead of two"),
+    ("a pink coat please, not the yellow one", "make the coat pink"),
+    ("nothing but the ladder, at the statoin", "only one ladder, move it at the station"),
+)
+
+
+def plain_orders(text: str) -> Prompt:
+    """A modification text in anybody's words -> plain orders, correctly spelled. Source: in no paper."""
+    samples = [(f"Ask: {typed}\nOrders:", plain) for typed, plain in _REWORDINGS]
+    told = (
+        "Rewrite what someone asks about a picture as plain orders with correct spelling: add, remove, replace, make, move. "
+        "Keep every thing, number, colour, size, place and time that is said, and say nothing else."
+    )
+    return Prompt(told, samples, f"Ask: {_one_line(text)}\nOrders:")
+
+
 def captioning_text(caption: str, text: str) -> str:
     """ "caption, T": the two in one line. Source: CVSI, section IV-A4, "Captioning" ("concatenated")."""
     return ", ".join(part.strip(" .,") for part in (caption, text) if part.strip(" .,"))

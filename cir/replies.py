@@ -85,6 +85,15 @@ def parse_translation(answer: str) -> str | None:
     return text if re.search(r"[A-Za-z]{2}", text) else None
 
 
+def parse_plain_orders(answer: str) -> str | None:
+    """The orders in an answer to `plain_orders`, on one line; None when there are none that can be used."""
+    line = _first_line(answer)
+    if line is None or _REFUSAL.match(line) or _repeats(line, 4) or len(line) > MAX_QUERY_TEXT_CHARACTERS:
+        return None
+    text = re.sub(r"^Orders?\s*:\s*", "", line, flags=re.I).strip(_QUOTES).rstrip(". ")
+    return text if re.search(r"[A-Za-z]{2}", text) else None
+
+
 def parse_query_text(answer: str, captions: Sequence[str] = ()) -> str | None:
     """The instruction in an answer to `hycir_query_text`, or None when there is none that can be used.
 

@@ -1,6 +1,6 @@
-"""Edits in other languages: put into English by the language model, or searched for as they were typed, and told.
+"""Edits in other languages or other words: put into plain English by the language model, or searched for as they were typed.
 
-The models were taught English. What stands in quotation marks is searched for as it was typed: so is an edit that a
+The models were taught English, those of the illustrated world a little of it alone (`cir.rewording`). What stands in quotation marks is searched for as it was typed: so is an edit that a
 person wants to keep. Knows no page; a translation is data, which is shown and can be changed.
 """
 
@@ -15,9 +15,11 @@ from cir.languages import foreign_language
 from cir.models.protocols import LanguageModel
 from cir.prompts import translation
 from cir.replies import parse_translation
+from cir.rewording import Rewording
 from cir.types import ComposedQuery, Query
 
 TRANSLATION, TYPED = "translation", "typed_text"
+REWORDED = "reworded"
 TRANSLATION_TOKENS = 64
 _QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("「", "」"))
 Compose = Callable[[Query], Iterator[ComposedQuery]]
@@ -29,13 +31,19 @@ class Translator:
     Args:
         model: None where there is none; edits are then searched for as they are typed.
         missing: why there is none and how to get it, for the person.
+        rewording: puts English edits into plainer words, for models that need it.
     """
 
-    def __init__(self, model: LanguageModel | None = None, missing: str = "") -> None:
-        self._model, self._missing = model, missing
+    def __init__(
+        self,
+        model: LanguageModel | None = None,
+        missing: str = "",
+        rewording: Rewording | None = None,
+    ) -> None:
+        self._model, self._missing, self._rewording = model, missing, rewording
 
     def compose(self, query: Query, compose: Compose) -> Iterator[ComposedQuery]:
-        """Compose a query whose edit may be in another language; the last stages are of its translation.
+        """Compose a query whose edit may be in another language or in other words; the last stages are of what it was put into.
 
         Args:
             query: as it was typed.
@@ -45,7 +53,7 @@ class Translator:
         inside = without_quotes(typed)
         language = foreign_language(inside)
         if not language:
-            yield from compose(query)
+            yield from self._reworded(query, inside, compose)
             return
         as_typed = replace(query, modification_text=inside)
         if inside != typed or self._model is None:
@@ -69,6 +77,25 @@ class Translator:
         for one in stages:
             whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})
             yield _noted(whole, note)
+
+    def _reworded(self, query: Query, inside: str, compose: Compose) -> Iterator[ComposedQuery]:
+        typed = query.modification_text
+        if self._rewording is not None and inside != typed:
+            query = replace(query, modification_text=inside)
+        if self._rewording is None or inside != typed or not self._rewording.helps(query):
+            yield from compose(query)
+            return
+        yield replace(next(compose(query)), pending="putting the edit into plainer words")
+        since = time.perf_counter()
+        try:
+            plain, note = self._rewording(typed), ""
+        except LanguageModelFailed as error:
+            plain, note = typed, f"The edit could not be put into plainer words: {error}"
+        timings = {REWORDED: 1000.0 * (time.perf_counter() - since)}
+        trace = {REWORDED: (plain,), TYPED: (typed,)} if plain != typed else {}
+        for one in compose(replace(query, modification_text=plain)):
+            whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})
+            yield _noted(whole, note) if note and note not in one.notes else whole
 
     def _translate(self, text: str) -> tuple[str, str]:
         """(the edit in English, ""), or ("", why there is none)."""

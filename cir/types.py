@@ -28,7 +28,11 @@ MODIFIED_CAPTIONS: str = "modified_captions"  # q_m
 FINE_GRAINED: str = "fine_grained"  # q_f
 REFERENCE_IMAGE: str = "reference_image"  # q_v
 REMOVED_OBJECTS: str = "removed_objects"  # q_r, of our own; it counts against an image
-READ_AS, PHOTOGRAPH = "read_as", "a photograph"  # in a trace: as what the reference was read
+READ_AS, PHOTOGRAPH, DRAWING = (
+    "read_as",
+    "a photograph",
+    "a drawing",
+)  # in a trace: as what the reference was read
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,6 +31,7 @@ def test_search_prints_one_json_object_from_which_every_score_can_be_computed_ag
     assert answer["gallery"]["images"] == 1800
     assert set(answer["trace"]) == {
         "translation",
+        "reworded",
         "captions",
         "modified_captions",
         "added_objects",

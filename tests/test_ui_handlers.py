@@ -415,6 +415,7 @@ def test_an_answer_for_programs_has_the_keys_of_the_command_line(gallery, retrie
     assert (made["method"], made["pending"]) == ("CVSI", "")
     assert set(made["trace"]) == {
         "translation",
+        "reworded",
         "captions",
         "modified_captions",
         "added_objects",

@@ -32,7 +32,15 @@ from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
 
 KEEP_EVERY = 50
-METHODS_CODE = ("composers", "prompts.py", "replies.py", "text.py", "models/oti.py", "models/text_tower.py")
+METHODS_CODE = (
+    "composers",
+    "prompts.py",
+    "replies.py",
+    "rewording.py",
+    "text.py",
+    "models/oti.py",
+    "models/text_tower.py",
+)
 Texts = Callable[[CirQuery], Sequence[str]]
 
 
@@ -182,7 +190,7 @@ def compose_kept(
     kept.answers = count
     try:
         for i, query in enumerate(todo, start=1):
-            _compose_one(kept, query, texts(query), picture, composer, witness)
+            _compose_one(kept, query, texts, picture, composer, witness)
             if i % KEEP_EVERY == 0:
                 write_kept(path, kept)
                 say(f"{composer.name}: {i} of {counted(len(todo), 'query', 'queries')}")
@@ -195,15 +203,15 @@ def compose_kept(
 def _compose_one(
     kept: Kept,
     query: CirQuery,
-    texts: Sequence[str],
+    texts: Texts,
     picture: Callable[[str], Image.Image],
     composer: Composer,
     witness: Witness | None,
 ) -> None:
     before, heard = (witness.failures, len(witness.heard)) if witness else (0, 0)
     try:
-        kept.queries[query.query_id] = compose_texts(composer, picture(query.reference_id), texts)
-    except LanguageModelFailed:  # a method that is nothing without it
+        kept.queries[query.query_id] = compose_texts(composer, picture(query.reference_id), texts(query))
+    except LanguageModelFailed:  # a method, or an edit, that is nothing without it
         kept.queries.pop(query.query_id, None)
         kept.unanswered.add(query.query_id)
         return

@@ -11,17 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.application import gallery_cache
+from cir.application import build_rewording, gallery_cache
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, books_of, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark
+from cir.evaluation.composed import one_text
 from cir.evaluation.difference import differences
 from cir.evaluation.encoders import Encoders
 from cir.evaluation.rank_measures import Ranked
 from cir.gallery.gallery import Gallery
 from cir.measuring.bench import Bench, say
-from cir.models.model_set import Models
+from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import Captioner
+from cir.rewording import Rewording
 from cir.types import CirQuery
 
 BENCHMARK = "world"
@@ -52,6 +54,20 @@ class WorldBench(Bench):
     def picture(self, image_id: str) -> Image.Image:
         """A scene, drawn."""
         return self.benchmark.picture(image_id)
+
+    @cached_property
+    def rewording(self) -> Rewording | None:
+        """Puts edits into plainer words, thinking from the book; all references are drawings. None for no language model."""
+        return None if self.options.llm == WITHOUT else build_rewording(self.models, self.witness)
+
+    def texts(self, query: CirQuery) -> Sequence[str]:
+        """The edit as a search reads it: in plainer words, where it is in others than the models were taught.
+
+        Raises:
+            LanguageModelFailed: nobody has put it into plainer words.
+        """
+        typed = query.modification_text
+        return one_text(query) if self.rewording is None else [self.rewording(typed)]
 
     @cached_property
     def encoders(self) -> Encoders:

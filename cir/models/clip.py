@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,15 @@ from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
 from cir.models.patches import patch_rows
+from cir.models.photographs.lexicon import shares_known
 from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, text_tower, token_ids
 from cir.text import counted
 from cir.types import Features
 
 __all__ = ["PSEUDO_WORD", "ClipModel", "encode_with_embeddings", "load_clip", "splice", "token_ids"]
+
+REMEMBERED = 4096  # words, of which it is known whether they were taught
 
 
 class ClipModel:
@@ -81,6 +84,7 @@ class ClipModel:
         self._image_batch = image_batch
         self._text_batch = text_batch
         self._lock = threading.Lock()
+        self._knows = lru_cache(REMEMBERED)(self.knows_word)
 
     def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """(N, D) projected image features, raw: a mapping network wants their length too.
@@ -213,6 +217,10 @@ class ClipModel:
             table = text_tower(self.model).token_embedding.weight
             rows = table[torch.tensor(ids, device=table.device)]
             return bool((rows.abs().amax(dim=1) > 0).all())
+
+    def known(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(N,) the share of each text's words that the tower was taught; 1 for a text that says nothing."""
+        return np.array(shares_known(texts, self._knows), np.float32)
 
     def count_tokens(self, text: str) -> int:
         """Tokens of the text, start and end marks counted, before any cut."""

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.cache_keys import digest_of
-from cir.models.photographs.lexicon import words_of
+from cir.models.photographs.lexicon import shares_known
 from cir.models.photographs.reading import PhotographReader
 from cir.models.photographs.sentences import PhotographTexts
 from cir.models.photographs.space import Space, join_shown, unit
-from cir.types import Features
+from cir.types import DRAWING, PHOTOGRAPH, Features
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
@@ -123,9 +123,7 @@ class JoinedEncoder:
 
     def known(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N,) the share of each text's words that CLIP was taught; 1 for a text that says nothing."""
-        split = [words_of(text) for text in texts]
-        shares = [sum(map(self._knows, words)) / len(words) if words else 1.0 for words in split]
-        return np.array(shares, np.float32)
+        return np.array(shares_known(texts, self._knows), np.float32)
 
     def text_shown(self, texts: Sequence[str]) -> Features:
         """(N, shown) what texts say of photographs; zeros without a sentence encoder."""
@@ -137,8 +135,8 @@ class JoinedEncoder:
 def _kind(share: float) -> str:
     """What a picture is called by its share of being a photograph, which features hold to a thousandth."""
     if share < 0.01:
-        return "a drawing"
-    return "a photograph" if share > 0.99 else "partly a photograph, partly a drawing"
+        return DRAWING
+    return PHOTOGRAPH if share > 0.99 else "partly a photograph, partly a drawing"
 
 
 class TextsOfDrawings:

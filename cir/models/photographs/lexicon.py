@@ -7,7 +7,7 @@ that are not here are compared with `SAID_AS` by whoever has a sentence encoder.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 # attribute -> a phrase that a sentence encoder can compare other words with
 SAID_AS: Mapping[str, str] = {
@@ -103,6 +103,12 @@ SILENT = frozenset(_SILENT.split())
 def words_of(text: str) -> list[str]:
     """The words of a text in small letters that may show something, in their order, each once."""
     return [word for word in dict.fromkeys(WORD.findall(text.lower())) if word not in SILENT]
+
+
+def shares_known(texts: Sequence[str], knows: Callable[[str], bool]) -> list[float]:
+    """The share of each text's words that are known; 1 for a text that says nothing."""
+    split = [words_of(text) for text in texts]
+    return [sum(map(knows, words)) / len(words) if words else 1.0 for words in split]
 
 
 def attributes_of_word(word: str) -> frozenset[str]:

@@ -15,7 +15,7 @@ from cir.composers.parameters import Parameter, Values
 from cir.composers.revision import CAPTIONS, MODIFIED, OBJECTS, REMOVED
 from cir.ranking.retriever import MAX_RESULTS as MAX_SHOWN
 from cir.text import counted
-from cir.translating import TRANSLATION, TYPED
+from cir.translating import REWORDED, TRANSLATION, TYPED
 from cir.types import RetrievedImage, SignedTerm
 from cir.ui import pieces
 from cir.ui.grids import Tile, grid, tile
@@ -144,7 +144,7 @@ def texts(
         changed: whether a person changed something, which can be reset.
         without: whether "Without ..." is offered, at the end of the last row or in a row of its own.
     """
-    rows = [_translation_row(trace)] if TRANSLATION in trace else []
+    rows = [_other_words_row(trace, kind) for kind in _OTHER_WORDS if kind in trace]
     changeable = changeable and not pending
     rows += [_text_row(kind, trace, pending=pending, changeable=changeable) for kind in TRACE_WORDS]
     if trace.get(REMOVED):
@@ -168,14 +168,18 @@ def texts(
     return f'<dl class="trace">{shown}</dl>' if shown else ""
 
 
-def _translation_row(trace: Mapping[str, Sequence[str]]) -> str:
-    """The edit in English: a click puts it into the field, to be changed; another one searches as it was typed."""
-    english, typed = escape(trace[TRANSLATION][0]), escape(f'"{trace[TYPED][0]}"')
+_OTHER_WORDS = {TRANSLATION: ("In English", "a translation"), REWORDED: ("Read as", "other words")}
+
+
+def _other_words_row(trace: Mapping[str, Sequence[str]], kind: str) -> str:
+    """The edit in other words: a click puts it into the field, to be changed; another one searches as it was typed."""
+    title, made = _OTHER_WORDS[kind]
+    said, typed = escape(trace[kind][0]), escape(f'"{trace[TYPED][0]}"')
     return (
-        '<dt>In English</dt><dd><button type="button" class="chip" data-do="retype" '
-        f'data-text="{english}" title="Change this text">{english}</button>'
+        f'<dt>{title}</dt><dd><button type="button" class="chip" data-do="retype" '
+        f'data-text="{said}" title="Change this text">{said}</button>'
         f'<button type="button" class="chip add" data-do="retype" data-kind="search" data-text="{typed}" '
-        'title="Search for it as it was typed, without a translation">As typed</button></dd>'
+        f'title="Search for it as it was typed, without {made}">As typed</button></dd>'
     )
 
 

@@ -1,0 +1,111 @@
+"""Edits in anybody's words: put into those that the text tower was taught, where it was not taught the typed ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cir.errors import LanguageModelFailed
+from cir.models.catalog import SHIPPED
+from cir.models.clip import load_clip
+from cir.prompts import plain_orders
+from cir.ranking.retriever import Retriever
+from cir.replies import parse_plain_orders
+from cir.rewording import Rewording
+from cir.training.data import training_edit
+from cir.translating import Translator
+from cir.types import ComposedQuery, Query
+from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
+
+TAUGHT = {"remove", "the", "dog", "and", "hat", "make", "it", "blue", "a", "cat", "square"}
+
+
+def known(text: str) -> float:
+    words = text.lower().replace(",", " ").split()
+    return sum(word in TAUGHT for word in words) / len(words)
+
+
+def reworded(text: str, *answers: str) -> str:
+    return Rewording(ToyLanguageModel(list(answers)), known)(text)
+
+
+def test_an_edit_of_known_words_is_left_as_it_is_and_nobody_is_asked() -> None:
+    model = ToyLanguageModel()
+    assert Rewording(model, known)("remove the hat") == "remove the hat"
+    assert model.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer", "read"),
+    [
+        ("lose the hat", "remove the hat", "remove the hat"),
+        ("lose the hat pls", 'Orders: "remove the hat."\nAsk: more', "remove the hat"),
+        ("lose the hat", "remove it", "lose the hat"),  # the hat is lost on the way
+        ("lose the hat", "ditch the hat", "lose the hat"),  # no better known
+        ("lose the hat", "Sorry, I cannot do that", "lose the hat"),
+        ("lose the hat", "remove the hat " * 40, "lose the hat"),
+        ("lose the hat", "", "lose the hat"),
+        ("remvoe the hta", "remove the hat", "remove the hat"),  # a thing that was misspelt may appear
+    ],
+)
+def test_an_answer_counts_where_it_says_more_that_is_known_of_the_same_things(
+    typed: str, answer: str, read: str
+) -> None:
+    assert reworded(typed, answer) == read
+
+
+def composed(edit: str, model: ToyLanguageModel, *, is_drawing: bool = True) -> list[ComposedQuery]:
+    rewording = Rewording(model, known, lambda _: is_drawing)
+    composer = toy_cvsi(ToyLanguageModel(), ToyCaptioner())
+    retriever = Retriever(toy_gallery(), {"CVSI": composer}, Translator(None, "", rewording))
+    return list(retriever.compose(Query(draw("red", "square"), edit), "CVSI"))
+
+
+def test_a_search_shows_results_as_typed_first_and_then_those_of_the_plain_words() -> None:
+    model = ToyLanguageModel(["make the square blue"])
+    stages = composed("turn teh square blue", model)
+    assert stages[0].pending == "putting the edit into plainer words"
+    assert stages[0].modification_text == "turn teh square blue"
+    last = stages[-1]
+    assert last.modification_text == "make the square blue"
+    assert last.trace["reworded"] == ("make the square blue",)
+    assert last.trace["typed_text"] == ("turn teh square blue",)
+    assert last.timings_ms["reworded"] > 0
+    assert model.prompts == [plain_orders("turn teh square blue")]
+
+
+def test_what_stands_in_quotation_marks_is_read_as_typed_without_them() -> None:
+    model = ToyLanguageModel()
+    last = composed('"lose the square"', model)[-1]
+    assert (last.modification_text, model.prompts) == ("lose the square", [])
+
+
+def test_edits_of_photographs_are_not_reworded() -> None:
+    model = ToyLanguageModel()
+    last = composed("lose the square", model, is_drawing=False)[-1]
+    assert (last.modification_text, model.prompts) == ("lose the square", [])
+
+
+def test_a_language_model_that_fails_is_told_and_the_edit_searched_as_typed() -> None:
+    class Failing(ToyLanguageModel):
+        def complete(self, prompt: str, **_: object) -> str:
+            raise LanguageModelFailed("It is gone.", "Start it again.")
+
+    last = composed("lose the square", Failing())[-1]
+    assert last.modification_text == "lose the square"
+    assert "reworded" not in last.trace
+    assert last.notes[0].startswith("The edit could not be put into plainer words: It is gone.")
+
+
+def test_all_that_the_training_grammar_says_is_left_as_it_is() -> None:
+    embedded_clip = load_clip(SHIPPED / "clip", device="cpu")
+    rng = np.random.default_rng(11)
+    edits = [training_edit(rng)[1].text for _ in range(400)]
+    assert embedded_clip.known(edits).tolist() == [1.0] * 400
+    for typed in ("lose the hat", "teh dog is gnoe", "could it be night?"):
+        assert embedded_clip.known([typed])[0] < 1
+
+
+def test_orders_are_one_line_without_labels() -> None:
+    assert parse_plain_orders('Orders: "add a cat."\nAsk: no') == "add a cat"
+    assert parse_plain_orders("!!!") is None
