@@ -80,7 +80,7 @@ class ToyModels:
     def phi(self, recipe: str | None = None) -> None:
         return None
 
-    words = phi
+    words = fusion = encoder = phi
 
     @property
     def fingerprints(self) -> dict[str, str]:
