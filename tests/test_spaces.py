@@ -22,6 +22,7 @@ from cir.gallery.manifest import image_key, read_manifest
 from cir.gallery.spaces import add_space, open_space
 from cir.gallery.upkeep import pack_gallery
 from cir.images import read_image
+from cir.measuring.bench import Bench
 from cir.ranking.explaining import why
 from cir.ranking.export import to_csv
 from cir.ranking.folding import fold
@@ -29,11 +30,11 @@ from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import Retriever
 from cir.ranking.wishes import like_image, without
 from cir.shelf import Shelf
-from cir.types import Query
+from cir.types import CirQuery, Query
 from cir.ui.compare.handlers import Comparison, column, compare
 from cir.ui.search.handlers import Session
 from tests.commands import run
-from tests.fakes import ToyClip, ToyTuned, draw, toy_gallery
+from tests.fakes import ToyCaptioner, ToyClip, ToyTuned, draw, toy_gallery
 
 METHOD = "Slerp+TAT"
 
@@ -226,13 +227,12 @@ def test_more_of_a_picture_is_asked_for_by_the_methods_own_features():
     assert retriever.rank(replace(plain, signed=(without(ToyClip(), "square"),)), {"t": 0.2}, top_k=1)
 
 
-def test_a_wish_in_words_is_refused_where_the_methods_features_are_of_another_width(photos, place):
-    add(place)
-    retriever = searched(place)
-    composed = compose(retriever, METHOD, Query(read_image(next(photos.iterdir()))))
-    wished = replace(composed, signed=(without(ToyEncoder(), "a dog"),))
-    with pytest.raises(BadQuery, match="'a dog'"):
-        retriever.rank(wished, {"t": 0.0})
+def test_a_wish_in_words_is_refused_where_no_text_tower_fits_the_methods_features():
+    retriever = toys()
+    retriever.composers[METHOD].words_fit = False
+    wished = replace(compose(retriever, METHOD, EDIT), signed=(without(ToyClip(), "square"),))
+    with pytest.raises(BadQuery, match="'square'"):
+        retriever.rank(wished, {"t": 0.2})
 
 
 def test_folding_export_and_the_note_on_relevance_go_on_to_work():
@@ -310,3 +310,43 @@ def test_compared_with_others_a_method_without_features_says_so_in_its_own_colum
     list(compare(retriever, Session(), state, sliders=None, **asked))
     assert "galleries features toy" in state.problems[METHOD].remedy
     assert column(retriever, state, "Sum").results
+
+
+class ToyBench(Bench):
+    """The toy gallery, asked for its blue shapes."""
+
+    key = "toys"
+
+    def __init__(self, folder: Path) -> None:
+        self.options = SimpleNamespace(
+            clip=None, limit=None, captions=1, kept_only=False, fresh=False, methods=""
+        )
+        self.folder, self.captioner = folder, ToyCaptioner()
+        self.models, self._spaces = SimpleNamespace(clip=ToyClip(), text_encoder=ToyClip()), {}
+        self.tuned, clip = ToyTuned(), ToyClip()
+        self.methods = {"Slerp": Slerp(clip, clip), METHOD: SlerpTat(self.tuned, clip)}
+        self.gallery = replace(toy_gallery(), spaces={})
+        self.all_queries = [
+            CirQuery(shape, f"red-{shape}", "blue", (f"blue-{shape}",)) for shape in ("square", "circle")
+        ]
+
+    def picture(self, image_id: str):
+        return draw(*image_id.split("-"))
+
+    def books(self):
+        return {}
+
+
+def test_a_benchmark_is_ranked_by_features_of_the_methods_own_encoder_which_are_kept(tmp_path):
+    bench, values = ToyBench(tmp_path), {"t": 0.4}
+    composed = bench.composed(METHOD, bench.methods[METHOD], None)
+    found = bench.ranks(composed, values)
+    retriever = Retriever(toy_gallery(), bench.methods)
+    for query in bench.queries:
+        asked = composed[query.query_id]
+        rank = retriever.rank_of(asked, values, query.target_ids[0], exclude=[query.reference_id])
+        assert found[query.query_id] == (rank,)
+    again = ToyBench(tmp_path)  # what was composed says again which features it is compared with
+    kept = again.composed(METHOD, again.methods[METHOD], None)
+    assert again.ranks(kept, values) == found
+    assert again.tuned.calls == 0

@@ -53,15 +53,19 @@ class InOwnSpace(Protocol):
     """A method that compares with features of the gallery's images by another encoder than the gallery's own.
 
     Every query that it composes says so (`ComposedQuery.space`).
+
+    Attributes:
+        gallery_encoder: what has to have encoded the gallery.
+        words_fit: whether features of texts, as the CLIP's text tower has them, can be compared with those as well.
     """
 
     gallery_encoder: ImageEncoder
+    words_fit: bool
 
 
 def gallery_encoder_of(composer: object) -> ImageEncoder | None:
     """What has to have encoded the gallery's images for a method; None where that is what encodes every gallery."""
-    own = getattr(composer, "gallery_encoder", None)
-    return None if own is None else cast(InOwnSpace, composer).gallery_encoder
+    return cast(InOwnSpace, composer).gallery_encoder if hasattr(composer, "gallery_encoder") else None
 
 
 def bind_to_gallery(composer: Composer, engine: Engine) -> Composer:

@@ -67,6 +67,7 @@ class SlerpTat(Slerp):
     """
 
     name = "Slerp+TAT"
+    words_fit = True
 
     def __init__(self, gallery_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
         super().__init__(gallery_encoder, text_encoder)

@@ -118,7 +118,8 @@ def _encode(
     own, key = manifest.models.image_key, image_key(encoder.fingerprint)
     drop_damaged(cache, key)
     total = manifest.images
-    done, skipped = total - cache.count_without(own, key), []
+    done = total - cache.count_without(own, key)
+    skipped: list[tuple[str, str]] = []
     yield SpaceProgress(done, total)
     known = cache.hashes_with_features(key)
     reading = Reading(source_root_of(cache.folder, manifest), batch_size, thumbnails=False)

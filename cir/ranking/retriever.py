@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.composers.composer import Composer, bind_to_gallery, gallery_encoder_of
+from cir.composers.composer import Composer, InOwnSpace, bind_to_gallery, gallery_encoder_of
 from cir.composers.parameters import Parameter, Values, defaults, shares
 from cir.errors import BadQuery, MissingFeatures
 from cir.gallery.gallery import Gallery
@@ -202,12 +202,17 @@ class Retriever:
         """
         if not composed.space or not composed.signed:
             return rows_of(composed)
-        engine, dim = self.engine_of(composed), len(next(iter(composed.parts.values())))
+        engine = self.engine_of(composed)
+        words_fit = any(
+            cast(InOwnSpace, one).words_fit
+            for one in self.composers.values()
+            if getattr(gallery_encoder_of(one), "fingerprint", "") == composed.space
+        )
         signed = []
         for term in composed.signed:
             if term.image_id:
                 term = replace(term, row=engine.features(self.gallery.find(term.image_id)).image)
-            elif len(term.row) != dim:
+            elif not words_fit:
                 raise BadQuery(
                     f"This method cannot leave out what {term.words!r} says: it compares with features of its own.",
                     "Take that wish away, or choose another method.",
