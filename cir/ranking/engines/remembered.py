@@ -23,6 +23,7 @@ WAITING = 4  # queries whose dot products may be waited for
 EXACT = 8192  # images of a query whose exact dot products are kept
 
 Read = Callable[[Mapping[str, Floats], NDArray[np.int64]], QueryTerms]
+Exact = tuple[NDArray[np.int64], NDArray[np.float64]]  # (M,) places and (2, M, P) dot products
 Made = TypeVar("Made")
 
 
@@ -48,7 +49,7 @@ class Kept:
             )
         self.gram = self.rows @ self.rows.T
         self.dots: Dots | None = None
-        self.exact = np.zeros(0, np.int64), np.zeros((2, 0, len(rows)))
+        self.exact: Exact = np.zeros(0, np.int64), np.zeros((2, 0, len(rows)))
 
     def learn(self, indices: NDArray[np.int64], read: Read) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """`exact` with some images (N,) among them; those that are not known yet are read."""
@@ -59,8 +60,8 @@ class Kept:
         terms = read(dict(zip(self.names, self.rows, strict=True)), missing)
         places = np.concatenate([places, missing])
         order = np.argsort(places)
-        dots = np.concatenate([dots, np.stack([terms.image, terms.captions])], axis=1)
-        found = places[order], np.ascontiguousarray(dots[:, order])
+        both = np.concatenate([dots, np.stack([terms.image, terms.captions])], axis=1)
+        found = places[order], np.ascontiguousarray(both[:, order], np.float64)
         if len(places) <= EXACT:
             self.exact = found
         return found
@@ -68,7 +69,8 @@ class Kept:
     def exact_terms(self, indices: NDArray[np.int64], read: Read) -> QueryTerms:
         """The dot products with some images in float64; those that are not known yet are read."""
         places, dots = self.learn(indices, read)
-        return QueryTerms(self.names, *dots[:, np.searchsorted(places, indices)], self.gram)
+        image, captions = dots[:, np.searchsorted(places, indices)]
+        return QueryTerms(self.names, image, captions, self.gram)
 
 
 class Remembered:
