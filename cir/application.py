@@ -218,6 +218,8 @@ def ingredients(
         models.fusion,
         models.encoder,
         cast(WordRefiner, Deferred({}, lambda: models.concept_refiner)),
+        clip,
+        models.patch_words,
     )
 
 

@@ -74,6 +74,9 @@ class ToyClip:
         self.calls += 1
         return np.stack([3.0 * bag(read(image)) for image in images])
 
+    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        return self.encode_images(images)[:, None, :]
+
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.calls += 1
         return unit(self.encode_raw_texts(texts))
@@ -130,6 +133,18 @@ class ToyFusion:
                 [shape, *(w for w in words if w in COLOURS)] if set(words) & set(COLOURS) else [colour, shape]
             )[None]
         )
+
+
+class ToyPatchWords:
+    """One word: what the patches show."""
+
+    tokens = 1
+    fingerprint = "toy-patches@1"
+
+    def map_patches(
+        self, patches: NDArray[np.float32], features: NDArray[np.float32], context: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        return unit(patches.mean(axis=1))[:, None, :]
 
 
 class ToyCaptioner:

@@ -42,6 +42,7 @@ from tests.fakes import (
     ToyClip,
     ToyFusion,
     ToyLanguageModel,
+    ToyPatchWords,
     ToyPhi,
     ToyTuned,
     draw,
@@ -87,6 +88,8 @@ def ingredients(**changes: object) -> Ingredients:
         fusion=lambda recipe: ToyFusion(),
         encoder=lambda recipe: ToyTuned(),
         concept_refiner=ToyRefiner(),
+        patch_encoder=clip,
+        patch_words=lambda recipe: ToyPatchWords(),
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -225,8 +228,10 @@ def test_without_a_model_that_it_needs_a_method_says_how_to_get_it(card, what: s
 
 @pytest.mark.parametrize("card", METHODS, ids=NAMES)
 def test_a_method_is_left_out_when_its_mapping_network_is_not_here(card) -> None:
-    made = build_methods(ingredients(phi=lambda recipe: None, encoder=lambda recipe: None))
-    assert (card.name in made) == (not any(need.startswith(("phi", "image tower")) for need in card.needs))
+    none = {"phi": lambda recipe: None, "encoder": lambda recipe: None, "patch_words": lambda recipe: None}
+    made = build_methods(ingredients(**none))
+    networks = ("phi", "image tower", "patches")
+    assert (card.name in made) == (not any(need.startswith(networks) for need in card.needs))
 
 
 @pytest.mark.parametrize("name", NAMES)

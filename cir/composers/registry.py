@@ -20,10 +20,12 @@ from cir.composers.cvsi import PARAMETERS, Cvsi, CvsiSettings
 from cir.composers.cvsi_removal import CvsiRemoval
 from cir.composers.fused import Fused
 from cir.composers.hycir import hycir
+from cir.composers.isa import isa
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
 from cir.composers.lincir import lincir
 from cir.composers.palavra import palavra
 from cir.composers.parameters import Values
+from cir.composers.patch_inversion import PatchInversion
 from cir.composers.pic2word import pic2word
 from cir.composers.searle import SearleOti, searle
 from cir.composers.slerp import Slerp, SlerpTat
@@ -33,6 +35,8 @@ from cir.models.protocols import (
     ImageEncoder,
     ImageToWords,
     LanguageModel,
+    PatchEncoder,
+    PatchesToWords,
     PseudoWordEncoder,
     QueryFusion,
     TextEncoder,
@@ -60,6 +64,7 @@ class Ingredients:
         fusion: the network of a supervised method by its recipe, or None.
         encoder: the image encoder of a method that has its own by its recipe, or None.
         concept_refiner: for PALAVRA; without it that method is left out.
+        patch_encoder, patch_words: of the same CLIP, and the network of a method that reads patches by its recipe, or None.
     """
 
     image_encoder: ImageEncoder
@@ -77,6 +82,8 @@ class Ingredients:
     fusion: Callable[[str], QueryFusion | None] = lambda recipe: None
     encoder: Callable[[str], ImageEncoder | None] = lambda recipe: None
     concept_refiner: WordRefiner | None = None
+    patch_encoder: PatchEncoder | None = None
+    patch_words: Callable[[str], PatchesToWords | None] = lambda recipe: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +193,17 @@ def _palavra(given: Ingredients) -> Composer | None:
     if phi is None or refiner is None:
         return None
     return palavra(given.image_encoder, phi, given.pseudo_word_encoder, refiner)
+
+
+def _of_patches(recipe: str, make: Callable[..., PatchInversion]) -> Callable[[Ingredients], Composer | None]:
+    def build(given: Ingredients) -> Composer | None:
+        phi = given.patch_words(recipe)
+        if phi is None or given.patch_encoder is None:
+            return None
+        clip = (given.image_encoder, given.patch_encoder, given.text_encoder, given.pseudo_word_encoder)
+        return make(*clip, phi)
+
+    return build
 
 
 def _cirevl(given: Ingredients) -> Composer:
@@ -330,6 +348,16 @@ METHODS: tuple[MethodCard, ...] = (
         "30 steps, 1 pseudo-word",
         "NVIDIA, non-commercial",
         _palavra,
+    ),
+    MethodCard(
+        "ISA",
+        "Du et al., ICLR 2024",
+        "cir/composers/isa.py",
+        "a photo of [$ $ $ $], T",
+        ("patches isa",),
+        "4 pseudo-words",
+        "no code or weights published",
+        _of_patches("isa", isa),
     ),
     MethodCard(
         "Slerp",

@@ -66,6 +66,7 @@ def parts_of(name: str, llm: str | None = None) -> list[tuple[str, Part]]:
     chosen = model_set(name)
     parts = [("clip", chosen.clip), *((f"phi {recipe}", part) for recipe, part in chosen.mapping.items())]
     parts += [(f"network {recipe}", part) for recipe, part in chosen.fusion.items()]
+    parts += [(f"patches {recipe}", part) for recipe, part in chosen.patch_words.items()]
     parts += [(f"image tower {recipe}", part) for recipe, part in chosen.encoders.items()]
     parts.append(("captioner", chosen.captioner))
     if chosen.photographs is not None:

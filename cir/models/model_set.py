@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from cir.models.fusion.files import FusionModel
     from cir.models.llama import LlamaWorker
     from cir.models.mapping import MappingModel
+    from cir.models.patch_networks import PatchWords
     from cir.models.photographs.joined import JoinedEncoder
     from cir.models.photographs.reading import PhotographReader
     from cir.models.photographs.sentences import PhotographTexts
     from cir.models.protocols import (
         Captioner,
         ImageToWords,
+        PatchesToWords,
         QueryFusion,
         SentenceEncoder,
         TextEncoder,
@@ -102,6 +104,7 @@ class Models:
         self.missing = self._parts.missing
         self._mapping: dict[str, MappingModel | None] = {}
         self._fusion: dict[str, FusionModel | None] = {}
+        self._patch_words: dict[str, PatchWords | None] = {}
         self._encoders: dict[str, ClipModel | JoinedEncoder | None] = {}
 
     @cached_property
@@ -313,6 +316,34 @@ class Models:
 
         return self._parts.load(f"mapping network {recipe}", part, load, f"{recipe} is left out")
 
+    def patch_words(self, recipe: str) -> PatchesToWords | None:
+        """What makes pseudo-words of an image's patches by a method; None where the set has none, or why in `missing`."""
+        part = self.set.patch_words.get(recipe)
+        if part is None:
+            return None
+        if recipe not in self._patch_words:
+            self._patch_words[recipe] = self._load_patch_words(recipe, part)
+        network = self._patch_words[recipe]
+        if network is None or self.photographs is None:
+            return network
+        from cir.models.photographs.words import JoinedPatchWords
+
+        return JoinedPatchWords(network, cast("JoinedEncoder", self.clip).space)
+
+    def _load_patch_words(self, recipe: str, part: Part) -> PatchWords | None:
+        def load(path: Path) -> PatchWords:
+            from cir.models.patch_networks import load_patch_words
+
+            network = load_patch_words(path, name=recipe)
+            trained_for = network.metadata.get("trained_for")
+            if trained_for != self.tower.fingerprint:
+                raise MissingModel(
+                    f"It was trained for another CLIP, {trained_for}.", self._parts.remedy(part)
+                )
+            return network
+
+        return self._parts.load(f"network {recipe}", part, load, f"{recipe} is left out")
+
     def fusion(self, recipe: str) -> QueryFusion | None:
         """The network of a supervised method, for queries of `clip`; None where the set has none, or why in `missing`."""
         part = self.set.fusion.get(recipe)
@@ -444,6 +475,7 @@ class Models:
         found |= {f"mapping_{recipe}": self.phi(recipe) for recipe in self.set.mapping}
         found |= {"mapping_own": self.own}
         found |= {f"fusion_{recipe}": self.fusion(recipe) for recipe in self.set.fusion}
+        found |= {f"patches_{recipe}": self.patch_words(recipe) for recipe in self.set.patch_words}
         found |= {f"image_tower_{recipe}": self.encoder(recipe) for recipe in self.set.encoders}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 

@@ -52,6 +52,7 @@ class ModelSet:
     Attributes:
         photographs: of a CLIP that knows drawings alone, what reads photographs beside it.
         fusion: recipe -> network of the supervised method, for this CLIP.
+        patch_words: recipe -> network that makes pseudo-words of an image's patches, for this CLIP.
         encoders: recipe -> image tower of the method that has its own, as changes to this CLIP's.
         reads: "photographs", or "world": pictures of the illustrated world; what `models check` asks it about.
         memory_bytes: what its models take at their most, without the language model; 0: not known.
@@ -68,6 +69,7 @@ class ModelSet:
     memory_from: str = ""
     fusion: Mapping[str, Part] = field(default_factory=dict)
     encoders: Mapping[str, Part] = field(default_factory=dict)
+    patch_words: Mapping[str, Part] = field(default_factory=dict)
 
 
 def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
@@ -259,6 +261,19 @@ def _supervised(recipes: Sequence[str], model_set: str, prefix: str = "") -> dic
     }
 
 
+def _token_learners(*recipes: str) -> dict[str, Part]:
+    """Networks of methods that put an image into words in a way of their own, shipped for the embedded CLIP."""
+    return {
+        recipe: Part(
+            f"Recompose {recipe}",
+            "Apache-2.0",
+            shipped=f"methods/{recipe}.safetensors",
+            trained_by=f"mapping --recipe {recipe}",
+        )
+        for recipe in recipes
+    }
+
+
 _MEASURED = "measured with random weights, in float32 on a CPU"
 _COUNTED = "counted, for float32 on a CPU; where that is not there, half, and less with the rest on the disk"
 MADE = "made"  # the folder below the models folder
@@ -277,15 +292,7 @@ _EMBEDDED = ModelSet(
         recipe: Part(f"Recompose {recipe}", "Apache-2.0", shipped=f"mapping/{recipe}.safetensors")
         for recipe in ("pic2word", "lincir", "searle", "hycir")
     }
-    | {
-        recipe: Part(
-            f"Recompose {recipe}",
-            "Apache-2.0",
-            shipped=f"methods/{recipe}.safetensors",
-            trained_by=f"mapping --recipe {recipe}",
-        )
-        for recipe in ("palavra",)
-    },
+    | _token_learners("palavra"),
     Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2", module="blip2"),
     "qwen2.5-coder-1.5b",
     photographs=Part(
@@ -297,6 +304,7 @@ _EMBEDDED = ModelSet(
     memory_bytes=1_500_000_000,
     memory_from="measured",
     fusion=_supervised(("tirg",), "embedded"),
+    patch_words=_token_learners("isa"),
     encoders={"tat": Part("Recompose image tower tat", "Apache-2.0", shipped="methods/tat.safetensors")},
 )
 SETS: Mapping[str, ModelSet] = {

@@ -35,7 +35,7 @@ def step(network: SentenceWords, seen: SeenPictures) -> Step:
         images = seen.unit[torch.from_numpy(chosen)]
         said = seen.encode(["a photo of $"] * BATCH, network(seen.patches(chosen), images, images))
         own = (said.detach() * images).sum(dim=1).mean()
-        return contrastive(said, images, seen.scale), {"cosine": float(own)}
+        return contrastive(said, torch.arange(BATCH), images, seen.scale), {"cosine": float(own)}
 
     return one
 

@@ -21,7 +21,7 @@ from cir.training.context_i2w import hide_keyword
 from cir.training.seen import CAPTIONS, SeenPictures, contrastive
 from cir.training.token_learners import Step
 
-BATCH, HIDDEN, PAIRS = 96, 192, 2000
+BATCH, HIDDEN, PAIRS = 48, 192, 2000
 template = pic2word_template
 
 
@@ -49,7 +49,8 @@ def step(network: Keds, seen: SeenPictures) -> Step:
         images, meant = seen.unit[chosen], seen.captions_known[chosen, told]
         hidden = [hide_keyword(captions[i][told], rng) for i in chosen]
         seen_words, told_words = network(images).chunk(2, dim=1)
-        pictured = contrastive(seen.encode(["a photo of $"] * BATCH, seen_words), images, seen.scale)
+        sentences = seen.encode(["a photo of $"] * BATCH, seen_words)
+        pictured = contrastive(sentences, torch.from_numpy(chosen), seen.unit, seen.scale)
         said = 1.0 - (seen.encode(hidden, told_words) * meant).sum(dim=1).mean()
         return pictured + said, {
             "image stream": float(pictured.detach()),

@@ -158,7 +158,12 @@ class SeenPictures:
         return retrieval_recalls(torch.cat(found), self.unit, torch.from_numpy(queries + 1))
 
 
-def contrastive(texts: Tensor, images: Tensor, scale: float) -> Tensor:
-    """The symmetric loss of N texts and their N images, all of length 1. Source: Pic2Word, section 3.2, Eq. 1-3."""
-    logits, labels = scale * texts @ images.T, torch.arange(len(texts))
-    return 0.5 * (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels))
+def contrastive(texts: Tensor, chosen: Tensor, pictures: Tensor, scale: float) -> Tensor:
+    """The symmetric loss of N texts and of their pictures, whose places among M pictures are `chosen`; rows of length 1.
+
+    A text is held against all M, a picture against the N texts. Features that are known cost next to nothing, so M may be
+    all pictures that there are. Source: Pic2Word, section 3.2, Eq. 1-3, where both are those of a large batch.
+    """
+    logits = scale * texts @ pictures.T
+    there = torch.arange(len(texts))
+    return 0.5 * (F.cross_entropy(logits, chosen) + F.cross_entropy(logits[:, chosen].T, there))
