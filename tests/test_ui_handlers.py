@@ -468,3 +468,8 @@ def test_a_picked_image_is_shown_by_its_thumbnail(gallery):
 def test_a_number_has_its_noun_as_a_sentence_wants_it(number: int, said: str) -> None:
     assert counted(number, "query", "queries") == said
     assert f"<span>{number:,} picture{'s' * (number != 1)}</span>" in pieces.header("Holiday", number)
+
+
+def test_the_supervised_methods_are_told_apart_in_a_choice_of_methods() -> None:
+    choices = {name: label for label, name in pieces.method_choices(["CVSI", "TIRG", "my own"])}
+    assert choices == {"CVSI": "CVSI", "TIRG": "TIRG (supervised)", "my own": "my own"}

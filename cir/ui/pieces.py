@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cir.composers.parameters import Parameter, Values, shares
+from cir.composers.registry import METHODS, SUPERVISED
 from cir.text import counted
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, REMOVED_OBJECTS
 from cir.ui.problems import Problem
@@ -76,6 +77,12 @@ class ModelFact(Protocol):
     def source(self) -> str:
         """Where it comes from."""
         ...
+
+
+def method_choices(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Methods to choose from, as (label, name); the supervised ones are told apart from the zero-shot ones."""
+    supervised = {card.name for card in METHODS if card.family == SUPERVISED}
+    return [(f"{name} ({SUPERVISED})" if name in supervised else name, name) for name in names]
 
 
 def escape(text: object) -> str:

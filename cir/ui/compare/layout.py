@@ -61,7 +61,7 @@ def lay_out_compare(content: PageContent) -> CompareParts:
             )
             query = html_piece(render.query_line("", False))
         methods = gr.CheckboxGroup(
-            names,
+            pieces.method_choices(names),
             value=first,
             label=f"Methods, {LEAST} to {MOST}; the others are compared with the first",
             elem_id="compared-methods",

@@ -61,7 +61,13 @@ def lay_out_weights(content: PageContent) -> tuple[gr.Accordion, dict[str, Any]]
         sliders = {p.name: _slider(p, start.get(p.name, p.default), p.name in start) for p in known.values()}
         presets = html_piece(render.presets(content.presets, own), elem_id="presets")
         with gr.Row(elem_id="more"):
-            method = gr.Dropdown(methods, value=methods[0], label="Method", min_width=96, elem_id="method")
+            method = gr.Dropdown(
+                pieces.method_choices(methods),
+                value=methods[0],
+                label="Method",
+                min_width=96,
+                elem_id="method",
+            )
             top_k = gr.Slider(
                 1,
                 MAX_RESULTS,

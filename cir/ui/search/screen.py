@@ -173,7 +173,9 @@ class Screen:
 def new_methods(content: PageContent, methods: gr.Dropdown | gr.CheckboxGroup) -> dict[str, Any]:
     """What a choice of methods is told of those that came after the page was built; {} where there are none."""
     names = list(content.retriever.methods)
-    return {} if names == [value for _, value in methods.choices] else {"choices": names}
+    return (
+        {} if names == [value for _, value in methods.choices] else {"choices": pieces.method_choices(names)}
+    )
 
 
 def numbers(

@@ -359,7 +359,7 @@ def wire_training(tab: _Tab) -> None:
             if isinstance(step, TrainingStep):
                 yield {p.trained: render.training(step)}, True
                 continue
-            methods = gr.update(choices=list(content.retriever.methods))
+            methods = gr.update(choices=pieces.method_choices(content.retriever.methods))
             offered = {ask.method: methods, p.use: gr.update(visible=True)}
             yield {**ended, **offered, p.trained: render.trained(step)}, True
 
