@@ -97,6 +97,16 @@ class Translator:
             whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})
             yield _noted(whole, note) if note and note not in one.notes else whole
 
+    def plain(self, query: Query) -> str:
+        """The edit as the last stages of `compose` read it where it is in English; as typed where nobody answers."""
+        typed = query.modification_text
+        if self._rewording is None or without_quotes(typed) != typed or not self._rewording.helps(query):
+            return typed
+        try:
+            return self._rewording(typed)
+        except LanguageModelFailed:
+            return typed
+
     def _translate(self, text: str) -> tuple[str, str]:
         """(the edit in English, ""), or ("", why there is none)."""
         assert self._model is not None

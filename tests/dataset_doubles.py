@@ -80,7 +80,7 @@ class ToyModels:
     def phi(self, recipe: str | None = None) -> None:
         return None
 
-    words = fusion = encoder = phi
+    words = fusion = encoder = patch_words = phi
 
     @property
     def fingerprints(self) -> dict[str, str]:

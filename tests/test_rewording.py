@@ -86,6 +86,14 @@ def test_edits_of_photographs_are_not_reworded() -> None:
     assert (last.modification_text, model.prompts) == ("lose the square", [])
 
 
+def test_a_measurement_reads_an_edit_as_a_search_does() -> None:
+    picture = draw("red", "square")
+    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the square"]), known))
+    assert translator.plain(Query(picture, "lose the square")) == "remove the square"
+    assert translator.plain(Query(picture, '"lose the square"')) == '"lose the square"'
+    assert Translator(None, "").plain(Query(picture, "lose the square")) == "lose the square"
+
+
 def test_a_language_model_that_fails_is_told_and_the_edit_searched_as_typed() -> None:
     class Failing(ToyLanguageModel):
         def complete(self, prompt: str, **_: object) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cir import __version__
-from cir.application import build_models, ingredients
+from cir.application import build_models, build_translator, ingredients
 from cir.cache_keys import code_digest, digest_of, gallery_digest
 from cir.commands.console import IndexProgress, announce, print_json
 from cir.commands.values import given_values, method_values
@@ -78,7 +78,9 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
     method = _method(options.method, composers)
     values = method_values(options, composers[method], starting_values(composers[method], dataset.card))
     follows = not dataset.card.preset and not given_values(options)
-    retriever = Retriever(gallery, {method: composers[method]}, engine=options.engine)
+    retriever = Retriever(
+        gallery, {method: composers[method]}, build_translator(models), engine=options.engine
+    )
     if options.engine != DEFAULT:
         retriever.engine.prepare(IndexProgress())
     run = Run(

@@ -35,7 +35,7 @@ from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, scoring_of
 from cir.ranking.scoring import rank_of, top_indices
 from cir.text import counted, time_left
-from cir.types import ComposedQuery
+from cir.types import ComposedQuery, Query
 
 Say = Callable[[str], None]
 Row = dict[str, Any]
@@ -238,7 +238,8 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
         query_id; "top": ids, best first; "subset": CIRR's set, best first; "ranks": target -> rank from 1;
         "parts": part -> rank of the intended target by that part alone, gamma 0; "timings_ms"; "notes".
     """
-    composed = compose_texts(run.retriever.composers[run.method], picture, query.texts)
+    texts = [run.retriever.translator.plain(Query(picture, text)) for text in query.texts]
+    composed = compose_texts(run.retriever.composers[run.method], picture, texts)
     since = time.perf_counter()
     exclude = (query.query.reference_id,) if run.dataset.leaves_out_reference else ()
     results = run.retriever.rank(composed, run.numbers(composed), top_k=run.top_k, exclude=exclude)
