@@ -72,7 +72,7 @@ class ToyModels:
         self.captioner: ToyCaptioner | None = ToyCaptioner()
         self.language_model = language_model or CountingModel()
         self.missing: dict[str, str] = {}
-        self.set = SimpleNamespace(mapping={}, photographs=None)
+        self.set = SimpleNamespace(mapping={}, photographs=None, reads="photographs")
         self.closed = False
 
     where_asked = ""
