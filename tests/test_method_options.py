@@ -89,6 +89,7 @@ def test_a_weight_is_read_by_the_methods_that_have_it(card: MethodCard, name: st
     toys = toy_gallery()
     said = np.roll(toys.image_features, 5, axis=0)  # captions that say something else than the pixels
     gallery = Gallery.from_features("toy", toys.image_ids, toys.image_features, caption_features=said)
+    gallery = replace(gallery, spaces=toys.spaces)
     retriever = Retriever(gallery, {card.name: made})
     *_, composed = retriever.compose(EDIT, card.name)
     start = cvsi_weights(0.3, 0.3, 0.3)
