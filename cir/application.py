@@ -87,6 +87,7 @@ def build_models(
     phi: str | None = None,
     device: str | None = None,
     asking: Asking | None = None,
+    networks: Sequence[Path] = (),
 ) -> Models:
     """A model set; nothing is loaded until it is asked for. `clip`, `deferred`: see `Models`.
 
@@ -99,6 +100,7 @@ def build_models(
         phi: a mapping network of one's own, likewise; a recipe's name is not looked at here.
         device: see `Models`.
         asking: see `Models`.
+        networks: see `Models`.
 
     Raises:
         BadQuery: no such set.
@@ -119,6 +121,7 @@ def build_models(
         device=device,
         folder=folder,
         asking=asking,
+        networks=networks,
     )
 
 
@@ -532,12 +535,15 @@ def build(
     engine: str = DEFAULT,
     on_server: OnServer | None = None,
     asking: Asking | None = None,
+    networks: Sequence[Path] = (),
 ) -> tuple[Models, Retriever]:
-    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`, `asking`: of `Models`, `engine`: by its name.
+    """Models and a retriever over a gallery; `phi`: as of `ingredients`, `deferred`, `device`, `asking`, `networks`: of `Models`, `engine`: by its name.
 
     `on_server`: where the gallery is, for the engine of those on servers.
     """
-    models = build_models(models_name, llm=llm, deferred=deferred, phi=phi, device=device, asking=asking)
+    models = build_models(
+        models_name, llm=llm, deferred=deferred, phi=phi, device=device, asking=asking, networks=networks
+    )
     opened: Searchable
     if on_server is not None and gallery:
         opened = open_on_server(models, gallery, on_server)

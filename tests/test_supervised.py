@@ -12,11 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from cir.application import SAMPLE_GALLERY, build_models, ingredients, open_for
+from cir.application import SAMPLE_GALLERY, build_models, ingredients
 from cir.commands.training_options import FUSION_RECIPES
 from cir.composers.registry import METHODS, SUPERVISED, build_methods
 from cir.errors import BadQuery, UnsafeFile
 from cir.evaluation.world import compose_whole
+from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.models.clip import ClipModel
 from cir.models.fusion.files import NETWORKS, load_fusion, save_fusion
@@ -36,7 +37,6 @@ from tests.commands import run
 
 TEXTS = ["at night", "with a dog", "make it red", "in snow", "two of them", "without the boat"]
 recipes = pytest.mark.parametrize("recipe", list(RECIPES))
-SHIPPED = [card for card in METHODS if card.family == SUPERVISED]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def clip() -> ClipModel:
 
     torch.manual_seed(0)
     model = open_clip.CLIP(
-        embed_dim=16,
+        embed_dim=32,
         vision_cfg={"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
         text_cfg={"context_length": 32, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 2},
     )
@@ -62,8 +62,8 @@ def pixels_of(image: Image.Image) -> torch.Tensor:
 def learnable(count: int = 96) -> TripletFeatures:
     """Targets that follow from reference and edit: each edit moves a picture its own way."""
     rng = np.random.default_rng(3)
-    references = rng.normal(size=(count, 16)).astype(np.float32)
-    ways = 2.0 * rng.normal(size=(len(TEXTS), 16)).astype(np.float32)
+    references = rng.normal(size=(count, 32)).astype(np.float32)
+    ways = 2.0 * rng.normal(size=(len(TEXTS), 32)).astype(np.float32)
     said = rng.integers(len(TEXTS), size=count)
     texts = [TEXTS[i] for i in said]
     return TripletFeatures(references, references + ways[said], texts, np.arange(count))
@@ -107,9 +107,9 @@ def test_a_network_learns_where_an_edit_leads(recipe: str, clip: ClipModel, tmp_
     )
     fresh, after = (
         recalls(trained(recipe, clip, tmp_path / str(n), n, triplets), clip, asked, references, gallery)
-        for n in (1, 150)
+        for n in (1, 200)
     )
-    assert after["R@1"] > 60.0
+    assert after["R@1"] > 30.0
     assert after["R@1"] > fresh["R@1"] + 20.0
 
 
@@ -143,7 +143,7 @@ def test_a_network_that_was_written_and_read_makes_the_same_query(
     model = load_fusion(path, clip)
     picture = Image.effect_noise((32, 32), 90.0).convert("RGB")
     row = model.fuse(picture, "at night")
-    assert row.shape == (1, 16)
+    assert row.shape == (1, 32)
     assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
     np.testing.assert_array_equal(row, model.fuse(picture, "at night"))
     assert not np.allclose(row, model.fuse(picture, "with a dog"), atol=1e-4)
@@ -167,6 +167,31 @@ def test_a_network_of_another_clip_and_what_is_none_are_refused(clip: ClipModel,
         load_fusion(path, clip)
 
 
+def test_a_tuned_text_tower_reads_edits_anew_and_leaves_the_set_s_own_as_it_was(
+    clip: ClipModel, tmp_path: Path
+) -> None:
+    before = {name: tensor.clone() for name, tensor in clip.model.state_dict().items()}
+    said = clip.encode_texts(TEXTS)
+    settings = fusion_settings("clip4cir", 96, triplets=32, steps=40, save_every=40)
+    training = FusionTraining("clip4cir", clip, learnable(), settings, tmp_path)
+    np.testing.assert_allclose(training.fusion.edits(clip, TEXTS).detach().numpy(), said, atol=1e-5)
+    list(training.run())
+    assert np.abs(training.fusion.edits(clip, TEXTS).detach().numpy() - said).max() > 0.01
+    assert all(torch.equal(tensor, before[name]) for name, tensor in clip.model.state_dict().items())
+    np.testing.assert_array_equal(clip.encode_texts(TEXTS), said)
+
+
+def test_the_marks_of_both_directions_make_two_edits_of_one_text_and_the_first_is_searched_with(
+    clip: ClipModel, tmp_path: Path
+) -> None:
+    network = trained("blip4cir-bi", clip, tmp_path, 40, learnable()).eval()
+    edits = network.edits(clip, TEXTS)
+    assert edits.shape == (len(TEXTS), 2, 32)
+    assert (edits[:, 0] - edits[:, 1]).abs().max() > 0.01
+    references = torch.randn(len(TEXTS), 32)
+    torch.testing.assert_close(network(references, edits), network(references, edits[:, 0]))
+
+
 def test_a_set_whose_shipped_network_is_gone_says_how_it_is_trained(tmp_path: Path) -> None:
     shutil.copytree(ASSETS / "models" / "clip", tmp_path / "clip")
     bare = build_models("embedded", llm="none", clip=tmp_path / "clip")
@@ -182,23 +207,30 @@ def models():
     found.close()
 
 
-@pytest.mark.parametrize("card", SHIPPED, ids=[card.name for card in SHIPPED])
-def test_a_shipped_network_finds_more_than_the_sum(models, card) -> None:
-    gallery = open_for(models)
+@pytest.mark.parametrize("name", ["embedded"])
+def test_every_shipped_network_finds_more_than_the_sum(name: str) -> None:
+    models = build_models(name, llm="none")
+    rows = json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:60]
+    files = sorted({row[side] for row in rows for side in ("reference", "target")})
+    pictures = {file: read_image(next((SAMPLE_GALLERY / "images").rglob(file))) for file in files}
+    gallery = Gallery.from_features("some", files, models.clip.encode_images(list(pictures.values())))
     made = build_methods(ingredients(models))
-    retriever = Retriever(gallery, {name: made[name] for name in (card.name, "Sum")})
-    rows = json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:40]
-    ids = {gallery.label(image_id): image_id for image_id in gallery.image_ids}
+    shipped = [card.name for card in METHODS if card.family == SUPERVISED and card.name in made]
+    assert len(shipped) == len(models.set.fusion)
+    retriever = Retriever(gallery, {name: made[name] for name in (*shipped, "Sum")})
     first = {}
-    for name, composer in retriever.composers.items():
-        ranks = []
-        for row in rows:
-            reference = ids[row["reference"]]
-            query = Query(read_image(gallery.image_path(reference)), row["text"])
-            composed = compose_whole(composer, query)
-            ranks.append(retriever.rank_of(composed, {}, ids[row["target"]], exclude=[reference]))
-        first[name] = np.mean([rank == 1 for rank in ranks])
-    assert first[card.name] > first["Sum"]
+    for method, composer in retriever.composers.items():
+        found = [
+            retriever.rank_of(
+                compose_whole(composer, Query(pictures[row["reference"]], row["text"])),
+                {},
+                row["target"],
+                exclude=[row["reference"]],
+            )
+            for row in rows
+        ]
+        first[method] = np.mean([rank == 1 for rank in found])
+    assert all(first[method] > first["Sum"] for method in shipped), first
 
 
 def test_of_a_photograph_the_query_says_what_it_shows(models) -> None:
@@ -221,6 +253,10 @@ def test_the_command_trains_on_triplets_of_a_gallery_and_finds_it_done(tmp_path:
     assert model.metadata["steps"] == 3
     assert model.metadata["triplets"] > 1000
     assert "It was trained before" in run(capsys, *line.split())[2]
+    picture = next((SAMPLE_GALLERY / "images").rglob("*.webp"))
+    search = f"search --method TIRG --llm none --image {picture} --text night --top-k 5 --json".split()
+    shipped, own = (json.loads(run(capsys, *search, *more)[1]) for more in ([], ["--network", out]))
+    assert [r["score"] for r in shipped["results"]] != [r["score"] for r in own["results"]]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +265,15 @@ def test_the_command_trains_on_triplets_of_a_gallery_and_finds_it_done(tmp_path:
         ("train fusion", "pic2word is no recipe of `train fusion`"),
         ("train fusion --recipe hycir", "Give --recipe with one of: tirg"),
         ("train mapping --recipe tirg", "tirg is no recipe of `train mapping`"),
+        ("search --text x --network none.safetensors", "There is no network at none.safetensors"),
+        (
+            "search --text x --network assets/models/mapping/hycir.safetensors",
+            "is no network of a supervised method",
+        ),
+        (
+            "search --text x --llm none --method BLIP4CIR+Bi",
+            "train fusion --recipe blip4cir-bi --from syncir",
+        ),
         ("train fusion --recipe tirg --gallery x", "--gallery has no meaning for fusion from world"),
         ("train fusion --recipe tirg --models laptop", "--from syncir --gallery NAME"),
     ],

@@ -178,6 +178,13 @@ def _phi(name: str, options: argparse.Namespace) -> None:
         refuse_unknown(f"mapping network of the set {options.models}", name, chosen.mapping)
 
 
+def _networks(paths: Sequence[Path], _: argparse.Namespace) -> None:
+    from cir.models.fusion.facts import recipe_in
+
+    for path in paths:
+        recipe_in(path)
+
+
 def _card(options: argparse.Namespace) -> DatasetCard | None:
     from cir.evaluation.datasets.registry import DATASETS
 
@@ -328,6 +335,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "methods": _methods,
     "engine_check": _method,
     "phi": _phi,
+    "networks": _networks,
     **{name: _weight(name) for name in ("alpha", "beta", "gamma")},
     **{name: _at_least_one(name) for name in _COUNTS},
     "set_values": _numbers,

@@ -83,6 +83,19 @@ def add_asking_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--llm-at-once", type=int, default=AT_ONCE, metavar="N", help=text)
 
 
+def add_network_option(sub: argparse._ActionsContainer) -> None:
+    """--network."""
+    sub.add_argument(
+        "--network",
+        dest="networks",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a network of a supervised method that was trained by `train fusion`, in the place of the set's; may be repeated",
+    )
+
+
 def add_device_option(sub: argparse.ArgumentParser) -> None:
     """--device."""
     text = "where models run: cpu, cuda, cuda:1 ... (default: a GPU where there is one)"

@@ -16,7 +16,12 @@ from cir.models.server.address import Asking
 def evaluate_world(options: argparse.Namespace) -> int:
     """Print the report; with --tune find CVSI's weights first and write them down."""
     models = build_models(
-        options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
+        options.models,
+        llm=options.llm,
+        phi=options.phi,
+        device=options.device,
+        asking=Asking.of(options),
+        networks=options.networks,
     )
     announce(models)
     with closing(models):

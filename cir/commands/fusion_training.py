@@ -15,7 +15,8 @@ from cir.cache_keys import keyed_folder, what_else_there_is
 from cir.commands.training import say
 from cir.errors import CirError
 from cir.measuring.bench import say as progress
-from cir.models.fusion.files import FUSION_FILE, save_fusion
+from cir.models.fusion.facts import NETWORK_FILE
+from cir.models.fusion.files import save_fusion
 from cir.models.model_set import Models
 from cir.text import counted
 from cir.training.fusion import FusionTraining, fusion_inputs, fusion_settings, held_out_recalls
@@ -67,7 +68,7 @@ def train_fusion(options: argparse.Namespace) -> int:
     }
     if learned["from"] == "world":
         record["held_out"] = held_out_recalls(training.fusion, clip, options.runs / "held_out")
-    out = folder / FUSION_FILE
+    out = folder / NETWORK_FILE
     save_fusion(training.fusion, out, record)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +77,7 @@ def train_fusion(options: argparse.Namespace) -> int:
     sys.stdout.write(
         f"\n{options.out or out} is written: {counted(training.step, 'step')} on "
         f"{counted(len(triplets), 'triplet')}, {training.seconds:.0f} s.{found}\n"
+        f"Search with it: python -m cir search --method NAME --image FILE --text EDIT --models {models.name} --network {options.out or out}\n"
     )
     return 0
 

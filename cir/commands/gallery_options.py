@@ -12,6 +12,7 @@ from cir.commands.command_parser import (
     add_device_option,
     add_engine_option,
     add_models_option,
+    add_network_option,
     add_server_options,
     command,
 )
@@ -42,6 +43,7 @@ def add_search(group) -> None:
     sub.add_argument("--method", default="cvsi", help="a method's name (default: cvsi)")
     add_values(sub, "the method's own")
     sub.add_argument("--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)")
+    add_network_option(sub)
     sub.add_argument(
         "--rerank",
         choices=("local-concepts",),

@@ -12,6 +12,7 @@ from cir.commands.command_parser import (
     CommandParser,
     add_engine_option,
     add_models_option,
+    add_network_option,
     add_report_option,
     command,
 )
@@ -51,6 +52,7 @@ def _add_world(datasets) -> None:
     )
     world.add_argument("--methods", help="measure only these, by name, separated by commas")
     world.add_argument("--phi", help="a trained mapping network, its file or the folder of its training")
+    add_network_option(world)
     world.add_argument("--limit", type=int, help="only the first queries")
     world.add_argument(
         "--kept-only",
@@ -149,6 +151,7 @@ def _fill_tables(sub: CommandParser) -> None:
         type=Path,
         help="folder of another CLIP than the set's; methods with a mapping network are left out",
     )
+    add_network_option(sub)
     sub.add_argument("--limit", type=int, help="only the first queries")
     sub.add_argument(
         "--methods", help="compose, or time, only these; the others' rows come from what is kept"

@@ -23,7 +23,8 @@ from cir.commands.serving import on_server
 from cir.commands.values import given_values, method_values
 from cir.composers.cvsi import CvsiSettings
 from cir.composers.parameters import Values, defaults, starting, starting_note
-from cir.errors import BadQuery
+from cir.composers.registry import METHODS
+from cir.errors import BadQuery, MissingModel
 from cir.files import content_hash
 from cir.gallery import narrowing
 from cir.images import read_image
@@ -46,7 +47,12 @@ if TYPE_CHECKING:
 def search(options: argparse.Namespace) -> int:
     """Print results for one query."""
     models = build_models(
-        options.models, llm=options.llm, phi=options.phi, device=options.device, asking=Asking.of(options)
+        options.models,
+        llm=options.llm,
+        phi=options.phi,
+        device=options.device,
+        asking=Asking.of(options),
+        networks=options.networks,
     )
     with closing(models):
         _search(options, models)
@@ -62,7 +68,7 @@ def _search(options: argparse.Namespace, models: Models) -> None:
     retriever = Retriever(gallery, composers, build_translator(models), engine=options.engine)
     if options.engine != DEFAULT:
         retriever.engine.prepare(IndexProgress())
-    method = _method(options.method, retriever)
+    method = _method(options.method, retriever, models)
     composer = retriever.composers[method]
     values, follows = (
         method_values(options, composer, defaults(composer.parameters)),
@@ -148,10 +154,22 @@ def _wanted(
     return (*(without(encoder, text) for text in texts), *images)
 
 
-def _method(asked: str, retriever: Retriever) -> str:
+def _method(asked: str, retriever: Retriever, models: Models) -> str:
     for name in retriever.methods:
         if name.lower() == asked.lower():
             return name
+    for card in METHODS:
+        recipe = next(
+            (need.removeprefix("network ") for need in card.needs if need.startswith("network ")), ""
+        )
+        if recipe and card.name.lower() == asked.lower():
+            raise MissingModel(
+                models.missing.get(
+                    f"network {recipe}", f"{card.name} needs a network, and the set {models.name} has none."
+                ),
+                f"Train one: python -m cir train fusion --recipe {recipe} --from syncir --gallery NAME --triplets FILE "
+                f"--models {models.name}. Then search with --network FILE.",
+            )
     raise BadQuery(
         f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(retriever.methods)}."
     )

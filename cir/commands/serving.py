@@ -25,6 +25,7 @@ from cir.commands.command_parser import (
     CommandParser,
     add_engine_option,
     add_models_option,
+    add_network_option,
     add_server_options,
 )
 from cir.commands.console import any_console
@@ -56,6 +57,7 @@ def add_options(parser: CommandParser, *, browser: bool = False) -> None:
     parser.add_argument(
         "--phi", help="CVSI's mapping network: any recipe of the model set (default: its first)"
     )
+    add_network_option(parser)
     parser.add_argument("--gallery", help="a gallery's name, or the folder that it was indexed from")
     add_engine_option(parser)
     add_server_options(parser, searched=True)
@@ -188,7 +190,7 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
     asking = Asking.of(options)
     build = partial(application.build, deferred=True, on_server=on_server(options), asking=asking, **given)
     try:
-        return build(options.models, gallery=options.gallery, phi=options.phi)
+        return build(options.models, gallery=options.gallery, phi=options.phi, networks=options.networks)
     except CirError as error:
         is_of_what_was_typed = options.phi or (options.gallery and isinstance(error, GalleryError))
         if options.models != chosen_set() or is_of_what_was_typed:

@@ -14,7 +14,9 @@ from cir.commands.console import announce
 from cir.commands.options import settle
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PARAMETERS
+from cir.composers.fused import Fused
 from cir.composers.parameters import in_symbols
+from cir.composers.registry import METHODS, SUPERVISED
 from cir.errors import BadQuery
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import Witness
@@ -31,6 +33,8 @@ from cir.models.protocols import Captioner
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 
+SUPERVISED_METHODS = {card.name for card in METHODS if card.family == SUPERVISED}
+
 
 def methods_table(bench: Bench) -> tuple[str, dict[str, object]]:
     """CVSI's Table I."""
@@ -39,18 +43,26 @@ def methods_table(bench: Bench) -> tuple[str, dict[str, object]]:
             f"There is no method {bench.options.methods!r} here.", f"Choose from: {', '.join(bench.methods)}."
         )
     found = bench.ranked()
-    rows = tables.best_first({name: row for name, row in found.items() if row}, bench.measure)
+    best = tables.best_first({name: row for name, row in found.items() if row}, bench.measure)
+    supervised = {name: row for name, row in best.items() if name in SUPERVISED_METHODS}
+    rows = {name: row for name, row in best.items() if name not in supervised}
     if (oracle := bench.true_captions()) is not None:
         rows["*the target's true caption as a text query*"] = oracle
     said = (
         f"## All methods{bench.heading}\n\nEach method with its own weights, on one shared CLIP, captioner and language model "
         "(the form of CVSI's Table I). "
     )
-    if len({len(row) for row in rows.values()}) > 1:
+    if len({len(row) for row in (*rows.values(), *supervised.values())}) > 1:
         said += "Rows with fewer queries are measured on those that the language model has answered so far. "
     if absent := [name for name, row in found.items() if not row]:
         said += f"Not measured yet: {', '.join(absent)}. "
     markdown = f"{said}{bench.protocol}".strip() + f"\n\n{bench.table(rows, 'method')}"
+    if supervised:
+        markdown += (
+            "\n\n### Supervised methods\n\nThey have learnt from triplets whose edits are known; those above, from none.\n\n"
+            f"{bench.table(supervised, 'method')}"
+        )
+        rows |= supervised
     if bench.kinds:
         markdown += (
             f"\n\n### {bench.measure.by_kind} by {bench.kinds_are}\n\nThe number of queries of each kind is in brackets.\n\n"
@@ -135,7 +147,7 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
     measures = {name: (values[first], values[second]) for name, values in found.items()}
     said = (
         f"## What a query costs{bench.heading}\n\nMedians over single queries, nothing remembered, one thread each (the form of "
-        "CVSI's Table V). Training is that of the mapping network; what is encoded and captioned of the gallery beforehand "
+        "CVSI's Table V). Training is that of the method's network; what is encoded and captioned of the gallery beforehand "
         f"does not count, as in the paper. {bench.protocol}"
     )
     markdown = f"{said.strip()}\n\n{cost_table(costs, training, measures, bench.measure.brief)}"
@@ -146,7 +158,17 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
 
 
 def training_seconds(models: Models, composer: Composer) -> float | None:
-    """How long the mapping network of a method was trained, from its file; None where that is not said."""
+    """How long the network of a method was trained, from its file; None where that is not said."""
+    if isinstance(composer, Fused):
+        return next(
+            (
+                model.metadata.get("seconds")
+                for recipe in models.set.fusion
+                if (model := models.trained(recipe)) is not None
+                and model.fingerprint == composer.fusion.fingerprint
+            ),
+            None,
+        )
     used = getattr(getattr(composer, "phi", None), "fingerprint", None)
     for recipe, part in models.set.mapping.items():
         network = models.phi(recipe) if used else None

@@ -158,14 +158,18 @@ def _inversion(
     return build
 
 
-def _supervised(name: str, recipe: str, paper: str, defaults: str, licence: str) -> MethodCard:
+def _supervised(
+    name: str, recipe: str, paper: str, licence: str, *, defaults: str = "", file: str | None = None
+) -> MethodCard:
+    """A supervised method; `file`: of its network, where that is not called as the recipe is."""
+
     def build(given: Ingredients) -> Composer | None:
         fusion = given.fusion(recipe)
         return None if fusion is None else Fused(name, fusion)
 
-    file = f"cir/models/fusion/{recipe.replace('-', '_')}.py"
+    where = f"cir/models/fusion/{file or recipe}.py"
     return MethodCard(
-        name, paper, file, "T", (f"network {recipe}",), defaults, licence, build, family=SUPERVISED
+        name, paper, where, "T", (f"network {recipe}",), defaults, licence, build, family=SUPERVISED
     )
 
 
@@ -443,13 +447,15 @@ METHODS: tuple[MethodCard, ...] = (
         NONE,
         lambda given: TextOnly(given.text_encoder),
     ),
+    _supervised("TIRG", "tirg", "Vo et al., CVPR 2019 (on frozen CLIP features)", "Apache-2.0"),
     _supervised(
-        "TIRG",
-        "tirg",
-        "Vo et al., CVPR 2019 (on frozen CLIP features)",
-        "",
-        "Apache-2.0",
+        "Combiner",
+        "combiner",
+        "Baldrati et al., CVPR 2022 (CLIP4CIR without its first stage)",
+        "MIT",
     ),
+    _supervised("CLIP4CIR", "clip4cir", "Baldrati et al., CVPR Workshops 2022", "MIT", file="combiner"),
+    _supervised("BLIP4CIR+Bi", "blip4cir-bi", "Liu et al., WACV 2024", "MIT", file="combiner"),
 )
 
 

@@ -53,7 +53,12 @@ def models_for(options: argparse.Namespace) -> Models:
         CirError: there is no captioner.
     """
     models = build_models(
-        options.models, llm=options.llm, clip=options.clip, device=options.device, asking=Asking.of(options)
+        options.models,
+        llm=options.llm,
+        clip=options.clip,
+        device=options.device,
+        asking=Asking.of(options),
+        networks=options.networks,
     )
     if models.captioner is None:
         raise CirError("The tables need a captioner.", models.missing["captioner"])

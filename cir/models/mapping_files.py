@@ -35,13 +35,18 @@ def mapping_file(path: str | Path) -> Path:
 
 
 def mapping_facts(path: Path) -> dict[str, Any]:
-    """What the maker of a safetensors file wrote down, without its tensors; nothing of another file."""
+    """What the maker of a mapping network wrote down, without its tensors; nothing of another file."""
+    return facts_in(path, "mapping")
+
+
+def facts_in(path: Path, entry: str) -> dict[str, Any]:
+    """What stands as JSON in an entry of a safetensors file's metadata; nothing where there is none."""
     if not is_safetensors(path):
         return {}
     try:
         with path.open("rb") as file:
             header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES)))
-        return json.loads(header.get("__metadata__", {}).get("mapping", "{}"))
+        return json.loads(header.get("__metadata__", {}).get(entry, "{}"))
     except (OSError, ValueError, AttributeError) as error:
         raise UnsafeFile(f"{path} is no whole safetensors file: {error}", FETCH) from error
 

@@ -6,6 +6,7 @@ command that helps. Nothing is downloaded (`cir.models.catalog` does, when a per
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -20,6 +21,7 @@ from cir.environment import setting
 from cir.errors import BadQuery, LanguageModelFailed, MissingModel
 from cir.models.catalog import SHIPPED, model_set, parts_of, source_of
 from cir.models.downloads import ModelFile, models_folder
+from cir.models.fusion.facts import recipe_in
 from cir.models.part_loader import PartLoader
 from cir.models.published import LANGUAGE_MODELS, MADE, SENTENCE_ENCODER, Part
 from cir.models.server.address import Asking, is_server, read_address
@@ -67,6 +69,7 @@ class Models:
             method whose recipe it was trained by.
         llm: another language model: a name from `LANGUAGE_MODELS`, a path to a GGUF file, or the URL#MODEL of a server;
             CIR_LLM by default.
+        networks: files of supervised methods' networks, each in the place of the set's for its method.
         asking: how a server is asked.
         clip: the folder of another CLIP than the set's; mapping networks that were not trained for it do not fit it.
         device: None takes a GPU where there is one.
@@ -92,6 +95,7 @@ class Models:
         folder: Path | None = None,
         deferred: bool = False,
         own_phi: Path | None = None,
+        networks: Sequence[Path] = (),
         asking: Asking | None = None,
     ) -> None:
         self.name, self.device, self._clip_folder = name, device, clip
@@ -105,6 +109,7 @@ class Models:
         self._mapping: dict[str, MappingModel | None] = {}
         self._fusion: dict[str, FusionModel | None] = {}
         self._patch_words: dict[str, PatchWords | None] = {}
+        self._networks = {recipe_in(path): path.expanduser() for path in networks}
         self._encoders: dict[str, ClipModel | JoinedEncoder | None] = {}
 
     @cached_property
@@ -346,24 +351,36 @@ class Models:
 
     def fusion(self, recipe: str) -> QueryFusion | None:
         """The network of a supervised method, for queries of `clip`; None where the set has none, or why in `missing`."""
-        part = self.set.fusion.get(recipe)
-        if part is None:
-            return None
-        if recipe not in self._fusion:
-            self._fusion[recipe] = self._load_fusion(recipe, part)
-        network = self._fusion[recipe]
+        network = self.trained(recipe)
         if network is None or self.photographs is None:
             return network
         from cir.models.photographs.fusing import JoinedFusion
 
         return JoinedFusion(network, cast("JoinedEncoder", self.clip))
 
-    def _load_fusion(self, recipe: str, part: Part) -> FusionModel | None:
+    def trained(self, recipe: str) -> FusionModel | None:
+        """The same, for queries of `tower`.
+
+        Raises:
+            BadQuery: a network that was given belongs to another CLIP.
+            UnsafeFile: its file is damaged.
+        """
+        if recipe not in self._fusion:
+            self._fusion[recipe] = self._load_fusion(recipe)
+        return self._fusion[recipe]
+
+    def _load_fusion(self, recipe: str) -> FusionModel | None:
+        part = self.set.fusion.get(recipe)
+
         def load(path: Path) -> FusionModel:
             from cir.models.fusion.files import load_fusion
 
             return load_fusion(path, self.tower)
 
+        if recipe in self._networks:
+            return load(self._networks[recipe])
+        if part is None:
+            return None
         return self._parts.load(f"network {recipe}", part, load, f"{recipe} is left out")
 
     def encoder(self, recipe: str) -> ClipModel | JoinedEncoder | None:

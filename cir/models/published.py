@@ -303,8 +303,8 @@ _EMBEDDED = ModelSet(
     reads="world",
     memory_bytes=1_500_000_000,
     memory_from="measured",
-    fusion=_supervised(("tirg",), "embedded"),
     patch_words=_token_learners("isa"),
+    fusion=_supervised(("tirg", "combiner"), "embedded"),
     encoders={"tat": Part("Recompose image tower tat", "Apache-2.0", shipped="methods/tat.safetensors")},
 )
 SETS: Mapping[str, ModelSet] = {

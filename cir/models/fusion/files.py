@@ -15,15 +15,16 @@ from torch.nn import functional as F
 
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models.clip import ClipModel
+from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
+from cir.models.fusion.facts import RECORD, REMEDY
 from cir.models.fusion.network import FusionNetwork
 from cir.models.fusion.tirg import Tirg
 from cir.models.runtime import fingerprint_of
 from cir.types import Features
 
-NETWORKS: Mapping[str, type[FusionNetwork]] = {network.recipe: network for network in (Tirg,)}
-FUSION_FILE = "network.safetensors"  # in the folder of a training
-RECORD = "fusion"  # the entry of the file's metadata
-_REMEDY = "Restore it, or train another: python -m cir train fusion --recipe NAME"
+NETWORKS: Mapping[str, type[FusionNetwork]] = {
+    network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi)
+}
 
 
 class FusionModel:
@@ -52,7 +53,7 @@ class FusionModel:
         if not np.isfinite(row).all():
             raise CirError(
                 f"The network {self.fingerprint} gave values that are not finite.",
-                f"Its file is damaged. {_REMEDY}",
+                f"Its file is damaged. {REMEDY}",
             )
         return row
 
@@ -89,7 +90,7 @@ def load_fusion(path: Path, clip: ClipModel) -> FusionModel:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise MissingModel(f"There is no network at {path}.", _REMEDY)
+        raise MissingModel(f"There is no network at {path}.", REMEDY)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -97,7 +98,7 @@ def load_fusion(path: Path, clip: ClipModel) -> FusionModel:
         network = NETWORKS[record["recipe"]](**record["shape"])
         network.load_state_dict(state, strict=True)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UnsafeFile(f"{path} is no network of a supervised method: {error}", _REMEDY) from error
+        raise UnsafeFile(f"{path} is no network of a supervised method: {error}", REMEDY) from error
     if record.get("trained_for") != clip.fingerprint:
         raise BadQuery(
             f"The network {path.name} was trained for {record.get('trained_for')}, and the CLIP here is {clip.fingerprint}.",

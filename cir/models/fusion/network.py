@@ -20,11 +20,9 @@ class FusionNetwork(nn.Module):
 
     Attributes:
         recipe: by which it is trained; the name of its file and on the command line.
-        text_is_frozen: whether `edits` stays the same while the network is trained, so that it is asked once.
     """
 
     recipe: ClassVar[str]
-    text_is_frozen: ClassVar[bool] = True
 
     def shape(self) -> dict[str, Any]:
         """What the constructor has to be told to make this network again, as JSON."""
