@@ -323,16 +323,12 @@ def test_nothing_is_built_twice(tmp_path: Path) -> None:
 
 
 def test_facts_name_every_part_with_licence_and_source() -> None:
-    facts = {fact.part: fact for fact in Models().facts}
-    networks = {part for part in facts if part.startswith("network ")}
-    assert networks == {f"network {recipe}" for recipe in SETS["embedded"].fusion}
-    assert set(facts) - networks == {
+    facts, chosen = {fact.part: fact for fact in Models().facts}, SETS["embedded"]
+    assert set(facts) == {
         "clip",
-        "phi pic2word",
-        "phi lincir",
-        "image tower tat",
-        "phi searle",
-        "phi hycir",
+        *(f"phi {recipe}" for recipe in chosen.mapping),
+        *(f"network {recipe}" for recipe in chosen.fusion),
+        *(f"patches {recipe}" for recipe in chosen.patch_words),
         "captioner",
         "photographs",
         "language model",
