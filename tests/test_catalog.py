@@ -329,6 +329,7 @@ def test_facts_name_every_part_with_licence_and_source() -> None:
         *(f"phi {recipe}" for recipe in chosen.mapping),
         *(f"network {recipe}" for recipe in chosen.fusion),
         *(f"patches {recipe}" for recipe in chosen.patch_words),
+        *(f"image tower {recipe}" for recipe in chosen.encoders),
         "captioner",
         "photographs",
         "language model",
