@@ -16,6 +16,7 @@ from cir.composers.bge_vl import BgeVl
 from cir.composers.captioning import Captioning
 from cir.composers.cirevl import Cirevl
 from cir.composers.composer import Composer, Parameter
+from cir.composers.context_i2w import context_i2w
 from cir.composers.cvsi import PARAMETERS, Cvsi, CvsiSettings
 from cir.composers.cvsi_removal import CvsiRemoval
 from cir.composers.fused import Fused
@@ -352,6 +353,16 @@ METHODS: tuple[MethodCard, ...] = (
         "30 steps, 1 pseudo-word",
         "NVIDIA, non-commercial",
         _palavra,
+    ),
+    MethodCard(
+        "Context-I2W",
+        "Tang et al., AAAI 2024",
+        "cir/composers/context_i2w.py",
+        COMMA,
+        ("patches context-i2w",),
+        "1 pseudo-word",
+        "Apache-2.0",
+        _of_patches("context-i2w", context_i2w),
     ),
     MethodCard(
         "ISA",

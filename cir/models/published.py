@@ -303,7 +303,7 @@ _EMBEDDED = ModelSet(
     reads="world",
     memory_bytes=1_500_000_000,
     memory_from="measured",
-    patch_words=_token_learners("isa"),
+    patch_words=_token_learners("context-i2w", "isa"),
     fusion=_supervised(("tirg", "combiner"), "embedded"),
     encoders={"tat": Part("Recompose image tower tat", "Apache-2.0", shipped="methods/tat.safetensors")},
 )

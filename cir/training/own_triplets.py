@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,9 @@ def train_on_triplets(
     name, network = f"HyCIR on {title}", training.trained()
     found, own = found_among_first(clip, network, held, gallery), models.phi("hycir")
     before = (
-        None if own is None else found_among_first(clip, copy.deepcopy(own.network), held, gallery)
+        None
+        if own is None
+        else found_among_first(clip, copy.deepcopy(cast(MappingNetwork, own.network)), held, gallery)
     )  # a copy, as it may have to go to another device
     record = {
         "recipe": "hycir",

@@ -71,7 +71,8 @@ class SeenPictures:
     @property
     def patch_shape(self) -> tuple[int, int, int]:
         """Patches of a picture, their width, and D."""
-        return (*self.patches(np.arange(1)).shape[1:], self.raw.shape[1])
+        _, patches, width = self.patches(np.arange(1)).shape
+        return patches, width, self.raw.shape[1]
 
     def patches(self, chosen: NDArray[np.int64]) -> Tensor:
         """(N, P, C) what the trunk has of the patches of pictures."""
@@ -83,7 +84,8 @@ class SeenPictures:
         path = self._folder / f"captions-{self._key}.json"
         if not path.exists():
             rng = np.random.default_rng(self.pictures.seed)
-            scenes = [self.pictures.describe(i // 2)[i % 2] for i in range(len(self))]
+            pairs = map(self.pictures.describe, range(len(self.pictures)))
+            scenes = [scene for pair in pairs for scene in pair[:2]]
             told = [
                 {
                     "captions": [caption_scene(s, rng) for _ in range(CAPTIONS)],
