@@ -22,6 +22,7 @@ from cir.composers.cvsi_removal import CvsiRemoval
 from cir.composers.fused import Fused
 from cir.composers.hycir import hycir
 from cir.composers.isa import isa
+from cir.composers.keds import Keds
 from cir.composers.ldre import LEAST_CAPTIONS, Ldre
 from cir.composers.lincir import lincir
 from cir.composers.palavra import palavra
@@ -211,6 +212,11 @@ def _of_patches(recipe: str, make: Callable[..., PatchInversion]) -> Callable[[I
     return build
 
 
+def _keds(given: Ingredients) -> Composer | None:
+    phi = given.phi("keds")
+    return None if phi is None else Keds(given.image_encoder, phi, given.pseudo_word_encoder)
+
+
 def _cirevl(given: Ingredients) -> Composer:
     return Cirevl(
         given.text_encoder,
@@ -373,6 +379,17 @@ METHODS: tuple[MethodCard, ...] = (
         "4 pseudo-words",
         "no code or weights published",
         _of_patches("isa", isa),
+    ),
+    MethodCard(
+        "KEDs",
+        "Suo et al., CVPR 2024",
+        "cir/composers/keds.py",
+        "a photo of [$ $ $], T",
+        ("phi keds",),
+        "w 0.5",
+        "MIT",
+        _keds,
+        Keds.parameters,
     ),
     MethodCard(
         "Slerp",

@@ -292,7 +292,7 @@ _EMBEDDED = ModelSet(
         recipe: Part(f"Recompose {recipe}", "Apache-2.0", shipped=f"mapping/{recipe}.safetensors")
         for recipe in ("pic2word", "lincir", "searle", "hycir")
     }
-    | _token_learners("palavra"),
+    | _token_learners("palavra", "keds"),
     Part("Recompose BLIP-2, tiny", "Apache-2.0", shipped="blip2", module="blip2"),
     "qwen2.5-coder-1.5b",
     photographs=Part(
