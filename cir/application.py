@@ -42,7 +42,7 @@ from cir.places import ROOT as ROOT
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption, plain_orders
 from cir.ranking.engines import DEFAULT
 from cir.ranking.retriever import Retriever
-from cir.rewording import Rewording
+from cir.rewording import KnownWords, Rewording
 from cir.shelf import Shelf
 from cir.syncir.library import TripletLibrary
 from cir.syncir.query_text import CaptionSpoter
@@ -50,6 +50,7 @@ from cir.text import counted
 from cir.translating import Translator
 from cir.tuned_weights import tuned_weights
 from cir.types import DRAWING, TrainedNetwork, TrainingStep, Triplet
+from cir.world.vocabulary import words
 
 if TYPE_CHECKING:
     from cir.gallery.served.gallery import ServedGallery
@@ -250,7 +251,7 @@ def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewor
     def is_drawing(image: Image.Image) -> bool:
         return models.read_as(clip.encode_images([image])[0]) in ("", DRAWING)
 
-    return Rewording(asked, known, is_drawing)
+    return Rewording(asked, known, is_drawing, KnownWords(words(), lambda: models.sentence_encoder).nearest)
 
 
 def _check_phi(models: Models, phi: str) -> None:

@@ -2,22 +2,57 @@
 
 Their text tower knows a closed grammar and a few hundred words: "lose the hat" or "remvoe the hat" says little to it,
 "remove the hat" all. An edit of known words alone is left as it is. What the language model makes of another one is data:
-it counts only where it says more that is known, and still names the same things. Not in any paper.
+it counts only where it says more that is known, and still names the same things. Words in it that are not known give way to
+known ones that mean nearly the same, as a sentence encoder sees it. Not in any paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from cir.models.protocols import LanguageModel
+from cir.models.protocols import LanguageModel, SentenceEncoder
 from cir.prompts import plain_orders
 from cir.replies import parse_plain_orders
 from cir.types import Query
 from cir.world.reading import nouns_in
 
 TOKENS = 40
+ALIKE = 0.7  # the least cosine of a word with a known one that is taken for it
+_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+
+
+class KnownWords:
+    """The words that a text tower was taught, and which of them means nearly the same as another word.
+
+    Args:
+        words: what it was taught.
+        encoder: gives what tells what is alike, when it is first wanted; None where there is none.
+    """
+
+    def __init__(self, words: Sequence[str], encoder: Callable[[], SentenceEncoder | None]) -> None:
+        self._words, self._encoder = words, encoder
+        self.nearest = lru_cache(4096)(self._nearest)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.float32]:
+        encoder = self._encoder()
+        assert encoder is not None
+        return encoder.encode(self._words)
+
+    def _nearest(self, word: str) -> str:
+        """The known word that is most alike, if any is alike enough; "" otherwise."""
+        encoder = self._encoder()
+        if encoder is None:
+            return ""
+        cosines = self._rows @ encoder.encode([word])[0]
+        best = int(cosines.argmax())
+        return self._words[best] if cosines[best] >= ALIKE else ""
 
 
 class Rewording:
@@ -27,6 +62,7 @@ class Rewording:
         model: who rewrites.
         known: the share of a text's words that the text tower was taught.
         is_drawing: whether a reference is a picture of the illustrated world; others are not found by that tower's words.
+        nearest: another word -> a known one that means nearly the same; "" where there is none.
     """
 
     def __init__(
@@ -34,8 +70,10 @@ class Rewording:
         model: LanguageModel,
         known: Callable[[str], float],
         is_drawing: Callable[[Image.Image], bool] = lambda _: True,
+        nearest: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._model, self._known, self._is_drawing = model, known, is_drawing
+        self._nearest = nearest
 
     def helps(self, query: Query) -> bool:
         """Whether a query's edit has words that the tower was not taught, and is about a drawing."""
@@ -52,6 +90,14 @@ class Rewording:
         if before == 1:
             return text
         found = parse_plain_orders(self._model.complete(plain_orders(text), max_tokens=TOKENS))
-        if found is None or self._known(found) <= before or not nouns_in(text) <= nouns_in(found):
+        plain = self._in_known_words(found or "")
+        if not plain or self._known(plain) <= before or not nouns_in(text) <= nouns_in(plain):
             return text
-        return found
+        return plain
+
+    def _in_known_words(self, text: str) -> str:
+        def known(found: re.Match[str]) -> str:
+            word = found[0]
+            return word if self._known(word) == 1 else self._nearest(word.lower()) or word
+
+        return _WORD.sub(known, text)

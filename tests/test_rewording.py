@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from cir.models.clip import load_clip
 from cir.prompts import plain_orders
 from cir.ranking.retriever import Retriever
 from cir.replies import parse_plain_orders
-from cir.rewording import Rewording
+from cir.rewording import KnownWords, Rewording
 from cir.training.data import training_edit
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query
@@ -52,6 +54,24 @@ def test_an_answer_counts_where_it_says_more_that_is_known_of_the_same_things(
     typed: str, answer: str, read: str
 ) -> None:
     assert reworded(typed, answer) == read
+
+
+def test_words_of_the_answer_that_are_not_known_give_way_to_known_ones_that_mean_the_same() -> None:
+    class Axes:
+        """Words of one meaning lie on one axis."""
+
+        fingerprint = "axes"
+
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            meaning = {"hat": 0, "cap": 0, "blue": 1, "azure": 1, "dog": 2, "bluish": 1}
+            rows = np.zeros((len(texts), 4), np.float32)
+            rows[range(len(texts)), [meaning.get(text, 3) for text in texts]] = 1.0
+            return rows
+
+    nearest = KnownWords(["hat", "blue", "dog"], Axes).nearest
+    model = ToyLanguageModel(["make the Cap azure, slowly"])
+    assert Rewording(model, known, nearest=nearest)("turn my cap azure") == "make the hat blue, slowly"
+    assert KnownWords(["hat"], lambda: None).nearest("cap") == ""
 
 
 def composed(edit: str, model: ToyLanguageModel, *, is_drawing: bool = True) -> list[ComposedQuery]:

@@ -85,3 +85,29 @@ def load_nouns(path: Path = WORLD_FOLDER / "nouns.json") -> dict[str, Noun]:
         sprites = tuple(Sprite(s["cell"], s["style"], s["aspect"]) for s in row["sprites"])
         nouns[name] = Noun(name, names, colours, sprites)
     return nouns
+
+
+ORDER_WORDS = [
+    "add",
+    "remove",
+    "without",
+    "replace",
+    "swap",
+    "change",
+    "instead",
+    "move",
+    "gone",
+    "smaller",
+    "bigger",
+    "only",
+]
+
+
+def words() -> tuple[str, ...]:
+    """The words that say something in captions and edits of the world, each once."""
+    phrases = [phrase for group in (*BACKGROUNDS.values(), *TIMES.values()) for phrase in group]
+    nouns = [name for noun in load_nouns().values() for pair in noun.names for name in pair]
+    sizes = [word for group in SIZES.values() for word in group]
+    plain = [*COLOURS, *sizes, *COUNT_WORDS.values(), *PLACES, *ORDER_WORDS]
+    said = [word for phrase in phrases for word in phrase.split() if len(word) > 2 and word != "the"]
+    return tuple(dict.fromkeys([*nouns, *plain, *said]))
