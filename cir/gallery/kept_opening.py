@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,9 @@ class Seen:
             time.sleep(min(max(self._newest + SETTLED_SECONDS - time.time(), 0.0), SETTLED_SECONDS))
             return None
         arrays, facts, manifest = kept.arrays, kept.facts, self._manifest
-        texts = {name: Column(arrays[name], arrays[f"{name} ends"], kind) for name, kind in _TEXTS.items()}
+        texts: dict[str, Any] = {
+            name: Column(arrays[name], arrays[f"{name} ends"], kind) for name, kind in _TEXTS.items()
+        }
         rows: list[StoredRows] = []
         for side in _SIDES:
             small, shards, places = (arrays[f"{side} {part}"] for part in ("small", "shards", "rows"))
