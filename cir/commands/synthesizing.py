@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 
 import numpy as np
+from PIL import Image
 
 from cir.application import build_models, ingredients, open_for
 from cir.cache_keys import code_digest, digest_of
@@ -214,11 +215,12 @@ def build_delta(models: Models) -> Spoter:
             f"Texts are written by the captioner. {models.missing['captioner']}",
             "Or let the captions be compared: leave --spoter out.",
         )
-    return load_delta(
-        SHIPPED / "methods" / "delta.safetensors",
-        getattr(captioner, "drawings", captioner),
-        is_drawing=None if photographs is None else lambda picture: photographs.shares([picture])[0] < 0.5,
-    )
+
+    def is_drawing(picture: Image.Image) -> bool:
+        return photographs is None or float(photographs.shares([picture])[0]) < 0.5
+
+    path = SHIPPED / "methods" / "delta.safetensors"
+    return load_delta(path, getattr(captioner, "drawings", captioner), is_drawing=is_drawing)
 
 
 def build_sentence_encoder(folder: str | None = None, pooling: str = "mean") -> SentenceEncoder:

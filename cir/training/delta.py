@@ -32,9 +32,9 @@ from cir.training.loop import Run, RunSettings
 from cir.training.pictures import CachedPictures
 from cir.world.reading import nouns_in
 
-ALIGNED = 0.15  # share of the time in which the language model stays as it was
-RATE, BATCH = 1e-3, 32
-TESTED_PAIRS = 200
+ALIGNED = 0.08  # share of the time in which the language model stays as it was
+RATE, BATCH = 1e-3, 16
+TESTED_PAIRS = 100
 
 
 def edit_words(captioner_tokenizer: Any, plurals: PluralTable) -> list[str]:

@@ -248,7 +248,7 @@ def train_delta(stage: Stage) -> None:
 
     out = stage.out or made_anew(SHIPPED / "methods") / "delta.safetensors"
     extra = {name: stage.last(name, "pictures.json") for name in PICTURES}
-    settings = stage.settings("delta", 9, **extra, captioner=SHIPPED / "blip2")
+    settings = stage.settings("delta", 10, **extra, captioner=SHIPPED / "blip2")
     launch(train, settings)
     captioner = load_captioner(settings.extra["captioner"], "cpu")
     record = {"recipe": "delta", "trained_for": captioner.fingerprint}
