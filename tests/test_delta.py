@@ -10,22 +10,73 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from syncir_doubles import BagOfWords
 
 import cir.commands.synthesizing as command
+from benchmarks.spoters import kinds_in
 from cir.errors import BadQuery, MissingModel, UnsafeFile
+from cir.evaluation.benchmark import Benchmark, read_benchmark
 from cir.models.blip2 import Blip2Captioner, load_captioner
-from cir.models.delta_generator import Comparison, DeltaGenerator, load_delta, save_delta
+from cir.models.delta_generator import Comparison, DeltaGenerator, DeltaSpoter, load_delta, save_delta
+from cir.models.protocols import SpotInput
 from cir.places import ASSETS
+from cir.syncir.records import read_manifest, read_triplets
 from cir.training import delta, pictures, recipes
 from cir.training.loop import RunSettings, launch
 from cir.training.pictures import encode_pictures
 from cir.training.trunk import trained_trunk
+from cir.world.reading import nouns_in
+from tests.commands import run
+
+SHIPPED = ASSETS / "models" / "methods" / "delta.safetensors"
 
 
 @pytest.fixture(scope="module")
 def captioner() -> Blip2Captioner:
     torch.set_num_threads(1)
     return load_captioner(ASSETS / "models" / "blip2", "cpu")
+
+
+@pytest.fixture(scope="module")
+def spoter(captioner: Blip2Captioner) -> DeltaSpoter:
+    return load_delta(SHIPPED, captioner)
+
+
+@pytest.fixture(scope="module")
+def world() -> Benchmark:
+    return read_benchmark("world")
+
+
+def shown(picture: Image.Image, caption: str = "a caption") -> SpotInput:
+    return SpotInput(caption, lambda: picture)
+
+
+def test_it_says_what_leads_from_one_picture_to_the_other_and_not_back(
+    spoter: DeltaSpoter, world: Benchmark
+) -> None:
+    queries = [query for query in world.queries if query.kind in ("replace", "add", "remove")][:12]
+    there = back = 0
+    for query in queries:
+        reference, target = (shown(world.picture(i)) for i in (query.reference_id, query.target_ids[0]))
+        text = spoter.spot(reference, target)
+        there += nouns_in(text) == nouns_in(query.modification_text) and kinds_in(text) == {query.kind}
+        back += spoter.spot(target, reference) == text
+    assert there >= 3  # of 135 things, one is named by chance hardly ever
+    assert back <= 2
+
+
+def test_a_photograph_and_a_text_that_cannot_be_used_give_no_text(
+    spoter: DeltaSpoter, world: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = world.queries[0]
+    reference, target = (shown(world.picture(i)) for i in (query.reference_id, query.target_ids[0]))
+    assert spoter.spot(reference, target)
+    with monkeypatch.context() as patch:
+        patch.setattr(spoter, "_is_drawing", lambda picture: False)
+        assert spoter.spot(reference, target) == ""
+    monkeypatch.setattr(spoter, "write", lambda references, targets: ["a caption"])
+    assert spoter.spot(reference, target) == ""  # no instruction: it is what was given
 
 
 def test_it_is_refused_for_another_captioner_and_where_the_file_is_none(
@@ -119,6 +170,19 @@ def test_the_language_model_stays_as_it_was_while_the_rest_is_aligned(
     ):
         assert torch.equal(ours, theirs)
     assert not torch.equal(tuned.projection.weight, known.language_projection.weight)
+
+
+def test_the_command_writes_triplets_without_a_language_model(
+    capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "build_sentence_encoder", lambda folder, pooling: BagOfWords())
+    out = tmp_path / "t.jsonl"
+    status, _, said = run(capsys, "synthesize", "--spoter", "delta", "--out", out, "--limit", 6)
+    assert status == 0, said
+    texts = [triplet.text for triplet in read_triplets(out)]
+    assert sum(map(bool, texts)) >= 4
+    assert any(nouns_in(text) for text in texts)
+    assert read_manifest(out)["models"]["spoter"].startswith("delta@")
 
 
 def test_a_set_without_a_captioner_is_told_what_is_missing() -> None:

@@ -207,7 +207,7 @@ def models():
     found.close()
 
 
-@pytest.mark.parametrize("name", ["embedded"])
+@pytest.mark.parametrize("name", ["embedded", "embedded-blip"])
 def test_every_shipped_network_finds_more_than_the_sum(name: str) -> None:
     models = build_models(name, llm="none")
     rows = json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:60]

@@ -12,7 +12,6 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cir.errors import GalleryError, MissingFeatures
 from cir.files import display_name
@@ -126,7 +125,7 @@ def _encode(
     reading = Reading(source_root_of(cache.folder, manifest), batch_size, thumbnails=False)
     for batch in ThisProcess(Encoders(encoder)).encode(reading, cache.files_without(own, key), known):
         rows = np.array(list(batch.features.values()), np.float32).reshape(-1, encoder.dim)
-        sound: NDArray[np.bool_] = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
+        sound = np.atleast_1d(np.isfinite(rows).all(axis=1) & rows.any(axis=1))
         hashes = [content for content, good in zip(batch.features, sound.tolist(), strict=True) if good]
         cache.store_features(key, hashes, rows[sound])
         known.update(hashes)

@@ -304,7 +304,7 @@ _EMBEDDED = ModelSet(
     memory_bytes=1_500_000_000,
     memory_from="measured",
     patch_words=_token_learners("context-i2w", "isa"),
-    fusion=_supervised(("tirg", "combiner"), "embedded"),
+    fusion=_supervised(("tirg", "combiner", "clip4cir"), "embedded"),
     encoders={"tat": Part("Recompose image tower tat", "Apache-2.0", shipped="methods/tat.safetensors")},
 )
 SETS: Mapping[str, ModelSet] = {
@@ -319,6 +319,7 @@ SETS: Mapping[str, ModelSet] = {
         },
         _EMBEDDED.captioner,
         _EMBEDDED.language_model,
+        fusion=_supervised(("blip4cir-bi",), "embedded-blip"),
         reads="world",
         memory_bytes=1_100_000_000,
         memory_from="measured",
