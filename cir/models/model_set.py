@@ -312,7 +312,7 @@ class Models:
                     f"It was not trained for the CLIP in {self._clip_folder}.",
                     "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
                 )
-            if trained_for not in (None, self.tower.fingerprint):
+            if trained_for is not None and trained_for != self.tower.fingerprint:
                 raise MissingModel(
                     f"{path} was made for another CLIP, {trained_for}.",
                     f"Remove it, then: {self._parts.pull}" if part.made else self._parts.remedy(part),
