@@ -51,7 +51,7 @@ class Kept:
         self.dots: Dots | None = None
         self.exact: Exact = np.zeros(0, np.int64), np.zeros((2, 0, len(rows)))
 
-    def learn(self, indices: NDArray[np.int64], read: Read) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def learn(self, indices: NDArray[np.int64], read: Read) -> Exact:
         """`exact` with some images (N,) among them; those that are not known yet are read."""
         places, dots = self.exact
         missing = indices[np.append(places, -1)[np.searchsorted(places, indices)] != indices]
