@@ -224,6 +224,7 @@ def ingredients(
         cast(WordRefiner, Deferred({}, lambda: models.concept_refiner)),
         clip,
         models.patch_words,
+        models.towers,
     )
 
 

@@ -74,7 +74,7 @@ class ToyClip:
         self.calls += 1
         return np.stack([3.0 * bag(read(image)) for image in images])
 
-    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def encode_patches(self, images: Sequence[Image.Image], *, raw: bool = False) -> NDArray[np.float32]:
         return self.encode_images(images)[:, None, :]
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -140,6 +140,7 @@ class ToyPatchWords:
 
     tokens = 1
     fingerprint = "toy-patches@1"
+    raw, mark = False, ""
 
     def map_patches(
         self, patches: NDArray[np.float32], features: NDArray[np.float32], context: NDArray[np.float32]

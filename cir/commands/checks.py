@@ -239,13 +239,14 @@ def _picture_folder(path: Path, _: argparse.Namespace) -> None:
 
 def _name(name: str, options: argparse.Namespace) -> None:
     from cir.gallery.manifest import gallery_folder
-    from cir.models.published import LANGUAGE_MODELS
+    from cir.models.published import LANGUAGE_MODELS, names_asked_for
     from cir.places import gallery_cache
 
     if options.command == "index":
         gallery_folder(gallery_cache(), name)
     elif options.command == "models":
-        refuse_unknown("model set or language model", name, [*model_sets(), *LANGUAGE_MODELS])
+        alone = names_asked_for() if options.action == "pull" else []
+        refuse_unknown("model set or language model", name, [*model_sets(), *LANGUAGE_MODELS, *alone])
     elif options.command in ("galleries", "gallery") and options.action != "pull":
         refuse_unknown("gallery", name, gallery_names())
 

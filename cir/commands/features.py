@@ -52,7 +52,7 @@ def encoder_for(
     choice = f"Choose one of: {', '.join(own)}." if own else "The methods of this set need none."
     if any(name.lower() == asked.lower() for name in composers):
         raise BadQuery(f"{asked} compares with the features that every gallery has.", choice)
-    why = " ".join(text for what, text in missing.items() if what.startswith("image tower"))
+    why = " ".join(text for what, text in missing.items() if what.startswith(("image tower", "towers")))
     raise BadQuery(f"There is no method called {asked!r} here. {why}".strip(), choice)
 
 

@@ -2,7 +2,8 @@
 
 Source: Tang et al., "Context-I2W: Mapping Images to Context-Dependent Words for Accurate Zero-Shot Composed Image
 Retrieval", AAAI 2024. The context is the sentence round the word, read by the text tower; their code leaves a mark in
-the word's place, which no text tower of ours has learnt, so nothing stands there. The network: `cir.models.patch_networks`.
+the word's place, and so do we with their weights (`cir.models.context_published`). With our network
+(`cir.models.patch_networks`) nothing stands there: no text tower of ours has learnt a mark.
 """
 
 from __future__ import annotations

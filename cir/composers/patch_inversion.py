@@ -26,7 +26,7 @@ class PatchInversion(WithoutParameters):
 
     Args:
         name: of the method.
-        template: an edit -> what stands before and after the pseudo-words; both together are the context.
+        template: an edit -> what stands before and after the pseudo-words; both together, with the mark of `phi`, are the context.
         image_encoder, patch_encoder, text_encoder, pseudo_word_encoder: one CLIP.
         phi: the network.
     """
@@ -52,10 +52,12 @@ class PatchInversion(WithoutParameters):
             BadQuery: no image.
         """
         image, text = reference_of(query, self.name), query.modification_text
-        context = " ".join(filter(None, self.template(text)))
+        before, after = self.template(text)
+        context = " ".join(filter(None, (before, self.phi.mark, after)))
+        read = self.text_encoder.encode_raw_texts if self.phi.raw else self.text_encoder.encode_texts
         words = self.phi.map_patches(
-            self.patch_encoder.encode_patches([image]),
+            self.patch_encoder.encode_patches([image], raw=self.phi.raw),
             self.image_encoder.encode_images([image]),
-            self.text_encoder.encode_texts([context]),
+            read([context]),
         )
         yield sentence(self.pseudo_word_encoder, self.template, words, text)

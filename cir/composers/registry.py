@@ -19,7 +19,7 @@ from cir.composers.composer import Composer, Parameter
 from cir.composers.context_i2w import context_i2w
 from cir.composers.cvsi import PARAMETERS, Cvsi, CvsiSettings
 from cir.composers.cvsi_removal import CvsiRemoval
-from cir.composers.fused import Fused
+from cir.composers.fused import Fused, FusedInOwnSpace
 from cir.composers.hycir import hycir
 from cir.composers.isa import isa
 from cir.composers.keds import Keds
@@ -41,6 +41,7 @@ from cir.models.protocols import (
     PatchesToWords,
     PseudoWordEncoder,
     QueryFusion,
+    QueryTowers,
     TextEncoder,
     WordRefiner,
 )
@@ -67,6 +68,7 @@ class Ingredients:
         encoder: the image encoder of a method that has its own by its recipe, or None.
         concept_refiner: for PALAVRA; without it that method is left out.
         patch_encoder, patch_words: of the same CLIP, and the network of a method that reads patches by its recipe, or None.
+        towers: a supervised method with towers of its own by its recipe, or None; it goes before that of `fusion`.
     """
 
     image_encoder: ImageEncoder
@@ -86,6 +88,7 @@ class Ingredients:
     concept_refiner: WordRefiner | None = None
     patch_encoder: PatchEncoder | None = None
     patch_words: Callable[[str], PatchesToWords | None] = lambda recipe: None
+    towers: Callable[[str], QueryTowers | None] = lambda recipe: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +164,17 @@ def _inversion(
 
 
 def _supervised(
-    name: str, recipe: str, paper: str, licence: str, *, defaults: str = "", file: str | None = None
+    name: str, recipe: str, paper: str, licence: str, *, defaults: str = "", file: str = ""
 ) -> MethodCard:
-    """A supervised method; `file`: of its network, where that is not called as the recipe is."""
+    """A supervised method; `file`: of its network, where that is not one of `cir/models/fusion` by the recipe's name."""
 
     def build(given: Ingredients) -> Composer | None:
+        if (towers := given.towers(recipe)) is not None:
+            return FusedInOwnSpace(name, towers)
         fusion = given.fusion(recipe)
         return None if fusion is None else Fused(name, fusion)
 
-    where = f"cir/models/fusion/{file or recipe}.py"
+    where = file or f"cir/models/fusion/{recipe}.py"
     return MethodCard(
         name, paper, where, "T", (f"network {recipe}",), defaults, licence, build, family=SUPERVISED
     )
@@ -245,6 +250,7 @@ def _captioning(given: Ingredients) -> Composer:
 
 THAT, COMMA = "a photo of $ that T", "a photo of $, T"
 NONE = "none: arithmetic"
+_COMBINER = "cir/models/fusion/combiner.py"
 METHODS: tuple[MethodCard, ...] = (
     MethodCard(
         "CVSI",
@@ -482,8 +488,9 @@ METHODS: tuple[MethodCard, ...] = (
         "Baldrati et al., CVPR 2022 (CLIP4CIR without its first stage)",
         "MIT",
     ),
-    _supervised("CLIP4CIR", "clip4cir", "Baldrati et al., CVPR Workshops 2022", "MIT", file="combiner"),
-    _supervised("BLIP4CIR+Bi", "blip4cir-bi", "Liu et al., WACV 2024", "MIT", file="combiner"),
+    _supervised("CLIP4CIR", "clip4cir", "Baldrati et al., CVPR Workshops 2022", "MIT", file=_COMBINER),
+    _supervised("BLIP4CIR+Bi", "blip4cir-bi", "Liu et al., WACV 2024", "MIT", file=_COMBINER),
+    _supervised("CoVR", "covr", "Ventura et al., AAAI 2024", "MIT", file="cir/models/covr_published.py"),
 )
 
 

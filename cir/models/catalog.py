@@ -13,7 +13,7 @@ from typing import Any
 
 from cir.environment import setting
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
-from cir.models.downloads import ModelFile, fetch, locate, models_folder
+from cir.models.downloads import ModelFile, ModelFolder, fetch, locate, models_folder
 from cir.models.published import (
     CAPTIONERS,
     LANGUAGE_MODELS,
@@ -68,6 +68,7 @@ def parts_of(name: str, llm: str | None = None) -> list[tuple[str, Part]]:
     parts += [(f"network {recipe}", part) for recipe, part in chosen.fusion.items()]
     parts += [(f"patches {recipe}", part) for recipe, part in chosen.patch_words.items()]
     parts += [(f"image tower {recipe}", part) for recipe, part in chosen.encoders.items()]
+    parts += [(f"towers {recipe}", part) for recipe, part in chosen.towers.items()]
     parts.append(("captioner", chosen.captioner))
     if chosen.photographs is not None:
         parts.append(("photographs", chosen.photographs))
@@ -89,7 +90,7 @@ def pull(
     """Fetch everything that a set needs and that is not here. What is here is checked.
 
     Args:
-        name: a set, or the name of a language model or captioner.
+        name: a set, or the name of a language model or captioner, or that of published weights which are asked for alone.
         llm: another language model than the set's.
         accept_noncommercial: fetch weights that may not be used commercially, too.
         progress: told what is being fetched, the bytes done and in all.
@@ -107,6 +108,8 @@ def pull(
     absent = [part for part in parts if not is_here(part, folder)]
     refused = [part for part in absent if part.noncommercial and not accept_noncommercial and not part.made]
     for part in absent:
+        if part.asked_for not in ("", name):
+            continue
         if part in refused or (part.made and not (has_source(part) and accept_noncommercial)):
             continue  # what can be made is made by `cir.training.text_phi`
         try:
@@ -205,6 +208,10 @@ def _parts_to_pull(name: str, llm: str | None) -> list[tuple[str, Part]]:
         return [("language model", LANGUAGE_MODELS[name])]
     if name in CAPTIONERS:
         return [("captioner", CAPTIONERS[name])]
+    if name not in SETS and (
+        asked := [row for one in SETS for row in parts_of(one) if row[1].asked_for == name]
+    ):
+        return asked
     return parts_of(name, llm)
 
 
@@ -238,9 +245,21 @@ def made_file(part: Part, folder: Path | None = None) -> Path:
 def has_source(part: Part) -> bool:
     """Whether a part can be fetched from somewhere."""
     spec = part.fetched
-    if isinstance(spec, ModelFile):
-        return bool(spec.hub or spec.parts)
-    return spec is not None
+    if spec is None:
+        return False
+    files = [spec] if isinstance(spec, ModelFile) else spec.files
+    return all(file.hub or file.parts for file in files)
+
+
+def how_to_put(part: Part, folder: Path) -> str:
+    """What a person does to have a part that no program may fetch, as sentences."""
+    spec = part.fetched
+    if isinstance(spec, ModelFolder):
+        folder, names = folder / spec.name, [file.name for file in spec.files]
+    else:
+        names = [spec.name if spec else "it"]
+    published = f" Published at {part.page}." if part.page else ""
+    return f"Put {' and '.join(names)} into {folder}.{published}"
 
 
 def part_bytes(part: Part) -> int | None:
@@ -275,8 +294,7 @@ def _fetch_part(part: Part, progress: Progress | None, folder: Path | None) -> N
         )
     if not has_source(part):
         raise MissingModel(
-            f"{part.name} has no source that a program may use.",
-            f"Put {part.fetched.name} into {folder or models_folder()}.",
+            f"{part.name} has no source that a program may use.", how_to_put(part, folder or models_folder())
         )
     told = (lambda done, total: progress(part.name, done, total)) if progress else None
     fetch(part.fetched, folder=folder, progress=told, explicit=True)

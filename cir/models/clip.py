@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
-from cir.models.patches import patch_rows
+from cir.models.patches import patch_rows, token_rows
 from cir.models.photographs.lexicon import shares_known
 from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice, text_tower, token_ids
@@ -100,11 +100,12 @@ class ClipModel:
 
         return self._rows(run_in_batches(run, images, self._image_batch))
 
-    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def encode_patches(self, images: Sequence[Image.Image], *, raw: bool = False) -> NDArray[np.float32]:
         """(N, P, C) what the image tower has of patches; as the protocol PatchEncoder says."""
         pixels = torch.stack([self.preprocess(image) for image in images])
         pixels = pixels.to(self.device, memory_format=torch.channels_last)
-        return self._forward(lambda: patch_rows(self.model.visual, pixels))
+        rows = token_rows if raw else patch_rows
+        return self._forward(lambda: rows(self.model.visual, pixels))
 
     def encode_texts(self, texts: Sequence[str]) -> Features:
         """(N, D) unit rows. Too long a text is cut, its end mark kept; equal texts are encoded once."""

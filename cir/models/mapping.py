@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.checkpoints import read_checkpoint, state_in
 from cir.models.keds import KEDS_LAYOUT, Keds
+from cir.models.keds_published import KEDS_ALONE, KEDS_FILES, PublishedKeds, read_published_keds
 from cir.models.mapping_files import FETCH, is_safetensors
 from cir.models.network_files import read_network, save_network
 from cir.models.palavra import SET_LAYOUT, SetEncoder
@@ -107,7 +108,7 @@ class MappingModel:
 
     def __init__(
         self,
-        network: MappingNetwork | SetEncoder | Keds,
+        network: MappingNetwork | SetEncoder | Keds | PublishedKeds,
         fingerprint: str,
         *,
         normalise_input: bool = False,
@@ -150,10 +151,10 @@ save_mapping = save_network  # a mapping network is written as every network of 
 
 
 def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | None = None) -> MappingModel:
-    """Read our safetensors, or a published checkpoint: LinCIR's, SEARLE's ("Phi"), Pic2Word's.
+    """Read our safetensors, or a published checkpoint: LinCIR's, SEARLE's ("Phi"), Pic2Word's; or the folder of KEDs' published files.
 
     Args:
-        path: the file.
+        path: the file or folder.
         sha256: what its content has to hash to, where that is known.
         name: for people; the file's name by default.
 
@@ -163,6 +164,8 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
             layout.
     """
     path = Path(path)
+    if path.is_dir():
+        return _published_keds(path, name or path.name)
     if not path.is_file():
         raise MissingModel(f"There is no mapping network at {path}.", FETCH)
     if sha256 is not None:
@@ -180,25 +183,30 @@ def load_mapping(path: str | Path, *, sha256: str | None = None, name: str | Non
     )
 
 
+def _published_keds(folder: Path, name: str) -> MappingModel:
+    network = read_published_keds(folder)
+    return MappingModel(network, fingerprint_of(name, network.state_dict(), network.shape()))
+
+
 def _unit(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("normalise_input", False))
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UnsafeFile(
-            f"{path} is no checkpoint that holds tensors alone.", f"It was not opened. {FETCH}"
-        ) from error
+    checkpoint = read_checkpoint(path)
     if isinstance(checkpoint, Mapping):
+        if KEDS_ALONE in checkpoint:
+            raise UnsafeFile(
+                f"{path} is a stream of KEDs, which says nothing without the other one and their base.",
+                f"Put all of KEDs' files into one folder: {', '.join(KEDS_FILES)}.",
+            )
         for key in ("Phi", "state_dict_img2text"):
             if isinstance(checkpoint.get(key), Mapping):
-                checkpoint = checkpoint[key]
-                break
-    if not isinstance(checkpoint, Mapping) or not all(isinstance(v, Tensor) for v in checkpoint.values()):
-        raise UnsafeFile(f'{path} has neither "Phi" nor "state_dict_img2text" in it.', FETCH)
-    return {str(key).removeprefix("module."): tensor for key, tensor in checkpoint.items()}, {}
+                return state_in(checkpoint, key, path), {}
+    try:
+        return state_in({"": checkpoint}, "", path), {}
+    except UnsafeFile as error:
+        raise UnsafeFile(f'{path} has neither "Phi" nor "state_dict_img2text" in it.', FETCH) from error
 
 
 def _network_for(

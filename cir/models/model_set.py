@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         TextEncoder,
         WordRefiner,
     )
+    from cir.models.published_towers import PublishedTowers
     from cir.models.server.model import ServerModel
 
 WITHOUT = "none"  # as the name of a language model: do without one
@@ -111,6 +112,7 @@ class Models:
         self._patch_words: dict[str, PatchWords | None] = {}
         self._networks = {recipe_in(path): path.expanduser() for path in networks}
         self._encoders: dict[str, ClipModel | JoinedEncoder | None] = {}
+        self._towers: dict[str, PublishedTowers | None] = {}
 
     @cached_property
     def clip(self) -> ClipModel | JoinedEncoder:
@@ -341,9 +343,12 @@ class Models:
 
             network = load_patch_words(path, name=recipe)
             trained_for = network.metadata.get("trained_for")
+            if trained_for is None and not part.shipped and self._clip_folder is None:
+                return network  # published for the CLIP of this set
             if trained_for != self.tower.fingerprint:
                 raise MissingModel(
-                    f"It was trained for another CLIP, {trained_for}.", self._parts.remedy(part)
+                    f"It was trained for another CLIP, {trained_for or 'that of the set'}.",
+                    self._parts.remedy(part),
                 )
             return network
 
@@ -382,6 +387,26 @@ class Models:
         if part is None:
             return None
         return self._parts.load(f"network {recipe}", part, load, f"{recipe} is left out")
+
+    def towers(self, recipe: str) -> PublishedTowers | None:
+        """A supervised method with published towers of its own; None where the set has none, or why in `missing`.
+
+        None as well where a network of one's own was given for the method: that one stands on the set's CLIP.
+        """
+        part = self.set.towers.get(recipe)
+        if part is None or recipe in self._networks:
+            return None
+        if recipe not in self._towers:
+
+            def load(path: Path) -> PublishedTowers:
+                from cir.models.published_towers import READERS
+
+                return READERS[recipe](path, self.device)
+
+            self._towers[recipe] = self._parts.load(
+                f"towers {recipe}", part, load, f"{recipe} with its published weights is left out"
+            )
+        return self._towers[recipe]
 
     def encoder(self, recipe: str) -> ClipModel | JoinedEncoder | None:
         """The image encoder of a method that has its own; None where the set has none, or with a sentence in `missing`."""
@@ -494,6 +519,7 @@ class Models:
         found |= {f"fusion_{recipe}": self.fusion(recipe) for recipe in self.set.fusion}
         found |= {f"patches_{recipe}": self.patch_words(recipe) for recipe in self.set.patch_words}
         found |= {f"image_tower_{recipe}": self.encoder(recipe) for recipe in self.set.encoders}
+        found |= {f"towers_{recipe}": self.towers(recipe) for recipe in self.set.towers}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 
     @property

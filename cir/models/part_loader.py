@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from cir.errors import CirError
-from cir.models.catalog import has_source, place_of
+from cir.models.catalog import has_source, how_to_put, place_of
 from cir.models.deferred import ONE_AT_A_TIME, Deferred, KnownModels
 from cir.models.published import Part
 
 Built = TypeVar("Built")
+PULL = "python -m cir models pull"
 
 
 class PartLoader:
@@ -31,7 +32,7 @@ class PartLoader:
     def __init__(self, name: str, *, shipped: Path, folder: Path, deferred: bool) -> None:
         self.folder, self._shipped = folder, shipped
         self.missing: dict[str, str] = {}
-        self.pull = f"python -m cir models pull {name}"
+        self._name, self.pull = name, f"{PULL} {name}"
         self._known = KnownModels(folder) if deferred else None
         self._waiting: list[Deferred] = []
 
@@ -134,6 +135,6 @@ class PartLoader:
 
     def _fetching(self, part: Part) -> str:
         if not has_source(part):
-            return f"Put {part.fetched.name if part.fetched else 'it'} into {self.folder}."
+            return how_to_put(part, self.folder)
         accept = f" --accept-noncommercial (licence: {part.licence})" if part.noncommercial else ""
-        return f"Fetch it: {self.pull}{accept}"
+        return f"Fetch it: {PULL} {part.asked_for or self._name}{accept}"

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cir.errors import CirError, MissingModel, UnsafeFile
-from cir.models.mapping_files import FETCH
+from cir.models.context_published import PublishedContextWords, read_published_context_words
+from cir.models.mapping_files import FETCH, is_safetensors
 from cir.models.network_files import read_network
 from cir.models.runtime import fingerprint_of
 
@@ -49,6 +50,7 @@ class PatchNetwork(nn.Module):
     """
 
     layout = ""
+    raw, mark = False, ""
 
     def __init__(
         self,
@@ -154,10 +156,12 @@ class PatchWords:
         metadata: what its maker wrote down.
     """
 
-    def __init__(self, network: PatchNetwork, fingerprint: str, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self, network: PatchNetwork | PublishedContextWords, fingerprint: str, metadata: Mapping[str, Any]
+    ) -> None:
         self.network = network.float().cpu().eval()
         self.fingerprint, self.metadata = fingerprint, dict(metadata)
-        self.tokens = network.words
+        self.tokens, self.raw, self.mark = network.words, network.raw, network.mark
 
     def map_patches(
         self,
@@ -170,8 +174,9 @@ class PatchWords:
         Raises:
             CirError: what another encoder has of an image.
         """
-        wanted = (self.network.patches, self.network.patch_width, self.network.input_dim)
-        found = (*patches.shape[1:], features.shape[1])
+        count = self.network.patches or patches.shape[1]  # of the published network any number will do
+        wanted = (count, self.network.patch_width, self.network.input_dim)
+        found = (*patches.shape[1:], context.shape[1])
         if found != wanted:
             raise CirError(
                 f"The network {self.fingerprint} reads {wanted[0]} patches of {wanted[1]} numbers and features of "
@@ -185,7 +190,7 @@ class PatchWords:
 
 
 def load_patch_words(path: str | Path, *, name: str | None = None) -> PatchWords:
-    """Read a patch network that a training of ours has left.
+    """Read a patch network that a training of ours has left, or the one of Context-I2W that its authors have published.
 
     Raises:
         MissingModel: no such file.
@@ -194,6 +199,10 @@ def load_patch_words(path: str | Path, *, name: str | None = None) -> PatchWords
     path = Path(path)
     if not path.is_file():
         raise MissingModel(f"There is no network at {path}.", FETCH)
+    if not is_safetensors(path):
+        published = read_published_context_words(path)
+        key = fingerprint_of(name or path.stem, published.state_dict(), published.shape())
+        return PatchWords(published, key, {})
     state, metadata = read_network(path)
     try:
         shape = dict(metadata["shape"])

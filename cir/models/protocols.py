@@ -110,19 +110,34 @@ class QueryFusion(Protocol):
         ...
 
 
+class QueryTowers(ImageEncoder, Protocol):
+    """A supervised method's network with towers of its own, which encode its galleries."""
+
+    def fuse(self, image: Image.Image, text: str) -> Features:
+        """(1, D) a unit row in the space of its own image features."""
+        ...
+
+
 class PatchEncoder(Protocol):
     """Images -> what the image tower has of their patches before it pools them."""
 
-    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """(N, P, C): a row for each patch, from the top left, line by line."""
+    def encode_patches(self, images: Sequence[Image.Image], *, raw: bool = False) -> NDArray[np.float32]:
+        """(N, P, C): a row for each patch, from the top left, line by line; raw, the class token before them, without the last norm."""
         ...
 
 
 class PatchesToWords(Protocol):
-    """A network that reads the patches of an image, and may read what stands round its words."""
+    """A network that reads the patches of an image, and may read what stands round its words.
+
+    Attributes:
+        raw: whether it wants patches and contexts as the towers have them before norm and length.
+        mark: what it wants to stand in its words' place in the context; "" for nothing.
+    """
 
     tokens: int
     fingerprint: str
+    raw: bool
+    mark: str
 
     def map_patches(
         self,
@@ -130,7 +145,7 @@ class PatchesToWords(Protocol):
         features: NDArray[np.float32],
         context: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """(N, P, C) patches, (N, D) raw image features and (N, D) unit features of the contexts -> (N, T, W) pseudo-words."""
+        """(N, P, C) patches, (N, D) raw image features and (N, D) features of the contexts, of length 1 unless raw -> (N, T, W)."""
         ...
 
 

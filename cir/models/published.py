@@ -29,6 +29,8 @@ class Part:
         about_bytes: how large it is by the publisher's page or by its number of weights, where the exact size was never
             seen by us; 0: not known.
         trained_by: of what is shipped, the rest of the command `python -m cir train` that makes it.
+        page: where people find what no program may fetch.
+        asked_for: of the weights of a compared method, the name under which alone they are fetched, and not with their set.
         made: where what is fetched is not here, or nothing is: a mapping network that this computer makes from texts
             alone, in `MADE` of the models folder (`cir.training.text_phi`).
     """
@@ -43,6 +45,8 @@ class Part:
     module: str = ""
     made: str = ""
     trained_by: str = ""
+    page: str = ""
+    asked_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class ModelSet:
         fusion: recipe -> network of the supervised method, for this CLIP.
         patch_words: recipe -> network that makes pseudo-words of an image's patches, for this CLIP.
         encoders: recipe -> image tower of the method that has its own, as changes to this CLIP's.
+        towers: recipe -> supervised method with published towers of its own, which encode its galleries.
         reads: "photographs", or "world": pictures of the illustrated world; what `models check` asks it about.
         memory_bytes: what its models take at their most, without the language model; 0: not known.
         memory_from: how that is known.
@@ -70,6 +75,7 @@ class ModelSet:
     fusion: Mapping[str, Part] = field(default_factory=dict)
     encoders: Mapping[str, Part] = field(default_factory=dict)
     patch_words: Mapping[str, Part] = field(default_factory=dict)
+    towers: Mapping[str, Part] = field(default_factory=dict)
 
 
 def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
@@ -248,6 +254,18 @@ def _made_mapping(name: str, about_bytes: int) -> Part:
     )
 
 
+def _published_files(
+    name: str, licence: str, files: Mapping[str, str], about_bytes: int, page: str = ""
+) -> Part:
+    """The files of a compared method in a folder of its own, each from a repository of the hub; from none, people put it there."""
+    spec = tuple(
+        ModelFile(file, hub=HubFile(repository, file) if repository else None)
+        for file, repository in files.items()
+    )
+    folder = ModelFolder(name, spec)
+    return Part(name, licence, folder, about_bytes=about_bytes, page=page, asked_for=name.lower())
+
+
 def _supervised(recipes: Sequence[str], model_set: str, prefix: str = "") -> dict[str, Part]:
     """Networks of supervised methods that are shipped for a set."""
     return {
@@ -285,6 +303,38 @@ CAPTIONERS: Mapping[str, Part] = {
         "BLIP-base", "BSD-3-Clause", "Salesforce/blip-image-captioning-base", 990_000_000, module="blip"
     ),
 }
+
+# Names by the authors' repositories and pages, sizes by the number of weights: none of these files was seen by us.
+_KEDS = _published_files(
+    "KEDs",
+    "MIT",
+    dict.fromkeys(
+        ("image_stream.pt", "text_stream.pt", "cc_image_databases.pt", "cc_text_databases.pt"),
+        "LionheartzzZ/KEDs",
+    ),
+    6_700_000_000,
+)
+_CONTEXT_I2W = Part(
+    "Context-I2W",
+    "Apache-2.0",
+    ModelFile("context_i2w_large.pt"),
+    about_bytes=2_500_000_000,
+    page="https://github.com/Pter61/context-i2w (Pre-trained model)",
+    asked_for="context-i2w",
+)
+_CLIP4CIR = _published_files(
+    "CLIP4CIR",
+    "MIT",
+    dict.fromkeys(("cirr_clip_RN50x4_fullft.pt", "cirr_comb_RN50x4_fullft.pt"), ""),
+    950_000_000,
+    "https://github.com/ABaldrati/CLIP4Cir (Pre-trained models)",
+)
+_COVR = _published_files(
+    "CoVR",
+    "MIT; its tokenizer, BERT's: Apache-2.0",
+    {"webvid-covr.ckpt": "lucas-ventura/CoVR", "tokenizer.json": "google-bert/bert-base-uncased"},
+    2_900_000_000,
+)
 
 _EMBEDDED = ModelSet(
     Part("Recompose CLIP, 256 dimensions", "Apache-2.0", shipped="clip"),
@@ -367,11 +417,14 @@ SETS: Mapping[str, ModelSet] = {
                 "lincir_large.pt", _PHI_LICENCE, 56_700_000, noncommercial=True, made="large.safetensors"
             ),
             "pic2word": _zeroshot_cir("pic2word_large.pt", "Apache-2.0", 4_200_000),
+            "keds": _KEDS,
         },
         _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
         "qwen2.5-7b",
         memory_bytes=33_500_000_000,
         memory_from=_COUNTED,
+        patch_words={"context-i2w": _CONTEXT_I2W},
+        towers={"clip4cir": _CLIP4CIR, "covr": _COVR},
     ),
     "giga": ModelSet(
         _clip(
@@ -384,3 +437,15 @@ SETS: Mapping[str, ModelSet] = {
         memory_from=_COUNTED,
     ),
 }
+
+
+def names_asked_for() -> list[str]:
+    """The names of published weights that are fetched alone."""
+    sets = SETS.values()
+    parts = [
+        part
+        for one in sets
+        for group in (one.mapping, one.patch_words, one.towers)
+        for part in group.values()
+    ]
+    return sorted({part.asked_for for part in parts if part.asked_for})

@@ -65,7 +65,10 @@ class Combiner(FusionNetwork):
 
     def forward(self, references: Tensor, edits: Tensor) -> Tensor:
         """See `FusionNetwork`; of edits with marks, the first."""
-        images, said = both_sides(references, edits)
+        return self.combine(*both_sides(references, edits))
+
+    def combine(self, images: Tensor, said: Tensor) -> Tensor:
+        """(N, D) rows of references and (N, D) of edits, as long as they are -> (N, D)."""
         both = torch.cat([self.image(images), self.edit(said)], dim=1)
         share = self.share(both)
         return self.common(both) + share * said + (1.0 - share) * images

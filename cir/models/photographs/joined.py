@@ -70,9 +70,9 @@ class JoinedEncoder:
             shown[taken] = self.reader.shown([images[i] for i in taken])
         return self.space.pictures(raw, lengths, shown, shares)
 
-    def encode_patches(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+    def encode_patches(self, images: Sequence[Image.Image], *, raw: bool = False) -> NDArray[np.float32]:
         """(N, P, C) what CLIP has of patches; of a photograph they do not count (`JoinedPatchWords`)."""
-        return self.clip.encode_patches(images)
+        return self.clip.encode_patches(images, raw=raw)
 
     def encode_texts(self, texts: Sequence[str]) -> Features:
         """(N, D) unit rows."""

@@ -54,6 +54,8 @@ class JoinedPatchWords:
         space: the joined one.
     """
 
+    raw, mark = False, ""  # what is published is for sets that read all pictures alike
+
     def __init__(self, network: PatchesToWords, space: Space) -> None:
         self.network, self.space = network, space
         self.tokens, self.fingerprint = network.tokens, network.fingerprint

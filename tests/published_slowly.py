@@ -1,0 +1,158 @@
+"""Published networks once more, in numpy, step by step from their papers and by the names of their files: to compare with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64]
+Named = Mapping[str, Rows]
+
+
+def linear(state: Named, name: str, rows: Rows) -> Rows:
+    """W x + b."""
+    made = rows @ state[f"{name}.weight"].T
+    return made + state[f"{name}.bias"] if f"{name}.bias" in state else made
+
+
+def norm(state: Named, name: str, rows: Rows, eps: float = 1e-5) -> Rows:
+    """Layer norm."""
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    length = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps)
+    return centred / length * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+
+def gelu(rows: Rows) -> Rows:
+    """x Phi(x)."""
+    return rows * 0.5 * (1.0 + torch.erf(torch.from_numpy(rows / math.sqrt(2.0))).numpy())
+
+
+def relu(rows: Rows) -> Rows:
+    """max(x, 0)."""
+    return np.maximum(rows, 0.0)
+
+
+def attention(query: Rows, key: Rows, value: Rows, width: int = 64) -> Rows:
+    """(Q, H w), (K, H w), (K, H w) -> (Q, H w): head by head."""
+    heads = []
+    for start in range(0, query.shape[1], width):
+        head = slice(start, start + width)
+        scores = query[:, head] @ key[:, head].T / math.sqrt(width)
+        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+        heads.append(scores / scores.sum(axis=1, keepdims=True) @ value[:, head])
+    return np.concatenate(heads, axis=1)
+
+
+def img2text(state: Named, rows: Rows, end: str = "") -> Rows:
+    """Pic2Word's three layers."""
+    for i in range(2):
+        rows = relu(linear(state, f"layers{end}.{i}.0", rows))
+    return linear(state, f"fc_out{end}", rows)
+
+
+def keds(
+    parts: Mapping[str, Named], feature: Rows, pictures: Rows, captions: Rows, neighbours: int = 16
+) -> Rows:
+    """(3, W) the words of one stream for a (D,) raw feature: what near pictures say, what near captions say, its own."""
+    row = feature / np.linalg.norm(feature)
+    own = img2text(parts["state_dict_img2text"], feature[None])
+    said = []
+    for part, known in (("state_dict_retrieval_fuse", pictures), ("state_dict_text_condition", captions)):
+        distances = [float(((one - row) ** 2).sum()) for one in known]
+        near = known[sorted(range(len(known)), key=distances.__getitem__)[:neighbours]]
+        known_words = img2text(parts["state_dict_img2text"], near)
+        word = own
+        for i in range(3):
+            layer = f"cross_layers.{i}"
+            asked = linear(parts[part], f"{layer}.to_q", word)
+            keys = linear(parts[part], f"{layer}.to_k", known_words)
+            values = linear(parts[part], f"{layer}.to_v", known_words)
+            word = linear(parts[part], f"{layer}.to_out.0", attention(asked, keys, values))
+        said.append(word)
+    return np.concatenate([*said, own])
+
+
+def context_i2w(state: Named, tokens: Rows, context: Rows, looks: int) -> Rows:
+    """(W,) the word of (1 + P, V) tokens for a (D,) context."""
+    selector = state["W_R.weight_g"] * state["W_R.weight_v"]
+    selector = selector / np.linalg.norm(state["W_R.weight_v"], axis=1, keepdims=True)
+    view = tokens @ selector.T * linear(state, "to_c", context)
+    targets = state["VT_Extractor.latents"]
+    for i in range(looks):
+        layer = f"VT_Extractor.layers.{i}"
+        asking = norm(state, f"{layer}.0.norm_latents", targets)
+        around = np.concatenate([norm(state, f"{layer}.0.norm_media", view[1:]), asking])
+        key, value = np.split(linear(state, f"{layer}.0.to_kv", around), 2, axis=1)
+        found = attention(linear(state, f"{layer}.0.to_q", asking), key, value)
+        targets = linear(state, f"{layer}.0.to_out", found) + targets
+        inner = gelu(linear(state, f"{layer}.1.1", norm(state, f"{layer}.1.0", targets)))
+        targets = linear(state, f"{layer}.1.3", inner) + targets
+    local = norm(state, "VT_Extractor.norm", targets).mean(axis=0)
+    whole = img2text(state, norm(state, "ln_post", view[0]) @ state["proj"])
+    part = img2text(state, norm(state, "ln_post_local", local) @ state["proj_local"], "_local")
+    return whole + np.tanh(state["local_gate"]) * part
+
+
+def combiner(state: Named, image: Rows, edit: Rows) -> Rows:
+    """(D,) the query of (D,) raw features, of length 1."""
+    both = np.concatenate(
+        [
+            relu(linear(state, f"{side}_projection_layer", row))
+            for side, row in (("text", edit), ("image", image))
+        ]
+    )
+    share = linear(state, "dynamic_scalar.3", relu(linear(state, "dynamic_scalar.0", both)))
+    share = 1.0 / (1.0 + np.exp(-share))
+    made = linear(state, "output_layer", relu(linear(state, "combiner_layer", both)))
+    made = made + share * edit + (1.0 - share) * image
+    return made / np.linalg.norm(made)
+
+
+def covr_tokens(state: Named, pixels: Rows, depth: int) -> Rows:
+    """(1 + P, V) tokens of (3, H, W) pixels."""
+    kernel = state["visual_encoder.patch_embed.proj.weight"]
+    size, width = kernel.shape[-1], kernel.shape[0]
+    across = pixels.shape[-1] // size
+    patches = [
+        pixels[:, y * size : (y + 1) * size, x * size : (x + 1) * size].reshape(-1)
+        for y in range(across)
+        for x in range(across)
+    ]
+    rows = np.stack(patches) @ kernel.reshape(width, -1).T + state["visual_encoder.patch_embed.proj.bias"]
+    rows = np.concatenate([state["visual_encoder.cls_token"][0], rows]) + state["visual_encoder.pos_embed"][0]
+    for i in range(depth):
+        block = f"visual_encoder.blocks.{i}"
+        asked = linear(state, f"{block}.attn.qkv", norm(state, f"{block}.norm1", rows, 1e-6))
+        rows = rows + linear(state, f"{block}.attn.proj", attention(*np.split(asked, 3, axis=1)))
+        inner = gelu(linear(state, f"{block}.mlp.fc1", norm(state, f"{block}.norm2", rows, 1e-6)))
+        rows = rows + linear(state, f"{block}.mlp.fc2", inner)
+    return norm(state, "visual_encoder.norm", rows, 1e-6)
+
+
+def covr_query(state: Named, tokens: Rows, ids: list[int], layers: int) -> Rows:
+    """(D,) the query of an image's tokens and of an edit's ids with their marks, of length 1."""
+    begin = "text_encoder"
+    rows = state[f"{begin}.embeddings.word_embeddings.weight"][ids]
+    rows = rows + state[f"{begin}.embeddings.position_embeddings.weight"][: len(ids)]
+    rows = norm(state, f"{begin}.embeddings.LayerNorm", rows, 1e-12)
+
+    def after(name: str, made: Rows, before: Rows) -> Rows:
+        return norm(state, f"{name}.LayerNorm", linear(state, f"{name}.dense", made) + before, 1e-12)
+
+    def look(name: str, asking: Rows, seen: Rows) -> Rows:
+        part: Callable[[str, Rows], Rows] = lambda kind, given: linear(state, f"{name}.self.{kind}", given)  # noqa: E731
+        found = attention(part("query", asking), part("key", seen), part("value", seen))
+        return after(f"{name}.output", found, asking)
+
+    for i in range(layers):
+        layer = f"{begin}.encoder.layer.{i}"
+        rows = look(f"{layer}.attention", rows, rows)
+        rows = look(f"{layer}.crossattention", rows, tokens)
+        inner = gelu(linear(state, f"{layer}.intermediate.dense", rows))
+        rows = after(f"{layer}.output", inner, rows)
+    made = linear(state, "text_proj", rows[0])
+    return made / np.linalg.norm(made)
