@@ -42,6 +42,7 @@ REFUSED = {
     "synthesize --out x --engine-check cirevll": "Did you mean CIReVL?",
     "train mapping --recipe hycir --triplets none": "There is no file none",
     "ablate --triplets none": "There is no file none",
+    "ablate --tables fusion --recipes tirgg": "Did you mean tirg?",
     "triplets export none out": "There is no file none",
 }
 RUN_ALL = """
@@ -124,6 +125,8 @@ EXCLUDED = {
     "train mapping --recipe hycir --loss zs-cir --batch-triplets 3": "batch-triplets",
     "train mapping --recipe hycir --loss triplet --batch-images 3": "batch-images",
     "train mapping --recipe hycir --composed-share 0.2": "composed-share",
+    "ablate --recipes tirg": "recipes",
+    "ablate --tables fusion --batch-images 8": "batch-images",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +22,13 @@ from cir.gallery.gallery import Gallery
 from cir.images import read_image
 from cir.models.clip import ClipModel
 from cir.models.fusion.files import NETWORKS, load_fusion, save_fusion
-from cir.models.fusion.network import FusionNetwork
+from cir.models.fusion.network import FusionNetwork, Seen
 from cir.places import ASSETS
 from cir.ranking.retriever import Retriever
-from cir.training.fusion import (
-    RECIPES,
-    FusionTraining,
-    batch_classification,
-    fusion_settings,
-    recalls,
-)
+from cir.training.fusion import RECIPES, FusionTraining, fusion_settings, recalls
+from cir.training.fusion_losses import batch_classification, hard_negative_nce, masked_logits
 from cir.training.hycir import TripletFeatures
+from cir.training.patches import TripletPatches
 from cir.types import Query
 from tests.commands import run
 
@@ -66,7 +63,11 @@ def learnable(count: int = 96) -> TripletFeatures:
     ways = 2.0 * rng.normal(size=(len(TEXTS), 32)).astype(np.float32)
     said = rng.integers(len(TEXTS), size=count)
     texts = [TEXTS[i] for i in said]
-    return TripletFeatures(references, references + ways[said], texts, np.arange(count))
+    targets, each = references + ways[said], np.arange(count)
+    pictures = torch.from_numpy(np.concatenate([references, targets]))
+    patches = torch.stack([pictures.roll(shift, dims=1) for shift in range(4)], dim=1)
+    read = TripletPatches(each, count + each, patches.numpy().__getitem__)
+    return TripletFeatures(references, targets, texts, each, read)
 
 
 def trained(
@@ -97,14 +98,40 @@ def test_batch_classification_is_the_loop_and_counts_an_equal_target_as_no_negat
     assert found.item() == pytest.approx(total / 5, rel=1e-9)
 
 
+def test_the_loss_of_hard_negatives_is_the_loop_and_without_hardness_the_classification() -> None:
+    rng = np.random.default_rng(6)
+    queries, candidates = (
+        torch.from_numpy(rows / np.linalg.norm(rows, axis=1)[:, None])
+        for rows in (rng.normal(size=(4, 8)), rng.normal(size=(7, 8)))
+    )
+    ids = [0, 1, 1, 2, 5, 0, 6]
+    total = 0.0
+    for i in range(4):
+        scores = [3.0 * float(queries[i] @ candidate) for candidate in candidates]
+        negatives = [j for j in range(7) if ids[j] != ids[i]]
+        hardness = {j: math.exp(0.5 * scores[j]) for j in negatives}
+        weighed = sum(
+            len(negatives) * hardness[j] / sum(hardness.values()) * math.exp(scores[j]) for j in negatives
+        )
+        total -= math.log(math.exp(scores[i]) / (0.7 * math.exp(scores[i]) + weighed))
+    logits = masked_logits(queries, candidates, torch.tensor(ids), 3.0)
+    assert hard_negative_nce(logits, alpha=0.7, beta=0.5).item() == pytest.approx(total / 4, rel=1e-9)
+    plain = batch_classification(queries, candidates, torch.tensor(ids), 3.0)
+    torch.testing.assert_close(hard_negative_nce(logits, alpha=1.0, beta=0.0), plain)
+    nothing_else = masked_logits(queries[:1], candidates[:1], torch.tensor([0]), 3.0).requires_grad_()
+    loss = hard_negative_nce(nothing_else)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert nothing_else.grad is not None
+    assert nothing_else.grad.isfinite().all()
+
+
 @recipes
 def test_a_network_learns_where_an_edit_leads(recipe: str, clip: ClipModel, tmp_path: Path) -> None:
     triplets = learnable()
     gallery = np.concatenate([triplets.references, triplets.targets])
     references = np.arange(len(triplets))
-    asked = TripletFeatures(
-        triplets.references, triplets.targets, triplets.texts, references + len(references)
-    )
+    asked = replace(triplets, target_ids=references + len(references))
     fresh, after = (
         recalls(trained(recipe, clip, tmp_path / str(n), n, triplets), clip, asked, references, gallery)
         for n in (1, 200)
@@ -150,8 +177,8 @@ def test_a_network_that_was_written_and_read_makes_the_same_query(
     assert not np.allclose(row, model.fuse(Image.new("RGB", (32, 32), "blue"), "at night"), atol=1e-4)
     network.eval()
     with torch.inference_mode():
-        raw = torch.from_numpy(clip.encode_images([picture]))
-        whole = torch.nn.functional.normalize(network(raw, network.edits(clip, ["at night"])), dim=1)
+        seen = network.seen(clip, [picture])
+        whole = torch.nn.functional.normalize(network(seen, network.edits(clip, ["at night"])), dim=1)
     np.testing.assert_allclose(row, whole.numpy(), atol=0.02)  # half precision
 
 
@@ -188,7 +215,7 @@ def test_the_marks_of_both_directions_make_two_edits_of_one_text_and_the_first_i
     edits = network.edits(clip, TEXTS)
     assert edits.shape == (len(TEXTS), 2, 32)
     assert (edits[:, 0] - edits[:, 1]).abs().max() > 0.01
-    references = torch.randn(len(TEXTS), 32)
+    references = Seen(torch.randn(len(TEXTS), 32))
     torch.testing.assert_close(network(references, edits), network(references, edits[:, 0]))
 
 

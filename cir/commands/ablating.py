@@ -10,17 +10,42 @@ from cir.application import report_path
 from cir.measuring.ablation import Ablation
 from cir.measuring.ablation_tables import write_table
 from cir.measuring.bench import say
+from cir.measuring.noise import NoiseTable
+from cir.measuring.noise_table import write_noise
+
+FUSION = "fusion"  # among --tables, beside those of HyCIR
+# What a table depends on, and what stands for "as usual".
+USUAL = {
+    "models": "embedded",
+    "gallery": None,
+    "recipes": None,
+    "seeds": 3,
+    "steps": None,
+    "rate": None,
+    "batch_triplets": 128,
+    "min_similarity": 0.7,
+}
 
 
 def ablate(options: argparse.Namespace) -> int:
     """Train every row of a table with every seed, measure it on the world benchmark, and write the table."""
-    ablation = Ablation(options)
-    out = report_path(options.results)
-    given = "" if options.models == "embedded" else f" --models {options.models}"
-    given += "" if options.gallery is None else f" --gallery {shlex.quote(options.gallery)}"
-    for name in options.tables.split(","):
-        rows, record = ablation.rows(name), ablation.record()
-        write_table(out, name, rows, record, encoder=ablation.encoder, options=given)
+    out, given = report_path(options.results), _given(options)
+    wanted = options.tables.split(",")
+    hycir = Ablation(options) if set(wanted) - {FUSION} else None
+    for name in wanted:
+        if name == FUSION:
+            noise = NoiseTable(options)
+            write_noise(out, noise.rows(), noise.record(), encoder=noise.bench.encoder, options=given)
+        else:
+            assert hycir is not None, "a table of HyCIR's is wanted"
+            rows, record = hycir.rows(name), hycir.record()
+            write_table(out, name, rows, record, encoder=hycir.bench.encoder, options=given)
         say("")
         sys.stdout.write(f"Table {name} is written to {out}.\n")
     return 0
+
+
+def _given(options: argparse.Namespace) -> str:
+    """The options of the command that makes the same table again."""
+    found = {name: getattr(options, name) for name in USUAL if getattr(options, name) != USUAL[name]}
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in found.items())

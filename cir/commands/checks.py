@@ -225,6 +225,13 @@ def _numbers(texts: Sequence[str], _: argparse.Namespace) -> None:
         read_pair(text)
 
 
+def _recipes(names: str, _: argparse.Namespace) -> None:
+    from cir.commands.training_options import FUSION_RECIPES
+
+    for name in names.split(","):
+        refuse_unknown("supervised method's recipe", name, FUSION_RECIPES)
+
+
 def _picture(path: Path, _: argparse.Namespace) -> None:
     from cir.images import read_image
 
@@ -334,6 +341,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "engine": _engine,
     "method": _method,
     "methods": _methods,
+    "recipes": _recipes,
     "engine_check": _method,
     "phi": _phi,
     "networks": _networks,

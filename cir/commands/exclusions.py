@@ -151,6 +151,8 @@ RULES = (
     Rule("synthesize", lambda o, _: o.spoter != "captions", "template", "when a multimodal model writes the texts"),
     Rule("synthesize", lambda o, _: o.spoter != "captions" and not o.engine_check, "llm",
          "when a multimodal model writes the texts"),
+    Rule("ablate", lambda o, _: "fusion" not in o.tables.split(","), "recipes", "for tables of HyCIR"),
+    Rule("ablate", _is("tables", "fusion"), "batch_images", "for supervised methods, which see triplets alone"),
     Rule("train", lambda o, _: o.stage == "mapping" and o.recipe == "hycir" and o.loss == "zs-cir",
          "triplets batch_triplets min_similarity", "for the loss zs-cir, which wants no triplets"),
     Rule("train", lambda o, _: o.stage == "mapping" and o.recipe == "hycir" and o.loss == "triplet",

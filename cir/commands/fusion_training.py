@@ -14,14 +14,15 @@ from cir.application import build_models, drawn_gallery, open_for
 from cir.cache_keys import keyed_folder, what_else_there_is
 from cir.commands.training import say
 from cir.errors import CirError
+from cir.images import read_image
 from cir.measuring.bench import say as progress
 from cir.models.fusion.facts import NETWORK_FILE
-from cir.models.fusion.files import save_fusion
+from cir.models.fusion.files import NETWORKS, save_fusion
 from cir.models.model_set import Models
 from cir.text import counted
 from cir.training.fusion import FusionTraining, fusion_inputs, fusion_settings, held_out_recalls
 from cir.training.hycir import TripletFeatures
-from cir.training.on_gallery import about, features_of, kept_of_gallery, world_triplets
+from cir.training.on_gallery import about, features_of, kept_of_gallery, with_patches, world_triplets
 
 
 def train_fusion(options: argparse.Namespace) -> int:
@@ -86,10 +87,11 @@ def _triplets(options: argparse.Namespace, models: Models) -> tuple[TripletFeatu
     """What is learned from, and what is written down about it."""
     if vars(options)["from"] == "syncir":
         gallery = drawn_gallery(models, open_for(models, options.gallery))
-        found = features_of(kept_of_gallery(options.triplets, gallery, say), gallery).near(
-            options.min_similarity
-        )
-        return found, {"from": "syncir", **about(gallery)}
+        kept = kept_of_gallery(options.triplets, gallery, say)
+        found = features_of(kept, gallery)
+        if NETWORKS[options.recipe].reads_patches:
+            found = with_patches(found, kept, gallery, models.tower, read_image, options.runs, progress)
+        return found.near(options.min_similarity), {"from": "syncir", **about(gallery)}
     if models.set.reads != "world":
         raise CirError(
             f"Pictures of the world are seen by the embedded sets' trunk alone, and this is the set {models.name}.",

@@ -12,7 +12,7 @@ from cir.places import ASSETS
 TOKEN_LEARNERS = ("palavra", "context-i2w", "isa", "keds")  # each for its own method, on the shipped CLIP
 MAPPING_RECIPES = ("pic2word", "lincir", "searle", "hycir", *TOKEN_LEARNERS)
 # The names of `cir.training.fusion.RECIPES`, which brings torch.
-FUSION_RECIPES = ("tirg", "combiner", "clip4cir", "blip4cir-bi")
+FUSION_RECIPES = ("tirg", "combiner", "clip4cir", "blip4cir-bi", "case", "covr")
 SAMPLE_TRIPLETS = ASSETS / "triplets" / "sample.jsonl"
 
 
@@ -95,7 +95,9 @@ def add_train(group) -> None:
         "--rate", type=float, help="of Adam (default: 1e-4, as in HyCIR's paper; fusion: the recipe's)"
     )
     own.add_argument("--batch-images", type=int, help="default: 512, or all where there are fewer")
-    own.add_argument("--batch-triplets", type=int, help="default: 256, or all where there are fewer")
+    own.add_argument(
+        "--batch-triplets", type=int, help="default: 256, or all where there are fewer; fusion: the recipe's"
+    )
     own.add_argument(
         "--min-similarity",
         type=float,
@@ -112,8 +114,14 @@ def add_train(group) -> None:
 
 def add_ablate(group) -> None:
     """`ablate`."""
-    sub = command(group, "ablate", commands.ablate, "HyCIR's ablations on the world benchmark.")
-    sub.add_argument("--tables", default="3,4,5", help="of the paper, separated by commas (default: 3,4,5)")
+    text = "HyCIR's ablations, and what noise costs supervised methods, on the world benchmark."
+    sub = command(group, "ablate", commands.ablate, text)
+    sub.add_argument(
+        "--tables",
+        default="3,4,5",
+        help="of the paper, separated by commas (default: 3,4,5); fusion: supervised methods trained on true edits and on as many of SynCir's triplets",
+    )
+    sub.add_argument("--recipes", help="fusion: only these, separated by commas (default: all of the set)")
     sub.add_argument(
         "--models", default="embedded", help="model set: embedded or embedded-blip (default: embedded)"
     )
@@ -128,11 +136,13 @@ def add_ablate(group) -> None:
     )
     add_report_option(sub)
     sub.add_argument("--seeds", type=int, default=3)
-    sub.add_argument("--steps", type=int, default=100)
-    sub.add_argument("--rate", type=float, default=1e-3)
+    sub.add_argument("--steps", type=int, help="default: 100; fusion: 300")
+    sub.add_argument("--rate", type=float, help="default: 1e-3; fusion: the recipe's")
     sub.add_argument("--batch-images", type=int, default=256)
     sub.add_argument("--batch-triplets", type=int, default=128)
-    sub.add_argument("--min-similarity", type=float, default=0.7, help="of near pairs (default: 0.7)")
+    sub.add_argument(
+        "--min-similarity", type=float, default=0.7, help="of near pairs (default: 0.7; -1: all)"
+    )
 
 
 def add_world(group) -> None:

@@ -251,6 +251,7 @@ def _captioning(given: Ingredients) -> Composer:
 THAT, COMMA = "a photo of $ that T", "a photo of $, T"
 NONE = "none: arithmetic"
 _COMBINER = "cir/models/fusion/combiner.py"
+_EARLY = "cir/models/fusion/early.py"
 METHODS: tuple[MethodCard, ...] = (
     MethodCard(
         "CVSI",
@@ -490,7 +491,8 @@ METHODS: tuple[MethodCard, ...] = (
     ),
     _supervised("CLIP4CIR", "clip4cir", "Baldrati et al., CVPR Workshops 2022", "MIT", file=_COMBINER),
     _supervised("BLIP4CIR+Bi", "blip4cir-bi", "Liu et al., WACV 2024", "MIT", file=_COMBINER),
-    _supervised("CoVR", "covr", "Ventura et al., AAAI 2024", "MIT", file="cir/models/covr_published.py"),
+    _supervised("CASE", "case", "Levy et al., AAAI 2024", "MIT, of its data; no weights there", file=_EARLY),
+    _supervised("CoVR", "covr", "Ventura et al., AAAI 2024", "MIT", file=_EARLY),
 )
 
 

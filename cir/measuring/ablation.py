@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from cir import __version__
-from cir.application import build_models, drawn_gallery, gallery_cache, open_for
-from cir.cache_keys import code_digest, digest_of, keyed_folder
+from cir.cache_keys import keyed_folder
 from cir.errors import CirError
-from cir.evaluation.benchmark import read_benchmark
-from cir.evaluation.encoders import Encoders, unit
-from cir.evaluation.measures import recalls
 from cir.measuring.bench import say
-from cir.models.blip_towers import BlipTowers
-from cir.syncir.query_text import SpotInput, TemplateSpoter
+from cir.measuring.training_bench import SOURCES, TrainingBench, kept_measures
 from cir.text import counted
-from cir.training.hycir import HycirSettings, TripletFeatures, composed_rows, train_hycir, training_inputs
-from cir.training.on_gallery import features_of, kept_of_gallery, unlabelled, world_triplets
-from cir.types import Triplet
+from cir.training.hycir import HycirSettings, composed_rows, train_hycir, training_inputs
+from cir.training.on_gallery import unlabelled
 
 if TYPE_CHECKING:
     from cir.models.mapping import MappingNetwork
 
-SOURCES = {"syncir": "SynCir's triplets", "world": "true edits"}
+STEPS, RATE = 100, 1e-3
 # Row name -> what differs from the default (hybrid, 4 words, filtered, near pairs). Source: HyCIR, Tables 3, 4
 # and 5; the rows of near pairs are ours, that of SPN's templates is of its Table 1, which has no numbers.
 TABLES: dict[str, dict[str, dict[str, Any]]] = {
@@ -48,16 +35,6 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def in_template(triplet: Triplet) -> Triplet:
-    """The triplet with the text that SPN's templates make of its captions."""
-
-    def unseen() -> Image.Image:
-        raise AssertionError("templates are filled with captions alone")
-
-    pair = (SpotInput(caption, unseen) for caption in (triplet.reference_caption, triplet.target_caption))
-    return replace(triplet, text=TemplateSpoter().spot(*pair))
-
-
 def _applies(change: dict[str, Any], source: str) -> bool:
     """True edits need no filter and have texts of their own, and without triplets there is no source of them."""
     without = change.get("far") or change.get("templates") or change.get("loss") == "zs-cir"
@@ -65,20 +42,13 @@ def _applies(change: dict[str, Any], source: str) -> bool:
 
 
 class Ablation:
-    """The benchmark, the data, and what was measured already: runs/ablation/*.json, by settings."""
+    """What was measured already, and what is measured now: runs/ablation/*.json, by settings."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.models = build_models(options.models, llm="none")
-        self.clip = self.models.tower
-        self.gallery = drawn_gallery(self.models, open_for(self.models, options.gallery))
-        self.pool = unlabelled(options.pictures, self.gallery, self.clip)
-        self._data: dict[str, TripletFeatures] = {}
-
-    @property
-    def encoder(self) -> str:
-        """ "CLIP" or "BLIP"."""
-        return "BLIP" if isinstance(self.clip.model, BlipTowers) else "CLIP"
+        self.options, self.bench = options, TrainingBench(options)
+        self.clip, self._triplets = self.bench.clip, self.bench.triplets
+        self.pool = unlabelled(options.pictures, self.bench.gallery, self.clip)
+        self.steps, self.rate = options.steps or STEPS, options.rate or RATE
 
     def rows(self, table: str) -> dict[str, dict[str, list[dict[str, float]]]]:
         """Row -> source of triplets -> the measures of every seed, of one of the paper's tables.
@@ -105,9 +75,9 @@ class Ablation:
             "version": __version__,
             "date": time.strftime("%Y-%m-%d"),
             "seeds": options.seeds,
-            "steps": options.steps,
+            "steps": self.steps,
             "batch": f"{counted(options.batch_images, 'image')} and {counted(options.batch_triplets, 'triplet')}",
-            "rate": options.rate,
+            "rate": self.rate,
             "unlabelled_images": len(self.pool),
             "min_similarity_of_near_pairs": options.min_similarity,
             "triplets": {name: len(self._triplets(name)) for name in ("syncir-all", "syncir-far", "syncir")},
@@ -122,8 +92,8 @@ class Ablation:
             loss=change.get("loss", "hybrid"),
             images=options.batch_images,
             triplets=options.batch_triplets,
-            rate=options.rate,
-            steps=options.steps,
+            rate=self.rate,
+            steps=self.steps,
             seed=seed,
             save_every=10**9,
         )
@@ -133,62 +103,18 @@ class Ablation:
         triplets = None if data == "none" else self._triplets(data)
         inputs = {
             **training_inputs(self.clip, settings, self.pool, *(triplets.contents if triplets else ())),
-            "benchmark": self._benchmark,
+            "benchmark": self.bench.digest,
         }
         folder = keyed_folder(options.runs / "ablation", "run", inputs)
-        done = folder / "measures.json"
-        if not done.exists():
-            network = train_hycir(
-                self.clip,
-                self.pool,
-                triplets,
-                settings,
-                folder,
-                lambda s: say(f"{data}, {change}, {seed}: {s}"),
-            )
-            draft = done.with_suffix(".tmp")
-            draft.write_text(json.dumps(self.measure(network)), encoding="utf-8")
-            os.replace(draft, done)
-            (folder / "checkpoint.pt").unlink(missing_ok=True)
-        return json.loads(done.read_text(encoding="utf-8"))
 
-    @cached_property
-    def _benchmark(self) -> str:
-        """What a network is measured on, and how."""
-        return digest_of(read_benchmark("world").digest, code_digest("evaluation/measures.py"))
+        def told(sentence: str) -> None:
+            say(f"{data}, {change}, {seed}: {sentence}")
 
-    def _triplets(self, data: str) -> TripletFeatures:
-        """ "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered.
-
-        "syncir-templates": the kept near pairs with SPN's sentences around their captions.
-        """
-        if data not in self._data:
-            if data == "world":  # as many as SynCir's: their number is not what is compared
-                count = len(self._triplets("syncir"))
-                self._data[data] = world_triplets(self.options.pictures, self.clip, count, 0)
-            else:
-                every = data == "syncir-all"
-                rows = kept_of_gallery(self.options.triplets, self.gallery, say, unfiltered=every)
-                if data == "syncir-templates":
-                    rows = [retold for row in rows if (retold := in_template(row)).text]
-                found = features_of(rows, self.gallery)
-                near = data in ("syncir", "syncir-templates")
-                self._data[data] = found.near(self.options.min_similarity) if near else found
-        return self._data[data]
+        return kept_measures(
+            folder, lambda: self.measure(train_hycir(self.clip, self.pool, triplets, settings, folder, told))
+        )
 
     def measure(self, network: MappingNetwork) -> dict[str, float]:
-        """Recall@K on the world benchmark, the reference left out, and HyCIR's "Avg", in percent."""
-        benchmark = read_benchmark("world")
-        ids = list(benchmark.scenes)
-        place = {image_id: i for i, image_id in enumerate(ids)}
-        assert self.models.captioner is not None, "sets that read the world ship with a captioner"
-        encoders = Encoders(self.clip, self.clip, self.models.captioner, gallery_cache() / "benchmark")
-        raw = encoders.images("world", benchmark.drawn, lambda: (benchmark.picture(i) for i in ids))
-        references = np.array([place[q.reference_id] for q in benchmark.queries])
-        targets = np.array([place[q.target_ids[0]] for q in benchmark.queries])
-        texts = [q.modification_text for q in benchmark.queries]
-        scores = composed_rows(self.clip, network, raw[references], texts) @ unit(raw).T
-        rows = np.arange(len(texts))
-        scores[rows, references] = -np.inf
-        found = recalls((1 + (scores > scores[rows, targets][:, None]).sum(1)).tolist(), (1, 5, 10, 50))
-        return {**found, "Avg": float(np.mean(list(found.values())))}
+        """See `TrainingBench.measured`."""
+        asked = self.bench.asked
+        return self.bench.measured(composed_rows(self.clip, network, asked.references, asked.texts))

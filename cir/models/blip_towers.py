@@ -153,10 +153,14 @@ class BlipTowers(nn.Module):
             embeddings: (N, L, W), the first of each row that of [CLS].
             ends: (N,) where each row's [SEP] is; what follows is not read.
         """
+        return self.text_projection(self.token_states(embeddings, ends)[:, 0])
+
+    def token_states(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        """(N, L, W) what the text encoder says of every token; what stands behind an end is of no meaning."""
         read = torch.arange(embeddings.shape[1], device=embeddings.device) <= ends[:, None]
         # A copy: transformers adds the positions into what it is given.
         hidden = self.text_encoder(inputs_embeds=embeddings.clone(), attention_mask=read.long())
-        return self.text_projection(hidden.last_hidden_state[:, 0])
+        return hidden.last_hidden_state
 
 
 def is_blip(folder: Path) -> bool:

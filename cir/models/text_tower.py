@@ -118,13 +118,32 @@ def encode_with_embeddings(model: nn.Module, embeddings: Tensor, eot_positions: 
     tower = text_tower(model)
     if hasattr(tower, "encode_embeddings"):
         return tower.encode_embeddings(embeddings, eot_positions)
-    length = embeddings.shape[1]
-    dtype = tower.transformer.get_cast_dtype()
-    hidden = embeddings.to(dtype) + tower.positional_embedding[:length].to(dtype)
-    hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+    hidden = _hidden(tower, embeddings)
     rows = torch.arange(len(hidden), device=hidden.device)
     pooled = tower.ln_final(hidden[rows, eot_positions])
     projection = tower.text_projection
     if projection is None:
         return pooled
     return projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
+
+
+def token_states(model: nn.Module, embeddings: Tensor, eot_positions: Tensor) -> Tensor:
+    """(N, L, W) what the text tower says of every token up to the end mark, before it is projected; zeros behind.
+
+    Arguments as of `encode_with_embeddings`. Keeps gradients.
+    """
+    tower = text_tower(model)
+    if hasattr(tower, "encode_embeddings"):
+        states = tower.token_states(embeddings, eot_positions)
+    else:
+        states = tower.ln_final(_hidden(tower, embeddings))
+    there = torch.arange(states.shape[1], device=states.device) <= eot_positions[:, None]
+    return states * there[..., None]
+
+
+def _hidden(tower: Any, embeddings: Tensor) -> Tensor:
+    """(N, L, W) a causal tower's last layer."""
+    length = embeddings.shape[1]
+    dtype = tower.transformer.get_cast_dtype()
+    hidden = embeddings.to(dtype) + tower.positional_embedding[:length].to(dtype)
+    return tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])

@@ -1,10 +1,7 @@
 """One training for all supervised methods: triplets of references, edits and targets -> a network that makes queries.
 
 The towers are frozen; a network that tunes a part of the text tower has its own. Checkpoints, seeds and ends are those of
-`cir.training.hycir`. Does not know where triplets come from.
-
-Source: batch-based classification, TIRG (CVPR 2019), section 3.3, Eq. 5: the target against the other targets of the
-batch. Where a batch holds one target twice, these are not counted as negatives; the temperature is CLIP's own.
+`cir.training.hycir`, what is learnt by stands in `cir.training.fusion_losses`. Does not know where triplets come from.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -22,71 +19,20 @@ from torch.nn import functional as F
 
 from cir.cache_keys import code_digest
 from cir.models.clip import ClipModel
-from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner, both_sides
-from cir.models.fusion.network import FusionNetwork
+from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
+from cir.models.fusion.early import Case, Covr
+from cir.models.fusion.network import FusionNetwork, Seen
 from cir.models.fusion.tirg import Tirg
+from cir.training.fusion_losses import Batch, Losses, both_ways, classified, hard_negatives, reversed_query
 from cir.training.hycir import HycirSettings, HycirTraining, TripletFeatures, training_inputs
 from cir.training.loop import cosine_factor
 from cir.training.on_gallery import encoded_pictures
+from cir.training.patches import TripletPatches
 from cir.training.pictures import CachedPictures
 
 RECALLS = (1, 5, 10, 50)
-BACK = 0.5  # of the loss on the way back
 TEXTS_TOGETHER = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """N triplets in torch.
-
-    Attributes:
-        references, targets: (N, D) raw image features.
-        edits: of the network's `edits`.
-        ids: (N,) of the targets; equal ones are the same image.
-        reference_ids: (N,) of the references, likewise.
-        scale: CLIP's inverse temperature.
-        first_stage: whether the text tower is tuned now.
-    """
-
-    references: Tensor
-    edits: Tensor
-    targets: Tensor
-    ids: Tensor
-    reference_ids: Tensor
-    scale: Tensor
-    first_stage: bool
-
-
-Losses = Callable[[FusionNetwork, Batch], dict[str, Tensor]]
-
-
-def classified(network: FusionNetwork, batch: Batch) -> dict[str, Tensor]:
-    """The loss of queries against the targets of their batch."""
-    queries = _queries(network, batch, batch.references, batch.edits)
-    return {"batch": batch_classification(queries, batch.targets, batch.ids, batch.scale)}
-
-
-def both_ways(network: FusionNetwork, batch: Batch) -> dict[str, Tensor]:
-    """The same, and that of targets with the edits meant backwards against the references.
-
-    Source: BLIP4CIR+Bi (WACV 2024), section 3; its weight of the way back is not known to us, ours is a half.
-    """
-    back = _queries(network, batch, batch.targets, batch.edits.flip(1))
-    loss = batch_classification(back, batch.references, batch.reference_ids, batch.scale)
-    return {**classified(network, batch), "back": BACK * loss}
-
-
-def _queries(network: FusionNetwork, batch: Batch, images: Tensor, edits: Tensor) -> Tensor:
-    """The network's queries; in the first stage, element-wise sums."""
-    return torch.stack(both_sides(images, edits)).sum(dim=0) if batch.first_stage else network(images, edits)
-
-
-def batch_classification(queries: Tensor, targets: Tensor, ids: Tensor, scale: Tensor | float) -> Tensor:
-    """How badly (N, D) queries tell their targets from the others; both are normalised here."""
-    logits = scale * F.normalize(queries, dim=1) @ F.normalize(targets, dim=1).T
-    same = (ids[:, None] == ids[None, :]) & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device)
-    labels = torch.arange(len(logits), device=logits.device)
-    return F.cross_entropy(logits.masked_fill(same, -torch.inf), labels)
+OTHERS = 2048  # targets of further triplets, for networks of which a batch is dear
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +45,16 @@ class Recipe:
         rate: of Adam at its highest; it falls to nothing in each stage.
         first_stage: the share of the training in which the text tower is tuned under the loss of the sum; then its
             edits are fixed, and the network is trained.
+        triplets: of a batch.
+        others: how many targets of further triplets queries are held against, beside those of the batch.
     """
 
     build: Callable[[ClipModel], FusionNetwork]
     losses: Losses = classified
     rate: float = 1e-3
     first_stage: float = 0.0
+    triplets: int = 256
+    others: int = 0
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -114,18 +64,20 @@ RECIPES: Mapping[str, Recipe] = {
     "blip4cir-bi": Recipe(
         lambda clip: Blip4CirBi.of(clip, tuned=True, marks=2), losses=both_ways, first_stage=0.25
     ),
+    "case": Recipe(Case.of, losses=reversed_query, triplets=96, others=OTHERS),
+    "covr": Recipe(Covr.of, losses=hard_negatives, triplets=128, others=OTHERS),
 }
 
 
 def fusion_settings(recipe: str, there: int, **given: Any) -> HycirSettings:
-    """Settings of a training: batches of at most 256 triplets, and the recipe's rate where none is given.
+    """Settings of a training: the recipe's batches, or all triplets where there are fewer, and its rate where none is given.
 
     Args:
         recipe: of `RECIPES`.
         there: how many triplets there are.
         given: others of `HycirSettings`; None stands for the usual.
     """
-    usual = {"rate": RECIPES[recipe].rate, "triplets": max(1, min(256, there))}
+    usual = {"rate": RECIPES[recipe].rate, "triplets": max(1, min(RECIPES[recipe].triplets, there))}
     chosen = {name: value for name, value in given.items() if value is not None}
     return HycirSettings(loss="triplet", **{**usual, **chosen})
 
@@ -181,16 +133,19 @@ class FusionTraining(HycirTraining):
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.rate * cosine_factor(of_stage)
         rows = rng.choice(len(self.triplets), self.settings.triplets, replace=False)
-        return self.recipe.losses(self.network, self._batch(rows, first_stage=progress < first))
+        others = rng.choice(len(self.triplets), min(self.recipe.others, len(self.triplets)), replace=False)
+        return self.recipe.losses(self.network, self._batch(rows, others, first_stage=progress < first))
 
-    def _batch(self, rows: NDArray[np.int64], *, first_stage: bool) -> Batch:
+    def _batch(self, rows: NDArray[np.int64], others: NDArray[np.int64], *, first_stage: bool) -> Batch:
         chosen, device = self.triplets.chosen(rows), self.clip.device
         return Batch(
-            self._tensor(chosen.references),
+            seen_by(self.fusion, chosen, "references", device),
             self.fusion.edits(self.clip, chosen.texts) if first_stage else self._fixed_edits(rows),
-            self._tensor(chosen.targets),
+            seen_by(self.fusion, chosen, "targets", device),
             torch.from_numpy(chosen.target_ids).to(device),
             torch.from_numpy(self._reference_ids[rows]).to(device),
+            self._tensor(self.triplets.targets[others]),
+            torch.from_numpy(self.triplets.target_ids[others]).to(device),
             self.scale,
             first_stage,
         )
@@ -207,14 +162,48 @@ class FusionTraining(HycirTraining):
         return self.recipe.build(self.clip).to(self.clip.device)
 
 
+def seen_by(
+    network: FusionNetwork,
+    triplets: TripletFeatures,
+    side: Literal["references", "targets"],
+    device: torch.device,
+) -> Seen:
+    """What a network is given of all references, or of all targets."""
+    features = torch.from_numpy(getattr(triplets, side)).to(device)
+    if not network.reads_patches:
+        return Seen(features)
+    patches = triplets.patches
+    assert patches is not None, "triplets for a network that reads patches come with them"
+    read = torch.from_numpy(patches.read(getattr(patches, side)))
+    return Seen(features, read.to(device, torch.float32))
+
+
 def edits_of(network: FusionNetwork, clip: ClipModel, texts: Sequence[str]) -> Tensor:
-    """What a network reads of many edits: a few at a time, those of like length together."""
+    """What a network reads of many edits: a few at a time, those of like length together.
+
+    Where it reads the tokens of each, shorter ones end in rows of zeros.
+    """
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     parts = [
         network.edits(clip, [texts[i] for i in order[start : start + TEXTS_TOGETHER]])
         for start in range(0, len(order), TEXTS_TOGETHER)
     ]
+    if parts[0].ndim == 3:
+        longest = max(part.shape[1] for part in parts)
+        parts = [F.pad(part, (0, 0, 0, longest - part.shape[1])) for part in parts]
     return torch.cat(parts)[torch.from_numpy(np.argsort(order))]
+
+
+@torch.inference_mode()
+def queries_of(network: FusionNetwork, clip: ClipModel, asked: TripletFeatures) -> NDArray[np.float32]:
+    """(N, D) unit rows of the queries of triplets, as search makes them; the network is put into evaluation mode."""
+    network.eval()
+    edits, rows = edits_of(network, clip, asked.texts), []
+    for start in range(0, len(asked), TEXTS_TOGETHER):
+        some = np.arange(start, min(start + TEXTS_TOGETHER, len(asked)))
+        chosen = asked.chosen(some)
+        rows.append(network(seen_by(network, chosen, "references", clip.device), edits[some]))
+    return F.normalize(torch.cat(rows), dim=1).cpu().numpy()
 
 
 @torch.inference_mode()
@@ -234,12 +223,8 @@ def recalls(
         left_out: (N,) rows of the references.
         gallery: (K, D) raw image features.
     """
-    network.eval()
     images = F.normalize(torch.from_numpy(gallery), dim=1)
-    references = torch.from_numpy(asked.references).to(clip.device)
-    edits = edits_of(network, clip, asked.texts)
-    rows = [network(references[i : i + 128], edits[i : i + 128]).cpu() for i in range(0, len(asked), 128)]
-    scores = F.normalize(torch.cat(rows), dim=1) @ images.T
+    scores = torch.from_numpy(queries_of(network, clip, asked)) @ images.T
     scores[torch.arange(len(asked)), torch.from_numpy(left_out)] = -torch.inf
     own = scores.gather(1, torch.from_numpy(asked.target_ids)[:, None])
     places = (scores > own).sum(dim=1)
@@ -264,5 +249,8 @@ def held_out_recalls(network: FusionNetwork, clip: ClipModel, source: Path) -> d
     ]
     references = 2 * np.array([pair for pair, _ in edits])
     targets = references + 1
-    asked = TripletFeatures(gallery[references], gallery[targets], [edit.text for _, edit in edits], targets)
+    patches = TripletPatches(references, targets, pictures.patches)
+    asked = TripletFeatures(
+        gallery[references], gallery[targets], [edit.text for _, edit in edits], targets, patches
+    )
     return {"queries": len(asked), **recalls(network, clip, asked, references, gallery)}

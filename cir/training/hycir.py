@@ -34,6 +34,7 @@ from cir.models.mapping import MappingNetwork
 from cir.models.text_tower import encode_with_embeddings, splice, text_tower, token_ids
 from cir.prompts import pic2word_template
 from cir.text import counted
+from cir.training.patches import TripletPatches
 from cir.types import Features
 
 Loss = Literal["hybrid", "zs-cir", "triplet"]
@@ -91,25 +92,30 @@ class TripletFeatures:
         references, targets: (M, D) raw image features.
         texts: M modification texts.
         target_ids: (M,) integers; equal ones are the same image.
+        patches: of their pictures, for networks that read them; None where nobody has asked for them.
     """
 
     references: NDArray[np.float32]
     targets: NDArray[np.float32]
     texts: Sequence[str]
     target_ids: NDArray[np.int64]
+    patches: TripletPatches | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
     def contents(self) -> tuple[object, ...]:
-        """All that they are, for a key."""
+        """All that they are, for a key; patches follow from the pictures, as features do."""
         return self.references, self.targets, list(self.texts), self.target_ids
 
     def chosen(self, rows: NDArray[np.int64]) -> TripletFeatures:
         """The triplets of these rows."""
         texts = [self.texts[int(i)] for i in rows]
-        return TripletFeatures(self.references[rows], self.targets[rows], texts, self.target_ids[rows])
+        patches = None if self.patches is None else self.patches.chosen(rows)
+        return TripletFeatures(
+            self.references[rows], self.targets[rows], texts, self.target_ids[rows], patches
+        )
 
     def near(self, min_similarity: float) -> TripletFeatures:
         """Those whose two images have at least this cosine; -1 keeps all.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from cir.cache_keys import folders_of, gallery_digest
+from cir.cache_keys import digest_of, folders_of, gallery_digest
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.syncir.exchange import read_foreign
@@ -17,6 +19,7 @@ from cir.syncir.picture_names import in_gallery
 from cir.syncir.records import read_triplets
 from cir.text import counted
 from cir.training.hycir import TripletFeatures
+from cir.training.patches import TripletPatches, encoded_patches
 from cir.training.pictures import CachedPictures
 from cir.types import Triplet
 
@@ -90,6 +93,36 @@ def features_of(triplets: Sequence[Triplet], gallery: Gallery) -> TripletFeature
     )
 
 
+def with_patches(
+    found: TripletFeatures,
+    triplets: Sequence[Triplet],
+    gallery: Gallery,
+    clip: ClipModel,
+    read_image: Callable[[Path], Image.Image],
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+) -> TripletFeatures:
+    """The same with the patches of their pictures, which are encoded once.
+
+    Args:
+        found: `features_of` these triplets.
+        triplets: which they are.
+        gallery: that has their pictures.
+        clip: encodes these.
+        read_image: a file -> the picture in it.
+        folder: where patches are kept.
+        say: told how far it is.
+    """
+    rows = np.array([[gallery.find(t.reference_id), gallery.find(t.target_id)] for t in triplets])
+    found_rows, numbers = np.unique(rows, return_inverse=True)
+    numbers = numbers.reshape(rows.shape)
+    used: list[int] = found_rows.tolist()
+    key = digest_of(clip.fingerprint, [gallery.contents[i] for i in used])
+    pictures = (read_image(gallery.image_path(gallery.image_ids[i])) for i in used)
+    kept = encoded_patches(folder / f"patches-{key}.npy", clip, pictures, len(used), say)
+    return replace(found, patches=TripletPatches(numbers[:, 0], numbers[:, 1], kept.__getitem__))
+
+
 def unlabelled(source: Path | None, gallery: Gallery, clip: ClipModel) -> NDArray[np.float32]:
     """(N, D) raw features for L_ZS-CIR: of the gallery, or of pictures that `train pictures` encoded."""
     if source is None:
@@ -134,4 +167,5 @@ def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> Trip
             break
     rows = np.array(pairs)
     references, targets = (pictures.features(clip.model.visual.head, 2 * rows + i) for i in (0, 1))
-    return TripletFeatures(references, targets, texts, np.array(ids))
+    patches = TripletPatches(2 * rows, 2 * rows + 1, pictures.patches)
+    return TripletFeatures(references, targets, texts, np.array(ids), patches)

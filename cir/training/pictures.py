@@ -147,3 +147,7 @@ class CachedPictures:
         """(N, 1280, 4, 4) float32 maps of the given pictures."""
         size = 2 * CHUNK_PAIRS
         return torch.from_numpy(np.stack([self._maps[i // size][i % size] for i in pictures])).float()
+
+    def patches(self, pictures: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(N, 16, 1280) the same, a row for each patch, from the top left, line by line."""
+        return self.maps(pictures).flatten(2).transpose(1, 2).numpy()

@@ -76,7 +76,7 @@ class SeenPictures:
 
     def patches(self, chosen: NDArray[np.int64]) -> Tensor:
         """(N, P, C) what the trunk has of the patches of pictures."""
-        return self.pictures.maps(chosen).flatten(2).transpose(1, 2)
+        return torch.from_numpy(self.pictures.patches(chosen))
 
     @cached_property
     def _told(self) -> list[dict[str, list[str]]]:

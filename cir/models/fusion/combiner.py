@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cir.models.clip import ClipModel
-from cir.models.fusion.network import FusionNetwork
+from cir.models.fusion.network import FusionNetwork, Seen
 from cir.models.fusion.tuned_text import TunedText
 
 DROPOUT = 0.5
@@ -63,7 +63,7 @@ class Combiner(FusionNetwork):
         """(N, D) unit rows; with marks (N, 2, D): the edit, and the edit meant backwards."""
         return super().edits(clip, texts) if self.text is None else self.text(clip, texts)
 
-    def forward(self, references: Tensor, edits: Tensor) -> Tensor:
+    def forward(self, references: Seen, edits: Tensor) -> Tensor:
         """See `FusionNetwork`; of edits with marks, the first."""
         return self.combine(*both_sides(references, edits))
 
@@ -86,9 +86,9 @@ class Blip4CirBi(Combiner):
     recipe = "blip4cir-bi"
 
 
-def both_sides(references: Tensor, edits: Tensor) -> tuple[Tensor, Tensor]:
+def both_sides(references: Seen, edits: Tensor) -> tuple[Tensor, Tensor]:
     """(N, D) unit rows of the references and of the edits."""
-    return F.normalize(references, dim=1), edits if edits.ndim == 2 else edits[:, 0]
+    return F.normalize(references.features, dim=1), edits if edits.ndim == 2 else edits[:, 0]
 
 
 def _layer(width: int, out: int) -> nn.Module:

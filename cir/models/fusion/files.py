@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models.clip import ClipModel
 from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
+from cir.models.fusion.early import Case, Covr
 from cir.models.fusion.facts import RECORD, REMEDY
 from cir.models.fusion.network import FusionNetwork
 from cir.models.fusion.tirg import Tirg
@@ -23,7 +24,7 @@ from cir.models.runtime import fingerprint_of
 from cir.types import Features
 
 NETWORKS: Mapping[str, type[FusionNetwork]] = {
-    network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi)
+    network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi, Case, Covr)
 }
 
 
@@ -46,10 +47,10 @@ class FusionModel:
         Raises:
             CirError: values that are not finite.
         """
-        references = torch.from_numpy(self.clip.encode_images([image])).to(self.clip.device)
         network = self.network.to(self.clip.device)
+        seen = network.seen(self.clip, [image])
         with torch.inference_mode():
-            row = F.normalize(network(references, network.edits(self.clip, [text])), dim=1).cpu().numpy()
+            row = F.normalize(network(seen, network.edits(self.clip, [text])), dim=1).cpu().numpy()
         if not np.isfinite(row).all():
             raise CirError(
                 f"The network {self.fingerprint} gave values that are not finite.",

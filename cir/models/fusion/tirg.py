@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cir.models.fusion.network import FusionNetwork
+from cir.models.fusion.network import FusionNetwork, Seen
 
 # The image first, the residual a tenth: at its start the query is about the reference.
 START = (1.0, 0.1)
@@ -38,9 +38,9 @@ class Tirg(FusionNetwork):
         """See `FusionNetwork`."""
         return {"dim": self.dim}
 
-    def forward(self, references: Tensor, edits: Tensor) -> Tensor:
+    def forward(self, references: Seen, edits: Tensor) -> Tensor:
         """See `FusionNetwork`."""
-        images = F.normalize(references, dim=1)
+        images = F.normalize(references.features, dim=1)
         both = torch.cat([images, edits], dim=1)
         kept = torch.sigmoid(self.gate(both)) * images
         return self.weights[0] * kept + self.weights[1] * self.residual(both)

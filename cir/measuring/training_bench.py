@@ -1,0 +1,148 @@
+"""What networks that are trained many times over learn from and are measured by: triplets of both kinds, and the world benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cir.application import build_models, drawn_gallery, gallery_cache, open_for
+from cir.cache_keys import code_digest, digest_of
+from cir.evaluation.benchmark import Benchmark, read_benchmark
+from cir.evaluation.encoders import Encoders, unit
+from cir.evaluation.measures import recalls
+from cir.files import file_name
+from cir.images import read_image
+from cir.measuring.bench import say
+from cir.models.blip_towers import BlipTowers
+from cir.syncir.query_text import SpotInput, TemplateSpoter
+from cir.training.hycir import TripletFeatures
+from cir.training.on_gallery import features_of, kept_of_gallery, with_patches, world_triplets
+from cir.training.patches import TripletPatches, encoded_patches
+from cir.types import Features, Triplet
+
+SOURCES = ("syncir", "world")
+COLUMNS = (1, 5, 10, 50)
+
+
+def in_template(triplet: Triplet) -> Triplet:
+    """The triplet with the text that SPN's templates make of its captions."""
+
+    def unseen() -> Image.Image:
+        raise AssertionError("templates are filled with captions alone")
+
+    pair = (SpotInput(caption, unseen) for caption in (triplet.reference_caption, triplet.target_caption))
+    return replace(triplet, text=TemplateSpoter().spot(*pair))
+
+
+def kept_measures(folder: Path, measure: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    """What was measured of the network of a folder, or is now; its checkpoint has then done its part."""
+    done = folder / "measures.json"
+    if not done.exists():
+        draft = done.with_suffix(".tmp")
+        draft.write_text(json.dumps(measure()), encoding="utf-8")
+        os.replace(draft, done)
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return json.loads(done.read_text(encoding="utf-8"))
+
+
+class TrainingBench:
+    """A model set, SynCir's triplets of a gallery and true edits, and the queries of the world benchmark.
+
+    Args:
+        options: of `ablate`.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.models = build_models(options.models, llm="none")
+        self.clip = self.models.tower
+        self.gallery = drawn_gallery(self.models, open_for(self.models, options.gallery))
+        self._triplets: dict[tuple[str, bool], TripletFeatures] = {}
+
+    @property
+    def encoder(self) -> str:
+        """ "CLIP" or "BLIP"."""
+        return "BLIP" if isinstance(self.clip.model, BlipTowers) else "CLIP"
+
+    @cached_property
+    def digest(self) -> str:
+        """What a network is measured on, and how."""
+        return digest_of(self._benchmark.digest, code_digest("evaluation/measures.py"))
+
+    @cached_property
+    def _benchmark(self) -> Benchmark:
+        return read_benchmark("world")
+
+    def triplets(self, data: str, *, patches: bool = False) -> TripletFeatures:
+        """Triplets by what they are.
+
+        Args:
+            data: "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered;
+                "syncir-templates": the kept near pairs with SPN's sentences around their captions.
+            patches: with those of their pictures.
+        """
+        if (data, patches) not in self._triplets:
+            self._triplets[data, patches] = (
+                # As many as SynCir's: their number is not what is compared.
+                world_triplets(self.options.pictures, self.clip, len(self.triplets("syncir")), 0)
+                if data == "world"
+                else self._of_syncir(data, patches)
+            )
+        return self._triplets[data, patches]
+
+    def _of_syncir(self, data: str, patches: bool) -> TripletFeatures:
+        rows = kept_of_gallery(self.options.triplets, self.gallery, say, unfiltered=data == "syncir-all")
+        if data == "syncir-templates":
+            rows = [retold for row in rows if (retold := in_template(row)).text]
+        found = features_of(rows, self.gallery)
+        if patches:
+            found = with_patches(found, rows, self.gallery, self.clip, read_image, self.options.runs, say)
+        return found.near(self.options.min_similarity) if data in ("syncir", "syncir-templates") else found
+
+    @cached_property
+    def raw(self) -> NDArray[np.float32]:
+        """(K, D) features of the benchmark's scenes, kept with it."""
+        assert self.models.captioner is not None, "sets that read the world ship with a captioner"
+        encoders = Encoders(self.clip, self.clip, self.models.captioner, gallery_cache() / "benchmark")
+        scenes, picture = self._benchmark.scenes, self._benchmark.picture
+        return encoders.images("world", self._benchmark.drawn, lambda: map(picture, scenes))
+
+    @cached_property
+    def asked(self) -> TripletFeatures:
+        """The benchmark's queries; `target_ids` are rows of `raw`. Patches of references are encoded when they are first read."""
+        place = {image_id: row for row, image_id in enumerate(self._benchmark.scenes)}
+        queries = self._benchmark.queries
+        references = np.array([place[q.reference_id] for q in queries])
+        targets = np.array([place[q.target_ids[0]] for q in queries])
+        texts = [q.modification_text for q in queries]
+        patches = TripletPatches(references, targets, lambda rows: self._patches(rows))
+        return TripletFeatures(self.raw[references], self.raw[targets], texts, targets, patches)
+
+    @cached_property
+    def _patches(self) -> Callable[[NDArray[np.int64]], NDArray[np.float16]]:
+        """Reads patches of references, which are kept with the benchmark."""
+        ids, picture = list(self._benchmark.scenes), self._benchmark.picture
+        shown = np.unique([ids.index(q.reference_id) for q in self._benchmark.queries])
+        name = file_name(f"patches-world-{self._benchmark.drawn}-{self.clip.fingerprint}", "_")
+        path = gallery_cache() / "benchmark" / f"{name}.npy"
+        kept = encoded_patches(path, self.clip, (picture(ids[row]) for row in shown), len(shown), say)
+        return lambda rows: kept[np.searchsorted(shown, rows)]
+
+    def measured(self, rows: Features) -> dict[str, float]:
+        """Recalls of (N, D) unit queries in percent, the references left out, and HyCIR's "Avg"."""
+        scores = rows @ unit(self.raw).T
+        each, asked = np.arange(len(rows)), self.asked
+        assert asked.patches is not None, "it numbers the references"
+        scores[each, asked.patches.references] = -np.inf
+        ranks = 1 + (scores > scores[each, asked.target_ids][:, None]).sum(1)
+        found = recalls(ranks.tolist(), COLUMNS)
+        return {**found, "Avg": float(np.mean(list(found.values())))}
