@@ -37,6 +37,11 @@ def gallery_cache() -> Path:
     return folder_setting("CIR_CACHE") or (ROOT if IS_CHECKOUT else data_folder()) / "gallery_cache"
 
 
+def report_path(out: Path | None) -> Path:
+    """Where measured tables are written: the file that was named, or one beside the evaluations."""
+    return out if out is not None else gallery_cache() / "evaluations" / "results.md"
+
+
 def own_networks_folder() -> Path:
     """Where the mapping networks are that a person has trained on the page."""
     return gallery_cache() / "networks"

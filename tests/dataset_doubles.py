@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +13,9 @@ import pytest
 from cir.commands import evaluating_datasets
 from cir.composers.baselines import ImageOnly, Sum
 from cir.composers.cvsi import Cvsi
-from cir.composers.registry import Ingredients
+from cir.composers.ingredients import Ingredients
 from cir.measuring import bench
+from cir.picture_memory import ReferenceEncoder
 from tests.fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, ToyPhi, draw
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -67,6 +68,7 @@ class ToyModels:
 
     def __init__(self, language_model: CountingModel | None = None) -> None:
         self.clip = self.tower = self.text_encoder = ToyClip()
+        self.references = ReferenceEncoder(self.clip)
         self.captions_fingerprint = self.clip.fingerprint
         self.photographs = None
         self.captioner: ToyCaptioner | None = ToyCaptioner()
@@ -87,15 +89,22 @@ class ToyModels:
         found = {"clip": self.clip, "language_model": self.language_model}
         return {name: one.fingerprint for name, one in found.items() if one is not None}
 
+    opened = fingerprints
+
+    def forget_references(self) -> None:
+        self.references.forget()
+
     def close(self) -> None:
         self.closed = True
 
 
-def toy_methods(given: Ingredients) -> dict[str, object]:
+def toy_methods(given: Ingredients, only: Collection[str] = ()) -> dict[str, object]:
     """Two methods and CVSI, as `build_methods` would make them."""
-    clip = given.image_encoder
+    clip = given.text_encoder
     cvsi = Cvsi(clip, clip, clip, ToyPhi(), given.captioner, given.language_model, settings=given.settings)
-    return {one.name: one for one in (cvsi, Sum(clip, clip), ImageOnly(clip))}
+    wanted = {name.lower() for name in only} or {"cvsi", "sum", "image-only"}
+    made = (cvsi, Sum(clip, clip), ImageOnly(clip))
+    return {one.name: one for one in made if one.name.lower() in wanted}
 
 
 def use(monkeypatch: pytest.MonkeyPatch, models: ToyModels) -> ToyModels:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from cir.composers.caption_memory import CaptionMemory
-from cir.composers.cvsi import Cvsi, CvsiSettings
+from cir.composers.cvsi import Cvsi
+from cir.composers.ingredients import CvsiSettings
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever
 

@@ -13,8 +13,9 @@ from fakes import ToyLanguageModel
 from PIL import Image
 
 from cir.__main__ import main
+from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL
 from cir.composers.parameters import defaults
-from cir.composers.registry import CAPTIONER, LANGUAGE_MODEL, METHODS
+from cir.composers.registry import METHODS
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.models.model_set import Models

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cir.application import SAMPLE_GALLERY
 from cir.files import image_id_of
+from cir.models.published import SETS
+from cir.places import SAMPLE_GALLERY
 from tests.commands import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,27 @@ def test_search_prints_one_json_object_from_which_every_score_can_be_computed_ag
         b = np.array([row["terms"][name]["captions"] for name in order])
         image = np.sqrt((1 - g) ** 2 * row["tv_tv"] + 2 * g * (1 - g) * row["tv_tc"] + g**2 * row["tc_tc"])
         assert row["score"] == pytest.approx(((1 - g) * a + g * b) @ k / (query * image), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "opened"),
+    [
+        ("text-only", set()),
+        ("Pic2Word", {"mapping_pic2word"}),
+        ("Context-I2W", {"patches_context-i2w"}),
+        ("TIRG", {"fusion_tirg"}),
+        ("cvsi", {"captioner", f"mapping_{next(iter(SETS['embedded'].mapping))}"}),
+    ],
+)
+def test_a_search_opens_the_models_of_its_method_and_no_others(
+    capsys: pytest.CaptureFixture[str], method: str, opened: set[str]
+) -> None:
+    half = () if method == "text-only" else ("--reference-id", REFERENCE)
+    status, out, err = run(
+        capsys, "search", *half, "--text", "at night", "--llm", "none", "--json", "--method", method
+    )
+    assert status == 0, err
+    assert set(json.loads(out)["models"]) == {"clip", *opened}
 
 
 def test_a_gallery_image_is_the_reference_and_what_is_wanted_beside_it_counts_in_every_score(capsys) -> None:

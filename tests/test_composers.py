@@ -18,12 +18,15 @@ from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer, gallery_encoder_of
 from cir.composers.cvsi import PARTS
 from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.ingredients import Ingredients
 from cir.composers.ldre import ensemble_weights
+from cir.composers.method_card import SUPERVISED, ZERO_SHOT
 from cir.composers.parameters import Values, defaults
-from cir.composers.registry import METHODS, SUPERVISED, ZERO_SHOT, Ingredients, build_methods
+from cir.composers.registry import METHODS, build_methods
 from cir.composers.slerp import arc_shares
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
 from cir.gallery.gallery import Gallery
+from cir.picture_memory import ReferenceEncoder
 from cir.prompts import captioning_text, concept_in, hycir_template, searle_template
 from cir.ranking.rerank import local_concepts, rerank_by_concepts
 from cir.ranking.retriever import Retriever, scoring_of, weight_note
@@ -272,6 +275,39 @@ def test_the_templates_are_those_of_the_papers() -> None:
     assert captioning_text("a red square.", "make it blue") == "a red square, make it blue"
     assert captioning_text("", "blue") == "blue"
     assert concept_in("A photo of a red dog on the beach.") == "a red dog on the beach"
+
+
+def test_of_the_methods_that_are_wanted_alone_no_other_is_made() -> None:
+    asked: list[str | None] = []
+
+    def phi(recipe: str | None) -> ToyPhi:
+        asked.append(recipe)
+        return ToyPhi()
+
+    made = build_methods(ingredients(phi=phi, encoder=None, fusion=None), ["pic2WORD", "sum"])
+    assert (list(made), asked) == (["Pic2Word", "Sum"], ["pic2word"])
+    assert build_methods(ingredients(), ["magic"]) == {}
+
+
+class TestReferenceEncoder:
+    def test_a_picture_is_encoded_once_whatever_else_is_asked_for_with_it(self) -> None:
+        clip = ToyClip()
+        encoder, one, two = ReferenceEncoder(clip), draw("red", "circle"), draw("blue", "circle")
+        first = encoder.encode_images([one, two, one])
+        np.testing.assert_array_equal(first, clip.encode_images([one, two, one]))
+        calls = clip.calls
+        np.testing.assert_array_equal(encoder.encode_images([two]), first[1:2])
+        assert clip.calls == calls
+        encoder.forget()
+        encoder.encode_images([two])
+        assert clip.calls == calls + 1
+
+    def test_what_a_caller_does_to_a_row_stays_with_it(self) -> None:
+        encoder, picture = ReferenceEncoder(ToyClip()), draw("red", "circle")
+        row = encoder.encode_images([picture])
+        kept = row.copy()
+        row[:] = 0
+        np.testing.assert_array_equal(encoder.encode_images([picture]), kept)
 
 
 class TestCaptionMemory:

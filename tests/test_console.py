@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cir.application import SAMPLE_GALLERY
+from cir.places import SAMPLE_GALLERY
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "日本 Müller 🌸.webp"

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cir.application import SAMPLE_GALLERY, build_models
+from cir.application import build_models
 from cir.errors import BadImage
 from cir.images import read_image
 from cir.models.fusion.early import LAYERS, REVERSED, Case, Covr, EarlyFusion
 from cir.models.fusion.files import load_fusion
 from cir.models.fusion.network import Seen
 from cir.models.text_tower import splice, text_tower, token_ids, token_states
+from cir.places import SAMPLE_GALLERY
 from cir.training.fusion import edits_of
 from cir.training.fusion_losses import Batch, hard_negatives, reversed_query
 from cir.training.patches import encoded_patches

@@ -18,7 +18,7 @@ from tests.commands import run
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with folder_in_memory() as folder:
-        for module in ("places", "commands.galleries", "application", "commands.indexing"):
+        for module in ("places", "commands.galleries", "application.galleries", "commands.indexing"):
             monkeypatch.setattr(f"cir.{module}.gallery_cache", lambda: folder / "cache")
         encoder = ToyEncoder()
         models = SimpleNamespace(clip=encoder, text_encoder=encoder, captioner=ToyCaptioner(), missing={})

@@ -14,10 +14,11 @@ from PIL import Image
 from cir.__main__ import parser
 from cir.commands.method_options import options_of
 from cir.commands.values import method_values
-from cir.composers.cvsi import CvsiSettings
 from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.ingredients import CvsiSettings
+from cir.composers.method_card import MethodCard
 from cir.composers.parameters import Parameter, defaults, read_values
-from cir.composers.registry import METHODS, MethodCard, build_methods
+from cir.composers.registry import METHODS, build_methods
 from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.ranking.retriever import Retriever

@@ -25,8 +25,8 @@ from published_doubles import (
     save_covr,
 )
 
-from cir.composers.context_i2w import context_i2w
 from cir.composers.fused import FusedInOwnSpace
+from cir.composers.patch_inversion import PatchInversion
 from cir.composers.registry import build_methods
 from cir.errors import MissingModel, UnsafeFile
 from cir.models import catalog, clip4cir_published, keds_published
@@ -38,6 +38,7 @@ from cir.models.model_set import Models
 from cir.models.patch_networks import load_patch_words
 from cir.models.patches import patch_rows, token_rows
 from cir.models.published import names_asked_for
+from cir.prompts import pic2word_template
 from cir.types import Query
 from tests.commands import run
 from tests.fakes import ToyClip, draw, toy_gallery
@@ -191,9 +192,8 @@ class Reader(ToyClip):
 
 def test_a_network_that_wants_a_mark_gets_it_in_the_words_place_and_the_context_at_its_length() -> None:
     clip, phi = Reader(), Recorder()
-    *_, composed = context_i2w(clip, clip, clip, clip, phi).compose(
-        Query(draw("red", "square"), "make it blue")
-    )
+    method = PatchInversion("Context-I2W", pic2word_template, clip, clip, clip, clip, phi)
+    *_, composed = method.compose(Query(draw("red", "square"), "make it blue"))
     assert clip.asked == [True, "a photo of jekyll , make it blue"]
     assert np.linalg.norm(phi.given[1]) == pytest.approx(2.0 * np.hypot(1.0, 0.1))
     assert composed.parts

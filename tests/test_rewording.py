@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
+from cir.application import build_composers, build_models, build_rewording, open_for
 from cir.errors import LanguageModelFailed
+from cir.images import read_image
 from cir.models.catalog import SHIPPED
 from cir.models.clip import load_clip
+from cir.places import SAMPLE_GALLERY
 from cir.prompts import plain_orders
 from cir.ranking.retriever import Retriever
 from cir.replies import parse_plain_orders
@@ -137,3 +141,24 @@ def test_all_that_the_training_grammar_says_is_left_as_it_is() -> None:
 def test_orders_are_one_line_without_labels() -> None:
     assert parse_plain_orders('Orders: "add a cat."\nAsk: no') == "add a cat"
     assert parse_plain_orders("!!!") is None
+
+
+@pytest.mark.parametrize("method", ["Sum", "CVSI", "TIRG"])
+def test_a_reference_is_read_once_by_each_network_however_often_its_query_is_composed(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    models = build_models(llm="none")
+    translator = Translator(None, "", build_rewording(models, ToyLanguageModel(["remove the hat"])))
+    retriever = Retriever(open_for(models), build_composers(models, only=[method]), translator)
+    seen: list[int] = []
+
+    def watch(encoder: Any) -> None:
+        read = encoder.encode_images
+        monkeypatch.setattr(encoder, "encode_images", lambda images: seen.append(len(images)) or read(images))
+
+    watch(models.tower)
+    watch(models.clip)  # which asks the tower
+    picture = read_image(SAMPLE_GALLERY / "images" / "0648.webp")
+    *_, last = retriever.compose(Query(picture, "lose the hat"), method)
+    assert last.trace["reworded"] == ("remove the hat",)
+    assert seen == [1, 1] if method != "TIRG" else [1, 1, 1]  # its network reads drawings by itself

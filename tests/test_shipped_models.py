@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cir.application import SAMPLE_GALLERY, build_models, ingredients, open_for, presets
+from cir.application import build_models, ingredients, open_for, presets
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
@@ -16,6 +16,7 @@ from cir.evaluation.benchmark import read_benchmark
 from cir.evaluation.world import compose_whole
 from cir.gallery.spaces import open_space
 from cir.images import read_image
+from cir.places import SAMPLE_GALLERY
 from cir.ranking.relevance import relevance_note
 from cir.ranking.retriever import Retriever
 from cir.types import Query

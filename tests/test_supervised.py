@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from cir.application import SAMPLE_GALLERY, build_models, ingredients
+from cir.application import build_models, ingredients
 from cir.commands.training_options import FUSION_RECIPES
-from cir.composers.registry import METHODS, SUPERVISED, build_methods
+from cir.composers.method_card import SUPERVISED
+from cir.composers.registry import METHODS, build_methods
 from cir.errors import BadQuery, UnsafeFile
 from cir.evaluation.world import compose_whole
 from cir.gallery.gallery import Gallery
@@ -23,7 +24,7 @@ from cir.images import read_image
 from cir.models.clip import ClipModel
 from cir.models.fusion.files import NETWORKS, load_fusion, save_fusion
 from cir.models.fusion.network import FusionNetwork, Seen
-from cir.places import ASSETS
+from cir.places import ASSETS, SAMPLE_GALLERY
 from cir.ranking.retriever import Retriever
 from cir.training.fusion import RECIPES, FusionTraining, fusion_settings, recalls
 from cir.training.fusion_losses import batch_classification, hard_negative_nce, masked_logits

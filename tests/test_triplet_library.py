@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from triplet_doubles import toy_triplets, triplet
 
-from cir.application import PATIENCE_SECONDS, open_triplets
+from cir.application.triplets import PATIENCE_SECONDS, open_triplets
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
 from cir.models.llama import DEADLINE_SECONDS, QUEUE_SECONDS

@@ -6,12 +6,12 @@ import argparse
 import shlex
 import sys
 
-from cir.application import report_path
 from cir.measuring.ablation import Ablation
 from cir.measuring.ablation_tables import write_table
 from cir.measuring.bench import say
 from cir.measuring.noise import NoiseTable
 from cir.measuring.noise_table import write_noise
+from cir.places import report_path
 
 FUSION = "fusion"  # among --tables, beside those of HyCIR
 # What a table depends on, and what stands for "as usual".

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from cir.cache_keys import code_digest, digest_of, gallery_digest
 from cir.commands.console import IndexProgress, announce, print_json
 from cir.commands.values import given_values, method_values
 from cir.composers.composer import Composer
-from cir.composers.cvsi import CvsiSettings
+from cir.composers.ingredients import CvsiSettings
 from cir.composers.parameters import Values, of_photographs
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
@@ -26,7 +25,7 @@ from cir.evaluation.run import Run
 from cir.evaluation.submission import how_to_send
 from cir.files import file_name
 from cir.gallery.gallery import Gallery
-from cir.measuring.datasets import book_folder, books_of, opened, say, starting_values
+from cir.measuring.datasets import Books, book_folder, books_of, opened, say, starting_values
 from cir.models.model_set import Models
 from cir.models.server.address import Asking
 from cir.ranking.engines import DEFAULT
@@ -73,14 +72,10 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
     """One dataset, or one category of it."""
     base = book_folder(dataset, options.out)
     books = books_of(models, base)
-    given = ingredients(models, settings=CvsiSettings(captions=options.captions))
-    composers = build_methods(replace(given, captioner=books.captioner, language_model=books.answers))
-    method = _method(options.method, composers)
-    values = method_values(options, composers[method], starting_values(composers[method], dataset.card))
+    method, composer = _method(options, models, books)
+    values = method_values(options, composer, starting_values(composer, dataset.card))
     follows = not dataset.card.preset and not given_values(options)
-    retriever = Retriever(
-        gallery, {method: composers[method]}, build_translator(models), engine=options.engine
-    )
+    retriever = Retriever(gallery, {method: composer}, build_translator(models), engine=options.engine)
     if options.engine != DEFAULT:
         retriever.engine.prepare(IndexProgress())
     run = Run(
@@ -90,7 +85,7 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
         values,
         base / file_name(_run_name(options, method).lower()),
         _manifest(options, models, dataset, gallery, method, values)
-        | ({"weights_for_photographs": of_photographs(composers[method].parameters)} if follows else {}),
+        | ({"weights_for_photographs": of_photographs(composer.parameters)} if follows else {}),
         options.k,
         follows,
     )
@@ -99,11 +94,19 @@ def _one(options: argparse.Namespace, models: Models, dataset: Dataset, gallery:
     return found | {"folder": str(run.folder)}
 
 
-def _method(asked: str, composers: Mapping[str, Composer]) -> str:
-    for name in composers:
-        if name.lower() == asked.lower():
-            return name
-    raise BadQuery(f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(composers)}.")
+def _method(options: argparse.Namespace, models: Models, books: Books) -> tuple[str, Composer]:
+    """The method that was asked for, captioning and thinking through these books; what only others need is not opened."""
+    settings = CvsiSettings(captions=options.captions)
+
+    def made(*only: str) -> dict[str, Composer]:
+        given = ingredients(models, settings=settings, only=only)
+        return build_methods(replace(given, captioner=books.captioner, language_model=books.answers), only)
+
+    if found := made(options.method):
+        return next(iter(found.items()))
+    raise BadQuery(
+        f"There is no method called {options.method!r} here.", f"Choose one of: {', '.join(made())}."
+    )
 
 
 def _manifest(
@@ -126,7 +129,7 @@ def _manifest(
         "searched": len(gallery),
         "method": method,
         "weights": dict(values),
-        "models": dict(models.fingerprints),
+        "models": models.opened,
         "captions_of_the_reference": options.captions,
         "captions_of_gallery_images": options.gallery_captions
         if not dataset.card.searches_gallery

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from cir.application import build_composers, build_models
 from cir.commands.console import print_json
-from cir.composers.composer import Composer, gallery_encoder_of
+from cir.composers.composer import gallery_encoder_of
 from cir.errors import BadQuery
 from cir.gallery.manifest import locate_gallery, read_manifest, refuse_other_models
 from cir.gallery.spaces import SpaceProgress, add_space
-from cir.models.model_set import WITHOUT
+from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import ImageEncoder
 from cir.places import gallery_cache
 from cir.text import counted
@@ -26,7 +25,7 @@ def galleries_features(options: argparse.Namespace) -> int:
     models = build_models(options.models, llm=WITHOUT, device=options.device)
     folder = locate_gallery(options.name, gallery_cache())
     refuse_other_models(read_manifest(folder), models.clip.fingerprint, None)
-    method, encoder = encoder_for(options.method, build_composers(models), models.missing)
+    method, encoder = encoder_for(options.method, models)
     found = make_features(folder, encoder)
     if options.json:
         skipped = [{"file": file, "reason": reason} for file, reason in found.skipped]
@@ -37,22 +36,22 @@ def galleries_features(options: argparse.Namespace) -> int:
     return 0
 
 
-def encoder_for(
-    asked: str, composers: Mapping[str, Composer], missing: Mapping[str, str]
-) -> tuple[str, ImageEncoder]:
+def encoder_for(asked: str, models: Models) -> tuple[str, ImageEncoder]:
     """A method by its name, in capitals or not, and what encodes galleries for it.
 
     Raises:
         BadQuery: no such method here, or one that compares with the features that every gallery has.
     """
-    own = {name: encoder for name, one in composers.items() if (encoder := gallery_encoder_of(one))}
-    for name, encoder in own.items():
-        if name.lower() == asked.lower():
+    found = build_composers(models, only=[asked])
+    for name, one in found.items():
+        if (encoder := gallery_encoder_of(one)) is not None:
             return name, encoder
+    own = [name for name, one in build_composers(models).items() if gallery_encoder_of(one)]
     choice = f"Choose one of: {', '.join(own)}." if own else "The methods of this set need none."
-    if any(name.lower() == asked.lower() for name in composers):
+    if found:
         raise BadQuery(f"{asked} compares with the features that every gallery has.", choice)
-    why = " ".join(text for what, text in missing.items() if what.startswith(("image tower", "towers")))
+    lacking = ("image tower", "towers")
+    why = " ".join(text for what, text in models.missing.items() if what.startswith(lacking))
     raise BadQuery(f"There is no method called {asked!r} here. {why}".strip(), choice)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from shlex import quote
 
-from cir.application import build_composers, build_encoders, build_models, gallery_cache, open_for
+from cir.application import build_encoders, build_models, open_for
 from cir.commands.console import IndexProgress, print_json
 from cir.commands.features import encoder_for, make_features, said
 from cir.errors import GalleryError
@@ -24,6 +24,7 @@ from cir.gallery.manifest import gallery_folder
 from cir.gallery.opening import STORED_FROM
 from cir.gallery.ray_cluster import connected
 from cir.gallery.sources import name_gallery
+from cir.places import gallery_cache
 from cir.ranking.engines import DEFAULT, open_engine
 from cir.ranking.scoring import Linear
 
@@ -43,8 +44,7 @@ def index(options: argparse.Namespace) -> int:
     )
     captioner = None if options.no_captions else models.captioner
     encoders = Encoders(models.clip, models.text_encoder, captioner)
-    composers = build_composers(models) if options.also else {}
-    others = dict(encoder_for(method, composers, models.missing) for method in options.also or ())
+    others = dict(encoder_for(method, models) for method in options.also or ())
     progress: IndexingProgress | None = None
     shown = 0.0
     with _workers(options, encoders) as workers:

@@ -14,7 +14,7 @@ from cir.commands.values import option_of
 from cir.errors import BadQuery
 
 if TYPE_CHECKING:
-    from cir.composers.registry import MethodCard
+    from cir.composers.method_card import MethodCard
 
 # Options that belong to some methods alone.
 OF_METHODS = (
@@ -32,7 +32,7 @@ OF_METHODS = (
 
 def options_of(card: MethodCard) -> set[str]:
     """The names of those options of `OF_METHODS` that a method reads."""
-    from cir.composers.registry import CAPTIONER, LANGUAGE_MODEL
+    from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL
 
     found = {name for p in card.parameters for name in (p.name, p.formerly) if name}
     if "gamma" in found:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cir.application import ROOT
 from cir.evaluation.papers import paper_tables
 from cir.evaluation.results_file import read_sections
+from cir.places import ROOT
 from cir.ui.results.render import Results
 
 DOCS = ROOT / "docs"

@@ -21,9 +21,10 @@ from cir.application import (
 from cir.commands.console import IndexProgress, print_json
 from cir.commands.serving import on_server
 from cir.commands.values import given_values, method_values
-from cir.composers.cvsi import CvsiSettings
+from cir.composers.composer import Composer
+from cir.composers.ingredients import CvsiSettings
 from cir.composers.parameters import Values, defaults, starting, starting_note
-from cir.composers.registry import METHODS
+from cir.composers.registry import cards_of
 from cir.errors import BadQuery, MissingModel
 from cir.files import content_hash
 from cir.gallery import narrowing
@@ -62,14 +63,13 @@ def search(options: argparse.Namespace) -> int:
 def _search(options: argparse.Namespace, models: Models) -> None:
     text, notes = clean_text(options.text)
     settings = CvsiSettings(captions=options.captions, joint_call=options.released_code)
-    composers = build_composers(models, settings=settings, phi=options.phi)
+    composers = _composers(options, models, settings)
     place = on_server(options)
     gallery = open_on_server(models, options.gallery, place) if place else open_for(models, options.gallery)
     retriever = Retriever(gallery, composers, build_translator(models), engine=options.engine)
     if options.engine != DEFAULT:
         retriever.engine.prepare(IndexProgress())
-    method = _method(options.method, retriever, models)
-    composer = retriever.composers[method]
+    method, composer = next(iter(retriever.composers.items()))
     values, follows = (
         method_values(options, composer, defaults(composer.parameters)),
         not given_values(options),
@@ -110,7 +110,7 @@ def _search(options: argparse.Namespace, models: Models) -> None:
         notes.append(f"The reference itself is left out: {names}. To rank it too: --keep-reference")
     if options.json:
         answer = answer_row(
-            retriever, composed, values, results, method=method, models=models.fingerprints, notes=notes
+            retriever, composed, values, results, method=method, models=models.opened, notes=notes
         )
         whole = _explained(retriever, composed, values, results, answer) if options.explain else answer
         print_json({**whole, "left_out": left_out})
@@ -154,15 +154,16 @@ def _wanted(
     return (*(without(encoder, text) for text in texts), *images)
 
 
-def _method(asked: str, retriever: Retriever, models: Models) -> str:
-    for name in retriever.methods:
-        if name.lower() == asked.lower():
-            return name
-    for card in METHODS:
+def _composers(options: argparse.Namespace, models: Models, settings: CvsiSettings) -> dict[str, Composer]:
+    """The method that was asked for, alone: what only others need is not opened."""
+    only = (options.method,)
+    if found := build_composers(models, settings=settings, phi=options.phi, only=only):
+        return found
+    for card in cards_of(only):
         recipe = next(
             (need.removeprefix("network ") for need in card.needs if need.startswith("network ")), ""
         )
-        if recipe and card.name.lower() == asked.lower():
+        if recipe:
             raise MissingModel(
                 models.missing.get(
                     f"network {recipe}", f"{card.name} needs a network, and the set {models.name} has none."
@@ -170,9 +171,8 @@ def _method(asked: str, retriever: Retriever, models: Models) -> str:
                 f"Train one: python -m cir train fusion --recipe {recipe} --from syncir --gallery NAME --triplets FILE "
                 f"--models {models.name}. Then search with --network FILE.",
             )
-    raise BadQuery(
-        f"There is no method called {asked!r} here.", f"Choose one of: {', '.join(retriever.methods)}."
-    )
+    names = ", ".join(build_composers(models, phi=options.phi))
+    raise BadQuery(f"There is no method called {options.method!r} here.", f"Choose one of: {names}.")
 
 
 def _explained(

@@ -34,7 +34,7 @@ from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.models.chosen import choose_set, chosen_set
 from cir.models.server.address import Asking
-from cir.places import SAMPLE_GALLERY
+from cir.places import ASSETS, SAMPLE_GALLERY
 from cir.ranking.engines import SERVED
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def page_content(
         where_asked=models.where_asked,
         facts=models.facts,
         fingerprints=models.fingerprints,
-        examples=read_examples(application.ROOT / "assets" / "examples.json"),
+        examples=read_examples(ASSETS / "examples.json"),
         gallery_title=title,
         shelf=shelf,
         indexing=None if is_space() else indexing,

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from cir.application import ROOT, report_path
 from cir.commands.console import announce
 from cir.commands.options import settle
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.fused import Fused
+from cir.composers.method_card import SUPERVISED
 from cir.composers.parameters import in_symbols
-from cir.composers.registry import METHODS, SUPERVISED
+from cir.composers.registry import METHODS
 from cir.errors import BadQuery
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import Witness
@@ -30,6 +30,7 @@ from cir.measuring.paraphrases import paraphrases_table
 from cir.measuring.world_bench import WorldBench
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
+from cir.places import ROOT, report_path
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 
@@ -134,6 +135,7 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
         model = None if bench.models.language_model is None else Witness(bench.models.language_model)
         composers = bench.composers(model, captioner)  # anew, so that nothing is remembered
         getattr(bench.models.language_model, "forget", lambda: None)()  # methods share questions
+        bench.models.forget_references()
         retriever = Retriever(bench.gallery_of(composers[name]), {name: composers[name]})
         costs[name] = cost_of(retriever, name, queries, bench.picture, captioner, model, bench.texts)
         seconds = training_seconds(bench.models, composers[name])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.composer import edit_of, reference_of, unit_row
+from cir.composers.method_card import ARITHMETIC, MethodCard
 from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query
@@ -78,3 +79,25 @@ def both_sides(
     if query.reference_image is not None:
         parts[REFERENCE_IMAGE] = unit_row(image_encoder.encode_images([query.reference_image]))
     return parts
+
+
+SUM = MethodCard(
+    "Sum",
+    "baseline",
+    __name__,
+    lambda given: Sum(given.image_encoder, given.text_encoder),
+    ARITHMETIC,
+    template="T",
+    defaults="equal",
+)
+IMAGE_ONLY = MethodCard(
+    "Image-only", "baseline", __name__, lambda given: ImageOnly(given.image_encoder), ARITHMETIC
+)
+TEXT_ONLY = MethodCard(
+    "Text-only",
+    "baseline",
+    __name__,
+    lambda given: TextOnly(given.text_encoder),
+    ARITHMETIC,
+    template="T",
+)

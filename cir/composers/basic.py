@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from cir.composers.baselines import PLAIN_TEXT, both_sides
 from cir.composers.composer import unit_row
+from cir.composers.method_card import MethodCard
 from cir.composers.parameters import Parameter, Values
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.ranking.engines.protocol import Engine
@@ -196,3 +197,15 @@ class Basic:
             return row.astype(np.float64) - space.text_mean
         centred = row.astype(np.float64) - space.image_mean
         return space.directions @ (space.directions.T @ centred)
+
+
+CARD = MethodCard(
+    "BASIC",
+    "Psomas et al., NeurIPS 2025 (without expansion of the query)",
+    __name__,
+    lambda given: Basic(given.image_encoder, given.text_encoder),
+    "MIT",
+    template="T",
+    defaults="λ 0.1",
+    parameters=Basic.parameters,
+)

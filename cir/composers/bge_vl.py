@@ -14,6 +14,7 @@ import numpy as np
 
 from cir.composers.baselines import PLAIN_TEXT
 from cir.composers.composer import unit_row
+from cir.composers.method_card import MethodCard
 from cir.composers.parameters import Parameter, Values
 from cir.models.protocols import ImageEncoder, TextEncoder
 from cir.ranking.scoring import Linear
@@ -65,3 +66,15 @@ class BgeVl:
             numbers={name: float(np.linalg.norm(row)) for name, row in raw.items()},
             called=PLAIN_TEXT,
         )
+
+
+CARD = MethodCard(
+    "BGE-VL",
+    "Zhou et al., MegaPairs, ACL 2025 (its sum, without its trained encoders)",
+    __name__,
+    lambda given: BgeVl(given.image_encoder, given.text_encoder),
+    "MIT",
+    template="T",
+    defaults="w 0.5",
+    parameters=BgeVl.parameters,
+)

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from threading import Lock
 
-from cachetools import LRUCache
 from PIL import Image
 
 from cir.models.protocols import Captioner
-
-REMEMBERED_PICTURES = 128
-
-
-def content_key(image: Image.Image) -> bytes:
-    """What a picture shows, as a key: equal pixels give equal keys, whatever the file."""
-    digest = hashlib.blake2b(f"{image.mode}{image.size}".encode(), digest_size=16)
-    digest.update(image.tobytes())
-    return digest.digest()
+from cir.picture_memory import SeenPictures
 
 
 class CaptionMemory:
@@ -31,18 +20,12 @@ class CaptionMemory:
     def __init__(self, captioner: Captioner) -> None:
         self.fingerprint = captioner.fingerprint
         self._captioner = captioner
-        self._known: LRUCache[tuple[bytes, int, int], list[str]] = LRUCache(REMEMBERED_PICTURES)
-        self._lock = Lock()
+        self._seen: SeenPictures[list[str]] = SeenPictures()
 
     def caption(self, images: Sequence[Image.Image], *, per_image: int, seed: int) -> list[list[str]]:
         """`per_image` captions for each image; the captioner is called with the images that are new, if any."""
-        keys = [(content_key(image), per_image, seed) for image in images]
-        with self._lock:
-            found = {key: self._known[key] for key in keys if key in self._known}
-        new = {key: image for key, image in zip(keys, images, strict=True) if key not in found}
-        if new:
-            said = self._captioner.caption(list(new.values()), per_image=per_image, seed=seed)
-            found.update(zip(new, said, strict=True))
-        with self._lock:
-            self._known.update(found)
-        return [list(found[key]) for key in keys]
+
+        def ask(new: list[Image.Image]) -> list[list[str]]:
+            return self._captioner.caption(new, per_image=per_image, seed=seed)
+
+        return [list(found) for found in self._seen.made(images, ask, per_image, seed)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cir.composers.composer import present, reference_of, unit_row
+from cir.composers.method_card import ARITHMETIC, CAPTIONER, MethodCard
 from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import Captioner, TextEncoder
 from cir.prompts import captioning_text
@@ -51,3 +52,17 @@ class Captioning(WithoutParameters):
         row = unit_row(self.text_encoder.encode_texts([text]))
         called = {FINE_GRAINED: "Caption + edit"}
         yield ComposedQuery({FINE_GRAINED: row}, {"captions": tuple(said)}, called=called)
+
+
+CARD = MethodCard(
+    "Captioning",
+    "baseline",
+    __name__,
+    lambda given: Captioning(
+        given.text_encoder, given.captioner, captions=given.settings.captions, missing=given.missing
+    ),
+    ARITHMETIC,
+    template="caption, T",
+    needs=(CAPTIONER,),
+    defaults="1 caption",
+)

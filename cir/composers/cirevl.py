@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from cir.composers.composer import unit_row
 from cir.composers.described_target import DescribedTarget
+from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL, MethodCard
 from cir.models.protocols import Captioner, LanguageModel, TextEncoder
 from cir.types import Features
 
@@ -38,3 +39,21 @@ class Cirevl(DescribedTarget):
     def join(self, before: Features, after: Features) -> tuple[Features, tuple[str, ...]]:
         """The edited description's own feature."""
         return unit_row(after[0]), ()
+
+
+CARD = MethodCard(
+    "CIReVL",
+    "Karthik et al., ICLR 2024",
+    __name__,
+    lambda given: Cirevl(
+        given.text_encoder,
+        given.captioner,
+        given.language_model,
+        captions=given.settings.captions,
+        missing=given.missing,
+    ),
+    "MIT",
+    template="an edited caption",
+    needs=(CAPTIONER, LANGUAGE_MODEL),
+    defaults="1 caption",
+)

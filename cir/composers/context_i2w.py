@@ -8,31 +8,17 @@ the word's place, and so do we with their weights (`cir.models.context_published
 
 from __future__ import annotations
 
-from cir.composers.patch_inversion import PatchInversion
-from cir.models.protocols import (
-    ImageEncoder,
-    PatchEncoder,
-    PatchesToWords,
-    PseudoWordEncoder,
-    TextEncoder,
-)
+from cir.composers.method_card import MethodCard
+from cir.composers.patch_inversion import with_patches
 from cir.prompts import pic2word_template
 
-
-def context_i2w(
-    image_encoder: ImageEncoder,
-    patch_encoder: PatchEncoder,
-    text_encoder: TextEncoder,
-    pseudo_word_encoder: PseudoWordEncoder,
-    phi: PatchesToWords,
-) -> PatchInversion:
-    """Tang et al., AAAI 2024."""
-    return PatchInversion(
-        "Context-I2W",
-        pic2word_template,
-        image_encoder,
-        patch_encoder,
-        text_encoder,
-        pseudo_word_encoder,
-        phi,
-    )
+CARD = MethodCard(
+    "Context-I2W",
+    "Tang et al., AAAI 2024",
+    __name__,
+    with_patches("context-i2w", "Context-I2W", pic2word_template),
+    "Apache-2.0",
+    template="a photo of $, T",
+    needs=("patches context-i2w",),
+    defaults="1 pseudo-word",
+)

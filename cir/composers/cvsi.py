@@ -26,6 +26,8 @@ from cir import prompts, replies
 from cir.composers.baselines import PLAIN_TEXT
 from cir.composers.composer import unit_row
 from cir.composers.edited_captions import edited_caption
+from cir.composers.ingredients import CvsiSettings, Ingredients
+from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL, Build, MethodCard
 from cir.composers.parameters import Parameter, Values, read_values, shares
 from cir.composers.revision import TextMemory, Trace, revise
 from cir.composers.textual_inversion import image_word
@@ -85,21 +87,6 @@ PAPER_PRESETS: Mapping[str, Values] = {  # CVSI, section IV-A2
     "FashionIQ": weights(0.2, 0.6, 0.1),
 }
 OBJECT_TOKENS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class CvsiSettings:
-    """What CVSI leaves to choose.
-
-    Attributes:
-        captions: N for the query. Paper: 15; each costs one call of the language model.
-        joint_call: one call for all captions, as the released code does, instead of one for each.
-        seed: of the captioner's sampling.
-    """
-
-    captions: int = 2
-    joint_call: bool = False
-    seed: int = 0
 
 
 @dataclass(slots=True)
@@ -328,3 +315,51 @@ class Cvsi:
         features = self._texts.encode(draft.trace["modified_captions"])
         draft.parts[MODIFIED_CAPTIONS] = unit_row(features.mean(axis=0))
         draft.took("text", since)
+
+
+def cvsi(name: str, recipe: str | None = None) -> Build:
+    """What makes CVSI with the mapping network of a recipe; without one, with the set's choice or `Ingredients.cvsi_phi`."""
+
+    def build(given: Ingredients) -> Cvsi | None:
+        phi = given.phi(recipe or given.cvsi_phi)
+        if phi is None:
+            return None
+        return Cvsi(
+            given.image_encoder,
+            given.text_encoder,
+            given.pseudo_word_encoder,
+            phi,
+            given.captioner,
+            given.language_model,
+            settings=given.settings,
+            start=given.cvsi_weights,
+            for_photographs=given.cvsi_for_photographs,
+            missing=given.missing,
+            name=name,
+        )
+
+    return build
+
+
+CARD = MethodCard(
+    "CVSI",
+    "Ye et al., Fine-Grained ZS-CIR with Complementary Visual-Semantic Integration",
+    __name__,
+    cvsi("CVSI"),
+    "MIT, with a part under LinCIR's CC BY-NC 4.0",
+    template="a photo of $ that T. And the photo should have O",
+    needs=("phi any", CAPTIONER, LANGUAGE_MODEL),
+    defaults="α 0.6, β 0.4, γ 0.2",
+    parameters=PARAMETERS,
+)
+WITH_HYCIR = MethodCard(
+    "CVSI+HyCIR",
+    "CVSI with HyCIR's mapping network: a combination of ours",
+    __name__,
+    cvsi("CVSI+HyCIR", "hycir"),
+    "as of the two",
+    template="a photo of [$ $ $ $] that T. And the photo should have O",
+    needs=("phi hycir", CAPTIONER, LANGUAGE_MODEL),
+    defaults="α 0.6, β 0.4, γ 0.2",
+    parameters=PARAMETERS,
+)

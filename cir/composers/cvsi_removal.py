@@ -16,6 +16,8 @@ from cir import prompts, replies
 from cir.composers import cvsi
 from cir.composers.composer import unit_row
 from cir.composers.cvsi import OBJECT_TOKENS, Cvsi
+from cir.composers.ingredients import Ingredients
+from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL, MethodCard
 from cir.composers.parameters import Parameter, Values
 from cir.composers.revision import REMOVED, TextMemory, Trace
 from cir.errors import LanguageModelFailed
@@ -91,3 +93,22 @@ class CvsiRemoval:
     def _took(self, composed: ComposedQuery, stage: str, since: float) -> Mapping[str, float]:
         before = composed.timings_ms
         return {**before, stage: before.get(stage, 0.0) + 1000.0 * (time.perf_counter() - since)}
+
+
+def cvsi_removal(given: Ingredients) -> CvsiRemoval | None:
+    """The method over a CVSI of these ingredients; None where that cannot be made."""
+    made = cvsi.CARD.build(given)
+    return CvsiRemoval(made) if isinstance(made, Cvsi) else None
+
+
+CARD = MethodCard(
+    "CVSI+removal",
+    "CVSI with objects most likely removed: a term of ours",
+    __name__,
+    cvsi_removal,
+    "as of CVSI",
+    template="a photo of $ that T. And the photo should have O",
+    needs=("phi any", CAPTIONER, LANGUAGE_MODEL),
+    defaults="α 0.6, β 0.4, γ 0.2, δ 0.2",
+    parameters=PARAMETERS,
+)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cir.composers.composer import edit_of, reference_of, unit_row
+from cir.composers.composer import Composer, edit_of, reference_of, unit_row
+from cir.composers.ingredients import Ingredients
+from cir.composers.method_card import SUPERVISED, MethodCard
 from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import QueryFusion, QueryTowers
 from cir.types import FINE_GRAINED, ComposedQuery, Query
@@ -55,3 +57,27 @@ class FusedInOwnSpace(Fused):
         """As the other, to be compared with the features of its own."""
         for composed in super().compose(query):
             yield replace(composed, space=self.gallery_encoder.fingerprint)
+
+
+def supervised(
+    name: str, recipe: str, paper: str, licence: str, *, defaults: str = "", module: str = ""
+) -> MethodCard:
+    """The card of a supervised method; `module`: of its network, where that is not one of `cir.models.fusion` by the recipe's name."""
+
+    def build(given: Ingredients) -> Composer | None:
+        if (towers := given.towers(recipe)) is not None:
+            return FusedInOwnSpace(name, towers)
+        fusion = given.fusion(recipe)
+        return None if fusion is None else Fused(name, fusion)
+
+    return MethodCard(
+        name,
+        paper,
+        module or f"cir.models.fusion.{recipe}",
+        build,
+        licence,
+        template="T",
+        needs=(f"network {recipe}",),
+        defaults=defaults,
+        family=SUPERVISED,
+    )

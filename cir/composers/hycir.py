@@ -7,6 +7,7 @@ architecture"; four pseudo-words (Table 4). The brackets are the paper's notatio
 
 from __future__ import annotations
 
+from cir.composers.method_card import MethodCard, with_phi
 from cir.composers.textual_inversion import TextualInversion
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder
 from cir.prompts import hycir_template
@@ -17,3 +18,15 @@ def hycir(
 ) -> TextualInversion:
     """HyCIR's network has four words for an image; how many, its file says. `name`: of the method, for another network."""
     return TextualInversion(name, hycir_template, image_encoder, phi, text_encoder)
+
+
+CARD = MethodCard(
+    "HyCIR",
+    "Jiang et al., HyCIR: Boosting ZS-CIR with Synthetic Labels",
+    __name__,
+    with_phi("hycir", hycir),
+    "no code or weights published",
+    template="a photo of [$ $ $ $], T",
+    needs=("phi hycir",),
+    defaults="4 pseudo-words",
+)

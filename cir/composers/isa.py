@@ -7,25 +7,17 @@ nothing is left but that only the reference's patches are needed. The network: `
 
 from __future__ import annotations
 
-from cir.composers.patch_inversion import PatchInversion
-from cir.models.protocols import (
-    ImageEncoder,
-    PatchEncoder,
-    PatchesToWords,
-    PseudoWordEncoder,
-    TextEncoder,
-)
+from cir.composers.method_card import MethodCard
+from cir.composers.patch_inversion import with_patches
 from cir.prompts import hycir_template
 
-
-def isa(
-    image_encoder: ImageEncoder,
-    patch_encoder: PatchEncoder,
-    text_encoder: TextEncoder,
-    pseudo_word_encoder: PseudoWordEncoder,
-    phi: PatchesToWords,
-) -> PatchInversion:
-    """Du et al., ICLR 2024."""
-    return PatchInversion(
-        "ISA", hycir_template, image_encoder, patch_encoder, text_encoder, pseudo_word_encoder, phi
-    )
+CARD = MethodCard(
+    "ISA",
+    "Du et al., ICLR 2024",
+    __name__,
+    with_patches("isa", "ISA", hycir_template),
+    "no code or weights published",
+    template="a photo of [$ $ $ $], T",
+    needs=("patches isa",),
+    defaults="4 pseudo-words",
+)

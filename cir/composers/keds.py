@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cir.composers.composer import reference_of, unit_row
+from cir.composers.method_card import MethodCard, with_phi
 from cir.composers.parameters import Parameter, Values
 from cir.composers.textual_inversion import image_word
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder
@@ -65,3 +66,16 @@ class Keds:
             for name, said in streams.items()
         }
         yield ComposedQuery(parts, image_word(self.text_encoder, words), scoring=scoring, called=STREAMS)
+
+
+CARD = MethodCard(
+    "KEDs",
+    "Suo et al., CVPR 2024",
+    __name__,
+    with_phi("keds", Keds),
+    "MIT",
+    template="a photo of [$ $ $], T",
+    needs=("phi keds",),
+    defaults="w 0.5",
+    parameters=Keds.parameters,
+)

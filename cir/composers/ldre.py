@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cir.composers.composer import unit_row
 from cir.composers.described_target import DescribedTarget
+from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL, MethodCard
 from cir.ranking.engines.protocol import Engine
 from cir.ranking.scoring import Linear
 from cir.types import Features
@@ -65,3 +66,22 @@ def ensemble_weights(change: NDArray[np.floating]) -> NDArray[np.float32]:
     scaled = top / max(float(top.max(initial=0.0)), 1e-12) / TEMPERATURE
     weights = np.exp(scaled - scaled.max())
     return (weights / weights.sum()).astype(np.float32)
+
+
+CARD = MethodCard(
+    "LDRE",
+    "Yang et al., SIGIR 2024",
+    __name__,
+    lambda given: Ldre(
+        given.text_encoder,
+        given.captioner,
+        given.language_model,
+        captions=max(LEAST_CAPTIONS, given.settings.captions),
+        missing=given.missing,
+    ),
+    "no licence given",
+    template="edited captions",
+    needs=(CAPTIONER, LANGUAGE_MODEL),
+    defaults="3 captions, 5 images, temperature 0.04",
+    least_captions=LEAST_CAPTIONS,
+)

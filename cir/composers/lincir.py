@@ -6,6 +6,7 @@ in `cir.training.mapping`.
 
 from __future__ import annotations
 
+from cir.composers.method_card import MethodCard, with_phi
 from cir.composers.textual_inversion import TextualInversion
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder
 from cir.prompts import lincir_template
@@ -16,3 +17,15 @@ def lincir(
 ) -> TextualInversion:
     """Gu et al., CVPR 2024."""
     return TextualInversion("LinCIR", lincir_template, image_encoder, phi, text_encoder)
+
+
+CARD = MethodCard(
+    "LinCIR",
+    "Gu et al., CVPR 2024",
+    __name__,
+    with_phi("lincir", lincir),
+    "CC BY-NC 4.0",
+    template="a photo of $ that T",
+    needs=("phi lincir",),
+    defaults="1 pseudo-word",
+)

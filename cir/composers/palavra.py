@@ -7,13 +7,29 @@ template this is. Where the networks differ from the paper's, `cir.models.palavr
 
 from __future__ import annotations
 
+from cir.composers.ingredients import Ingredients
+from cir.composers.method_card import MethodCard
 from cir.composers.refined_inversion import RefinedInversion
-from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, WordRefiner
 from cir.prompts import searle_template
 
 
-def palavra(
-    image_encoder: ImageEncoder, phi: ImageToWords, text_encoder: PseudoWordEncoder, refiner: WordRefiner
-) -> RefinedInversion:
-    """Cohen et al., ECCV 2022."""
-    return RefinedInversion("PALAVRA", searle_template, image_encoder, phi, text_encoder, refiner)
+def palavra(given: Ingredients) -> RefinedInversion | None:
+    """Cohen et al., ECCV 2022; None without the set encoder, or without what refines its word."""
+    phi, refiner = given.phi("palavra"), given.concept_refiner
+    if phi is None or refiner is None:
+        return None
+    return RefinedInversion(
+        "PALAVRA", searle_template, given.image_encoder, phi, given.pseudo_word_encoder, refiner
+    )
+
+
+CARD = MethodCard(
+    "PALAVRA",
+    "Cohen et al., ECCV 2022",
+    __name__,
+    palavra,
+    "NVIDIA, non-commercial",
+    template="a photo of $ that T",
+    needs=("phi palavra",),
+    defaults="30 steps, 1 pseudo-word",
+)

@@ -6,11 +6,13 @@ the number of its words, and in the sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from cir.composers.composer import reference_of
+from cir.composers.ingredients import Ingredients
+from cir.composers.method_card import Build
 from cir.composers.parameters import WithoutParameters
-from cir.composers.textual_inversion import sentence
+from cir.composers.textual_inversion import Template, sentence
 from cir.models.protocols import (
     ImageEncoder,
     PatchEncoder,
@@ -34,7 +36,7 @@ class PatchInversion(WithoutParameters):
     def __init__(
         self,
         name: str,
-        template: Callable[[str], tuple[str, str]],
+        template: Template,
         image_encoder: ImageEncoder,
         patch_encoder: PatchEncoder,
         text_encoder: TextEncoder,
@@ -61,3 +63,23 @@ class PatchInversion(WithoutParameters):
             read([context]),
         )
         yield sentence(self.pseudo_word_encoder, self.template, words, text)
+
+
+def with_patches(recipe: str, name: str, template: Template) -> Build:
+    """What makes a method with the network of a recipe that reads patches; None where that is missing."""
+
+    def build(given: Ingredients) -> PatchInversion | None:
+        phi, patches = given.patch_words(recipe), given.patch_encoder
+        if phi is None or patches is None:
+            return None
+        return PatchInversion(
+            name,
+            template,
+            given.image_encoder,
+            patches,
+            given.text_encoder,
+            given.pseudo_word_encoder,
+            phi,
+        )
+
+    return build

@@ -6,7 +6,7 @@ They differ in where the descent starts, in what it descends, and in what it is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from threading import Lock
 
@@ -15,17 +15,16 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.composers.caption_memory import content_key
 from cir.composers.composer import reference_of
-from cir.composers.parameters import WithoutParameters
-from cir.composers.textual_inversion import sentence
+from cir.composers.textual_inversion import Template, TextualInversion, sentence
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, WordRefiner
+from cir.picture_memory import content_key
 from cir.types import ComposedQuery, Query
 
 REMEMBERED_WORDS = 256
 
 
-class RefinedInversion(WithoutParameters):
+class RefinedInversion(TextualInversion):
     """Image -> a network's word -> a better word -> a sentence -> one feature. A word that was found once is kept.
 
     Args:
@@ -41,14 +40,13 @@ class RefinedInversion(WithoutParameters):
     def __init__(
         self,
         name: str,
-        template: Callable[[str], tuple[str, str]],
+        template: Template,
         image_encoder: ImageEncoder,
         phi: ImageToWords,
         text_encoder: PseudoWordEncoder,
         refiner: WordRefiner,
     ) -> None:
-        self.name, self.template = name, template
-        self.image_encoder, self.phi, self.text_encoder = image_encoder, phi, text_encoder
+        super().__init__(name, template, image_encoder, phi, text_encoder)
         self.refiner = refiner
         self._known: LRUCache[tuple[bytes, str], NDArray[np.float32]] = LRUCache(REMEMBERED_WORDS)
         self._lock = Lock()

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from cir.composers.ingredients import Ingredients
+from cir.composers.method_card import CAPTIONER, MethodCard, with_phi
 from cir.composers.refined_inversion import RefinedInversion
 from cir.composers.textual_inversion import TextualInversion
 from cir.models.protocols import Captioner, ImageEncoder, ImageToWords, PseudoWordEncoder, WordRefiner
@@ -63,3 +65,40 @@ class SearleOti(RefinedInversion):
     def depends_on(self) -> str:
         """The captions, too."""
         return f"{super().depends_on()}/{self.captions}"
+
+
+def searle_oti(given: Ingredients) -> SearleOti | None:
+    """The method with SEARLE's network, or with the set's choice; None without any, or without what descends."""
+    phi = given.phi("searle") or given.phi(None)
+    if phi is None or given.refiner is None:
+        return None
+    return SearleOti(
+        given.image_encoder,
+        phi,
+        given.pseudo_word_encoder,
+        given.refiner,
+        given.captioner,
+        captions=given.settings.captions,
+    )
+
+
+CARD = MethodCard(
+    "SEARLE",
+    "Baldrati et al., ICCV 2023",
+    __name__,
+    with_phi("searle", searle),
+    "CC BY-NC 4.0",
+    template="a photo of $ that T",
+    needs=("phi searle",),
+    defaults="1 pseudo-word",
+)
+OTI = MethodCard(
+    "SEARLE-OTI",
+    "Baldrati et al., ICCV 2023",
+    __name__,
+    searle_oti,
+    "CC BY-NC 4.0",
+    template="a photo of $ that T",
+    needs=("phi any", CAPTIONER),
+    defaults="100 steps, 1 caption",
+)

@@ -14,8 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from cir.composers.baselines import PLAIN_TEXT, both_sides
+from cir.composers.ingredients import Ingredients
+from cir.composers.method_card import MethodCard
 from cir.composers.parameters import Parameter, Values
 from cir.models.protocols import ImageEncoder, TextEncoder
+from cir.picture_memory import ReferenceEncoder
 from cir.ranking.scoring import Linear
 from cir.types import FINE_GRAINED, REFERENCE_IMAGE, ComposedQuery, Query
 
@@ -70,7 +73,7 @@ class SlerpTat(Slerp):
     words_fit = True
 
     def __init__(self, gallery_encoder: ImageEncoder, text_encoder: TextEncoder) -> None:
-        super().__init__(gallery_encoder, text_encoder)
+        super().__init__(ReferenceEncoder(gallery_encoder), text_encoder)
         self.gallery_encoder = gallery_encoder
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
@@ -91,3 +94,32 @@ def arc_shares(cosine: float, t: float) -> tuple[float, float]:
         return 1.0 - t, t
     first, second = float(np.sin((1.0 - t) * angle)), float(np.sin(t * angle))
     return first / (first + second), second / (first + second)
+
+
+def slerp_tat(given: Ingredients) -> SlerpTat | None:
+    """The method with the set's tuned encoder; None without one."""
+    encoder = given.encoder("tat")
+    return None if encoder is None else SlerpTat(encoder, given.text_encoder)
+
+
+CARD = MethodCard(
+    "Slerp",
+    "Jang et al., ECCV 2024 (without its trained image encoder)",
+    __name__,
+    lambda given: Slerp(given.image_encoder, given.text_encoder),
+    "no licence given",
+    template="T",
+    defaults="t 0.8",
+    parameters=Slerp.parameters,
+)
+TAT = MethodCard(
+    "Slerp+TAT",
+    "Jang et al., ECCV 2024 (with an image head tuned here)",
+    __name__,
+    slerp_tat,
+    "no licence given",
+    template="T",
+    needs=("image tower tat",),
+    defaults="t 0.8",
+    parameters=SlerpTat.parameters,
+)

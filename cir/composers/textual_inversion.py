@@ -15,6 +15,8 @@ from cir.composers.parameters import WithoutParameters
 from cir.models.protocols import ImageEncoder, ImageToWords, PseudoWordEncoder, word_probe
 from cir.types import FINE_GRAINED, READ_AS, ComposedQuery, Query
 
+Template = Callable[[str], tuple[str, str]]  # an edit -> what stands before and after the pseudo-words
+
 
 class TextualInversion(WithoutParameters):
     """Image -> raw features -> pseudo-words -> a sentence -> one feature.
@@ -29,7 +31,7 @@ class TextualInversion(WithoutParameters):
     def __init__(
         self,
         name: str,
-        template: Callable[[str], tuple[str, str]],
+        template: Template,
         image_encoder: ImageEncoder,
         phi: ImageToWords,
         text_encoder: PseudoWordEncoder,
@@ -50,7 +52,7 @@ class TextualInversion(WithoutParameters):
 
 def sentence(
     text_encoder: PseudoWordEncoder,
-    template: Callable[[str], tuple[str, str]],
+    template: Template,
     words: NDArray[np.float32],
     text: str,
     *,

@@ -26,7 +26,7 @@ from cir.application import build_models, ingredients
 from cir.cache_keys import code_digest
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer, gallery_encoder_of
-from cir.composers.cvsi import CvsiSettings
+from cir.composers.ingredients import CvsiSettings
 from cir.composers.parameters import Values, defaults
 from cir.composers.registry import build_methods
 from cir.errors import CirError

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from shlex import quote
 
-from cir.application import gallery_cache, open_for
+from cir.application import open_for
 from cir.cache_keys import digest_of
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PAPER_PRESETS, Cvsi
@@ -31,6 +31,7 @@ from cir.gallery.sources import count_found
 from cir.measuring.answering import PATIENCE_SECONDS
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
+from cir.places import gallery_cache
 
 
 def opened(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.application import build_models, drawn_gallery, gallery_cache, open_for
+from cir.application import build_models, drawn_gallery, open_for
 from cir.cache_keys import code_digest, digest_of
 from cir.evaluation.benchmark import Benchmark, read_benchmark
 from cir.evaluation.encoders import Encoders, unit
@@ -23,6 +23,7 @@ from cir.files import file_name
 from cir.images import read_image
 from cir.measuring.bench import say
 from cir.models.blip_towers import BlipTowers
+from cir.places import gallery_cache
 from cir.syncir.query_text import SpotInput, TemplateSpoter
 from cir.training.hycir import TripletFeatures
 from cir.training.on_gallery import features_of, kept_of_gallery, with_patches, world_triplets

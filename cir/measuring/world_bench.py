@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cir.application import build_rewording, gallery_cache
+from cir.application import build_rewording
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, books_of, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark
@@ -23,6 +23,7 @@ from cir.gallery.gallery import Gallery
 from cir.measuring.bench import Bench, say
 from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import Captioner
+from cir.places import gallery_cache
 from cir.rewording import Rewording
 from cir.types import CirQuery
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from cir import __version__
-from cir.application import decisive, gallery_cache, ingredients, presets
+from cir.application import decisive, ingredients
 from cir.composers.composer import Composer, gallery_encoder_of
-from cir.composers.cvsi import CvsiSettings
+from cir.composers.ingredients import CvsiSettings, Ingredients
 from cir.composers.parameters import Values
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, LanguageModelFailed, MissingModel
@@ -32,6 +32,7 @@ from cir.measuring.answering import (
 from cir.measuring.bench import say
 from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import ImageEncoder, LanguageModel
+from cir.places import gallery_cache
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 from cir.tuned_weights import keep_weights
@@ -60,14 +61,14 @@ class WorldReport:
         )
         if models.language_model is not None:
             models.language_model.deadline_seconds = PATIENCE_SECONDS
-        self._given = ingredients(models, settings=CvsiSettings(captions=options.captions))
+        self._given = self._ingredients(self._only)
 
     def measured(self) -> dict[str, Any]:
         """The report; with --tune CVSI's weights are found first, and written down."""
         started = time.time()
         self._refuse_unknown_methods()
         self._tell(captioning_notice(self.encoders, self._captionings(), say))
-        weights = self._tuned() if self.options.tune else next(iter(presets(self.models).values()))
+        weights = self._tuned() if self.options.tune else self._given.cvsi_weights or {}
         methods = self._methods(weights)
         ranks = world.oracle_caption_ranks(self.benchmark, self.queries, self.gallery, self.models.clip)
         methods["Oracle caption"] = world.by_kind(self.queries, ranks)
@@ -122,20 +123,26 @@ class WorldReport:
 
     def _composers(self, model: LanguageModel | None) -> dict[str, Composer]:
         """The methods that were asked for, thinking through this language model."""
-        wanted = self._wanted
-        made = build_methods(replace(self._given, language_model=model))
-        return {name: one for name, one in made.items() if not wanted or name.lower() in wanted}
+        return build_methods(replace(self._given, language_model=model), self._wanted)
+
+    def _ingredients(self, only: Collection[str] = ()) -> Ingredients:
+        settings = CvsiSettings(captions=self.options.captions)
+        return ingredients(self.models, settings=settings, only=only)
+
+    @property
+    def _only(self) -> set[str]:
+        """The methods that are made: those that were asked for, and CVSI where its weights are looked for; none for all."""
+        return self._wanted | {"cvsi"} if self._wanted and self.options.tune else self._wanted
 
     @cached_property
     def _wanted(self) -> set[str]:
         return {part.strip().lower() for part in (self.options.methods or "").split(",") if part.strip()}
 
     def _refuse_unknown_methods(self) -> None:
-        known = build_methods(self._given)
-        if unknown := self._wanted - {name.lower() for name in known}:
-            raise BadQuery(
-                f"There is no method called {unknown.pop()!r} here.", f"Choose from: {', '.join(known)}."
-            )
+        made = build_methods(self._given, self._wanted)
+        if unknown := self._wanted - {name.lower() for name in made}:
+            names = ", ".join(build_methods(self._ingredients()))
+            raise BadQuery(f"There is no method called {unknown.pop()!r} here.", f"Choose from: {names}.")
 
     def _book(self, name: str) -> AnswerBook:
         return open_book(name, self.models.language_model, self.models.llm, fresh=self.options.fresh)
@@ -199,7 +206,7 @@ class WorldReport:
         book = self._book(VALIDATION)
         missing = MissingAnswers(book)
         model = missing if self.options.kept_only or self.models.language_model is None else book
-        cvsi = build_methods(replace(self._given, language_model=model))["CVSI"]
+        cvsi = build_methods(replace(self._given, language_model=model), ["CVSI"])["CVSI"]
         composed = world.compose_all(validation, validation.queries, cvsi, say)
         if missing.count:
             raise BadQuery(
@@ -224,7 +231,7 @@ class WorldReport:
         return {
             "version": __version__,
             "date": time.strftime("%Y-%m-%d"),
-            "models": dict(self.models.fingerprints),
+            "models": self.models.opened,
             "queries": len(self.queries),
             "gallery": len(self.benchmark.scenes),
             "reference": "left out of the ranking",

@@ -12,7 +12,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from cir.models.fusion.facts import recipe_in
 from cir.models.part_loader import PartLoader
 from cir.models.published import LANGUAGE_MODELS, MADE, SENTENCE_ENCODER, Part
 from cir.models.server.address import Asking, is_server, read_address
+from cir.picture_memory import ReferenceEncoder
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
@@ -191,6 +192,11 @@ class Models:
             return load_clip(path, device=self.device)
 
         return self._parts.open(path, load)
+
+    @cached_property
+    def references(self) -> ReferenceEncoder:
+        """`clip` as the encoder of references, for all methods: it remembers those that it saw last."""
+        return ReferenceEncoder(self.clip)
 
     @property
     def image_encoder(self) -> ClipModel | JoinedEncoder:
@@ -361,7 +367,13 @@ class Models:
             return network
         from cir.models.photographs.fusing import JoinedFusion
 
-        return JoinedFusion(network, cast("JoinedEncoder", self.clip))
+        return JoinedFusion(network, cast("JoinedEncoder", self.clip), self.references)
+
+    def forget_references(self) -> None:
+        """Read pictures of queries anew, by all methods: for those who measure what it costs."""
+        self.references.forget()
+        for network in filter(None, self._fusion.values()):
+            network.references.forget()
 
     def trained(self, recipe: str) -> FusionModel | None:
         """The same, for queries of `tower`.
@@ -509,17 +521,29 @@ class Models:
     @property
     def fingerprints(self) -> dict[str, str]:
         """What every model is, exactly: part -> fingerprint, of those that are here. Builds them."""
-        found: dict[str, Any] = {
-            "clip": self.clip,
-            "captioner": self.captioner,
-            "language_model": self.language_model,
-        }
-        found |= {f"mapping_{recipe}": self.phi(recipe) for recipe in self.set.mapping}
-        found |= {"mapping_own": self.own}
-        found |= {f"fusion_{recipe}": self.fusion(recipe) for recipe in self.set.fusion}
-        found |= {f"patches_{recipe}": self.patch_words(recipe) for recipe in self.set.patch_words}
-        found |= {f"image_tower_{recipe}": self.encoder(recipe) for recipe in self.set.encoders}
-        found |= {f"towers_{recipe}": self.towers(recipe) for recipe in self.set.towers}
+        _ = self.clip, self.captioner, self.language_model, self.own
+        for recipes, opens in (
+            (self.set.mapping, self.phi),
+            (self.set.fusion, self.fusion),
+            (self.set.patch_words, self.patch_words),
+            (self.set.encoders, self.encoder),
+            (self.set.towers, self.towers),
+        ):
+            for recipe in recipes:
+                opens(recipe)
+        return self.opened
+
+    @property
+    def opened(self) -> dict[str, str]:
+        """The same, of those that were asked for until now."""
+        there = self.__dict__
+        found = {name: there.get(name) for name in ("clip", "captioner", "language_model")}
+        found |= {f"mapping_{recipe}": model for recipe, model in self._mapping.items()}
+        found |= {"mapping_own": there.get("own")}
+        found |= {f"fusion_{recipe}": model for recipe, model in self._fusion.items()}
+        found |= {f"patches_{recipe}": model for recipe, model in self._patch_words.items()}
+        found |= {f"image_tower_{recipe}": model for recipe, model in self._encoders.items()}
+        found |= {f"towers_{recipe}": model for recipe, model in self._towers.items()}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 
     @property

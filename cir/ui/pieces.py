@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cir.composers.method_card import SUPERVISED
 from cir.composers.parameters import Parameter, Values, shares
-from cir.composers.registry import METHODS, SUPERVISED
+from cir.composers.registry import METHODS
 from cir.text import counted
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, REMOVED_OBJECTS
 from cir.ui.problems import Problem

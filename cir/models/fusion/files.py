@@ -18,9 +18,10 @@ from cir.models.clip import ClipModel
 from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
 from cir.models.fusion.early import Case, Covr
 from cir.models.fusion.facts import RECORD, REMEDY
-from cir.models.fusion.network import FusionNetwork
+from cir.models.fusion.network import FusionNetwork, Seen
 from cir.models.fusion.tirg import Tirg
 from cir.models.runtime import fingerprint_of
+from cir.picture_memory import REMEMBERED_PATCHES, SeenPictures
 from cir.types import Features
 
 NETWORKS: Mapping[str, type[FusionNetwork]] = {
@@ -39,6 +40,7 @@ class FusionModel:
 
     def __init__(self, network: FusionNetwork, clip: ClipModel, metadata: Mapping[str, Any]) -> None:
         self.network, self.clip, self.metadata = network.float().eval(), clip, dict(metadata)
+        self.references: SeenPictures[Seen] = SeenPictures(REMEMBERED_PATCHES)
         self.fingerprint = fingerprint_of(network.recipe, network.state_dict(), network.shape())
 
     def fuse(self, image: Image.Image, text: str) -> Features:
@@ -48,7 +50,7 @@ class FusionModel:
             CirError: values that are not finite.
         """
         network = self.network.to(self.clip.device)
-        seen = network.seen(self.clip, [image])
+        seen = self.references.made([image], lambda new: [network.seen(self.clip, new)])[0]
         with torch.inference_mode():
             row = F.normalize(network(seen, network.edits(self.clip, [text])), dim=1).cpu().numpy()
         if not np.isfinite(row).all():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from cir.models.protocols import QueryFusion
+from cir.models.protocols import ImageEncoder, QueryFusion
 from cir.types import Features
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ class JoinedFusion:
     Args:
         fusion: for CLIP; of a photograph, which CLIP does not know, it does not count.
         encoder: the joined one.
+        references: reads the pictures as that does.
     """
 
-    def __init__(self, fusion: QueryFusion, encoder: JoinedEncoder) -> None:
-        self.fusion, self.encoder = fusion, encoder
+    def __init__(self, fusion: QueryFusion, encoder: JoinedEncoder, references: ImageEncoder) -> None:
+        self.fusion, self.encoder, self.references = fusion, encoder, references
 
     @property
     def fingerprint(self) -> str:
@@ -32,5 +33,5 @@ class JoinedFusion:
     def fuse(self, image: Image.Image, text: str) -> Features:
         """As the protocol says."""
         space = self.encoder.space
-        shown = space.shown_part(self.encoder.encode_images([image]))
+        shown = space.shown_part(self.references.encode_images([image]))
         return space.sentences(self.fusion.fuse(image, text), shown, self.encoder.text_shown([text]))

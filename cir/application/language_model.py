@@ -1,0 +1,66 @@
+"""What is built of a set's language model beside the methods: what puts edits into words that the other models know."""
+
+from __future__ import annotations
+
+import logging
+
+from PIL import Image
+
+from cir.errors import CirError
+from cir.languages import language_identifier
+from cir.models.model_set import Models
+from cir.models.protocols import LanguageModel
+from cir.prompts import cvsi_added_objects, cvsi_modified_caption, plain_orders
+from cir.rewording import KnownWords, Rewording
+from cir.translating import Translator
+from cir.types import DRAWING
+from cir.world.vocabulary import words
+
+
+def build_translator(models: Models) -> Translator:
+    """What puts edits in other languages into English, and in other words into plainer ones, by the set's language model."""
+    return Translator(
+        models.language_model, models.missing.get("language model", ""), build_rewording(models)
+    )
+
+
+def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewording | None:
+    """What puts edits into words that the set's text tower knows; None where it reads any words, or nobody can.
+
+    `model`: who is asked; the set's language model by default.
+    """
+    asked = model or models.language_model
+    if models.set.reads != "world" or asked is None:
+        return None
+
+    clip = models.clip
+
+    def known(text: str) -> float:
+        return float(clip.known([text])[0])
+
+    def is_drawing(image: Image.Image) -> bool:
+        return models.read_as(models.references.encode_images([image])[0]) in ("", DRAWING)
+
+    return Rewording(asked, known, is_drawing, KnownWords(words(), lambda: models.sentence_encoder).nearest)
+
+
+def warm_up(models: Models) -> None:
+    """Load what was put off, also what guesses languages; then start the language model's process and let it read the constant part of every prompt.
+
+    A failure here is not the end: the first query asks again, and says what is wrong.
+    """
+    language_identifier()
+    while not models.ready:
+        try:
+            models.load_all()
+        except CirError as error:
+            logging.getLogger(__name__).warning("A model could not be loaded: %s", error)
+    if models.language_model is None:
+        return
+    prompts = [cvsi_modified_caption("", ""), cvsi_added_objects("", "")]
+    if build_rewording(models) is not None:
+        prompts.append(plain_orders(""))
+    try:
+        models.language_model.warm_up(prompts)
+    except CirError as error:
+        logging.getLogger(__name__).warning("The language model could not be warmed up: %s", error)
