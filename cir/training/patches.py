@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.models.clip import ClipModel
+from cir.text import counted
 
 TOGETHER = 32  # pictures that are encoded at a time
 
@@ -67,7 +68,7 @@ def encoded_patches(
                 kept = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
             kept[rows : rows + len(found)] = found
             rows += len(found)
-            say(f"patches of {rows} of {count} pictures")
+            say(f"patches: {counted(rows, 'picture')} of {count}")
         assert kept is not None, "there are pictures"
         assert rows == count, "as many as were announced"
         kept.flush()
