@@ -136,6 +136,20 @@ class ToyFusion:
         )
 
 
+class ToyDenoiser(ToyFusion):
+    """Three rows: of any picture, of the image, and `ToyFusion`'s."""
+
+    fingerprint = "toy-denoiser@1"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def fuse(self, image: Image.Image, text: str) -> NDArray[np.float32]:
+        self.calls += 1
+        anything = unit(np.ones((1, ToyClip.dim), np.float32))
+        return np.concatenate([anything, unit(bag(list(read(image)))[None]), super().fuse(image, text)])
+
+
 class ToyPatchWords:
     """One word: what the patches show."""
 

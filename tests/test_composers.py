@@ -43,6 +43,7 @@ from cir.types import (
 from tests.fakes import (
     ToyCaptioner,
     ToyClip,
+    ToyDenoiser,
     ToyFusion,
     ToyLanguageModel,
     ToyPatchWords,
@@ -88,7 +89,7 @@ def ingredients(**changes: object) -> Ingredients:
         ToyLanguageModel(),
         ToyRefiner(),
         missing=MISSING,
-        fusion=lambda recipe: ToyFusion(),
+        fusion=lambda recipe: ToyDenoiser() if recipe == "compodiff" else ToyFusion(),
         encoder=lambda recipe: ToyTuned(),
         concept_refiner=ToyRefiner(),
         patch_encoder=clip,

@@ -32,6 +32,7 @@ from cir.training.hycir import TripletFeatures
 from cir.training.patches import TripletPatches
 from cir.types import Query
 from tests.commands import run
+from tests.fusion_doubles import small_clip
 
 TEXTS = ["at night", "with a dog", "make it red", "in snow", "two of them", "without the boat"]
 recipes = pytest.mark.parametrize("recipe", list(RECIPES))
@@ -39,22 +40,7 @@ recipes = pytest.mark.parametrize("recipe", list(RECIPES))
 
 @pytest.fixture(scope="module")
 def clip() -> ClipModel:
-    import open_clip
-
-    torch.manual_seed(0)
-    model = open_clip.CLIP(
-        embed_dim=32,
-        vision_cfg={"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-        text_cfg={"context_length": 32, "vocab_size": 49408, "width": 24, "heads": 2, "layers": 2},
-    )
-    torch.nn.init.normal_(model.token_embedding.weight, std=0.5)  # so that texts differ
-    tokenizer = open_clip.SimpleTokenizer(context_length=32)
-    return ClipModel(model, tokenizer, pixels_of, "small", "small")
-
-
-def pixels_of(image: Image.Image) -> torch.Tensor:
-    values = np.asarray(image.convert("RGB").resize((32, 32)), dtype=np.float32)
-    return torch.from_numpy(values.copy()).permute(2, 0, 1) / 255.0
+    return small_clip()
 
 
 def learnable(count: int = 96) -> TripletFeatures:
@@ -68,7 +54,7 @@ def learnable(count: int = 96) -> TripletFeatures:
     pictures = torch.from_numpy(np.concatenate([references, targets]))
     patches = torch.stack([pictures.roll(shift, dims=1) for shift in range(4)], dim=1)
     read = TripletPatches(each, count + each, patches.numpy().__getitem__)
-    return TripletFeatures(references, targets, texts, each, read)
+    return TripletFeatures(references, targets, texts, each, read, captions=texts)
 
 
 def trained(
@@ -135,7 +121,7 @@ def test_a_network_learns_where_an_edit_leads(recipe: str, clip: ClipModel, tmp_
     asked = replace(triplets, target_ids=references + len(references))
     fresh, after = (
         recalls(trained(recipe, clip, tmp_path / str(n), n, triplets), clip, asked, references, gallery)
-        for n in (1, 200)
+        for n in (1, 600 if recipe == "compodiff" else 200)  # it learns no contrast: that takes longer
     )
     assert after["R@1"] > 30.0
     assert after["R@1"] > fresh["R@1"] + 20.0
@@ -171,15 +157,15 @@ def test_a_network_that_was_written_and_read_makes_the_same_query(
     model = load_fusion(path, clip)
     picture = Image.effect_noise((32, 32), 90.0).convert("RGB")
     row = model.fuse(picture, "at night")
-    assert row.shape == (1, 32)
-    assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
+    assert row.shape == (3 if recipe == "compodiff" else 1, 32)
+    np.testing.assert_allclose(np.linalg.norm(row, axis=1), 1.0, atol=1e-5)
     np.testing.assert_array_equal(row, model.fuse(picture, "at night"))
     assert not np.allclose(row, model.fuse(picture, "with a dog"), atol=1e-4)
     assert not np.allclose(row, model.fuse(Image.new("RGB", (32, 32), "blue"), "at night"), atol=1e-4)
     network.eval()
     with torch.inference_mode():
         seen = network.seen(clip, [picture])
-        whole = torch.nn.functional.normalize(network(seen, network.edits(clip, ["at night"])), dim=1)
+        whole = torch.nn.functional.normalize(network.rows(seen, network.edits(clip, ["at night"])), dim=1)
     np.testing.assert_allclose(row, whole.numpy(), atol=0.02)  # half precision
 
 

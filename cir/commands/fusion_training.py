@@ -20,9 +20,22 @@ from cir.models.fusion.facts import NETWORK_FILE
 from cir.models.fusion.files import NETWORKS, save_fusion
 from cir.models.model_set import Models
 from cir.text import counted
-from cir.training.fusion import FusionTraining, fusion_inputs, fusion_settings, held_out_recalls
+from cir.training.fusion import (
+    RECIPES,
+    FusionTraining,
+    fusion_inputs,
+    fusion_settings,
+    held_out_recalls,
+)
 from cir.training.hycir import TripletFeatures
-from cir.training.on_gallery import about, features_of, kept_of_gallery, with_patches, world_triplets
+from cir.training.on_gallery import (
+    about,
+    features_of,
+    kept_of_gallery,
+    with_captions,
+    with_patches,
+    world_triplets,
+)
 
 
 def train_fusion(options: argparse.Namespace) -> int:
@@ -91,12 +104,14 @@ def _triplets(options: argparse.Namespace, models: Models) -> tuple[TripletFeatu
         found = features_of(kept, gallery)
         if NETWORKS[options.recipe].reads_patches:
             found = with_patches(found, kept, gallery, models.tower, read_image, options.runs, progress)
+        if RECIPES[options.recipe].captions_first:
+            found = with_captions(found, kept, gallery)
         return found.near(options.min_similarity), {"from": "syncir", **about(gallery)}
     if models.set.reads != "world":
         raise CirError(
             f"Pictures of the world are seen by the embedded sets' trunk alone, and this is the set {models.name}.",
             "Train on triplets of a gallery: --from syncir --gallery NAME --triplets FILE",
         )
-    return world_triplets(options.runs / "pictures", models.tower, sys.maxsize, options.seed), {
-        "from": "world"
-    }
+    captions, pictures = RECIPES[options.recipe].captions_first, options.runs / "pictures"
+    found = world_triplets(pictures, models.tower, sys.maxsize, options.seed, captions=captions)
+    return found, {"from": "world"}

@@ -12,7 +12,7 @@ from cir.places import ASSETS
 TOKEN_LEARNERS = ("palavra", "context-i2w", "isa", "keds")  # each for its own method, on the shipped CLIP
 MAPPING_RECIPES = ("pic2word", "lincir", "searle", "hycir", *TOKEN_LEARNERS)
 # The names of `cir.training.fusion.RECIPES`, which brings torch.
-FUSION_RECIPES = ("tirg", "combiner", "clip4cir", "blip4cir-bi", "case", "covr")
+FUSION_RECIPES = ("tirg", "combiner", "clip4cir", "blip4cir-bi", "case", "covr", "sprc", "compodiff")
 SAMPLE_TRIPLETS = ASSETS / "triplets" / "sample.jsonl"
 
 

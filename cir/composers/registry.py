@@ -14,6 +14,7 @@ from cir.composers import (
     bge_vl,
     captioning,
     cirevl,
+    compodiff,
     context_i2w,
     cvsi,
     cvsi_removal,
@@ -66,6 +67,8 @@ METHODS: tuple[MethodCard, ...] = (
         "CASE", "case", "Levy et al., AAAI 2024", "MIT, of its data; no weights there", module=_EARLY
     ),
     fused.supervised("CoVR", "covr", "Ventura et al., AAAI 2024", "MIT", module=_EARLY),
+    fused.supervised("SPRC", "sprc", "Bai et al., ICLR 2024", "no licence given", defaults="8 queries"),
+    compodiff.CARD,
 )
 
 

@@ -106,7 +106,7 @@ class QueryFusion(Protocol):
         ...
 
     def fuse(self, image: Image.Image, text: str) -> Features:
-        """(1, D) a unit row."""
+        """(R, D) unit rows: one, if the method does not weigh several of them."""
         ...
 
 

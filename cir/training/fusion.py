@@ -20,15 +20,19 @@ from torch.nn import functional as F
 from cir.cache_keys import code_digest
 from cir.models.clip import ClipModel
 from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
+from cir.models.fusion.compodiff import CompoDiff
 from cir.models.fusion.early import Case, Covr
 from cir.models.fusion.network import FusionNetwork, Seen
+from cir.models.fusion.sprc import Sprc
 from cir.models.fusion.tirg import Tirg
+from cir.training.compodiff import denoised
 from cir.training.fusion_losses import Batch, Losses, both_ways, classified, hard_negatives, reversed_query
 from cir.training.hycir import HycirSettings, HycirTraining, TripletFeatures, training_inputs
 from cir.training.loop import cosine_factor
 from cir.training.on_gallery import encoded_pictures
 from cir.training.patches import TripletPatches
 from cir.training.pictures import CachedPictures
+from cir.training.sprc import prompted
 
 RECALLS = (1, 5, 10, 50)
 TEXTS_TOGETHER = 128
@@ -43,10 +47,11 @@ class Recipe:
         build: a fresh network for a CLIP.
         losses: of a batch, by name.
         rate: of Adam at its highest; it falls to nothing in each stage.
-        first_stage: the share of the training in which the text tower is tuned under the loss of the sum; then its
-            edits are fixed, and the network is trained.
+        first_stage: the share of the training in which something else is learnt first, such as the text tower under the loss
+            of the sum; after it what is read of edits is fixed.
         triplets: of a batch.
         others: how many targets of further triplets queries are held against, beside those of the batch.
+        captions_first: whether captions of the targets stand in the place of edits in the first stage.
     """
 
     build: Callable[[ClipModel], FusionNetwork]
@@ -55,6 +60,7 @@ class Recipe:
     first_stage: float = 0.0
     triplets: int = 256
     others: int = 0
+    captions_first: bool = False
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -66,6 +72,10 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "case": Recipe(Case.of, losses=reversed_query, triplets=96, others=OTHERS),
     "covr": Recipe(Covr.of, losses=hard_negatives, triplets=128, others=OTHERS),
+    "sprc": Recipe(Sprc.of, losses=prompted, first_stage=0.1, triplets=64, others=OTHERS),
+    "compodiff": Recipe(
+        CompoDiff.of, losses=denoised, rate=2e-3, first_stage=0.3, triplets=128, captions_first=True
+    ),
 }
 
 
@@ -138,9 +148,10 @@ class FusionTraining(HycirTraining):
 
     def _batch(self, rows: NDArray[np.int64], others: NDArray[np.int64], *, first_stage: bool) -> Batch:
         chosen, device = self.triplets.chosen(rows), self.clip.device
+        learnt_first = chosen.captions if self.recipe.captions_first else chosen.texts
         return Batch(
             seen_by(self.fusion, chosen, "references", device),
-            self.fusion.edits(self.clip, chosen.texts) if first_stage else self._fixed_edits(rows),
+            self.fusion.edits(self.clip, learnt_first) if first_stage else self._fixed_edits(rows),
             seen_by(self.fusion, chosen, "targets", device),
             torch.from_numpy(chosen.target_ids).to(device),
             torch.from_numpy(self._reference_ids[rows]).to(device),

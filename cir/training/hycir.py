@@ -93,6 +93,7 @@ class TripletFeatures:
         texts: M modification texts.
         target_ids: (M,) integers; equal ones are the same image.
         patches: of their pictures, for networks that read them; None where nobody has asked for them.
+        captions: one of each target, for networks that learn those first; () where nobody has asked for them.
     """
 
     references: NDArray[np.float32]
@@ -100,6 +101,7 @@ class TripletFeatures:
     texts: Sequence[str]
     target_ids: NDArray[np.int64]
     patches: TripletPatches | None = None
+    captions: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -107,14 +109,16 @@ class TripletFeatures:
     @property
     def contents(self) -> tuple[object, ...]:
         """All that they are, for a key; patches follow from the pictures, as features do."""
-        return self.references, self.targets, list(self.texts), self.target_ids
+        captions = (list(self.captions),) if self.captions else ()
+        return self.references, self.targets, list(self.texts), self.target_ids, *captions
 
     def chosen(self, rows: NDArray[np.int64]) -> TripletFeatures:
         """The triplets of these rows."""
         texts = [self.texts[int(i)] for i in rows]
         patches = None if self.patches is None else self.patches.chosen(rows)
+        captions = [self.captions[int(i)] for i in rows] if self.captions else ()
         return TripletFeatures(
-            self.references[rows], self.targets[rows], texts, self.target_ids[rows], patches
+            self.references[rows], self.targets[rows], texts, self.target_ids[rows], patches, captions
         )
 
     def near(self, min_similarity: float) -> TripletFeatures:

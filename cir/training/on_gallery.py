@@ -22,6 +22,7 @@ from cir.training.hycir import TripletFeatures
 from cir.training.patches import TripletPatches, encoded_patches
 from cir.training.pictures import CachedPictures
 from cir.types import Triplet
+from cir.world.captions import caption_scene
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
@@ -123,6 +124,26 @@ def with_patches(
     return replace(found, patches=TripletPatches(numbers[:, 0], numbers[:, 1], kept.__getitem__))
 
 
+def with_captions(found: TripletFeatures, triplets: Sequence[Triplet], gallery: Gallery) -> TripletFeatures:
+    """The same with the first caption of each target.
+
+    Args:
+        found: `features_of` these triplets.
+        triplets: which they are.
+        gallery: that has their pictures.
+
+    Raises:
+        CirError: a target has none.
+    """
+    captions = [next(iter(gallery.captions(t.target_id)), "") for t in triplets]
+    if without := captions.count(""):
+        raise CirError(
+            f"{counted(without, 'target')} of {len(triplets)} in {gallery.name} have no caption, and this recipe learns captions first.",
+            f"Caption its pictures: python -m cir index FOLDER --name {gallery.name}",
+        )
+    return replace(found, captions=captions)
+
+
 def unlabelled(source: Path | None, gallery: Gallery, clip: ClipModel) -> NDArray[np.float32]:
     """(N, D) raw features for L_ZS-CIR: of the gallery, or of pictures that `train pictures` encoded."""
     if source is None:
@@ -143,29 +164,36 @@ def encoded_pictures(source: Path) -> Path:
     raise CirError(f"There are no encoded pictures in {source}.", "Make them: python -m cir train pictures")
 
 
-def world_triplets(source: Path, clip: ClipModel, count: int, seed: int) -> TripletFeatures:
+def world_triplets(
+    source: Path, clip: ClipModel, count: int, seed: int, *, captions: bool = False
+) -> TripletFeatures:
     """True triplets: pairs of the world with the edit that was really made between them.
 
     Args:
         source: of encoded pictures.
         clip: whose image head reads them.
         count: how many at most.
-        seed: of their order.
+        seed: of their order, and of captions.
+        captions: whether each target is described as well.
     """
     pictures = CachedPictures(encoded_pictures(source))
     pairs: list[int] = []
     texts: list[str] = []
     shown: dict[object, int] = {}  # scenes, so that pictures that show the same have the same number
     ids: list[int] = []
-    for pair in np.random.default_rng(seed).permutation(len(pictures)).tolist():
+    described: list[str] = []
+    rng = np.random.default_rng(seed)
+    for pair in rng.permutation(len(pictures)).tolist():
         _, target, edit = pictures.describe(pair)
         if edit is not None:
             pairs.append(pair)
             texts.append(edit.text)
             ids.append(shown.setdefault(target.key, len(shown)))
+            if captions:
+                described.append(caption_scene(target, rng))
         if len(pairs) == count:
             break
     rows = np.array(pairs)
     references, targets = (pictures.features(clip.model.visual.head, 2 * rows + i) for i in (0, 1))
     patches = TripletPatches(2 * rows, 2 * rows + 1, pictures.patches)
-    return TripletFeatures(references, targets, texts, np.array(ids), patches)
+    return TripletFeatures(references, targets, texts, np.array(ids), patches, described)

@@ -16,16 +16,18 @@ from torch.nn import functional as F
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models.clip import ClipModel
 from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
+from cir.models.fusion.compodiff import CompoDiff
 from cir.models.fusion.early import Case, Covr
 from cir.models.fusion.facts import RECORD, REMEDY
 from cir.models.fusion.network import FusionNetwork, Seen
+from cir.models.fusion.sprc import Sprc
 from cir.models.fusion.tirg import Tirg
 from cir.models.runtime import fingerprint_of
 from cir.picture_memory import REMEMBERED_PATCHES, SeenPictures
 from cir.types import Features
 
 NETWORKS: Mapping[str, type[FusionNetwork]] = {
-    network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi, Case, Covr)
+    network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi, Case, Covr, Sprc, CompoDiff)
 }
 
 
@@ -44,7 +46,7 @@ class FusionModel:
         self.fingerprint = fingerprint_of(network.recipe, network.state_dict(), network.shape())
 
     def fuse(self, image: Image.Image, text: str) -> Features:
-        """(1, D) the query, a unit row.
+        """(R, D) the query: unit rows, one if the method does not weigh several of them.
 
         Raises:
             CirError: values that are not finite.
@@ -52,13 +54,14 @@ class FusionModel:
         network = self.network.to(self.clip.device)
         seen = self.references.made([image], lambda new: [network.seen(self.clip, new)])[0]
         with torch.inference_mode():
-            row = F.normalize(network(seen, network.edits(self.clip, [text])), dim=1).cpu().numpy()
-        if not np.isfinite(row).all():
+            rows = network.rows(seen, network.edits(self.clip, [text]))
+            found = F.normalize(rows, dim=1).cpu().numpy()
+        if not np.isfinite(found).all():
             raise CirError(
                 f"The network {self.fingerprint} gave values that are not finite.",
                 f"Its file is damaged. {REMEDY}",
             )
-        return row
+        return found
 
 
 def save_fusion(network: FusionNetwork, path: Path, metadata: Mapping[str, object]) -> None:

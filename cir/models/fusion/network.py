@@ -67,6 +67,10 @@ class FusionNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def rows(self, references: Seen, edits: Tensor) -> Tensor:
+        """(R, D) what one query is searched with: one row, if the method does not weigh several of them."""
+        return self(references, edits)
+
 
 @torch.no_grad()
 def edit_tokens(clip: ClipModel, texts: Sequence[str]) -> Tensor:

@@ -64,7 +64,7 @@ class TunedText(nn.Module):
 
     def forward(self, clip: ClipModel, texts: Sequence[str]) -> Tensor:
         """(N, D) unit rows of texts, or (N, M, D) with each of M marks; keeps gradients."""
-        tower = self._tower_of(clip)
+        tower = self.tower_of(clip)
         room = clip.text_length_limit - 3
         ids = [token_ids(clip.tokenizer, text)[:room] for text in texts]
         begin, end = clip.tokenizer.sot_token_id, clip.tokenizer.eot_token_id
@@ -78,7 +78,7 @@ class TunedText(nn.Module):
         ]
         return F.normalize(torch.stack(said, dim=1), dim=2)
 
-    def _tower_of(self, clip: ClipModel) -> Any:
+    def tower_of(self, clip: ClipModel) -> Any:
         """The CLIP's model once more, sharing every tensor with it but those that are tuned, which are the ones here."""
         if not self._tower:
             shared = {id(tensor): tensor for tensor in (*clip.model.parameters(), *clip.model.buffers())}

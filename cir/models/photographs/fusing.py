@@ -32,6 +32,6 @@ class JoinedFusion:
 
     def fuse(self, image: Image.Image, text: str) -> Features:
         """As the protocol says."""
-        space = self.encoder.space
-        shown = space.shown_part(self.references.encode_images([image]))
-        return space.sentences(self.fusion.fuse(image, text), shown, self.encoder.text_shown([text]))
+        space, rows = self.encoder.space, self.fusion.fuse(image, text)
+        shown = space.shown_part(self.references.encode_images([image])).repeat(len(rows), axis=0)
+        return space.sentences(rows, shown, self.encoder.text_shown([text]))
