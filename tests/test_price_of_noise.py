@@ -67,7 +67,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_command_trains_each_on_as_many_of_both_kinds_and_finds_them_done(
     small: list[str], tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = [*small, "--recipes", "tirg,covr", "--seeds", "2"]
+    line = [*small, "--recipes", "covr,compodiff", "--seeds", "2"]
     status, said, wrote = run(capsys, *line)
     assert status == 0, wrote
     assert said.startswith("Table fusion is written to ")
@@ -77,10 +77,10 @@ def test_the_command_trains_each_on_as_many_of_both_kinds_and_finds_them_done(
     assert section.manifest["queries"] == 5
     assert (
         section.manifest["command"]
-        == "python -m cir ablate --tables fusion --recipes tirg,covr --seeds 2 --steps 2 --batch-triplets 8 --min-similarity -1.0"
+        == "python -m cir ablate --tables fusion --recipes covr,compodiff --seeds 2 --steps 2 --batch-triplets 8 --min-similarity -1.0"
     )
     rows = [text for text in section.markdown.splitlines() if text.startswith("| ")]
-    assert [row.split(" | ")[0] for row in rows[1:]] == ["| Sum", *["| TIRG"] * 2, *["| CoVR"] * 2]
+    assert [row.split(" | ")[0] for row in rows[1:]] == ["| Sum", *["| CoVR"] * 2, *["| CompoDiff"] * 2]
     assert len(list((tmp_path / "runs" / "ablation").glob("*/measures.json"))) == 2 * 2 * 2
     assert not list((tmp_path / "runs" / "ablation").glob("*/checkpoint.pt"))
 

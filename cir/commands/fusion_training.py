@@ -17,7 +17,7 @@ from cir.errors import CirError
 from cir.images import read_image
 from cir.measuring.bench import say as progress
 from cir.models.fusion.facts import NETWORK_FILE
-from cir.models.fusion.files import NETWORKS, save_fusion
+from cir.models.fusion.files import save_fusion
 from cir.models.model_set import Models
 from cir.text import counted
 from cir.training.fusion import (
@@ -25,17 +25,11 @@ from cir.training.fusion import (
     FusionTraining,
     fusion_inputs,
     fusion_settings,
+    gallery_triplets,
     held_out_recalls,
 )
 from cir.training.hycir import TripletFeatures
-from cir.training.on_gallery import (
-    about,
-    features_of,
-    kept_of_gallery,
-    with_captions,
-    with_patches,
-    world_triplets,
-)
+from cir.training.on_gallery import about, kept_of_gallery, world_triplets
 
 
 def train_fusion(options: argparse.Namespace) -> int:
@@ -101,11 +95,9 @@ def _triplets(options: argparse.Namespace, models: Models) -> tuple[TripletFeatu
     if vars(options)["from"] == "syncir":
         gallery = drawn_gallery(models, open_for(models, options.gallery))
         kept = kept_of_gallery(options.triplets, gallery, say)
-        found = features_of(kept, gallery)
-        if NETWORKS[options.recipe].reads_patches:
-            found = with_patches(found, kept, gallery, models.tower, read_image, options.runs, progress)
-        if RECIPES[options.recipe].captions_first:
-            found = with_captions(found, kept, gallery)
+        found = gallery_triplets(
+            options.recipe, kept, gallery, models.tower, read_image, options.runs, progress
+        )
         return found.near(options.min_similarity), {"from": "syncir", **about(gallery)}
     if models.set.reads != "world":
         raise CirError(

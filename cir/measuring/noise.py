@@ -14,7 +14,6 @@ from cir.evaluation.encoders import unit
 from cir.measuring.bench import say
 from cir.measuring.noise_table import SUM
 from cir.measuring.training_bench import SOURCES, TrainingBench, kept_measures
-from cir.models.fusion.files import NETWORKS
 from cir.training.fusion import FusionTraining, fusion_inputs, fusion_settings, queries_of
 from cir.training.hycir import run_to_end
 
@@ -81,7 +80,7 @@ class NoiseTable:
 
     def _measured(self, recipe: str, source: str, seed: int) -> Measures:
         clip, options = self.bench.clip, self.options
-        triplets = self.bench.triplets(source, patches=NETWORKS[recipe].reads_patches)
+        triplets = self.bench.triplets(source, recipe)
         settings = fusion_settings(
             recipe,
             len(triplets),

@@ -25,8 +25,9 @@ from cir.measuring.bench import say
 from cir.models.blip_towers import BlipTowers
 from cir.places import gallery_cache
 from cir.syncir.query_text import SpotInput, TemplateSpoter
+from cir.training.fusion import RECIPES, gallery_triplets
 from cir.training.hycir import TripletFeatures
-from cir.training.on_gallery import features_of, kept_of_gallery, with_patches, world_triplets
+from cir.training.on_gallery import features_of, kept_of_gallery, world_triplets
 from cir.training.patches import TripletPatches, encoded_patches
 from cir.types import Features, Triplet
 
@@ -67,7 +68,7 @@ class TrainingBench:
         self.models = build_models(options.models, llm="none")
         self.clip = self.models.tower
         self.gallery = drawn_gallery(self.models, open_for(self.models, options.gallery))
-        self._triplets: dict[tuple[str, bool], TripletFeatures] = {}
+        self._triplets: dict[tuple[str, str | None], TripletFeatures] = {}
 
     @property
     def encoder(self) -> str:
@@ -83,30 +84,36 @@ class TrainingBench:
     def _benchmark(self) -> Benchmark:
         return read_benchmark("world")
 
-    def triplets(self, data: str, *, patches: bool = False) -> TripletFeatures:
+    def triplets(self, data: str, recipe: str | None = None) -> TripletFeatures:
         """Triplets by what they are.
 
         Args:
             data: "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered;
                 "syncir-templates": the kept near pairs with SPN's sentences around their captions.
-            patches: with those of their pictures.
+            recipe: of a supervised method, which may learn more of them; None for what all do.
         """
-        if (data, patches) not in self._triplets:
-            self._triplets[data, patches] = (
-                # As many as SynCir's: their number is not what is compared.
-                world_triplets(self.options.pictures, self.clip, len(self.triplets("syncir")), 0)
-                if data == "world"
-                else self._of_syncir(data, patches)
+        if (data, recipe) not in self._triplets:
+            self._triplets[data, recipe] = (
+                self._of_world(recipe) if data == "world" else self._of_syncir(data, recipe)
             )
-        return self._triplets[data, patches]
+        return self._triplets[data, recipe]
 
-    def _of_syncir(self, data: str, patches: bool) -> TripletFeatures:
+    def _of_world(self, recipe: str | None) -> TripletFeatures:
+        """As many as SynCir's: their number is not what is compared."""
+        captions = recipe is not None and RECIPES[recipe].captions_first
+        count = len(self.triplets("syncir"))
+        return world_triplets(self.options.pictures, self.clip, count, 0, captions=captions)
+
+    def _of_syncir(self, data: str, recipe: str | None) -> TripletFeatures:
         rows = kept_of_gallery(self.options.triplets, self.gallery, say, unfiltered=data == "syncir-all")
         if data == "syncir-templates":
             rows = [retold for row in rows if (retold := in_template(row)).text]
-        found = features_of(rows, self.gallery)
-        if patches:
-            found = with_patches(found, rows, self.gallery, self.clip, read_image, self.options.runs, say)
+        if recipe is None:
+            found = features_of(rows, self.gallery)
+        else:
+            found = gallery_triplets(
+                recipe, rows, self.gallery, self.clip, read_image, self.options.runs, say
+            )
         return found.near(self.options.min_similarity) if data in ("syncir", "syncir-templates") else found
 
     @cached_property

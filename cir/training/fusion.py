@@ -14,14 +14,17 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from cir.cache_keys import code_digest
+from cir.gallery.gallery import Gallery
 from cir.models.clip import ClipModel
 from cir.models.fusion.combiner import Blip4CirBi, Clip4Cir, Combiner
 from cir.models.fusion.compodiff import CompoDiff
 from cir.models.fusion.early import Case, Covr
+from cir.models.fusion.files import NETWORKS
 from cir.models.fusion.network import FusionNetwork, Seen
 from cir.models.fusion.sprc import Sprc
 from cir.models.fusion.tirg import Tirg
@@ -29,10 +32,11 @@ from cir.training.compodiff import denoised
 from cir.training.fusion_losses import Batch, Losses, both_ways, classified, hard_negatives, reversed_query
 from cir.training.hycir import HycirSettings, HycirTraining, TripletFeatures, training_inputs
 from cir.training.loop import cosine_factor
-from cir.training.on_gallery import encoded_pictures
+from cir.training.on_gallery import encoded_pictures, features_of, with_captions, with_patches
 from cir.training.patches import TripletPatches
 from cir.training.pictures import CachedPictures
 from cir.training.sprc import prompted
+from cir.types import Triplet
 
 RECALLS = (1, 5, 10, 50)
 TEXTS_TOGETHER = 128
@@ -90,6 +94,26 @@ def fusion_settings(recipe: str, there: int, **given: Any) -> HycirSettings:
     usual = {"rate": RECIPES[recipe].rate, "triplets": max(1, min(RECIPES[recipe].triplets, there))}
     chosen = {name: value for name, value in given.items() if value is not None}
     return HycirSettings(loss="triplet", **{**usual, **chosen})
+
+
+def gallery_triplets(
+    recipe: str,
+    triplets: Sequence[Triplet],
+    gallery: Gallery,
+    clip: ClipModel,
+    read_image: Callable[[Path], Image.Image],
+    folder: Path,
+    say: Callable[[str], None] = lambda _: None,
+) -> TripletFeatures:
+    """Triplets of a gallery with all that a recipe learns of them. Arguments as of `with_patches`.
+
+    Raises:
+        CirError: targets have no captions, and the recipe learns those first.
+    """
+    found = features_of(triplets, gallery)
+    if NETWORKS[recipe].reads_patches:
+        found = with_patches(found, triplets, gallery, clip, read_image, folder, say)
+    return with_captions(found, triplets, gallery) if RECIPES[recipe].captions_first else found
 
 
 def fusion_inputs(
