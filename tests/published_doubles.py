@@ -206,3 +206,61 @@ def save_covr(path: Path, state: State) -> None:
     finally:
         for name in names:
             del sys.modules[name]
+
+
+def compodiff_state(
+    width: int = 768,
+    depth: int = 12,
+    text: int = 1280,
+    own: int = 1024,
+    look: int = 512,
+    inner: int = 3072,
+    mask: int = 4096,
+    hidden: int = 1536,
+) -> State:
+    """CompoDiff's network, beside the numbers of its schedule and of its rotations, which are computed."""
+    made = Weights(7)
+    made.linear("to_text_embeds.0", width, text)
+    for begin, first in (("to_time_embeds.0.1.net", width), ("to_mask_embeds.1.net", mask)):
+        made.linear(f"{begin}.0.0", hidden, first)
+        made.linear(f"{begin}.1.0", hidden, hidden)
+        made.linear(f"{begin}.2", width, hidden)
+    made.put("transformer.rel_pos_bias.relative_attention_bias.weight", 32, own // 64)
+    for i in range(depth):
+        layer = f"transformer.layers.{i}"
+        for place, heads, keys in ((0, own, 128), (1, look, 2 * look)):
+            made.put(f"{layer}.{place}.norm.g", width, scale=0.1, shift=1.0)
+            made.put(f"{layer}.{place}.null_kv", 2, 64)
+            made.linear(f"{layer}.{place}.to_q", heads, width, bias=False)
+            made.linear(f"{layer}.{place}.to_kv", keys, width, bias=False)
+            made.linear(f"{layer}.{place}.to_out.0", width, heads, bias=False)
+            made.put(f"{layer}.{place}.to_out.1.g", width, scale=0.1, shift=1.0)
+        made.put(f"{layer}.0.rotary_emb.freqs", 16)
+        made.put(f"{layer}.2.0.g", width, scale=0.1, shift=1.0)
+        made.linear(f"{layer}.2.1", 2 * inner, width, bias=False)
+        made.linear(f"{layer}.2.5", width, inner, bias=False)
+    made.put("transformer.norm.g", width, scale=0.1, shift=1.0)
+    made.linear("transformer.project_out", width, width, bias=False)
+    state = {f"model.net.{name}": tensor for name, tensor in made.state.items()}
+    return {**state, "model.noise_scheduler.betas": torch.zeros(1000)}
+
+
+def compodiff_folder(
+    folder: Path, state: State, text_layers: int, text: int = 1280, pad: object = "!"
+) -> Path:
+    """Its three files: the network, a CLIP of open_clip of whose tensors the text tower's count, and what fills texts up."""
+    import json
+
+    from open_clip.transformer import TextTransformer
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    torch.save(state, folder / "pytorch_model.bin")
+    torch.manual_seed(8)
+    tower = TextTransformer(width=text, heads=text // 64, layers=text_layers, output_dim=text)
+    torch.nn.init.normal_(tower.token_embedding.weight, std=0.5)
+    tensors = {name: one.contiguous() for name, one in tower.state_dict().items()}
+    tensors |= {"visual.proj": torch.ones(4, 4), "logit_scale": torch.ones(())}
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    (folder / "special_tokens_map.json").write_text(json.dumps({"pad_token": pad}), encoding="utf-8")
+    return folder

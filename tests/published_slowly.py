@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -156,3 +157,103 @@ def covr_query(state: Named, tokens: Rows, ids: list[int], layers: int) -> Rows:
         rows = after(f"{layer}.output", inner, rows)
     made = linear(state, "text_proj", rows[0])
     return made / np.linalg.norm(made)
+
+
+def silu(rows: Rows) -> Rows:
+    """x sigma(x)."""
+    return rows / (1.0 + np.exp(-rows))
+
+
+def scaled(state: Named, name: str, rows: Rows) -> Rows:
+    """Layer norm that only scales."""
+    return norm({"n.weight": state[f"{name}.g"], "n.bias": np.zeros(rows.shape[-1])}, "n", rows)
+
+
+def turned(rows: Rows) -> Rows:
+    """(T, 64) rows whose first 32 numbers are turned, as 16 complex ones, by their places."""
+    numbers = rows[:, 0:32:2] + 1j * rows[:, 1:32:2]
+    angles = np.arange(len(rows))[:, None] * 10_000.0 ** (-np.arange(16) / 16.0)
+    numbers = numbers * np.exp(1j * angles)
+    found = rows.copy()
+    found[:, 0:32:2], found[:, 1:32:2] = numbers.real, numbers.imag
+    return found
+
+
+def softmax(rows: Rows) -> Rows:
+    """Over the last axis."""
+    made = np.exp(rows - rows.max(axis=-1, keepdims=True))
+    return made / made.sum(axis=-1, keepdims=True)
+
+
+def compodiff_clean(state: Named, noisy: Rows, image: Rows, texts: Rows, time: int, depth: int) -> Rows:
+    """(W,) the feature without noise, of a (W,) noisy one, a (W,) reference and (L, S) states of an edit."""
+
+    def through(begin: str, row: Rows) -> Rows:
+        row = silu(linear(state, f"{begin}.0.0", row))
+        return linear(state, f"{begin}.2", silu(linear(state, f"{begin}.1.0", row)))
+
+    half = len(noisy) // 2
+    turns = [time * math.exp(-math.log(10_000) * i / (half - 1)) for i in range(half)]
+    when = np.array([*map(math.sin, turns), *map(math.cos, turns)])
+    mask = np.zeros(state["to_mask_embeds.1.net.0.0.weight"].shape[1])
+    tokens = np.stack([noisy, through("to_time_embeds.0.1.net", when)])
+    context = np.concatenate(
+        [linear(state, "to_text_embeds.0", texts), image[None], through("to_mask_embeds.1.net", mask)[None]]
+    )
+    bias = state["transformer.rel_pos_bias.relative_attention_bias.weight"]
+    for i in range(depth):
+        layer = f"transformer.layers.{i}"
+        for place, seen in ((0, None), (1, context)):
+            begin = f"{layer}.{place}"
+            asking = scaled(state, f"{begin}.norm", tokens)
+            query = linear(state, f"{begin}.to_q", asking)
+            keys, values = np.split(
+                linear(state, f"{begin}.to_kv", asking if seen is None else seen), 2, axis=1
+            )
+            nothing, heads = state[f"{begin}.null_kv"], []
+            for head in range(query.shape[1] // 64):
+                part = slice(64 * head, 64 * head + 64)
+                asked = query[:, part]
+                key, value = (keys, values) if seen is None else (keys[:, part], values[:, part])
+                if seen is None:
+                    asked, key = turned(asked), turned(key)
+                key, value = np.concatenate([nothing[:1], key]), np.concatenate([nothing[1:], value])
+                if seen is None:
+                    asked, key = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (asked, key))
+                    scores = 16.0 * asked @ key.T
+                    for row in range(2):
+                        for column in range(3):
+                            scores[row, column] += bias[max(row - column, 0), head]
+                else:
+                    scores = asked @ key.T / 8.0
+                heads.append(softmax(scores) @ value)
+            made = linear(state, f"{begin}.to_out.0", np.concatenate(heads, axis=1))
+            tokens = tokens + scaled(state, f"{begin}.to_out.1", made)
+        wide, gate = np.split(linear(state, f"{layer}.2.1", scaled(state, f"{layer}.2.0", tokens)), 2, axis=1)
+        tokens = tokens + linear(state, f"{layer}.2.5", wide * silu(gate))
+    tokens = tokens / tokens.max(axis=1, keepdims=True)
+    return linear(state, "transformer.project_out", scaled(state, "transformer.norm", tokens)[0])
+
+
+def compodiff(state: Named, image: Rows, texts: Rows, empty: Rows, noises: list[Rows], depth: int) -> Rows:
+    """(W,) what one sample is denoised to in ten steps of DDIM, guided by image (1.5) and text (7.5)."""
+
+    def left(time: int) -> float:
+        return math.cos((time / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 / left_at_first
+
+    left_at_first = math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    times = [int(-1 + i * 1001 / 11) for i in range(11)][::-1]
+    found = noises[0]
+    for step, (time, following) in enumerate(itertools.pairwise(times)):
+        whole = compodiff_clean(state, found, image, texts, time, depth)
+        imaged = compodiff_clean(state, found, image, empty, time, depth)
+        bare = compodiff_clean(state, found, np.zeros_like(image), empty, time, depth)
+        clean = bare + 7.5 * (whole - imaged) + 1.5 * (imaged - bare)
+        if following < 0:
+            return clean
+        here = left(time + 1)  # after so many steps of noise
+        noise = (found / math.sqrt(here) - clean) / math.sqrt(1 / here - 1)
+        now, then = left(time), left(following)
+        fresh = math.sqrt((1 - now / then) * (1 - then) / (1 - now))
+        found = math.sqrt(then) * clean + fresh * noises[step + 1] + math.sqrt(1 - then - fresh**2) * noise
+    raise AssertionError("the last step ends it")

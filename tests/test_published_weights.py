@@ -18,6 +18,8 @@ from blip_doubles import word_pieces
 from PIL import Image
 from published_doubles import (
     combiner_state,
+    compodiff_folder,
+    compodiff_state,
     context_i2w_file,
     covr_state,
     keds_folder,
@@ -32,6 +34,7 @@ from cir.errors import MissingModel, UnsafeFile
 from cir.models import catalog, clip4cir_published, keds_published
 from cir.models.catalog import list_models, pull
 from cir.models.clip4cir_published import filled_up, read_published_clip4cir
+from cir.models.compodiff_published import SAMPLES, Norm, read_published_compodiff
 from cir.models.covr_published import prepared_text, read_published_covr
 from cir.models.mapping import load_mapping
 from cir.models.model_set import Models
@@ -328,6 +331,126 @@ def test_a_pickle_beside_the_tensors_of_a_stream_is_not_run(tmp_path: Path) -> N
     assert not (tmp_path / "ran").exists()
 
 
+def compodiff_noises(width: int) -> list[np.ndarray]:
+    """What it draws, for both of its samples, in order."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(SAMPLES, width, generator=generator).double().numpy() for _ in range(10)]
+
+
+class RawClip(ToyClip):
+    """A CLIP whose features are as wide as the small denoiser's."""
+
+    dim, device = 24, torch.device("cpu")
+
+    def encode_images(self, images) -> np.ndarray:
+        return 3.0 * np.random.default_rng(0).standard_normal((len(images), 24)).astype(np.float32)
+
+
+COMPODIFF = {
+    "width": 24,
+    "depth": 2,
+    "text": 64,
+    "own": 128,
+    "look": 192,
+    "inner": 40,
+    "mask": 16,
+    "hidden": 20,
+}
+
+
+def test_compodiffs_query_is_that_of_the_paper_step_by_step(tmp_path: Path) -> None:
+    state, clip = compodiff_state(**COMPODIFF), RawClip()
+    folder = compodiff_folder(tmp_path / "CompoDiff", state, text_layers=2, text=64)
+    found = read_published_compodiff(folder, clip)
+    slow = {name.removeprefix("model.net."): one for name, one in rows_of(state).items()}
+    (image,) = clip.encode_images([picture()]).astype(np.float64)
+    with torch.no_grad():
+        texts, empty = (found.states(text)[0].double().numpy() for text in ("as a pencil sketch", ""))
+    noises = compodiff_noises(24)
+    samples = [
+        slowly.compodiff(slow, image, texts, empty, [one[i] for one in noises], depth=2) for i in range(2)
+    ]
+    expected = 0.9 * np.mean(samples, axis=0) + 0.1 * image
+    row = found.fuse(picture(), "as a pencil sketch")
+    np.testing.assert_allclose(row[0], expected / np.linalg.norm(expected), atol=1e-4)
+    np.testing.assert_array_equal(found.fuse(picture(), "as a pencil sketch"), row)
+    assert np.abs(found.fuse(picture(), "in snow") - row).max() > 1e-3
+
+
+def test_compodiffs_texts_are_filled_up_with_what_its_tokenizer_says_and_nothing_looks_at_that(
+    tmp_path: Path,
+) -> None:
+    state = compodiff_state(**COMPODIFF)
+    one, other = (
+        read_published_compodiff(compodiff_folder(tmp_path / str(i), state, 2, 64, pad), RawClip())
+        for i, pad in enumerate(("!", {"content": "<|endoftext|>", "lstrip": False}))
+    )
+    assert (one.padding, other.padding) == (0, 49_407)
+    with torch.no_grad():
+        first, second = one.states("in snow"), other.states("in snow")
+    assert first.shape == (1, 77, 64)
+    torch.testing.assert_close(first[:, :4], second[:, :4])
+    assert (first[:, 4:] - second[:, 4:]).abs().amax() > 1e-2
+    ids = torch.tensor([[49_406, *one.tokenizer.encode("in snow"), 49_407, 0]])
+    places = one.texts.positional_embedding[[0, 1, 2, 3, 20]]  # one of those that fill up, without the others
+    mask = torch.full((5, 5), -torch.inf).triu(1)
+    mask[4, 4] = -torch.inf
+    with torch.no_grad():
+        alone = one.texts.transformer(one.texts.token_embedding(ids) + places, attn_mask=mask)
+    torch.testing.assert_close(one.texts.ln_final(alone), first[:, [0, 1, 2, 3, 20]])
+
+
+def test_compodiffs_last_norm_divides_by_the_largest_number_first_whatever_its_sign() -> None:
+    rows = -torch.rand(3, 8) - 0.1
+    expected = torch.nn.functional.layer_norm(rows / rows.max(dim=1, keepdim=True).values, (8,))
+    torch.testing.assert_close(Norm(8, by_largest=True)(rows), expected)
+
+
+def test_compodiff_as_published_goes_before_a_denoiser_of_the_set_and_says_one_row() -> None:
+    class Published(RawClip):
+        def fuse(self, image: Image.Image, text: str) -> np.ndarray:
+            return self.encode_texts([text])
+
+    edit = Query(draw("red", "square"), "make it blue")
+    (composed,) = build_methods(ingredients(published=lambda recipe: Published()))["CompoDiff"].compose(edit)
+    assert (len(composed.parts), composed.space) == (1, "")
+    (composed,) = build_methods(ingredients())["CompoDiff"].compose(edit)
+    assert len(composed.parts) == 3
+
+
+def test_the_set_large_takes_compodiff_from_its_folder_and_for_its_own_clip_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Models, "tower", RawClip())
+    compodiff_folder(home / "CompoDiff", compodiff_state(**COMPODIFF), text_layers=1, text=64)
+    models = Models("large", device="cpu")
+    found = models.published("compodiff")
+    assert found is not None, models.missing
+    assert found.fuse(picture(), "in snow").shape == (1, 24)
+    models.forget_references()
+    models = Models("large", device="cpu", clip=home)
+    assert models.published("compodiff") is None
+    assert f"It was not trained for the CLIP in {home}" in models.missing["network compodiff"]
+
+
+def test_files_that_are_not_compodiffs_are_refused(tmp_path: Path) -> None:
+    state = compodiff_state(**COMPODIFF)
+    folder = compodiff_folder(tmp_path / "CompoDiff", state, text_layers=1, text=128)
+    with pytest.raises(UnsafeFile, match="reads texts 64 and features 24 wide, not those of its neighbours"):
+        read_published_compodiff(folder, RawClip())
+    (folder / "special_tokens_map.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UnsafeFile, match="does not say what texts are filled up with"):
+        read_published_compodiff(
+            compodiff_folder(tmp_path / "other", state, text_layers=1, text=64, pad=None), RawClip()
+        )
+    torch.save({**state, "model.decoder.weight": torch.ones(1)}, folder / "pytorch_model.bin")
+    with pytest.raises(UnsafeFile, match=r"is not CompoDiff's network: it has model\.decoder\.weight"):
+        read_published_compodiff(folder, RawClip())
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(MissingModel, match=r"holds no pytorch_model\.bin"):
+        read_published_compodiff(folder, RawClip())
+
+
 class ToyTowers(ToyClip):
     """A method with towers of its own."""
 
@@ -381,7 +504,7 @@ def test_the_set_large_takes_the_published_files_from_its_folder(home: Path) -> 
     assert here == {"KEDs", "Context-I2W", "CoVR"}
     models = Models("large", device="cpu", clip=home)
     assert (models.phi("keds"), models.patch_words("context-i2w")) == (None, None)
-    assert "It was trained for another CLIP, that of the set" in models.missing["network context-i2w"]
+    assert f"It was not trained for the CLIP in {home}" in models.missing["network context-i2w"]
 
 
 def test_what_is_not_here_says_how_it_can_be_had(home: Path) -> None:
@@ -419,7 +542,7 @@ def test_weights_of_compared_methods_are_fetched_by_their_name_and_not_with_the_
     assert asked == ["KEDs", "CoVR"]
     with pytest.raises(MissingModel, match=r"CLIP4CIR has no source that a program may use. Put cirr_clip"):
         pull("clip4cir")
-    assert names_asked_for() == ["clip4cir", "context-i2w", "covr", "keds"]
+    assert names_asked_for() == ["clip4cir", "compodiff", "context-i2w", "covr", "keds"]
 
 
 def test_the_command_knows_their_names(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,7 @@ def ingredients(
         ReferencePatches(clip),
         models.patch_words,
         models.towers,
+        models.published,
     )
 
 

@@ -3,7 +3,7 @@
 Source: Gu et al., "CompoDiff: Versatile Composed Image Retrieval With Latent Diffusion", TMLR 2024, which weighs three
 predictions at each step: without a condition, of the image, and of both. Ours denoises the three side by side and weighs what
 they end in, at length 1, so that the sliders move without the denoiser being asked again. The network:
-`cir.models.fusion.compodiff`.
+`cir.models.fusion.compodiff`; with the weights that the authors have published, theirs (`cir.models.compodiff_published`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cir.composers.composer import edit_of, reference_of, unit_row
+from cir.composers.fused import Fused
 from cir.composers.ingredients import Ingredients
 from cir.composers.method_card import SUPERVISED, MethodCard
 from cir.composers.parameters import Parameter, Values
@@ -72,8 +73,10 @@ class CompoDiff:
         yield ComposedQuery(parts, scoring=scoring, called=CALLED)
 
 
-def compodiff(given: Ingredients) -> CompoDiff | None:
-    """The method with the set's denoiser; None without one."""
+def compodiff(given: Ingredients) -> CompoDiff | Fused | None:
+    """The method with the set's denoiser; None without one. The published one is guided at every step, by scales that stay."""
+    if (published := given.published("compodiff")) is not None:
+        return Fused(CompoDiff.name, published)
     fusion = given.fusion("compodiff")
     return None if fusion is None else CompoDiff(fusion)
 

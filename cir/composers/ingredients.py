@@ -55,6 +55,7 @@ class Ingredients:
         concept_refiner: for PALAVRA; without it that method is left out.
         patch_encoder, patch_words: of the same CLIP, and the network of a method that reads patches by its recipe, or None.
         towers: a supervised method with towers of its own by its recipe, or None; it goes before that of `fusion`.
+        published: a supervised method as its authors have published it by its recipe, or None; it goes before that of `fusion` as well.
     """
 
     image_encoder: ImageEncoder
@@ -75,3 +76,4 @@ class Ingredients:
     patch_encoder: PatchEncoder | None = None
     patch_words: Callable[[str], PatchesToWords | None] = lambda recipe: None
     towers: Callable[[str], QueryTowers | None] = lambda recipe: None
+    published: Callable[[str], QueryFusion | None] = lambda recipe: None

@@ -69,6 +69,7 @@ def parts_of(name: str, llm: str | None = None) -> list[tuple[str, Part]]:
     parts += [(f"patches {recipe}", part) for recipe, part in chosen.patch_words.items()]
     parts += [(f"image tower {recipe}", part) for recipe, part in chosen.encoders.items()]
     parts += [(f"towers {recipe}", part) for recipe, part in chosen.towers.items()]
+    parts += [(f"network {recipe}", part) for recipe, part in chosen.published.items()]
     parts.append(("captioner", chosen.captioner))
     if chosen.photographs is not None:
         parts.append(("photographs", chosen.photographs))

@@ -141,6 +141,7 @@ class Fetching:
                 part.name, part.licence, source_of(part), part_bytes(part), bool(part.made), is_here(part)
             )
             for _, part in parts_of(self.name, self.llm)
+            if not part.asked_for
             if not part.shipped
         ]
 

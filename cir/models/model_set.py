@@ -29,6 +29,7 @@ from cir.picture_memory import ReferenceEncoder
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
+    from cir.models.compodiff_published import PublishedCompoDiff
     from cir.models.fusion.files import FusionModel
     from cir.models.llama import LlamaWorker
     from cir.models.mapping import MappingModel
@@ -114,6 +115,7 @@ class Models:
         self._networks = {recipe_in(path): path.expanduser() for path in networks}
         self._encoders: dict[str, ClipModel | JoinedEncoder | None] = {}
         self._towers: dict[str, PublishedTowers | None] = {}
+        self._published: dict[str, PublishedCompoDiff | None] = {}
 
     @cached_property
     def clip(self) -> ClipModel | JoinedEncoder:
@@ -315,11 +317,8 @@ class Models:
             network = load_mapping(path, name=recipe)
             # Of the same width, it would be taken for one that fits, and every pseudo-word would be noise.
             trained_for = network.metadata.get("trained_for")
-            if self._clip_folder is not None and trained_for != self.tower.fingerprint:
-                raise MissingModel(
-                    f"It was not trained for the CLIP in {self._clip_folder}.",
-                    "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
-                )
+            if trained_for != self.tower.fingerprint:
+                self._refuse_another_clip()
             if trained_for is not None and trained_for != self.tower.fingerprint:
                 raise MissingModel(
                     f"{path} was made for another CLIP, {trained_for}.",
@@ -328,6 +327,18 @@ class Models:
             return network
 
         return self._parts.load(f"mapping network {recipe}", part, load, f"{recipe} is left out")
+
+    def _refuse_another_clip(self) -> None:
+        """What is published for the CLIP of the set is not taken for another.
+
+        Raises:
+            MissingModel: another was given.
+        """
+        if self._clip_folder is not None:
+            raise MissingModel(
+                f"It was not trained for the CLIP in {self._clip_folder}.",
+                "Take a method that needs none, such as CIReVL, or the set's own CLIP.",
+            )
 
     def patch_words(self, recipe: str) -> PatchesToWords | None:
         """What makes pseudo-words of an image's patches by a method; None where the set has none, or why in `missing`."""
@@ -349,11 +360,11 @@ class Models:
 
             network = load_patch_words(path, name=recipe)
             trained_for = network.metadata.get("trained_for")
-            if trained_for is None and not part.shipped and self._clip_folder is None:
-                return network  # published for the CLIP of this set
-            if trained_for != self.tower.fingerprint:
+            if trained_for is None and not part.shipped:
+                self._refuse_another_clip()
+            elif trained_for != self.tower.fingerprint:
                 raise MissingModel(
-                    f"It was trained for another CLIP, {trained_for or 'that of the set'}.",
+                    f"It was trained for another CLIP, {trained_for}.",
                     self._parts.remedy(part),
                 )
             return network
@@ -372,7 +383,7 @@ class Models:
     def forget_references(self) -> None:
         """Read pictures of queries anew, by all methods: for those who measure what it costs."""
         self.references.forget()
-        for network in filter(None, self._fusion.values()):
+        for network in filter(None, (*self._fusion.values(), *self._published.values())):
             network.references.forget()
 
     def trained(self, recipe: str) -> FusionModel | None:
@@ -419,6 +430,27 @@ class Models:
                 f"towers {recipe}", part, load, f"{recipe} with its published weights is left out"
             )
         return self._towers[recipe]
+
+    def published(self, recipe: str) -> PublishedCompoDiff | None:
+        """A supervised method as its authors have published it, for queries of `tower`; None where the set has none, or why in `missing`.
+
+        None as well where a network of one's own was given for the method.
+        """
+        part = self.set.published.get(recipe)
+        if part is None or recipe in self._networks:
+            return None
+        if recipe not in self._published:
+
+            def load(path: Path) -> PublishedCompoDiff:
+                from cir.models.compodiff_published import read_published_compodiff
+
+                self._refuse_another_clip()
+                return read_published_compodiff(path, self.tower)
+
+            self._published[recipe] = self._parts.load(
+                f"network {recipe}", part, load, f"{recipe} with its published weights is left out"
+            )
+        return self._published[recipe]
 
     def encoder(self, recipe: str) -> ClipModel | JoinedEncoder | None:
         """The image encoder of a method that has its own; None where the set has none, or with a sentence in `missing`."""
@@ -528,6 +560,7 @@ class Models:
             (self.set.patch_words, self.patch_words),
             (self.set.encoders, self.encoder),
             (self.set.towers, self.towers),
+            (self.set.published, self.published),
         ):
             for recipe in recipes:
                 opens(recipe)
@@ -544,6 +577,7 @@ class Models:
         found |= {f"patches_{recipe}": model for recipe, model in self._patch_words.items()}
         found |= {f"image_tower_{recipe}": model for recipe, model in self._encoders.items()}
         found |= {f"towers_{recipe}": model for recipe, model in self._towers.items()}
+        found |= {f"published_{recipe}": model for recipe, model in self._published.items()}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
 
     @property

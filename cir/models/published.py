@@ -59,6 +59,7 @@ class ModelSet:
         patch_words: recipe -> network that makes pseudo-words of an image's patches, for this CLIP.
         encoders: recipe -> image tower of the method that has its own, as changes to this CLIP's.
         towers: recipe -> supervised method with published towers of its own, which encode its galleries.
+        published: recipe -> supervised method as its authors have published it, for this CLIP; it goes before that of `fusion`.
         reads: "photographs", or "world": pictures of the illustrated world; what `models check` asks it about.
         memory_bytes: what its models take at their most, without the language model; 0: not known.
         memory_from: how that is known.
@@ -76,6 +77,7 @@ class ModelSet:
     encoders: Mapping[str, Part] = field(default_factory=dict)
     patch_words: Mapping[str, Part] = field(default_factory=dict)
     towers: Mapping[str, Part] = field(default_factory=dict)
+    published: Mapping[str, Part] = field(default_factory=dict)
 
 
 def _numbered(stem: str, count: int, version: str, member: str) -> tuple[WheelPart, ...]:
@@ -336,6 +338,17 @@ _COVR = _published_files(
     2_900_000_000,
 )
 
+_COMPODIFF = _published_files(
+    "CompoDiff",
+    "Apache-2.0; LAION's text tower: MIT",
+    {
+        "pytorch_model.bin": "navervision/CompoDiff-Aesthetic",
+        "open_clip_model.safetensors": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+        "special_tokens_map.json": "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+    },
+    10_760_000_000,
+)
+
 _EMBEDDED = ModelSet(
     Part("Recompose CLIP, 256 dimensions", "Apache-2.0", shipped="clip"),
     {
@@ -425,6 +438,7 @@ SETS: Mapping[str, ModelSet] = {
         memory_from=_COUNTED,
         patch_words={"context-i2w": _CONTEXT_I2W},
         towers={"clip4cir": _CLIP4CIR, "covr": _COVR},
+        published={"compodiff": _COMPODIFF},
     ),
     "giga": ModelSet(
         _clip(
@@ -445,7 +459,7 @@ def names_asked_for() -> list[str]:
     parts = [
         part
         for one in sets
-        for group in (one.mapping, one.patch_words, one.towers)
+        for group in (one.mapping, one.patch_words, one.towers, one.published)
         for part in group.values()
     ]
     return sorted({part.asked_for for part in parts if part.asked_for})

@@ -14,6 +14,8 @@ from blip_doubles import word_pieces
 from PIL import Image
 from published_doubles import (
     combiner_state,
+    compodiff_folder,
+    compodiff_state,
     context_i2w_file,
     covr_state,
     keds_folder,
@@ -23,6 +25,7 @@ from published_doubles import (
 
 from cir.models.clip import ClipModel
 from cir.models.clip4cir_published import read_published_clip4cir
+from cir.models.compodiff_published import read_published_compodiff
 from cir.models.covr_published import read_published_covr
 from cir.models.mapping import load_mapping
 from cir.models.patch_networks import load_patch_words
@@ -119,3 +122,24 @@ def test_covrs_image_tower_and_its_text_encoder_that_looks_at_the_image(tmp_path
     ids = [30_523, *(known[word] for word in ("the", "dog", "in", "snow")), known["[SEP]"]]
     expected = slowly.covr_query(state, tokens, ids, layers=12)
     np.testing.assert_allclose(found.fuse(image, "The dog in snow.")[0], expected, atol=1e-3)
+
+
+def test_compodiffs_denoiser_over_features_of_openais_vit_l_14(tmp_path: Path, vit_l_14: ClipModel) -> None:
+    state = compodiff_state()
+    folder = compodiff_folder(tmp_path / "CompoDiff", state, text_layers=2)  # of 32; as wide as all of it
+    found = read_published_compodiff(folder, vit_l_14)
+    weights = sum(p.numel() for p in found.denoiser.parameters())
+    assert (weights, round(4 * weights / 1e6)) == (140_043_776, 560)  # the published file has 560 MB
+    slow = {name.removeprefix("model.net."): one for name, one in rows_of(state).items()}
+    rng = np.random.default_rng(0)
+    noisy, image = (rng.standard_normal(768) for _ in range(2))
+    with torch.inference_mode():
+        states = found.states("as a pencil sketch")
+        given = [torch.from_numpy(one).float()[None] for one in (noisy, image)]
+        clean = found.denoiser(*given, states, 454)[0].numpy()
+    expected = slowly.compodiff_clean(slow, noisy, image, states[0].double().numpy(), 454, depth=12)
+    np.testing.assert_allclose(clean, expected, atol=1e-3)
+    row = found.fuse(picture(3), "as a pencil sketch")
+    assert row.shape == (1, 768)
+    assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
+    np.testing.assert_array_equal(found.fuse(picture(3), "as a pencil sketch"), row)
