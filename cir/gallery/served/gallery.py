@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,8 @@ from cir.errors import BadQuery, GalleryError, OtherModels
 from cir.files import display_name
 from cir.gallery.gallery import GONE, TOP
 from cir.gallery.served.facts import Facts, again, read_facts
-from cir.gallery.served.points import VECTOR, folder_key, path_of
+from cir.gallery.served.filters import Chosen, filter_of, of_none, of_value
+from cir.gallery.served.points import VECTOR, path_of
 from cir.gallery.served.server import Server
 from cir.text import counted
 
@@ -33,22 +33,6 @@ LISTED = (
     20_000  # pictures, up to which the gallery is browsed in a drawn order; beyond, from a drawn place on
 )
 _PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which pictures may be found: what the server is asked instead of a list of them.
-
-    Attributes:
-        folder: below which they lie; TOP for those in none; b"" for all.
-        since, until: their first and last day; None for no such end.
-        with_undated: whether pictures of an unknown day are among those of certain days.
-    """
-
-    folder: bytes = b""
-    since: date | None = None
-    until: date | None = None
-    with_undated: bool = False
 
 
 class ServedGallery:
@@ -140,7 +124,7 @@ class ServedGallery:
 
     def with_content(self, content: str) -> tuple[str, ...]:
         """The ids of the pictures with a content hash."""
-        points = self.scrolled(100, _must(_matches("content", content)))
+        points = self.scrolled(100, of_value("content", content))
         return tuple(point.payload["image_id"] for point in points)
 
     # --- what is known of one ----------------------------------------------------------------------------
@@ -213,7 +197,7 @@ class ServedGallery:
 
     @cached_property
     def _undated(self) -> int:
-        return self._count(_must(_is_empty("day")))
+        return self._count(of_none("day"))
 
     @property
     def captioned_images(self) -> int:
@@ -348,7 +332,7 @@ class ServedGallery:
         with self._lock:
             if image_id in self._places:
                 return self._places[image_id]
-        points = self.scrolled(1, _must(_matches("image_id", image_id)))
+        points = self.scrolled(1, of_value("image_id", image_id))
         return int(points[0].id) if points else None
 
     def _payload(self, image_id: str) -> Mapping[str, Any]:
@@ -397,52 +381,3 @@ def open_served(
             again(name),
         )
     return ServedGallery(server, facts, thumbnail)
-
-
-def filter_of(
-    chosen: Chosen | None, *, without: Sequence[int] = (), only: Sequence[int] | None = None
-) -> Any:
-    """The server's filter; None for everything.
-
-    Args:
-        chosen: which pictures may be found.
-        without: places that may not.
-        only: places besides which nothing may.
-    """
-    from qdrant_client import models
-
-    must: list[Any] = []
-    if chosen is not None and chosen.folder:
-        must.append(_matches("folders", folder_key(chosen.folder)))
-    if chosen is not None and (chosen.since or chosen.until):
-        since = None if chosen.since is None else chosen.since.toordinal()
-        until = None if chosen.until is None else chosen.until.toordinal()
-        days = models.FieldCondition(key="day", range=models.Range(gte=since, lte=until))
-        must.append(models.Filter(should=[days, _is_empty("day")]) if chosen.with_undated else days)
-    if only is not None:
-        must.append(models.HasIdCondition(has_id=list(only)))
-    must_not: Any = [models.HasIdCondition(has_id=list(without))] if len(without) else None
-    return models.Filter(must=must or None, must_not=must_not) if must or must_not else None
-
-
-def captioned_only() -> Any:
-    """The server's filter for pictures with captions."""
-    return _must(_matches("captioned", True))
-
-
-def _must(condition: Any) -> Any:
-    from qdrant_client import models
-
-    return models.Filter(must=[condition])
-
-
-def _matches(field: str, value: str | bool) -> Any:
-    from qdrant_client import models
-
-    return models.FieldCondition(key=field, match=models.MatchValue(value=value))
-
-
-def _is_empty(field: str) -> Any:
-    from qdrant_client import models
-
-    return models.IsEmptyCondition(is_empty=models.PayloadField(key=field))

@@ -20,7 +20,8 @@ from cachetools import LRUCache
 from numpy.typing import ArrayLike, NDArray
 
 from cir.errors import BadQuery
-from cir.gallery.served.gallery import ServedGallery, captioned_only, filter_of
+from cir.gallery.served.filters import captioned_only, filter_of
+from cir.gallery.served.gallery import ServedGallery
 from cir.gallery.served.points import VECTOR, path_of
 from cir.ranking.engines.neighbours import Neighbours, find_neighbours
 from cir.ranking.engines.protocol import Among, Promise, Sides, Told
