@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -68,6 +70,48 @@ def measured(folder: Path) -> dict[str, str]:
     }
 
 
+def kinds_of(text: str) -> Counter[str]:
+    """Lines of a module by what they hold; a text is a line that begins with a string, such as one of HTML."""
+    tree, rows = ast.parse(text), text.splitlines()
+    held = {number: "code" for number, row in enumerate(rows, start=1) if row.strip()}
+    held |= {number: "comments" for number in held if rows[number - 1].lstrip().startswith("#")}
+
+    def mark(node: ast.stmt | ast.expr, kind: str, *, only: str = "") -> None:
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+            if number in held and re.match(only, rows[number - 1].lstrip()):
+                held[number] = kind
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ):
+            mark(node, "texts", only="[rf]?[\"']")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            mark(node, "imports")
+        if isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node, clean=False):
+            mark(node.body[0], "docstrings")
+    return Counter(held.values())
+
+
+def kinds_table(folder: Path) -> str:
+    """A row for each part of a folder: its lines by what they hold; scripts and style sheets by their ending."""
+    heads = ("code", "texts", "docstrings", "comments", "imports", ".js", ".css")
+    parts: dict[str, Counter[str]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in (".py", ".js", ".css"):
+            continue
+        text, inside = path.read_text(encoding="utf-8"), path.relative_to(folder).parts
+        found = kinds_of(text) if path.suffix == ".py" else Counter({path.suffix: lines_of(text)})
+        parts.setdefault(inside[0] if len(inside) > 1 else ".", Counter()).update(found)
+    parts["all"] = sum(parts.values(), Counter())
+    lines = [f"| {folder.name} | lines | {' | '.join(heads)} |", "|---" * (len(heads) + 2) + "|"]
+    for name, found in sorted(parts.items(), key=lambda row: row[1].total()):
+        numbers = (f"{found.get(head, 0):,}" for head in heads)
+        lines.append(f"| {name} | {found.total():,} | {' | '.join(numbers)} |")
+    return "\n".join(lines) + "\n"
+
+
 def passed(work: Callable[[], object]) -> tuple[int, int]:
     """How many modules of cir a piece of work enters, and how often it climbs."""
     entered: set[str] = set()
@@ -117,7 +161,12 @@ def main() -> None:
     """Print a table, a row for each folder."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("folders", type=Path, nargs="*", default=[ROOT / "cir", ROOT / "cir" / "ui"])
-    rows = {str(one.resolve().relative_to(ROOT)): measured(one) for one in options.parse_args().folders}
+    options.add_argument("--kinds", action="store_true", help="instead what the lines of each part hold")
+    given = options.parse_args()
+    if given.kinds:
+        sys.stdout.write("\n".join(map(kinds_table, given.folders)))
+        return
+    rows = {str(one.resolve().relative_to(ROOT)): measured(one) for one in given.folders}
     heads = list(next(iter(rows.values())))
     out = sys.stdout.write
     out(f"| | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}\n")

@@ -190,3 +190,13 @@ class TrainedNetwork:
     held: int
     found: float
     found_before: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFact:
+    """What a person may want to know of a part of a set: what it is for, its name, licence and source."""
+
+    part: str
+    name: str
+    licence: str
+    source: str

@@ -107,6 +107,8 @@ ALLOWED = {
         "models.protocols",
         "models.fetching",
         "syncir",
+        "evaluation.papers",
+        "evaluation.results_file",
     },
     "training": {
         "world",

@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 
 from cir.errors import BadQuery
-from cir.ui.page import sent_with, with_problems_shown
+from cir.ui.wiring import sent_with, with_problems_shown
 
 WRONG = BadQuery("No such day.", "Give another.")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from cir.errors import BadQuery
 from cir.types import PHOTOGRAPH, READ_AS, REFERENCE_IMAGE, ComposedQuery, Scorer
@@ -107,6 +108,13 @@ def read_values(
     return found
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether this is a finite number, and no truth value. Compared, not converted: a whole number of 400 digits is no float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
 def read_number(parameter: Parameter, name: str, value: object) -> float:
     """One number of a method, called `name` in what is said of it.
 
@@ -115,8 +123,7 @@ def read_number(parameter: Parameter, name: str, value: object) -> float:
     """
     low, high = parameter.low, parameter.high
     remedy = f"Give a number from {low:g} to {high:g}."
-    # Compared, not converted: a whole number of 400 digits is no float.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+    if not is_number(value):
         raise BadQuery(f"{name} has to be a number, not {str(value)[:40]!r}.", remedy)
     if not low <= value <= high:
         raise BadQuery(f"{name} is {str(value)[:40]}.", remedy)

@@ -7,7 +7,6 @@ command that helps. Nothing is downloaded (`cir.models.catalog` does, when a per
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +25,7 @@ from cir.models.part_loader import PartLoader
 from cir.models.published import LANGUAGE_MODELS, MADE, SENTENCE_ENCODER, Part
 from cir.models.server.address import Asking, is_server, read_address
 from cir.picture_memory import ReferenceEncoder
+from cir.types import ModelFact
 
 if TYPE_CHECKING:
     from cir.models.clip import ClipModel
@@ -51,16 +51,6 @@ if TYPE_CHECKING:
 
 WITHOUT = "none"  # as the name of a language model: do without one
 _WITHOUT_LLM = "edited descriptions (alpha) and added objects are left out"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFact:
-    """What a person may want to know of a part: what it is for, its name, licence and source."""
-
-    part: str
-    name: str
-    licence: str
-    source: str
 
 
 class Models:

@@ -1,21 +1,16 @@
-"""The nouns of the page: what it is about, the components that its tabs share, and how an error is shown."""
+"""The noun of the page: what it is about, and what is searched for whom. Knows no component."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
 from cir.composers.parameters import Values
-from cir.ui import pieces
-from cir.ui.problems import describe_problem
+from cir.types import ModelFact
 from cir.ui.server.waiting import Lines
 from cir.ui.session import Example, ForgottenPage, Session, Sessions
 
@@ -60,7 +55,7 @@ class PageContent:
     presets: Mapping[str, Values] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     where_asked: str = ""
-    facts: Sequence[pieces.ModelFact] = ()
+    facts: Sequence[ModelFact] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
     gallery_title: str = ""
@@ -101,166 +96,3 @@ class PageContent:
     def retriever_of(self, gallery: str) -> Retriever:
         """The retriever over a gallery by its name, "" for the one that the page begins with."""
         return self.retriever if self.shelf is None else self.shelf.retriever(gallery)
-
-
-@dataclass(frozen=True, slots=True)
-class QueryFields:
-    """The components of the left column: the query and its numbers.
-
-    Attributes:
-        sliders: parameter -> its slider; those that the chosen method does not have are not to be seen.
-    """
-
-    image: gr.Image
-    text: gr.Textbox
-    search: gr.Button
-    filled: gr.Button
-    sliders: Mapping[str, gr.Slider]
-    method: gr.Dropdown
-    top_k: gr.Slider
-    leave_out: gr.Checkbox
-    weights_fold: gr.Accordion
-    shares: gr.HTML
-    presets: gr.HTML
-    meanings: gr.HTML
-
-    @property
-    def settings(self) -> list[gr.components.Component]:
-        """The sliders, and what else `read_settings` reads, in order."""
-        return [*self.sliders.values(), self.top_k, self.leave_out]
-
-    @property
-    def numbers(self) -> list[gr.components.Component]:
-        """What another method changes."""
-        return [*self.sliders.values(), self.shares, self.presets, self.meanings]
-
-    def split(self, values: Sequence[object]) -> tuple[dict[str, object], Sequence[object]]:
-        """What `settings` sent, and what came after it -> (parameter -> number, the rest)."""
-        return dict(zip(self.sliders, values, strict=False)), values[len(self.sliders) :]
-
-
-@dataclass(frozen=True, slots=True)
-class ResultArea:
-    """The components of the right column: what was found, and the gallery."""
-
-    examples: gr.HTML
-    stage: gr.HTML
-    crumbs: gr.HTML
-    notes: gr.HTML
-    trace: gr.HTML
-    at_least: gr.Slider
-    fold: gr.Checkbox
-    bridge: gr.HTML
-    parcel: gr.HTML
-    snapshot: gr.HTML
-    turn: gr.HTML
-    results_box: gr.Column
-    results: gr.HTML
-    inspector: gr.Column
-    card: gr.HTML
-    browse_box: gr.Column
-    browse_bar: gr.HTML
-    grid: gr.HTML
-
-
-@dataclass(frozen=True, slots=True)
-class Switcher:
-    """The components of the line over the query: which gallery is searched, and where in it; `head` names it too."""
-
-    head: gr.HTML
-    choice: gr.Dropdown
-    notes: gr.HTML
-    fold: gr.Accordion
-    folder: gr.Dropdown
-    since: gr.Textbox
-    until: gr.Textbox
-    undated: gr.Checkbox
-
-
-@dataclass(frozen=True, slots=True)
-class PageParts:
-    """What a tab may reach of the page: itself, to know when it is opened; the query; the way to another tab."""
-
-    tab: gr.Tab
-    tabs: gr.Tabs
-    session: gr.State
-    ask: QueryFields
-    shown: ResultArea
-    switcher: Switcher | None = None
-
-
-def html_piece(value: str, **options: Any) -> gr.HTML:
-    """A piece of our own HTML, dressed by our own style sheet alone."""
-    return gr.HTML(value, apply_default_css=False, **options)
-
-
-def then_answered(event: Any) -> None:
-    """The page's script goes on with what was done after this event, once it is answered, or could not be."""
-    for after in (event.then, event.failure):
-        after(None, js="() => recompose.answered()", api_visibility="private")
-
-
-def problem_html(error: Exception) -> str:
-    """An error as the page shows it; a fault is logged under an id."""
-    return pieces.problem_card(describe_problem(error))
-
-
-def with_problems_shown(
-    handler: Callable[..., Any], shown: gr.HTML | Callable[..., dict[Any, Any]]
-) -> Callable[..., Any]:
-    """An event handler that answers {component: value}, and never with an error: that is shown in words.
-
-    Args:
-        handler: a function or a generator, asynchronous or not.
-        shown: what shows an error while all else stays as it was; or a function (error, *what the handler was
-            called with) -> {component: value}, which may raise another error in its place.
-    """
-
-    def problem(error: Exception, values: Sequence[Any]) -> dict[Any, Any]:
-        return {shown: problem_html(error)} if isinstance(shown, gr.HTML) else shown(error, *values)
-
-    # Gradio reads from a handler's signature whether it wants the event, and from its kind whether it has stages.
-    @functools.wraps(handler)
-    def answer(*values: Any, **named: Any) -> Any:
-        try:
-            return handler(*values, **named)
-        except Exception as error:
-            return problem(error, values)
-
-    @functools.wraps(handler)
-    async def answer_later(*values: Any, **named: Any) -> Any:
-        try:
-            return await handler(*values, **named)
-        except Exception as error:
-            return problem(error, values)
-
-    @functools.wraps(handler)
-    def stages(*values: Any, **named: Any) -> Iterator[Any]:
-        try:
-            yield from handler(*values, **named)
-        except Exception as error:
-            yield problem(error, values)
-
-    @functools.wraps(handler)
-    async def stages_later(*values: Any, **named: Any) -> AsyncIterator[Any]:
-        try:
-            async with aclosing(handler(*values, **named)) as came:
-                async for stage in came:
-                    yield stage
-        except Exception as error:
-            yield problem(error, values)
-
-    kinds: tuple[tuple[Callable[..., bool], Callable[..., Any]], ...] = (
-        (inspect.isasyncgenfunction, stages_later),
-        (inspect.iscoroutinefunction, answer_later),
-        (inspect.isgeneratorfunction, stages),
-    )
-    return next((wrapper for is_kind, wrapper in kinds if is_kind(handler)), answer)
-
-
-def sent_with(event: gr.EventData, name: str) -> object:
-    """A value that the page's script sent along with an event; None where it sent none of that name."""
-    try:
-        return getattr(event, name, None)
-    except TypeError:  # what came is no object of values
-        return None

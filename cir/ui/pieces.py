@@ -10,13 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from cir.composers.method_card import SUPERVISED
 from cir.composers.parameters import Parameter, Values, shares
 from cir.composers.registry import METHODS
 from cir.text import counted
-from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, REMOVED_OBJECTS
+from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, REMOVED_OBJECTS, ModelFact
 from cir.ui.problems import Problem
 from cir.ui.session import Answer
 
@@ -54,30 +53,6 @@ PART_WORDS = {
         "What your edit takes away, as the language model names it. It counts against a picture.",
     ),
 }
-
-
-class ModelFact(Protocol):
-    """One line of "About the models"."""
-
-    @property
-    def part(self) -> str:
-        """What the model is for."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    @property
-    def licence(self) -> str:
-        """Under which it may be used."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """Where it comes from."""
-        ...
 
 
 def method_choices(names: Iterable[str]) -> list[tuple[str, str]]:

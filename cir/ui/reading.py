@@ -6,11 +6,11 @@ its range, not its path. This module knows neither gradio nor the retriever.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from cir.composers.parameters import is_number
 from cir.errors import BadImage, BadQuery
 
 MAX_RESULTS = 60
@@ -23,11 +23,9 @@ def read_number(name: str, value: object) -> float:
     Raises:
         BadQuery: anything else: text, a bool, None, NaN.
     """
-    # Compared, not converted: a whole number of 400 digits is no float.
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not numeric or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
+    if not is_number(value):
         raise BadQuery(f"{name} has to be a number, not {str(value)[:40]!r}.", "Give a number from 0 to 1.")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def read_top_k(value: object) -> tuple[int, list[str]]:

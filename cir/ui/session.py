@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from cir.composers.parameters import Parameter, Values
 from cir.errors import CirError
@@ -163,23 +163,19 @@ class Sessions:
     """
 
     def __init__(self, most_bytes: int = 64 * 2**20) -> None:
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, Session] = OrderedDict()
-        self._sizes: dict[str, int] = {}
+        # One that is larger than all may be together counts as all: it stays, and alone.
+        self._kept: LRUCache[str, Session] = LRUCache(
+            most_bytes, getsizeof=lambda session: min(size_of(session), most_bytes)
+        )
         self._lock = Lock()
 
     def keep(self, session: Session) -> None:
         """Remember a session, under a new token if it has none yet."""
-        size = size_of(session)
         with self._lock:
             session.token = session.token or secrets.token_urlsafe(12)
             session.line = session.line or session.token
+            self._kept.pop(session.token, None)  # what it was until now takes no room from it
             self._kept[session.token] = session
-            self._kept.move_to_end(session.token)
-            self._sizes[session.token] = size
-            while sum(self._sizes.values()) > self._most_bytes and len(self._kept) > 1:
-                token, _ = self._kept.popitem(last=False)
-                del self._sizes[token]
 
     def find(self, token: str) -> Session | None:
         """The session of a page; None where it is not known here, or not any more."""

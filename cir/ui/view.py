@@ -11,10 +11,11 @@ import gradio as gr
 from cir.gallery.manifest import THUMBNAILS
 from cir.gallery.searchable import Searchable
 from cir.ui import compare, galleries, pieces, results, triplets
-from cir.ui.page import PageContent, PageParts, html_piece
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.search import events as search_events
 from cir.ui.search import handlers
-from cir.ui.search.layout import lay_out_ask, lay_out_shown
+from cir.ui.search.layout import QueryFields, ResultArea
 from cir.ui.search.render import gallery_page
 from cir.ui.server.assistants import serve_assistants
 from cir.ui.server.gradio_private import CheckedBlocks
@@ -22,9 +23,8 @@ from cir.ui.server.pictures import serve_folder
 from cir.ui.server.programs import serve_programs
 from cir.ui.session import Session
 from cir.ui.switcher.events import wire_switcher
-from cir.ui.switcher.layout import lay_out_switcher
-
-SESSION_SECONDS = 3600
+from cir.ui.switcher.layout import Switcher
+from cir.ui.wiring import html_piece, remembered
 
 # The tabs after Search, in their order: title -> what lays one out and wires it. One folder of `cir.ui` each.
 TABS: dict[str, Callable[[PageContent, PageParts], None]] = {
@@ -47,17 +47,17 @@ def build_page(content: PageContent) -> gr.Blocks:
         first = Session()
         # Part of the page: no event has to be waited for.
         pictures = gallery_page(gallery, handlers.browse(gallery, first))
-        session = gr.State(first, time_to_live=SESSION_SECONDS)
+        session = remembered(first)
         head = html_piece(pieces.header(content.title_of(""), len(gallery)))
         html_piece(pieces.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(pieces.where_asked(content.where_asked), visible=bool(content.where_asked))
         html_piece(pieces.notes_list(gallery.notes), visible=bool(gallery.notes))
         with gr.Tabs(selected="search", elem_id="tabs") as tabs:
             with gr.Tab("Search", id="search") as search_tab:
-                switcher = lay_out_switcher(head)
+                switcher = Switcher(head)
                 with gr.Row(elem_id="work"):
-                    ask = lay_out_ask(content)
-                    shown = lay_out_shown(content, pictures)
+                    ask = QueryFields(content)
+                    shown = ResultArea(content, pictures)
             parts = PageParts(search_tab, tabs, session, ask, shown, switcher)
             for title, lay_out in TABS.items():
                 with gr.Tab(title, id=title.lower()) as tab:

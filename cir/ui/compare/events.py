@@ -13,28 +13,37 @@ from anyio import to_thread
 from cir.composers.parameters import read_values
 from cir.text import clean_text, counted
 from cir.ui import pieces
-from cir.ui.compare import handlers, render
+from cir.ui.compare import handlers, judging, render
 from cir.ui.compare.handlers import Comparison
-from cir.ui.compare.layout import CompareParts, lay_out_compare
-from cir.ui.page import PageContent, PageParts, problem_html, sent_with, then_answered, with_problems_shown
+from cir.ui.compare.layout import CompareParts
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.reading import read_method
 from cir.ui.search.reference import read_reference
-from cir.ui.search.screen import Update, new_methods, numbers
+from cir.ui.search.screen import new_methods, numbers
 from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session
+from cir.ui.wiring import (
+    EACH,
+    PRIVATE,
+    QUIET,
+    Update,
+    problem_html,
+    remembered,
+    sent_with,
+    then_answered,
+    with_problems_shown,
+)
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
-SESSION_SECONDS = 3600
 _SETTLED = "() => recompose.settled()"
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
     """The Compare tab, wired."""
-    state = gr.State(Comparison(), time_to_live=SESSION_SECONDS)
-    parts = lay_out_compare(content)
+    state = remembered(Comparison())
+    parts = CompareParts(content)
     show_query = wire_query(content, page, parts)
     wire_comparison(content, page, parts, state, show_query)
     wire_marks(content, page, parts, state)
@@ -135,10 +144,7 @@ def wire_comparison(
         with_problems_shown(compare, parts.stage),
         [*inputs, *ask.sliders.values()],
         parts.filled,
-        preprocess=False,
-        trigger_mode="multiple",
-        concurrency_limit=None,  # they stand in lines of their own
-        **QUIET,
+        **EACH,
     )
 
 
@@ -156,7 +162,7 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
 
     def search_with_weights(found: Comparison, session: Session) -> Update:
         retriever = content.retriever_for(session)
-        judged = handlers.judge(retriever, found)
+        judged = judging.judge(retriever, found)
         if judged is None or judged.fitted is None:
             return {parts.stage: gr.skip()}
         session.intended_id = judged.ids[0]
@@ -189,7 +195,7 @@ def comparison_shown(
 ) -> Update:
     """The whole comparison as it stands; without a stage line, what was noticed about the query."""
     retriever = content.retriever_for(session)
-    judged = handlers.judge(retriever, found)
+    judged = judging.judge(retriever, found)
     columns = [handlers.column(retriever, found, method) for method in found.methods]
     return {
         parts.stage: pieces.notes_list(found.notes) if stage is None else stage,

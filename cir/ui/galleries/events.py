@@ -13,20 +13,16 @@ from cir.shelf import ShelfEntry
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.layout import GalleriesParts
 from cir.ui.galleries.screen import GalleriesSession, GalleryIndexing, Report, screen_of
-from cir.ui.page import PageContent, PageParts, html_piece, with_problems_shown
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.problems import describe_problem
 from cir.ui.search.snapshots import recall_session
 from cir.ui.session import Session
 from cir.ui.switcher.handlers import notes_of
 from cir.ui.switcher.screen import job_of, state_of, switched_page, switched_parts
+from cir.ui.wiring import AS_SENT, PRIVATE, QUIET, Update, html_piece, remembered, with_problems_shown
 
-SESSION_SECONDS = 3600
-HOW: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "preprocess": False,
-    "concurrency_limit": None,
-}
+HOW: dict[str, Any] = {**AS_SENT, "concurrency_limit": None}
 # What came of a click, and how the indexing gets on, is brought into view and told to screen readers.
 _SHOW = """() => {
   const now = document.getElementById("galleries-now"), place = now.getBoundingClientRect();
@@ -39,7 +35,6 @@ _NOT_HERE = (
     '<p class="hint">Galleries are not made on this page. On your own computer they are: <code>python app.py</code>, '
     "or <code>python -m cir index FOLDER</code>.</p>"
 )
-Answer = dict[Any, Any]  # by component
 Act = Callable[..., Report | None]
 
 
@@ -50,7 +45,7 @@ def lay_out(content: PageContent, page: PageParts) -> None:
             html_piece(_NOT_HERE)
             return
         parts = GalleriesParts(content.indexing)
-    state = gr.State(GalleriesSession(), time_to_live=SESSION_SECONDS)
+    state = remembered(GalleriesSession())
     tab = _Tab(content, content.indexing, page, parts, state)
     for wire in (wire_chosen, wire_job, wire_making, wire_progress, wire_search):
         wire(tab)
@@ -68,7 +63,7 @@ class _Tab:
     parts: GalleriesParts
     state: gr.State
 
-    def drawn(self, state: GalleriesSession) -> Answer:
+    def drawn(self, state: GalleriesSession) -> Update:
         """How things stand."""
         p, seen = self.parts, screen_of(self.indexing, state)
         choices, running, chosen = list(state.names), seen.job.is_running, seen.chosen
@@ -91,7 +86,7 @@ class _Tab:
             p.timer: gr.Timer(active=running),
         }
 
-    def _acts(self, chosen: ShelfEntry | None) -> Answer:
+    def _acts(self, chosen: ShelfEntry | None) -> Update:
         """A gallery of other models is neither searched nor brought up to date: it is indexed again, beside itself."""
         p, others = self.parts, chosen is not None and chosen.other_models
         shown = {p.search: not others, p.rescan: not others, p.again: others}
@@ -100,11 +95,11 @@ class _Tab:
     def on(self, triggers: Sequence[Any], act: Act, sent: Sequence[Any] = ()) -> Any:
         """An action: it does one thing, says what came of it, and shows how things stand."""
 
-        def answer(state: GalleriesSession, *values: object) -> Answer:
+        def answer(state: GalleriesSession, *values: object) -> Update:
             state.report = act(state, *values) or Report()
             return self.drawn(state)
 
-        def failed(error: Exception, state: GalleriesSession, *_: object) -> Answer:
+        def failed(error: Exception, state: GalleriesSession, *_: object) -> Update:
             state.report = Report(problem=describe_problem(error))
             return self.drawn(state)
 
@@ -113,7 +108,7 @@ class _Tab:
 
     def on_shown(self, triggers: Sequence[Any], act: Act, sent: Sequence[Any] = ()) -> Any:
         """An action whose outcome is brought into view."""
-        return self.on(triggers, act, sent).then(None, js=_SHOW, api_visibility="private")
+        return self.on(triggers, act, sent).then(None, js=_SHOW, **PRIVATE)
 
 
 def of_shown(act: Act) -> Act:
@@ -175,9 +170,9 @@ def wire_making(tab: _Tab) -> None:
         lambda s, files, name: handlers.make_of_uploads(indexing, s, files, name),
         [p.files, p.files_name],
     )
-    uploaded.then(lambda: None, None, [p.files], show_progress="hidden", api_visibility="private")
+    uploaded.then(lambda: None, None, [p.files], **QUIET)
 
-    def opened(state: GalleriesSession) -> Answer:
+    def opened(state: GalleriesSession) -> Update:
         folders, info = handlers.offer_folders(indexing, state), handlers.folders_note(state) or None
         listed = gr.Dropdown(choices=folders, value=folders[0][1] if folders else None, info=info)
         return {**tab.drawn(state), p.folder: listed, p.move_to: listed}
@@ -192,11 +187,11 @@ def wire_progress(tab: _Tab) -> None:
     ticked = [part for part in p.drawn if part not in p.asking]
     above = [page.switcher.head, page.switcher.choice, page.switcher.notes] if page.switcher else []
 
-    def progress(state: GalleriesSession, session: Session) -> Answer:
+    def progress(state: GalleriesSession, session: Session) -> Update:
         drawn = tab.drawn(state) | over_the_query(state, session)
         return {part: drawn[part] for part in (*ticked, *above) if part in drawn}
 
-    def over_the_query(state: GalleriesSession, session: Session) -> Answer:
+    def over_the_query(state: GalleriesSession, session: Session) -> Update:
         """What the Search tab says of its gallery and of those on offer; nothing where it says so already."""
         try:
             gallery = content.retriever_for(session).gallery
@@ -220,7 +215,7 @@ def wire_search(tab: _Tab) -> None:
     if page.switcher is None:
         return
 
-    def go(state: GalleriesSession, chosen: object, session: Session, snapshot: object) -> Answer:
+    def go(state: GalleriesSession, chosen: object, session: Session, snapshot: object) -> Update:
         turn_to(state, chosen)
         if not state.chosen:
             raise GalleryError("There is no gallery of your own yet.", "Make one of a folder, or of uploads.")
@@ -229,7 +224,7 @@ def wire_search(tab: _Tab) -> None:
         state.report = Report()
         return {**turned, page.tabs: gr.Tabs(selected="search"), p.report: ""}
 
-    def failed(error: Exception, state: GalleriesSession, *_: object) -> Answer:
+    def failed(error: Exception, state: GalleriesSession, *_: object) -> Update:
         state.report = Report(problem=describe_problem(error))
         return {p.report: render.report(state.report)}
 

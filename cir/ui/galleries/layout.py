@@ -9,8 +9,8 @@ import gradio as gr
 from cir.ui.galleries import render
 from cir.ui.galleries.model_events import ModelsPanel
 from cir.ui.galleries.screen import GalleryIndexing
-from cir.ui.page import html_piece
 from cir.ui.pieces import escape
+from cir.ui.wiring import html_piece
 
 POLL_SECONDS = 1.5
 

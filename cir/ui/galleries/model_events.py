@@ -10,13 +10,11 @@ import gradio as gr
 from cir.ui.galleries import model_render as render
 from cir.ui.galleries.model_sets import ModelSets, ModelsSession, fetch, go_on, screen_of
 from cir.ui.galleries.screen import GalleryIndexing
-from cir.ui.page import html_piece, with_problems_shown
 from cir.ui.problems import describe_problem
+from cir.ui.wiring import QUIET, Update, html_piece, remembered, with_problems_shown
 
 POLL_SECONDS = 1.0
-SESSION_SECONDS = 3600
-HOW: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-Answer = dict[Any, Any]  # by component
+HOW: dict[str, Any] = {**QUIET, "concurrency_limit": None}
 
 
 class ModelsPanel:
@@ -24,7 +22,7 @@ class ModelsPanel:
 
     def __init__(self, sets: ModelSets, indexing: GalleryIndexing) -> None:
         self.sets, self.indexing = sets, indexing
-        self.state = gr.State(ModelsSession(), time_to_live=SESSION_SECONDS)
+        self.state = remembered(ModelsSession())
         with gr.Column(elem_id="models-for-photographs"):
             self.card = html_piece("", elem_id="models-card")
             with gr.Row(elem_id="models-actions"):
@@ -60,7 +58,7 @@ class ModelsPanel:
         buttons = [self.get, self.fetch, self.decline, self.resume, self.stop, self.use, self.back]
         return [self.card, *buttons, self.timer]
 
-    def draw(self, session: ModelsSession) -> Answer:
+    def draw(self, session: ModelsSession) -> Update:
         """How things stand."""
         entries = self.indexing.shelf.entries() if self.sets.used != self.sets.shipped else []
         seen = screen_of(self.sets, session, [one.title for one in entries if one.other_models])
@@ -79,12 +77,12 @@ class ModelsPanel:
         }
 
     def _on(self, event: Any, act: Callable[[ModelsSession], object], *, keeps_problem: bool = False) -> None:
-        def answer(session: ModelsSession) -> Answer:
+        def answer(session: ModelsSession) -> Update:
             session.problem = session.problem if keeps_problem else None
             act(session)
             return self.draw(session)
 
-        def failed(error: Exception, session: ModelsSession) -> Answer:
+        def failed(error: Exception, session: ModelsSession) -> Update:
             session.problem = describe_problem(error)
             return self.draw(session)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 from cir.errors import CirError
-from cir.ui.page import PageContent, PageParts, html_piece, problem_html
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.results.render import Results, results_page
+from cir.ui.wiring import QUIET, html_piece, problem_html
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -20,4 +22,4 @@ def lay_out(content: PageContent, page: PageParts) -> None:
             return problem_html(error)
 
     shown = html_piece("", elem_id="results-tab")
-    page.tab.select(read, None, [shown], show_progress="hidden", api_visibility="private")
+    page.tab.select(read, None, [shown], **QUIET)

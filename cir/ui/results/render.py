@@ -6,11 +6,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 
 from cir.ui.pieces import escape
+
+if TYPE_CHECKING:
+    from cir.evaluation.papers import PaperTable
+    from cir.evaluation.results_file import Section
 
 MEASURED = "Measured here: on the illustrated world where nothing else is said"
 PRINTED = "As printed in the papers, on CIRR, CIRCO and FashionIQ: other images, larger models"
@@ -18,59 +22,6 @@ NEWER = "What newer papers print, of methods that are not those of the two"
 NOTHING = "Nothing is measured yet. To measure the first table: `python -m cir tables methods`"
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _FIGURE = re.compile(r"^!\[(?P<said>[^\]]*)\]\((?P<name>[\w./-]+)\)$", re.MULTILINE)
-
-
-class MeasuredSection(Protocol):
-    """One section of docs/results.md."""
-
-    @property
-    def name(self) -> str:
-        """Of its markers."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """Its heading."""
-        ...
-
-    @property
-    def markdown(self) -> str:
-        """Heading, table, sentences, figures."""
-        ...
-
-    @property
-    def manifest(self) -> Mapping[str, object]:
-        """How it was measured."""
-        ...
-
-
-class PrintedTable(Protocol):
-    """One table of a paper."""
-
-    @property
-    def name(self) -> str:
-        """Paper and number."""
-        ...
-
-    @property
-    def beside(self) -> Sequence[str]:
-        """Names of the sections that have the same form."""
-        ...
-
-    @property
-    def markdown(self) -> str:
-        """The table as printed, with what it was measured on."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """The paper's title."""
-        ...
-
-    @property
-    def newer(self) -> bool:
-        """Whether it is of neither of the two papers that are implemented, but came after them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +34,16 @@ class Results:
         figures: name as in the markdown, such as "figures/gamma.svg" -> SVG of our own making.
     """
 
-    sections: Sequence[MeasuredSection] = ()
-    tables: Sequence[PrintedTable] = ()
+    sections: Sequence[Section] = ()
+    tables: Sequence[PaperTable] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
 
-    def beside(self, section: MeasuredSection) -> list[PrintedTable]:
+    def beside(self, section: Section) -> list[PaperTable]:
         """The papers' tables of the same form."""
         return [table for table in self.tables if section.name in table.beside]
 
     @property
-    def alone(self) -> list[PrintedTable]:
+    def alone(self) -> list[PaperTable]:
         """The papers' tables that no section stands beside."""
         names = {section.name for section in self.sections}
         return [table for table in self.tables if not names & set(table.beside)]
@@ -109,7 +60,7 @@ def results_page(results: Results) -> str:
     return page.replace("$", "&#36;")  # gradio would read it as the start of a name
 
 
-def _section(section: MeasuredSection, results: Results) -> str:
+def _section(section: Section, results: Results) -> str:
     said = "".join(
         f'<div class="figure">{text}</div>' if kind == "figure" else _words(text)
         for kind, text in split_figures(section.markdown, results.figures)
@@ -122,7 +73,7 @@ def _section(section: MeasuredSection, results: Results) -> str:
     return f'<section class="measured"><p class="origin">Measured here</p>{said}{how}{printed}</section>'
 
 
-def _printed(title: str, tables: Sequence[PrintedTable]) -> str:
+def _printed(title: str, tables: Sequence[PaperTable]) -> str:
     shown = "".join(
         f'{_words(table.markdown)}<p class="source">Source: {escape(table.source)}</p>' for table in tables
     )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cir.errors import BadQuery
 from cir.ui.reading import read_index
 from cir.ui.search import changes, handlers, parcels, steps
-from cir.ui.search.screen import Screen, Update
+from cir.ui.search.screen import Screen
+from cir.ui.wiring import Update
 
 if TYPE_CHECKING:
     from cir.models.protocols import TextEncoder

@@ -23,22 +23,20 @@ from cir.composers.composer import Composer
 from cir.errors import CirError
 from cir.ranking.retriever import Retriever
 from cir.ui import pieces
-from cir.ui.page import PageContent, PageParts, QueryFields, sent_with, then_answered, with_problems_shown
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.reading import read_method
 from cir.ui.search import acts, handlers, reference, snapshots
+from cir.ui.search.layout import QueryFields
 from cir.ui.search.opening import wire_opening
-from cir.ui.search.screen import Screen, Update, numbers
+from cir.ui.search.screen import Screen, numbers
 from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session, Settings
 from cir.ui.switcher.events import narrowing_events
+from cir.ui.wiring import AS_SENT, EACH, PRIVATE, Update, sent_with, then_answered, with_problems_shown
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-QUIET: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
-AS_SENT: dict[str, Any] = {**QUIET, "preprocess": False}
-# Searches stand in lines of their own.
-SEARCHING: dict[str, Any] = {**AS_SENT, "trigger_mode": "multiple", "concurrency_limit": None}
 LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
 
 
@@ -83,7 +81,7 @@ def wire_search(screen: Screen) -> None:
             inputs,
             screen.outputs,
             js="(...given) => recompose.asked(given)",
-            **SEARCHING,
+            **EACH,
         )
         ran.failure(None, js="() => recompose.unanswered()", **PRIVATE)
 
@@ -111,7 +109,7 @@ def wire_search(screen: Screen) -> None:
         inputs,
         screen.outputs,
         js="(...given) => recompose.again(given)",
-        **SEARCHING,
+        **EACH,
     )
     for failed in (chosen, again):
         failed.failure(None, js="() => recompose.unanswered()", **PRIVATE)
@@ -276,7 +274,7 @@ def wire_acts(screen: Screen) -> None:
         return acts.perform(request).draw(screen, request)
 
     handler = with_problems_shown(act, screen.problem)
-    how: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
+    how: dict[str, Any] = {**EACH, "preprocess": True}
     for way, then in (("submit", "recompose.answered()"), ("view", "")):
         acted = getattr(shown.bridge, way)(
             handler, [screen.page.session, shown.snapshot], screen.outputs_with_fields, **how

@@ -8,14 +8,14 @@ from typing import Any
 import gradio as gr
 
 from cir.ui import pieces
-from cir.ui.page import with_problems_shown
 from cir.ui.search import handlers, links, snapshots
-from cir.ui.search.screen import Screen, Update, new_methods
+from cir.ui.search.screen import Screen, new_methods
 from cir.ui.session import Session
 from cir.ui.switcher.screen import bounds_of, examples_of, state_of
+from cir.ui.wiring import PRIVATE, QUIET, Update, with_problems_shown
 
 # At once: it takes less than the way through the queue.
-AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 # Sliders take longest to be built: the fold that holds them opens once one can type, and stays closed on phones.
 _UNFOLD = "() => recompose.isPhone() ? {__type__: 'update'} : {open: true, __type__: 'update'}"
 
@@ -46,8 +46,8 @@ def wire_opening(screen: Screen, page: gr.Blocks) -> None:
             **AT_ONCE,
         )
         for after in (opened.then, opened.failure):
-            after(None, js="() => recompose.opened()", api_visibility="private")
-    page.load(None, None, [screen.page.ask.weights_fold], js=_UNFOLD, api_visibility="private")
+            after(None, js="() => recompose.opened()", **PRIVATE)
+    page.load(None, None, [screen.page.ask.weights_fold], js=_UNFOLD, **PRIVATE)
 
 
 def _go_on(screen: Screen, session: Session, before: snapshots.Snapshot, address: Mapping[str, str]) -> str:

@@ -11,14 +11,15 @@ from cir.composers.composer import Composer
 from cir.composers.parameters import Values, own_values
 from cir.errors import CirError
 from cir.ui import pieces
-from cir.ui.page import PageContent, PageParts, QueryFields
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.search import changes, handlers, inspector, links, reference, render, snapshots, steps
+from cir.ui.search.layout import QueryFields
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Answer, Session
 from cir.ui.switcher.screen import problem_on_page, switched_parts
-
-Update = dict[Any, Any]  # component -> value
+from cir.ui.wiring import Update
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from typing import Any
 import gradio as gr
 
 from cir.errors import CirError
-from cir.ui.page import PageContent, with_problems_shown
+from cir.ui.page import PageContent
 from cir.ui.server import gradio_private
 from cir.ui.server.programs.arguments import Arguments
 from cir.ui.server.programs.offering import refuse
 from cir.ui.server.programs.searching import stages
 from cir.ui.server.waiting import Steps, Waiting
+from cir.ui.wiring import with_problems_shown
 
 TOOL = "search_gallery"
 USUAL_RESULTS = 10

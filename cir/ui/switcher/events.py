@@ -11,7 +11,8 @@ from cir.errors import CirError
 from cir.gallery import narrowing
 from cir.gallery.searchable import Searchable
 from cir.text import counted
-from cir.ui.page import PageContent, PageParts, problem_html, then_answered, with_problems_shown
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.search import handlers, reference
 from cir.ui.search.snapshots import recall_session
 from cir.ui.session import Session
@@ -24,11 +25,10 @@ from cir.ui.switcher.screen import (
     switched_page,
     switched_parts,
 )
+from cir.ui.wiring import AS_SENT, QUIET, Update, problem_html, then_answered, with_problems_shown
 
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # What is chosen before the choice before is answered counts as well.
-_EACH: dict[str, Any] = {**_QUIET, "preprocess": False, "trigger_mode": "multiple"}
-Answer = dict[Any, Any]  # by component
+_CHOSEN: dict[str, Any] = {**AS_SENT, "trigger_mode": "multiple"}
 
 
 def is_own(content: PageContent, session: Session, image: object) -> bool:
@@ -46,7 +46,7 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
     if content.shelf is None or switcher is None:
         return
 
-    def switch(state: Session, snapshot: object, key: object, image: object) -> Answer:
+    def switch(state: Session, snapshot: object, key: object, image: object) -> Update:
         recall_session(content, state, snapshot)
         own = is_own(content, state, image)
         drawn = switched_page(content, page, state, read_choice(state, key))
@@ -54,26 +54,26 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
             part: value for part, value in drawn.items() if not own or part not in (ask.image, ask.leave_out)
         }
 
-    def not_switched(error: Exception, state: Session, *_: object) -> Answer:
+    def not_switched(error: Exception, state: Session, *_: object) -> Update:
         problem = problem_on_page(content, page, state, error)
         if not state.token:  # it could not be brought back: nothing is known that the switcher could show
             return problem
         return {**state_of(content, switcher, state), **problem}
 
-    def come_back(state: Session, snapshot: object) -> Answer:
+    def come_back(state: Session, snapshot: object) -> Update:
         recall_session(content, state, snapshot)
         changed = handlers.change_of(content.retriever_for(state).gallery, state)
         drawn = state_of(content, switcher, state)
         return {**drawn, switcher.notes: notes_html([changed])} if changed else drawn
 
-    def not_back(error: Exception, state: Session, *_: object) -> Answer:
+    def not_back(error: Exception, state: Session, *_: object) -> Update:
         return problem_on_page(content, page, state, error)
 
     outputs = switched_parts(page)
-    how = {**_EACH, "js": "(...given) => recompose.inTurn(given, true)"}
+    how = {**_CHOSEN, "js": "(...given) => recompose.inTurn(given, true)"}
     sent = [session, shown.snapshot, switcher.choice, ask.image]
     then_answered(switcher.choice.input(with_problems_shown(switch, not_switched), sent, outputs, **how))
-    back, how = with_problems_shown(come_back, not_back), {**_QUIET, "queue": False}
+    back, how = with_problems_shown(come_back, not_back), {**QUIET, "queue": False}
     page.tab.select(back, [session, shown.snapshot], outputs, **how)
 
 
@@ -84,7 +84,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
 
     def narrow(
         state: Session, snapshot: object, folder: object, since: object, until: object, undated: object
-    ) -> Answer:
+    ) -> Update:
         recall_session(content, state, snapshot)
         gallery = content.retriever_for(state).gallery
         only = narrowing.read_only(gallery, folder, since, until, undated)
@@ -98,7 +98,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
         return {switcher.notes: notes_html([left or notes_without_bounds(gallery)])}
 
-    def not_narrowed(error: Exception, state: Session, *_: object) -> Answer:
+    def not_narrowed(error: Exception, state: Session, *_: object) -> Update:
         if is_gone(content, state):
             return problem_on_page(content, page, state, error)
         return {switcher.notes: problem_html(error)}
@@ -108,7 +108,7 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
 
     inputs = [page.session, shown.snapshot]
     inputs += [switcher.folder, switcher.since, switcher.until, switcher.undated]
-    how = {**_EACH, "js": "(...given) => recompose.inTurn(given)"}
+    how = {**_CHOSEN, "js": "(...given) => recompose.inTurn(given)"}
     triggers = [switcher.folder.input, switcher.undated.input, switcher.since.submit, switcher.until.submit]
     triggers += [switcher.since.blur, switcher.until.blur]
     handler = with_problems_shown(narrow, not_narrowed)

@@ -12,19 +12,20 @@ import gradio as gr
 
 from cir.gallery import narrowing
 from cir.ui import pieces
-from cir.ui.page import PageContent, PageParts, Switcher, problem_html
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.search import examples, handlers, snapshots
 from cir.ui.search.render import browse_bar, gallery_page
 from cir.ui.switcher.handlers import notes_of, offer, switch_to
+from cir.ui.switcher.layout import Switcher
+from cir.ui.wiring import Update, problem_html
 
 if TYPE_CHECKING:
     from cir.gallery.background import IndexingJob
     from cir.ui.session import Session
 
-Answer = dict[Any, Any]  # by component
 
-
-def state_of(content: PageContent, switcher: Switcher, session: Session) -> Answer:
+def state_of(content: PageContent, switcher: Switcher, session: Session) -> Update:
     """The switcher as it stands for this visitor."""
     if content.shelf is None:
         return {}
@@ -48,7 +49,7 @@ def state_of(content: PageContent, switcher: Switcher, session: Session) -> Answ
     }
 
 
-def bounds_of(page: PageParts, session: Session) -> Answer:
+def bounds_of(page: PageParts, session: Session) -> Update:
     """The bounds of "Only in" as the session has them, for a page that does not show them yet."""
     switcher, only = page.switcher, session.only
     if switcher is None or not only:
@@ -62,7 +63,7 @@ def bounds_of(page: PageParts, session: Session) -> Answer:
     }
 
 
-def switched_page(content: PageContent, page: PageParts, session: Session, name: str) -> Answer:
+def switched_page(content: PageContent, page: PageParts, session: Session, name: str) -> Update:
     """Search another gallery from now on: the picked reference and the results of the old one leave the page.
 
     Raises:
@@ -88,7 +89,7 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
     return {**answer, shown.grid: gallery_page(gallery, handlers.browse(gallery, session))}
 
 
-def examples_of(content: PageContent, page: PageParts, session: Session) -> Answer:
+def examples_of(content: PageContent, page: PageParts, session: Session) -> Update:
     """The queries to try in the gallery that is searched."""
     tried = examples.chips(content.examples, content.retriever_for(session).gallery)
     return {page.shown.examples: gr.HTML(tried, visible=bool(tried))}
@@ -104,7 +105,7 @@ def switched_parts(page: PageParts) -> list[Any]:
     return [*line, ask.image, ask.leave_out, *boxes, shown.examples, shown.snapshot, shown.grid]
 
 
-def problem_on_page(content: PageContent, page: PageParts, session: Session, error: Exception) -> Answer:
+def problem_on_page(content: PageContent, page: PageParts, session: Session, error: Exception) -> Update:
     """What the Search tab shows when something went wrong: a sentence. What was typed stays.
 
     Where the gallery itself is not there any more, the page turns to the one that it began with, and says so.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cir.ui.page import PageContent, PageParts
+    from cir.ui.page import PageContent
+    from cir.ui.parts import PageParts
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:

@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from cir.errors import BadQuery
-from cir.gallery.searchable import Searchable
 from cir.syncir.judgements import ACCEPTED, REJECTED
-from cir.syncir.library import TripletLibrary
 from cir.syncir.table import SORTS
-from cir.types import TrainingStep
-from cir.ui import pieces
-from cir.ui.page import PageContent, PageParts, html_piece, problem_html, sent_with, with_problems_shown
+from cir.ui.page import PageContent
+from cir.ui.parts import PageParts
 from cir.ui.reading import read_upload
-from cir.ui.search.screen import numbers
 from cir.ui.server.pictures import address_of
-from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session
 from cir.ui.triplets import handlers, render
-from cir.ui.triplets.funnel import funnel, reason_words
+from cir.ui.triplets.funnel import reason_words
 from cir.ui.triplets.handlers import TripletSession
-from cir.ui.triplets.layout import PAPER, STOP, TripletParts
+from cir.ui.triplets.layout import PAPER, TripletParts
+from cir.ui.triplets.making import wire_generating, wire_training
 from cir.ui.triplets.reading import (
     PAGE_SIZES,
     read_choice,
@@ -40,21 +34,13 @@ from cir.ui.triplets.reading import (
     read_shown,
     read_thresholds,
 )
+from cir.ui.triplets.tab import TripletTab
+from cir.ui.wiring import EACH, PRIVATE, Update, html_piece, remembered, sent_with, with_problems_shown
 
-SESSION_SECONDS = 3600
-# What is done while an answer is on its way is done as well: it says what it is about.
-EACH: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "preprocess": False,
-    "concurrency_limit": None,
-    "trigger_mode": "multiple",
-}
 LATEST = {**EACH, "trigger_mode": "always_last"}  # of what is moved or typed only the last counts
 _TO_CLOSER = "() => recompose.isPhone() && document.querySelector('#triplet')?.scrollIntoView()"
 _SEARCH_WITH = "(query) => query && recompose.searchWith(JSON.parse(query))"
 _DOWNLOAD = "() => setTimeout(() => document.querySelector('a#triplets-download, #triplets-download a, #triplets-download')?.click(), 60)"
-Answer = dict[Any, Any]  # by component
 
 
 def lay_out(content: PageContent, page: PageParts) -> None:
@@ -63,8 +49,8 @@ def lay_out(content: PageContent, page: PageParts) -> None:
         html_piece(render.line("This page was started without triplets. Start it with: python app.py"))
         return
     parts = TripletParts(content.triplets.cannot_generate(), can_train=content.train is not None)
-    state = gr.State(TripletSession(), time_to_live=SESSION_SECONDS)
-    tab = _Tab(content, content.triplets, page, parts, state)
+    state = remembered(TripletSession())
+    tab = TripletTab(content, content.triplets, page, parts, state)
     for wire in (
         wire_files,
         wire_downloads,
@@ -78,77 +64,12 @@ def lay_out(content: PageContent, page: PageParts) -> None:
         wire(tab)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tab:
-    """What all events need: the content, the triplets, the components, and what the server remembers of a visitor."""
-
-    content: PageContent
-    library: TripletLibrary
-    page: PageParts
-    parts: TripletParts
-    state: gr.State
-
-    @property
-    def inputs(self) -> list[Any]:
-        """The first inputs of each handler: the sessions of this tab and of the page."""
-        return [self.state, self.page.session]
-
-    def searched(self, session: Session) -> Searchable:
-        """What this visitor searches."""
-        return self.content.retriever_for(session).gallery
-
-    def drawn(self, state: TripletSession, session: Session, *, with_funnel: bool = False) -> Answer:
-        """The list and the triplet that is looked at, as they stand now."""
-        p, searched = self.parts, self.searched(session)
-        made_from = handlers.open_table(self.library, state).gallery
-        gallery = handlers.pictured(self.content.shelf, searched, made_from)
-        page = handlers.show(self.library, state, gallery)
-        seen = handlers.closer(self.library, state, gallery)
-        verdict = seen.card.judgement.verdict if seen else ""
-        answer = {
-            p.stage: "",
-            p.where: render.where(page),
-            p.cards: render.cards(page),
-            p.closer: render.closer(seen),
-            p.on_screen: seen.card.shown.as_json() if seen else "",
-            p.details: render.details(seen),
-            p.accept: gr.Button("Accepted" if verdict == ACCEPTED else "Accept"),
-            p.reject: gr.Button("Rejected" if verdict == REJECTED else "Reject"),
-        }
-        if with_funnel:
-            answer[p.funnel] = funnel(handlers.funnel(self.library, state, searched))
-        text = (seen.card.shown.key, seen.card.shown.row, seen.card.text) if seen else None
-        if (
-            text != state.text_shown
-        ):  # what is being typed stays until it is saved, or there is another triplet
-            state.text_shown = text
-            answer[p.text] = text[2] if text else ""
-        if state.reset:
-            state.reset, wanted = False, state.filters
-            values = [wanted.verdict, wanted.reason, wanted.low, wanted.high, wanted.words, state.sort]
-            answer |= zip([*p.filters, p.sort], values, strict=True)
-        return answer
-
-    def drawing(self, act: Callable[..., object], *, with_funnel: bool = False) -> Callable[..., Answer]:
-        """A handler that lets `act` change the session, and shows what it leads to."""
-
-        def answer(state: TripletSession, session: Session, *values: Any) -> Answer:
-            act(state, *values)
-            return self.drawn(state, session, with_funnel=with_funnel)
-
-        return with_problems_shown(answer, self.parts.stage)
-
-    def files(self, state: TripletSession) -> gr.Dropdown:
-        """All files as they are called now, with the one that is looked at."""
-        return gr.Dropdown([(file.title, file.key) for file in self.library.files()], value=state.key)
-
-
-def wire_files(tab: _Tab) -> None:
+def wire_files(tab: TripletTab) -> None:
     """Opening the tab, choosing a file, bringing one."""
     p, library = tab.parts, tab.library
     outputs = [p.file, *p.thresholds, *p.drawn]
 
-    def opened(state: TripletSession, session: Session, key: object) -> Answer:
+    def opened(state: TripletSession, session: Session, key: object) -> Update:
         handlers.choose(library, state, key)
         limits = state.thresholds
         # At a threshold that none reaches: all reasons that there could be.
@@ -164,7 +85,7 @@ def wire_files(tab: _Tab) -> None:
             p.gap: limits.gap,
         }
 
-    def first(state: TripletSession, session: Session) -> Answer:
+    def first(state: TripletSession, session: Session) -> Update:
         if state.key:
             return {p.stage: gr.skip()}
         found = library.files()
@@ -173,7 +94,7 @@ def wire_files(tab: _Tab) -> None:
             return {p.stage: render.line(f"There are no triplets here yet. {missing}")}
         return opened(state, session, found[0].key)
 
-    def brought(state: TripletSession, session: Session, upload: object) -> Answer:
+    def brought(state: TripletSession, session: Session, upload: object) -> Update:
         path = read_upload(upload)
         if path is None:
             raise BadQuery("No file arrived.", "Choose a .json or .jsonl file.")
@@ -187,12 +108,12 @@ def wire_files(tab: _Tab) -> None:
         asked(with_problems_shown(handler, p.stage), [*tab.inputs, *sent], outputs, **how)
 
 
-def wire_downloads(tab: _Tab) -> None:
+def wire_downloads(tab: TripletTab) -> None:
     """The file that the page shows, judged by the threshold that it shows: written aside, handed over, removed."""
     p = tab.parts
 
-    def exporting(schema: str, name: str) -> Callable[..., Iterator[Answer]]:
-        def export(key: object, consistency: object) -> Iterator[Answer]:
+    def exporting(schema: str, name: str) -> Callable[..., Iterator[Update]]:
+        def export(key: object, consistency: object) -> Iterator[Update]:
             if not isinstance(key, str) or not key:
                 raise BadQuery("There is nothing to download yet.", "Choose a file of triplets first.")
             with tempfile.TemporaryDirectory(prefix="recompose-") as folder:
@@ -208,10 +129,10 @@ def wire_downloads(tab: _Tab) -> None:
     ):
         sent, outputs = [p.file, p.consistency], [p.download, p.stage]
         written = button.click(exporting(schema, name), sent, outputs, **EACH)
-        written.success(None, js=_DOWNLOAD, api_visibility="private")
+        written.success(None, js=_DOWNLOAD, **PRIVATE)
 
 
-def wire_list(tab: _Tab) -> None:
+def wire_list(tab: TripletTab) -> None:
     """Filters, order, pages, and a click on a card or on an arrow of a group."""
     p, library, outputs = tab.parts, tab.library, tab.parts.drawn
 
@@ -219,7 +140,7 @@ def wire_list(tab: _Tab) -> None:
         filters, sort = read_filters(*values[:5]), read_choice("order", values[5], SORTS)
         handlers.narrow(state, filters, sort, read_choice("length of a page", values[6], PAGE_SIZES))
 
-    def picked(state: TripletSession, session: Session, event: gr.EventData) -> Answer:
+    def picked(state: TripletSession, session: Session, event: gr.EventData) -> Update:
         handlers.pick(library, state, read_shown(sent_with(event, "triplet")))
         return tab.drawn(state, session)
 
@@ -231,11 +152,11 @@ def wire_list(tab: _Tab) -> None:
         turn = tab.drawing(lambda state, by=by: handlers.arrange(library, state, turn=by))
         button.click(turn, tab.inputs, outputs, **EACH)
     pick = with_problems_shown(picked, p.stage)
-    p.cards.pick(pick, tab.inputs, outputs, **EACH).then(None, js=_TO_CLOSER, api_visibility="private")
+    p.cards.pick(pick, tab.inputs, outputs, **EACH).then(None, js=_TO_CLOSER, **PRIVATE)
     p.details.pick(pick, tab.inputs, outputs, **EACH)
 
 
-def wire_thresholds(tab: _Tab) -> None:
+def wire_thresholds(tab: TripletTab) -> None:
     """Sliders judge anew what is stored, and count anew what there would be."""
     p = tab.parts
 
@@ -249,12 +170,12 @@ def wire_thresholds(tab: _Tab) -> None:
     p.paper.click(lambda: paper, None, p.thresholds, **EACH).then(moved, inputs, p.drawn, **EACH)
 
 
-def wire_closer(tab: _Tab) -> None:
+def wire_closer(tab: TripletTab) -> None:
     """What is done with the triplet that the page shows closely."""
     p, library = tab.parts, tab.library
     about = [*tab.inputs, p.on_screen]
 
-    def judging(verdict: str) -> Callable[..., Answer]:
+    def judging(verdict: str) -> Callable[..., Update]:
         def judge(state: TripletSession, on_screen: object) -> None:
             handlers.judge(library, state, read_shown(on_screen), verdict)
 
@@ -272,11 +193,11 @@ def wire_closer(tab: _Tab) -> None:
     gr.on([p.save.click, p.text.submit], saved, [*about, p.text], p.drawn, **EACH)
 
 
-def wire_search(tab: _Tab) -> None:
+def wire_search(tab: TripletTab) -> None:
     """The triplet that the page shows becomes the query of the Search tab, which then says where its target is."""
     p, tabs = tab.parts, tab.page.tabs
 
-    def fill(session: Session, on_screen: object) -> Answer:
+    def fill(session: Session, on_screen: object) -> Update:
         triplet, text = handlers.reference_of(tab.library, read_shown(on_screen))
         gallery = tab.searched(session)
         gallery.label(triplet.target_id)  # an unknown target could not be found
@@ -287,123 +208,4 @@ def wire_search(tab: _Tab) -> None:
 
     sent = [tab.page.session, p.on_screen]
     filled = p.search.click(with_problems_shown(fill, p.stage), sent, [p.stage, tabs, p.query], **EACH)
-    filled.then(None, [p.query], js=_SEARCH_WITH, api_visibility="private")
-
-
-def wire_generating(tab: _Tab) -> None:
-    """SynCir itself, a few triplets at a time, until it is done or stopped."""
-    p, library, lines = tab.parts, tab.library, tab.content.lines
-    # Updates, as a component that is made here would stand on the page.
-    begun = {p.generate: gr.update(interactive=False), p.stop: gr.update(visible=True)}
-    ended = {p.generate: gr.update(interactive=True), p.stop: gr.update(visible=False)}
-    looking = pieces.working("Looking for pairs …")
-
-    def steps(
-        state: TripletSession, session: Session, key: object, *thresholds: object
-    ) -> Steps[tuple[int, Answer]]:
-        if key:  # its choice may be on its way still
-            handlers.choose(library, state, key)
-        state.thresholds = read_thresholds(*thresholds)
-        for made in handlers.generate(library, state, tab.searched(session)):
-            drawn = tab.drawn(state, session, with_funnel=True)
-            # The file that they go to is chosen in the list from the first step on.
-            file = {} if made.triplet else {p.file: tab.files(state)}
-            yield (made.done, {**begun, **file, **drawn, p.stage: render.progress(made)}), True
-
-    async def generate(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Answer]:
-        state.stopping, done = False, 0
-        yield {**begun, p.stop: gr.Button(STOP, interactive=True, visible=True), p.stage: looking}
-        wanted = steps(state, session, *shown)
-        async with aclosing(lines.in_turn(wanted, lambda: not state.stopping, lines=[lines.long])) as made:
-            async for step in made:
-                if not isinstance(step, Waiting):
-                    done, answer = step
-                    yield answer
-                elif step.before:
-                    yield {**begun, p.stage: pieces.waiting(step.before, first_results=False)}
-                else:  # its turn has come
-                    yield {**begun, p.stage: looking}
-        stopped = {p.stage: render.stopped(done)} if state.stopping else {}
-        yield {**ended, p.file: tab.files(state), **stopped}
-
-    def failed(error: Exception, *_: object) -> Answer:
-        return {**ended, p.stage: problem_html(error)}
-
-    def stop(state: TripletSession) -> gr.Button:
-        """The button says it: this answer may come after the last one of the making, whose line stays."""
-        state.stopping = True
-        return gr.Button("Stopping after this pair …", interactive=False)
-
-    outputs = [p.generate, p.stop, p.file, *p.drawn]
-    inputs, once = [*tab.inputs, p.file, *p.thresholds], {**EACH, "trigger_mode": "once"}
-    p.generate.click(with_problems_shown(generate, failed), inputs, outputs, **once)
-    p.stop.click(stop, [tab.state], [p.stop], **EACH)
-
-
-def wire_training(tab: _Tab) -> None:
-    """A network is trained on the triplets that are kept, until its time is up or it is stopped; then it can be searched with."""
-    content, train_on = tab.content, tab.content.train
-    if train_on is None:
-        return
-    p, library, lines, ask = tab.parts, tab.library, content.lines, tab.page.ask
-    begun = {p.train: gr.update(interactive=False), p.use: gr.update(visible=False)}
-    ended = {p.train: gr.update(interactive=True), p.stop_training: gr.update(visible=False)}
-
-    def steps(state: TripletSession, session: Session, key: object, *thresholds: object) -> Steps[Answer]:
-        if key:  # its choice may be on its way still
-            handlers.choose(library, state, key)
-        state.thresholds = read_thresholds(*thresholds)
-        made_from = handlers.open_table(library, state).gallery
-        gallery = handlers.pictured(content.shelf, tab.searched(session), made_from)
-        for step in handlers.train(library, state, gallery, train_on):
-            if isinstance(step, TrainingStep):
-                yield {p.trained: render.training(step)}, True
-                continue
-            methods = gr.update(choices=pieces.method_choices(content.retriever.methods))
-            offered = {ask.method: methods, p.use: gr.update(visible=True)}
-            yield {**ended, **offered, p.trained: render.trained(step)}, True
-
-    async def train(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Answer]:
-        state.training_stopped, state.trained = False, ""
-        stop = gr.update(interactive=True, visible=True, value=STOP)
-        yield {**begun, p.stop_training: stop, p.trained: pieces.working("Looking at the triplets …")}
-        wanted = steps(state, session, *shown)
-        async with aclosing(
-            lines.in_turn(wanted, lambda: not state.training_stopped, lines=[lines.long])
-        ) as made:
-            async for step in made:
-                if not isinstance(step, Waiting):
-                    yield step
-                elif step.before:
-                    yield {p.trained: pieces.waiting(step.before, first_results=False)}
-        if not state.trained:  # else all is said: of two answers at once, a button may not hear the first one
-            yield {**ended, p.trained: render.line(render.TRAINING_STOPPED)}
-
-    def failed(error: Exception, *_: object) -> Answer:
-        return {**ended, p.trained: problem_html(error)}
-
-    def stop(state: TripletSession) -> gr.Button:
-        state.training_stopped = True
-        return gr.Button("Stopping after this step …", interactive=False)
-
-    def use(state: TripletSession, session: Session) -> Answer:
-        """The network that was made is the method of the next search."""
-        composers = content.retriever_for(session).composers
-        if state.trained not in composers:
-            raise BadQuery("That network is not here any more.", "Train it again.")
-        method = gr.update(value=state.trained, choices=list(composers))
-        tabs = gr.Tabs(selected="search")
-        return {
-            **numbers(content, ask, composers[state.trained]),
-            ask.method: method,
-            tab.page.tabs: tabs,
-            p.trained: gr.skip(),
-        }
-
-    once = {**EACH, "trigger_mode": "once"}
-    outputs = [p.train, p.stop_training, p.use, p.trained, ask.method]
-    inputs = [*tab.inputs, p.file, *p.thresholds]
-    p.train.click(with_problems_shown(train, failed), inputs, outputs, **once)
-    p.stop_training.click(stop, [tab.state], [p.stop_training], **EACH)
-    used = [*ask.numbers, ask.method, tab.page.tabs, p.trained]
-    p.use.click(with_problems_shown(use, p.trained), tab.inputs, used, **EACH)
+    filled.then(None, [p.query], js=_SEARCH_WITH, **PRIVATE)

@@ -10,9 +10,9 @@ import gradio as gr
 from cir.syncir.consistency import Thresholds
 from cir.syncir.table import SORTS, VERDICTS
 from cir.ui import pieces
-from cir.ui.page import html_piece
 from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
+from cir.ui.wiring import html_piece
 
 PAPER = Thresholds()
 STOP, TRAIN = "Stop", "Train with these"

@@ -6,7 +6,6 @@ path. No models are asked.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from cir.composers.parameters import Parameter, Values, read_values
+from cir.composers.parameters import Parameter, Values, is_number, read_values
 from cir.composers.revision import THOUGHTS
 from cir.errors import BadImage, BadQuery
 from cir.gallery import narrowing
@@ -147,7 +146,7 @@ class Arguments:
         name, value = self.used("top_k"), self.get("top_k")
         if value is None:
             return default, []
-        if not _is_number(value):
+        if not is_number(value):
             raise BadQuery(
                 f"{name} has to be a whole number from 1 to {MAX_RESULTS}, not {shown(value)}.",
                 f"Send a number: {name}=12.",
@@ -278,12 +277,8 @@ class Arguments:
         return {kind: tuple(filter(None, texts)) for kind, texts in cleaned.items()}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-
-
 def _number(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> float:
-    if not _is_number(value) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise BadQuery(
             f"{name} has to be a number from {low:g} to {high:g}, not {shown(value)}.",
             f"Send a number: {name}={(low + high) / 2:g}.",

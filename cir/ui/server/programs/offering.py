@@ -17,10 +17,10 @@ from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from cir.ui.page import with_problems_shown
 from cir.ui.problems import describe_problem
 from cir.ui.server import gradio_private
 from cir.ui.server.programs.arguments import ARGUMENTS, Arguments, is_upload, refuse_upload
+from cir.ui.wiring import with_problems_shown
 
 
 def refuse(error: Exception, *_: object) -> NoReturn:
