@@ -2,7 +2,8 @@
 
 A gallery is made up of the sample gallery's features with noise, captions and days, no files; it is searched as any other.
 It starts with what indexing keeps of a large gallery; with `--unprepared` without, as the first time after such a gallery was
-copied from elsewhere.
+copied from elsewhere. `--browser` asks in headless Chromium, as a person does: seconds from the click or the key until the answer is
+on the screen and the page is at rest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -81,42 +84,132 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def measure(cache: Path) -> dict[str, object]:
-    """Start the program over the gallery, ask it as programs ask it, and say how many seconds each answer took."""
-    from gradio_client import Client
-
+@contextmanager
+def program(cache: Path) -> Iterator[tuple[int, int, dict[str, object]]]:
+    """The program over the gallery, from its command until it is served: its port, its number, and how long that took."""
     port, began = free_port(), time.perf_counter()
     command = [sys.executable, ROOT / "app.py", "--llm", "none", "--gallery", NAME, "--port", str(port)]
     settings = {**os.environ, "CIR_CACHE": str(cache), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=sys.stderr) as program:
+    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=sys.stderr) as process:
         try:
             while not answers(port):
                 time.sleep(0.1)
             served = round(time.perf_counter() - began, 2)
-            found: dict[str, object] = {
-                "page_served_s": served,
-                "page_served_cpu_s": cpu_seconds(program.pid),
-            }
-            client = Client(f"http://127.0.0.1:{port}", verbose=False)
-
-            def ask(what: str, call: str, **given: object) -> dict:
-                since = time.perf_counter()
-                answer = client.predict(api_name=call, **given)
-                found[f"{what}_s"] = round(time.perf_counter() - since, 2)
-                return answer
-
-            ask("first_search", "/search", text="a red circle beside a blue square")
-            seen = ask("next_search", "/search", text="two green stars on the left")["results"][0]["image_id"]
-            ask("search_with_a_picture", "/search", reference_id=seen, text="make it blue")
-            ask("slider", "/rank", alpha=0.2, beta=0.6, gamma=0.4)
-            ask("folder", "/rank", folder="2006")
-            ask("days_for_the_first_time", "/rank", folder="", since="2010", until="2012-05")
-            ask("days", "/rank", folder="", since="2011", until="2012-05")
-            best = ask("least_score", "/rank", since="", until="", at_least=0.3)["results"][0]["image_id"]
-            ask("explain", "/explain", image_id=best)
-            return found | memory_of(program.pid)
+            yield (
+                port,
+                process.pid,
+                {"page_served_s": served, "page_served_cpu_s": cpu_seconds(process.pid)},
+            )
         finally:
-            program.terminate()
+            process.terminate()
+
+
+def measure(cache: Path) -> dict[str, object]:
+    """Start the program over the gallery, ask it as programs ask it, and say how many seconds each answer took."""
+    from gradio_client import Client
+
+    with program(cache) as (port, pid, found):
+        found["models_there_s"] = at_rest(pid)
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+
+        def ask(what: str, call: str, **given: object) -> dict:
+            since = time.perf_counter()
+            answer = client.predict(api_name=call, **given)
+            found[f"{what}_s"] = round(time.perf_counter() - since, 2)
+            return answer
+
+        ask("first_search", "/search", text="a red circle beside a blue square")
+        seen = ask("next_search", "/search", text="two green stars on the left")["results"][0]["image_id"]
+        ask("search_with_a_picture", "/search", reference_id=seen, text="make it blue")
+        ask("slider", "/rank", alpha=0.2, beta=0.6, gamma=0.4)
+        ask("folder", "/rank", folder="2006")
+        ask("days_for_the_first_time", "/rank", folder="", since="2010", until="2012-05")
+        ask("days", "/rank", folder="", since="2011", until="2012-05")
+        best = ask("least_score", "/rank", since="", until="", at_least=0.3)["results"][0]["image_id"]
+        ask("explain", "/explain", image_id=best)
+        return found | memory_of(pid)
+
+
+def measure_in_a_browser(cache: Path) -> dict[str, object]:
+    """The same as a person sees it: browsing, finding by words, searching, filters, history, Compare and its map."""
+    from playwright.sync_api import sync_playwright
+
+    with program(cache) as (port, pid, found), sync_playwright() as playwright:
+        found["models_there_s"] = at_rest(pid)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(120_000)
+
+        def do(what: str, act: Callable[[], object], seen: str, *, changed: str = "") -> None:
+            """Act, then wait until `seen` is true in the page and what `changed` says is another, painted and at rest."""
+            before = page.evaluate(f"() => {changed or 0}")
+            since = time.perf_counter()
+            act()
+            page.wait_for_function(
+                f"before => ({seen}) && {changed or 1} !== before && recompose.idle()", arg=before
+            )
+            page.evaluate("() => new Promise(requestAnimationFrame)")
+            found[f"{what}_s"] = round(time.perf_counter() - since, 2)
+
+        def slide(elem_id: str, value: float) -> None:
+            page.locator(f"#{elem_id} input[type=range]").evaluate(
+                "(box, value) => { box.value = value; box.dispatchEvent(new Event('input', {bubbles: true})); }",
+                value,
+            )
+
+        def compare(what: str, start: Callable[[], object]) -> None:
+            heads = "document.querySelectorAll('#compare-columns .compared-head .timings').length"
+            do(what, start, f"{heads} >= 4 && !document.querySelector('#compare-stage .busy')")
+
+        shown = "document.querySelector('#results')?.innerHTML"
+        ready = "document.querySelector('#results img')?.complete && document.querySelector('#stage .timings span')"
+        grid, browsed = (
+            "document.querySelector('#browse-grid img')?.complete",
+            "document.querySelector('#browse-grid').innerHTML",
+        )
+        do("page_opened", lambda: page.goto(f"http://127.0.0.1:{port}/"), f"window.recompose && {grid}")
+        do("browse_other_pictures", lambda: page.click("#next"), grid, changed=browsed)
+        page.fill("#edit textarea", "two green stars on the left")
+        do("search", lambda: page.keyboard.press("Enter"), ready)
+        page.fill("#edit textarea", "a red circle beside a blue square")
+        do("next_search", lambda: page.keyboard.press("Enter"), ready, changed=shown)
+        do("more_results", lambda: page.click("#results [data-do=more]"), ready, changed=shown)
+        do(
+            "closer_look",
+            lambda: page.locator("#results .picture").first.click(),
+            "document.querySelector('#inspector .why')",
+        )
+        page.keyboard.press("Escape")
+        page.click("#weights > button")
+        do("slider", lambda: slide("beta", 0.1), ready, changed=shown)
+        page.click("#keep > button")
+        do(
+            "hide_scores_below",
+            lambda: slide("at-least", 0.4),
+            ready,
+            changed="document.querySelector('#results-box').innerText",
+        )
+        do(
+            "unfold_near_identical",
+            lambda: page.click("#fold input"),
+            ready,
+            changed="document.querySelector('#results-box').innerText",
+        )
+        page.click("#only-in > button")
+        page.fill("#only-since textarea, #only-since input", "2011")
+        do("only_since", lambda: page.keyboard.press("Enter"), ready, changed=shown)
+        do("history_back", lambda: page.go_back(), ready, changed=shown)
+        page.click("button[role=tab]:has-text('Compare')")
+        page.wait_for_selector("#compare-start")
+        compare("compare", lambda: page.click("#compare-start"))
+        do(
+            "compare_judged_with_its_map",
+            lambda: page.locator("#compared-1 .picture").first.click(),
+            "document.querySelector('#compare-judged .map svg')",
+        )
+        return found | memory_of(pid)
 
 
 def answers(port: int) -> bool:
@@ -132,6 +225,15 @@ def cpu_seconds(pid: int) -> float:
     """What a process has had of the processors, all its threads together: others on the machine do not count."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return round((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), 2)
+
+
+def at_rest(pid: int) -> float:
+    """Wait until a program has loaded its models, which takes as long over any gallery; seconds, from its being served."""
+    since, before = time.perf_counter(), -1.0
+    while (now := cpu_seconds(pid)) > before + 0.1:
+        before = now
+        time.sleep(2.0)
+    return round(time.perf_counter() - since, 2)
 
 
 def memory_of(pid: int) -> dict[str, float]:
@@ -154,6 +256,7 @@ def main() -> None:
     options.add_argument(
         "--unprepared", action="store_true", help="nothing is kept yet: it is made at the start"
     )
+    options.add_argument("--browser", action="store_true", help="as a person sees it, in headless Chromium")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="scale-") as temporary:
         cache = chosen.cache or Path(temporary)
@@ -167,7 +270,7 @@ def main() -> None:
             "images": read_manifest(cache / NAME).images,
             "prepared": not chosen.unprepared,
             "load": round(os.getloadavg()[0], 1),
-            **measure(cache),
+            **(measure_in_a_browser if chosen.browser else measure)(cache),
         }
         sys.stdout.write(json.dumps(found) + "\n")
 

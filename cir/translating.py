@@ -85,12 +85,15 @@ class Translator:
         if self._rewording is None or inside != typed or not self._rewording.helps(query):
             yield from compose(query)
             return
-        yield replace(next(compose(query)), pending="putting the edit into plainer words")
-        since = time.perf_counter()
-        try:
-            plain, note = self._rewording(typed), ""
-        except LanguageModelFailed as error:
-            plain, note = typed, f"The edit could not be put into plainer words: {error}"
+        since, note = time.perf_counter(), ""
+        plain = self._rewording.at_once(typed, query.reference_image)
+        if not plain and self._rewording.asks:
+            yield replace(next(compose(query)), pending="putting the edit into plainer words")
+            try:
+                plain = self._rewording.asked(typed)
+            except LanguageModelFailed as error:
+                note = f"The edit could not be put into plainer words: {error}"
+        plain = plain or typed
         timings = {REWORDED: 1000.0 * (time.perf_counter() - since)}
         trace = {REWORDED: (plain,), TYPED: (typed,)} if plain != typed else {}
         for one in compose(replace(query, modification_text=plain)):
@@ -103,7 +106,7 @@ class Translator:
         if self._rewording is None or without_quotes(typed) != typed or not self._rewording.helps(query):
             return typed
         try:
-            return self._rewording(typed)
+            return self._rewording(typed, query.reference_image)
         except LanguageModelFailed:
             return typed
 

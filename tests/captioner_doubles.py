@@ -91,7 +91,7 @@ def florence_folder(folder: Path, shape: dict[str, Any] = FLORENCE_SMALL, side: 
     """A Florence-2; `side` of its pictures is 768 where it is published."""
     torch.manual_seed(0)
     size = shape["text_config"]["vocab_size"]
-    tokenizer = _tokenizer(
+    tokenizer = numbered_words(
         size,
         {0: "<s>", 1: "<pad>", 2: "</s>", 3: "<unk>", size - 1: "<image>"},
         bos_token="<s>",
@@ -118,7 +118,7 @@ def blip_folder(folder: Path, shape: dict[str, Any] = BLIP_SMALL) -> Path:
     config = BlipConfig(**shape)
     size = config.text_config.vocab_size
     words = {0: "[PAD]", config.text_config.sep_token_id: "[SEP]", 1: "[UNK]"}
-    tokenizer = _tokenizer(size - 2, words, sep_token="[SEP]", pad_token="[PAD]", unk_token="[UNK]")
+    tokenizer = numbered_words(size - 2, words, sep_token="[SEP]", pad_token="[PAD]", unk_token="[UNK]")
     model = BlipForConditionalGeneration(config)
     _as_sure_as_trained_ones(model, model.text_decoder, end=config.text_config.sep_token_id)
     model.save_pretrained(folder)
@@ -127,7 +127,7 @@ def blip_folder(folder: Path, shape: dict[str, Any] = BLIP_SMALL) -> Path:
     return folder
 
 
-def _tokenizer(size: int, special: dict[int, str], **names: Any) -> PreTrainedTokenizerFast:
+def numbered_words(size: int, special: dict[int, str], **names: Any) -> PreTrainedTokenizerFast:
     """Words w0, w1, ... but for the special ones."""
     words = {special.get(i, f"w{i}"): i for i in range(size)}
     unknown = names.setdefault("unk_token", "<unk>")
@@ -184,7 +184,7 @@ def blip2_folder(folder: Path) -> Path:
         image_token_index=199,
     )
     special = {1: "<pad>", 2: "</s>", 3: "<unk>", 199: "<image>"}
-    tokenizer = _tokenizer(
+    tokenizer = numbered_words(
         200, special, bos_token="</s>", eos_token="</s>", extra_special_tokens={"image_token": "<image>"}
     )
     model = Blip2ForConditionalGeneration(config)

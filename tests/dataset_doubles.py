@@ -82,7 +82,7 @@ class ToyModels:
     def phi(self, recipe: str | None = None) -> None:
         return None
 
-    words = fusion = encoder = patch_words = phi
+    words = fusion = encoder = patch_words = towers = published = phi
 
     @property
     def fingerprints(self) -> dict[str, str]:

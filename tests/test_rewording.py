@@ -162,3 +162,34 @@ def test_a_reference_is_read_once_by_each_network_however_often_its_query_is_com
     *_, last = retriever.compose(Query(picture, "lose the hat"), method)
     assert last.trace["reworded"] == ("remove the hat",)
     assert seen == [1, 1] if method != "TIRG" else [1, 1, 1]  # its network reads drawings by itself
+
+
+class Book:
+    """A phrasebook of one line."""
+
+    def read(self, text: str, seen: object = None) -> str:
+        return "remove the hat" if text == "ditch the hat" else ""
+
+
+def test_what_the_phrasebook_reads_is_there_at_once_and_nobody_is_asked() -> None:
+    model = ToyLanguageModel(["remove the dog"])
+    rewording = Rewording(model, known, phrasebook=Book())  # type: ignore[arg-type]
+    assert rewording("ditch the hat") == "remove the hat"
+    assert model.prompts == []
+    assert rewording("chuck the dog") == "remove the dog"
+    assert len(model.prompts) == 1
+
+
+def test_without_a_language_model_the_phrasebook_reads_what_it_can_and_the_rest_is_searched_for_as_typed() -> (
+    None
+):
+    composer = toy_cvsi(ToyLanguageModel(), ToyCaptioner())
+    translator = Translator(None, "", Rewording(None, known, phrasebook=Book()))  # type: ignore[arg-type]
+    retriever = Retriever(toy_gallery(), {"CVSI": composer}, translator)
+    read = list(retriever.compose(Query(draw("red", "square"), "ditch the hat"), "CVSI"))
+    assert all(
+        one.trace["reworded"] == ("remove the hat",) for one in read
+    )  # no stage of the words as they were typed
+    assert read[-1].trace["typed_text"] == ("ditch the hat",)
+    typed = list(retriever.compose(Query(draw("red", "square"), "chuck the hat"), "CVSI"))
+    assert all("reworded" not in one.trace and "plainer" not in one.pending for one in typed)

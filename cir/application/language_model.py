@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 from PIL import Image
 
@@ -10,8 +11,9 @@ from cir.errors import CirError
 from cir.languages import language_identifier
 from cir.models.model_set import Models
 from cir.models.protocols import LanguageModel
+from cir.phrasebook import Phrasebook
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption, plain_orders
-from cir.rewording import KnownWords, Rewording
+from cir.rewording import KnownWords, Rewording, things_seen
 from cir.translating import Translator
 from cir.types import DRAWING
 from cir.world.vocabulary import words
@@ -25,15 +27,18 @@ def build_translator(models: Models) -> Translator:
 
 
 def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewording | None:
-    """What puts edits into words that the set's text tower knows; None where it reads any words, or nobody can.
+    """What puts edits into words that the set's text tower knows; None where it reads any words.
 
-    `model`: who is asked; the set's language model by default.
+    `model`: who is asked for what the phrasebook cannot read; the set's language model by default.
     """
-    asked = model or models.language_model
-    if models.set.reads != "world" or asked is None:
+    if models.set.reads != "world":
         return None
-
     clip = models.clip
+
+    @cache
+    def often_seen() -> frozenset[str]:
+        tokenizer = getattr(models.sentence_encoder, "tokenizer", None)
+        return frozenset(tokenizer.get_vocab() if tokenizer is not None else ())
 
     def known(text: str) -> float:
         return float(clip.known([text])[0])
@@ -41,7 +46,14 @@ def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewor
     def is_drawing(image: Image.Image) -> bool:
         return models.read_as(models.references.encode_images([image])[0]) in ("", DRAWING)
 
-    return Rewording(asked, known, is_drawing, KnownWords(words(), lambda: models.sentence_encoder).nearest)
+    return Rewording(
+        model or models.language_model,
+        known,
+        is_drawing,
+        KnownWords(words(), lambda: models.sentence_encoder).nearest,
+        Phrasebook(lambda: models.sentence_encoder, lambda word: word in often_seen()),
+        things_seen(models.references.encode_images, clip.encode_texts),
+    )
 
 
 def warm_up(models: Models) -> None:

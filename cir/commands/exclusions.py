@@ -143,6 +143,7 @@ RULES = (
     Rule("evaluate", _has("kept_only"), "fresh", "with --kept-only"),
     Rule("tables", _has("kept_only"), "ask fresh", "with --kept-only"),
     Rule("tables", _without("--gallery"), "gallery", "on {dataset}", "Leave it out, or name another: --dataset jsonl"),
+    Rule("tables", lambda o, _: o.dataset != "world", "as_typed", "on a dataset: its edits are always read as they are typed"),
     Rule("tables", lambda o, _: o.dataset != "world", "ask", "on a dataset: there it is always asked"),
     Rule("tables", _on_a_gallery, "gallery_captions batch_size", "on a gallery that is indexed already"),
     Rule("tables", _is("dataset", "world"), "batch_size", "on the world benchmark"),

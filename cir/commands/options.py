@@ -158,6 +158,11 @@ def _fill_tables(sub: CommandParser) -> None:
     )
     sub.add_argument("--kept-only", action="store_true", help="compose nothing; use what is kept")
     sub.add_argument(
+        "--as-typed",
+        action="store_true",
+        help="world: leave edits in other words than the models were taught",
+    )
+    sub.add_argument(
         "--ask",
         action="store_true",
         help="world: ask the language model for answers that are missing (on a dataset it is always asked)",

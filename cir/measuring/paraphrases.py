@@ -56,6 +56,24 @@ class ParaphraseBench(WorldBench):
         return {**super().asked(), "paraphrases": self.paraphrases}
 
 
+def _how_read(bench: ParaphraseBench) -> str:
+    """How many of the other wordings the phrasebook reads, and how many stand in it."""
+    rewording = bench.rewording
+    if rewording is None:
+        return "Edits are read as they are typed. "
+    book = rewording.phrasebook
+    if book is None:
+        return ""
+    asked = [q for name, queries in bench.wordings.items() if name != PLAIN for q in queries]
+    other = [q for q in asked if not rewording.is_plain(q.modification_text)]
+    read = sum(bool(rewording.at_once(q.modification_text, bench.picture(q.reference_id))) for q in other)
+    has = sum(book.has(q.modification_text) for q in other)
+    return (
+        f"Of {len(other):,} wordings with words that the text tower was not taught the phrasebook reads {read:,}; "
+        f"{has:,} stand in it word for word, but for what they name. "
+    )
+
+
 def paraphrases_table(bench: Bench) -> tuple[str, dict[str, object]]:
     """R@1 of each method by wording, and by kind of edit.
 
@@ -72,7 +90,7 @@ def paraphrases_table(bench: Bench) -> tuple[str, dict[str, object]]:
     explained = "; ".join(f"**{wording}**: {what}" for wording, what in WORDINGS.items())
     markdown = (
         f"## Paraphrases{bench.heading}\n\nR@1 of the same {counted(len(other.plain), 'query', 'queries')} in other words, written by "
-        f"hand and used for no training. {explained}. The mean is that of the six, the spread is best less worst. {bench.protocol}"
+        f"hand and used for no training. {explained}. The mean is that of the six, the spread is best less worst. {_how_read(other)}{bench.protocol}"
         f"\n\n{wordings_table(rows)}\n\n### R@1 by {bench.kinds_are}: plain, and the mean of the six\n\n"
         f"{_kinds_table(rows, tables.kinds_of(other.plain))}"
     )

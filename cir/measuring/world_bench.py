@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cir.application import build_rewording
+from cir.cache_keys import code_digest
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, books_of, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark
@@ -23,6 +24,7 @@ from cir.gallery.gallery import Gallery
 from cir.measuring.bench import Bench, say
 from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import Captioner
+from cir.phrasebook.book import wordings_digest
 from cir.places import gallery_cache
 from cir.rewording import Rewording
 from cir.types import CirQuery
@@ -58,8 +60,10 @@ class WorldBench(Bench):
 
     @cached_property
     def rewording(self) -> Rewording | None:
-        """Puts edits into plainer words, thinking from the book; all references are drawings. None for no language model."""
-        return None if self.options.llm == WITHOUT else build_rewording(self.models, self.witness)
+        """Puts edits into plainer words, thinking from the book; all references are drawings. None for edits as they are typed."""
+        if getattr(self.options, "as_typed", False):
+            return None
+        return build_rewording(self.models, None if self.options.llm == WITHOUT else self.witness)
 
     def texts(self, query: CirQuery) -> Sequence[str]:
         """The edit as a search reads it: in plainer words, where it is in others than the models were taught.
@@ -68,7 +72,11 @@ class WorldBench(Bench):
             LanguageModelFailed: nobody has put it into plainer words.
         """
         typed = query.modification_text
-        return one_text(query) if self.rewording is None else [self.rewording(typed)]
+        return (
+            one_text(query)
+            if self.rewording is None
+            else [self.rewording(typed, self.picture(query.reference_id))]
+        )
 
     @cached_property
     def encoders(self) -> Encoders:
@@ -110,8 +118,9 @@ class WorldBench(Bench):
         }
 
     def asked(self) -> dict[str, object]:
-        """The queries and the scenes: what is kept of others would be wrong."""
-        return {"asked": self.benchmark.digest}
+        """The queries, the scenes, and how edits are read: what is kept of others would be wrong."""
+        read = "" if self.rewording is None else code_digest("phrasebook", "rewording.py") + wordings_digest()
+        return {"asked": self.benchmark.digest, "read": read}
 
     near_misses_are = (
         "A near miss is a scene that is the target but for one thing: an object, its number, colour or size, the background, the "

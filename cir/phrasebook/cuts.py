@@ -1,0 +1,37 @@
+"""The ways to cut an edit into orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+MOST_CUTS, MOST_PLACES = 3, 6
+_KEEPS = frozenset(["plus", "also", "but", "with"])  # words that cut, and say something themselves
+_PREPOSITIONS = frozenset(
+    ["at", "in", "on", "by", "under", "during", "after"]
+)  # that cut between a place and a time
+_DROPS = frozenset([",", ";", ".", ":", "and", "then", "&", "+"])
+
+
+def cuts(tokens: Sequence[str]) -> Iterator[list[list[str]]]:
+    """The ways to cut an edit into orders at commas and at words such as "and" and "at": none, one, some."""
+    inside = range(1, len(tokens) - 1)
+    places = [i for i in inside if tokens[i] in _KEEPS | _DROPS]
+    weak = [i for i in inside if tokens[i] in _PREPOSITIONS]
+    places = sorted({*places, *weak}) if len(places) + len(weak) <= MOST_PLACES else places
+    for count in range(min(MOST_CUTS, len(places)) + 1):
+        for chosen in combinations(places, count):
+            starts, ends = [0, *chosen], [*chosen, len(tokens)]
+            parts = [_trimmed(tokens[start:end]) for start, end in zip(starts, ends, strict=True)]
+            if all(parts):
+                yield parts
+
+
+def _trimmed(tokens: Sequence[str]) -> list[str]:
+    """Without marks, and without words at its ends that only join."""
+    part = [token for token in tokens if token[0].isalnum()]
+    while part and part[0] in _DROPS:
+        part = part[1:]
+    while part and part[-1] in _DROPS:
+        part = part[:-1]
+    return part

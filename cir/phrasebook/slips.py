@@ -1,0 +1,51 @@
+"""Slips of the keyboard: a word that is none, and one slip away from a word of the book, becomes that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cir.phrasebook.book import TOKEN, all_words
+
+_COMMON = ("the", "and", "with", "that", "this", "from", "there", "have")
+
+
+def corrected(text: str, is_word: Callable[[str], bool]) -> list[str]:
+    """The words of a text in small letters, slips put right where a word of the book is near.
+
+    Args:
+        text: as it was typed.
+        is_word: whether something is an English word, and so no slip.
+    """
+    return [_correct(token, is_word) for token in TOKEN.findall(text.lower())]
+
+
+def _correct(token: str, is_word: Callable[[str], bool]) -> str:
+    known = all_words()
+    if token in known or not token[0].isalpha() or len(token) < 3:
+        return token
+    for common in _COMMON:  # whose exchanged letters are often words, too
+        if sorted(token) == sorted(common) and _slips(token, common) == 1:
+            return common
+    if is_word(token):
+        return token
+    allowed = 1 if len(token) < 7 else 2
+    counted = ((_slips(token, word, allowed), word[0] != token[0], word) for word in known)
+    near = [found for found in counted if found[0] <= allowed]
+    return min(near)[2] if near else token
+
+
+def _slips(a: str, b: str, most: int = 2) -> int:
+    """Letters left out, put in, changed, or two exchanged, from one word to the other (optimal string alignment); more than `most` for many."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        now = [i]
+        for j, y in enumerate(b, start=1):
+            cost = min(row[j] + 1, now[j - 1] + 1, row[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, before[j - 2] + 1)
+            now.append(cost)
+        before, row = row, now
+    return row[-1]

@@ -1,0 +1,152 @@
+"""The book of wordings: what it reads, what it leaves to others, and that what is shipped of it is up to date."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cir.models.catalog import sentence_encoder_folder
+from cir.models.protocols import SentenceEncoder
+from cir.models.sentence_encoder import load_sentence_encoder
+from cir.phrasebook import Phrasebook, book
+from cir.phrasebook.book import book_key, encode_book, nouns, read_book, read_encoded
+from cir.phrasebook.orders import KINDS
+from cir.phrasebook.slips import corrected
+from cir.world.reading import nouns_in
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    return load_sentence_encoder(sentence_encoder_folder(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def reader(encoder) -> Phrasebook:
+    words = encoder.tokenizer.get_vocab()
+    return Phrasebook(lambda: encoder, lambda word: word in words)
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("scrub the cow from this", "remove the cow"),
+        ("have the penguins walked away?", "remove the penguins"),
+        ("would love a cactus over there", "add a cactus"),
+        ("also stick two penguins on it", "add two penguins"),
+        ("a red umbrella shows up beside them", "add a red umbrella"),
+        ("cow out, penguin in", "replace the cow with a penguin"),
+        ("what was a pizza is a cactus today", "replace the pizza with a cactus"),
+        ("prefer a guitar to that umbrella", "replace the umbrella with a guitar"),
+        ("a cactus in lieu of the cow", "replace the cow with a cactus"),
+        ("three cows would be better", "make it three cows"),
+        ("make do with a single penguin", "make it one penguin"),
+        ("I need a pair of umbrellas", "make it two umbrellas"),
+        ("the guitar, only in crimson", "make the guitar red"),
+        ("spray the guitar blue", "make the guitar blue"),
+        ("I fancy a much bigger cow", "make the cow bigger"),
+        ("the cow could be tinier", "make the cow smaller"),
+        ("transport everybody to the seashore", "the same but on the beach"),
+        ("somewhere hot and dry with dunes", "the same but in the desert"),
+        ("it has snowed everywhere", "the same but in the snow"),
+        ("sunk to the ocean floor", "the same but under water"),
+        ("wait until midnight", "the same at night"),
+        ("as the evening draws near", "the same at sunset"),
+        ("ditch the cow and bring in two penguins", "remove the cow and add two penguins"),
+        ("lose the pizza, and have it at midnight", "remove the pizza and the same at night"),
+        ("turn the cow into a penguin and paint it blue", "replace the cow with a penguin and make the penguin blue"),
+        ("remvoe the cow", "remove the cow"),
+        ("swpa the pengiun for a guitar", "replace the penguin with a guitar"),
+        ("put it in teh snwo", "the same but in the snow"),
+    ],
+)  # fmt: skip
+def test_an_edit_in_other_words_is_read_as_the_order_that_it_means(reader, typed: str, plain: str) -> None:
+    assert reader.read(typed) == plain
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "make it look like a painting",
+        "turn the picture upside down",
+        "something completely different",
+        "the dog is running",
+        "the dog looks sad",
+        "a dog wearing a hat",
+        "the cat sits on the sofa",
+        "show the dog from behind",
+        "in the bathroom",
+        "at the airport",
+        "add a lighthouse",
+        "",
+        "?!",
+        "the the the",
+    ],
+)
+def test_what_the_world_cannot_be_asked_for_is_left_to_others(reader, typed: str) -> None:
+    assert reader.read(typed) == ""
+
+
+def test_no_thing_that_is_named_is_lost_and_none_is_made_up(reader) -> None:
+    rng = np.random.default_rng(0)
+    names = [name for name, (_, plural) in nouns().items() if not plural and " " not in name]
+    for line in (
+        "kindly dispose of the {}",
+        "it would be great to have a {} around",
+        "exchange that {} against a {}",
+    ):
+        for _ in range(15):
+            typed = line.format(*rng.choice(names, line.count("{}"), replace=False))
+            plain = reader.read(typed)
+            assert not plain or nouns_in(plain) == nouns_in(typed), typed
+
+
+def test_slips_are_put_right_but_english_words_are_not_taken_for_slips() -> None:
+    known = {"chat", "house", "brown"}
+    assert corrected("Remvoe teh pengiun!, adn ad a gutiar", known.__contains__) == [
+        "remove", "the", "penguin", ",", "and", "ad", "a", "guitar",
+    ]  # fmt: skip
+    assert corrected("chat brown", known.__contains__) == ["chat", "brown"]
+    assert corrected("xqzzy", known.__contains__) == ["xqzzy"]
+
+
+def test_the_book_has_what_is_written_in_it_about_any_thing(reader) -> None:
+    assert reader.has("get rid of the cow")
+    assert reader.has("get rid of the cow, and the same scene at midnight")
+    assert not reader.has("scrub the cow from this")
+
+
+def test_without_a_sentence_encoder_nothing_is_read() -> None:
+    assert Phrasebook(lambda: None).read("ditch the cow") == ""
+
+
+def test_every_kind_of_order_has_wordings_and_each_wording_is_read_as_its_kind(reader) -> None:
+    wordings = read_book().wordings
+    assert {wording.kind for wording in wordings} == set(KINDS)
+    misread = []
+    for wording in wordings[::5]:
+        kind = KINDS[wording.kind]
+        said = reader.naming.said(wording.text.split(), None)
+        if kind.form != "typed" and len(said.things) == kind.things and "other" not in wording.kind:
+            meant = kind.order(said, wording.value, wording.swapped)
+            misread += (
+                []
+                if reader.read(wording.text) in (meant, "")
+                else [(wording.text, reader.read(wording.text))]
+            )
+    assert len(misread) <= 0.05 * len(wordings[::5]), misread
+
+
+def test_what_is_shipped_of_the_book_is_what_the_encoder_makes_of_it_now(encoder) -> None:
+    shipped, now = read_encoded(encoder.fingerprint), encode_book(encoder)
+    assert shipped is not None, "python scripts/encode_wordings.py"
+    for name, rows in now.items():
+        np.testing.assert_allclose(shipped[name], rows, atol=2e-3)
+    assert read_encoded("another encoder") is None
+    assert book_key("another encoder") != book_key(encoder.fingerprint)
+
+
+def test_a_damaged_file_of_rows_is_made_anew(encoder, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(book, "ENCODED", tmp_path / "wordings.safetensors")
+    (tmp_path / "wordings.safetensors").write_bytes(b"no rows")
+    assert read_encoded(encoder.fingerprint) is None
+    assert Phrasebook(lambda: encoder).read("get rid of the cow") == "remove the cow"
