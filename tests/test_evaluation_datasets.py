@@ -514,6 +514,16 @@ def test_fashioniq_is_the_mean_of_three_categories_and_orders_of_captions_matter
     assert len(folders) == 3
 
 
+def test_a_run_opens_the_networks_of_its_method_and_no_others(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    root = lay_out("cirr", tmp_path / "CIRR")
+    arguments = ("--method", "pic2word", "--llm", "none", "--json")
+    status, out, err = run(capsys, "evaluate", "cirr", "--root", root, *arguments)
+    assert status == 0, err
+    opened = set(json.loads(out)["manifest"]["models"]) - {"clip", "captioner"}
+    assert opened == {"mapping_pic2word"}
+
+
 def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_twice(capsys, tmp_path, monkeypatch) -> None:
     root, log = lay_out("cirr", tmp_path / "CIRR"), tmp_path / "calls"
     monkeypatch.setattr(evaluating_datasets, "build_methods", toy_methods)
