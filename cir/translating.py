@@ -42,6 +42,11 @@ class Translator:
     ) -> None:
         self._model, self._missing, self._rewording = model, missing, rewording
 
+    def prepare(self) -> None:
+        """Load what the first edit in other words would wait for."""
+        if self._rewording is not None:
+            self._rewording.prepare()
+
     def compose(self, query: Query, compose: Compose) -> Iterator[ComposedQuery]:
         """Compose a query whose edit may be in another language or in other words; the last stages are of what it was put into.
 

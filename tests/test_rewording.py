@@ -194,3 +194,16 @@ def test_without_a_language_model_the_phrasebook_reads_what_it_can_and_the_rest_
     assert read[-1].trace["typed_text"] == ("ditch the hat",)
     typed = list(retriever.compose(Query(draw("red", "square"), "chuck the hat"), "CVSI"))
     assert all("reworded" not in one.trace and "plainer" not in one.pending for one in typed)
+
+
+def test_what_the_first_edit_in_other_words_would_wait_for_can_be_loaded_before() -> None:
+    read: list[str] = []
+
+    class Watched(Book):
+        def read(self, text: str, seen: object = None) -> str:
+            read.append(text)
+            return super().read(text, seen)
+
+    Translator(None, "", Rewording(None, known, phrasebook=Watched())).prepare()  # type: ignore[arg-type]
+    Translator(None).prepare()
+    assert len(read) == 1

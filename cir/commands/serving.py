@@ -153,6 +153,7 @@ def _serve_on(
         """Load the models once a page is there: both at once would make who waits for the page wait longer."""
         opened.wait(FIRST_VISIT_SECONDS)
         application.warm_up(models)
+        retriever.translator.prepare()
 
     with (
         closing(models),

@@ -89,7 +89,7 @@ def read_book() -> Book:
         swapped = text.index("{b}") < text.index("{a}")
         a, b = (second, f"an {STAND_INS[0][0]}") if swapped else (first, f"a {STAND_INS[1][0]}")
         found.append(Wording("replace", text.format(a=a, b=b), swapped=swapped))
-    found += [Wording("other", text) for text in rows["other"]]
+    found += [Wording(kind, text) for kind in ("nothing", "other") for text in rows[kind]]
     for kind in ("other_of_one", "other_of_two"):
         found += [
             Wording(kind, text.format(a=_article(text, "{a}"), b=f"a {STAND_INS[1][0]}"))

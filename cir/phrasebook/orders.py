@@ -76,6 +76,7 @@ def _replaced(said: Said, _: str, swapped: bool) -> str:
     return f"replace {old.old()} with {new.new()}"
 
 
+NOTHING = "the same"  # the order of words that ask for none, such as "please"
 HERE, NEW = True, False  # whether a thing is in the picture already
 KINDS: Mapping[str, Kind] = {
     "remove": Kind("bare", (HERE,), lambda said, *_: f"remove {said.things[0].old()}"),
@@ -93,6 +94,7 @@ KINDS: Mapping[str, Kind] = {
     "background_of": Kind("bare", (HERE,), lambda _, place, __: f"the same but {BACKGROUNDS[place][0]}"),
     "time": Kind("typed", (), lambda _, time, __: f"the same {TIMES[time][0]}"),
     "time_of": Kind("bare", (HERE,), lambda _, time, __: f"the same {TIMES[time][0]}"),
+    "nothing": Kind("typed", (), lambda *_: NOTHING),
     "other": Kind("typed", (), lambda *_: ""),
     "other_of_one": Kind("bare", (HERE,), lambda *_: ""),
     "other_of_two": Kind("bare", (HERE, HERE), lambda *_: ""),

@@ -12,7 +12,7 @@ from cir.models.protocols import SentenceEncoder
 from cir.phrasebook.book import Wording, encode_book, read_book, read_encoded
 from cir.phrasebook.cuts import cuts
 from cir.phrasebook.naming import Naming
-from cir.phrasebook.orders import KINDS, Kind, Said, Seen
+from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen
 from cir.phrasebook.slips import corrected
 
 # The likeness from which on an order is read, without and with stand-ins.
@@ -21,7 +21,7 @@ LEAST = {"typed": 0.6, "bare": 0.73}
 CONTRADICTED, BORNE_OUT = -0.08, 0.02
 UNUSED = 0.05  # what a number costs that is said where a size is read
 CUT = 0.02  # what each cut between two orders costs
-_PLACED = "the same but "
+PLACED = f"{NOTHING} but "
 
 
 class Phrasebook:
@@ -70,22 +70,22 @@ class Phrasebook:
     def _orders(
         self, parts: Sequence[Sequence[str]], seen: Seen | None, rows: dict[str, NDArray[np.float32]]
     ) -> tuple[float, str] | None:
-        """(likeness, plain orders) of an edit in these parts; None where one of them orders nothing, or two another place."""
+        """(likeness, plain orders) of an edit in these parts; None where one of them cannot be read, or two want another place or time."""
         likenesses, orders, last = [], [], None
         for part in parts:
             said = self.naming.said(part, last)
             rows |= self._encode([text for text in said.texts.values() if text not in rows])
             read = self._order(said, seen if not orders else None, rows)
-            if read is None or (
-                read[1] not in orders
-                and read[1].startswith(_PLACED)
-                and any(o.startswith(_PLACED) for o in orders)
-            ):
+            if read is None:
                 return None
             likenesses.append(read[0])
-            if read[1] not in orders:
+            if read[1] != NOTHING and read[1] not in orders:
                 orders.append(read[1])
             last = said.things[-1] if said.things else last
+        places = [order.startswith(PLACED) for order in orders]
+        times = [order.startswith(f"{NOTHING} ") for order in orders]
+        if not orders or sum(places) > 1 or sum(times) - sum(places) > 1:
+            return None
         return sum(likenesses) / len(parts) - CUT * (len(parts) - 1), " and ".join(orders)
 
     def _order(
