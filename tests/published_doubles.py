@@ -264,3 +264,21 @@ def compodiff_folder(
     save_file(tensors, folder / "open_clip_model.safetensors")
     (folder / "special_tokens_map.json").write_text(json.dumps({"pad_token": pad}), encoding="utf-8")
     return folder
+
+
+def blip4cir_folder(folder: Path, blip: State, combiner: State) -> Path:
+    """BLIP4CIR+Bi's three files, of a BLIP as it was trained first; its text encoder is tuned, its image tower is not."""
+    folder.mkdir(parents=True)
+    others = {
+        "visual_encoder_m.cls_token": torch.ones(1),
+        "image_queue": torch.ones(2, 2),
+        "temp": torch.ones(()),
+    }
+    seeing = {name: one for name, one in blip.items() if name.startswith(("visual_encoder.", "vision_proj."))}
+    reading = {name: one for name, one in blip.items() if name not in seeing}
+    before = {name: torch.zeros_like(one) for name, one in reading.items()}
+    torch.save({"model": {**seeing, **before, **others}}, folder / "model_base.pth")
+    tuned = {"epoch": 9, "BLIPTextEncoder": reading, "optimizer_state_dict": {"state": {}}}
+    torch.save(tuned, folder / "tuned_blip_mean.pt")
+    torch.save({"epoch": 7, "Combiner": combiner}, folder / "combiner_mean.pt")
+    return folder

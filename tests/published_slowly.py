@@ -134,8 +134,8 @@ def covr_tokens(state: Named, pixels: Rows, depth: int) -> Rows:
     return norm(state, "visual_encoder.norm", rows, 1e-6)
 
 
-def covr_query(state: Named, tokens: Rows, ids: list[int], layers: int) -> Rows:
-    """(D,) the query of an image's tokens and of an edit's ids with their marks, of length 1."""
+def covr_query(state: Named, tokens: Rows | None, ids: list[int], layers: int) -> Rows:
+    """(D,) raw, of an edit's ids with their marks and of an image's tokens, if it is looked at."""
     begin = "text_encoder"
     rows = state[f"{begin}.embeddings.word_embeddings.weight"][ids]
     rows = rows + state[f"{begin}.embeddings.position_embeddings.weight"][: len(ids)]
@@ -152,11 +152,11 @@ def covr_query(state: Named, tokens: Rows, ids: list[int], layers: int) -> Rows:
     for i in range(layers):
         layer = f"{begin}.encoder.layer.{i}"
         rows = look(f"{layer}.attention", rows, rows)
-        rows = look(f"{layer}.crossattention", rows, tokens)
+        if tokens is not None:
+            rows = look(f"{layer}.crossattention", rows, tokens)
         inner = gelu(linear(state, f"{layer}.intermediate.dense", rows))
         rows = after(f"{layer}.output", inner, rows)
-    made = linear(state, "text_proj", rows[0])
-    return made / np.linalg.norm(made)
+    return linear(state, "text_proj", rows[0])
 
 
 def silu(rows: Rows) -> Rows:

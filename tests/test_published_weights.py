@@ -17,6 +17,7 @@ import torch
 from blip_doubles import word_pieces
 from PIL import Image
 from published_doubles import (
+    blip4cir_folder,
     combiner_state,
     compodiff_folder,
     compodiff_state,
@@ -30,8 +31,9 @@ from published_doubles import (
 from cir.composers.fused import FusedInOwnSpace
 from cir.composers.patch_inversion import PatchInversion
 from cir.composers.registry import build_methods
-from cir.errors import MissingModel, UnsafeFile
-from cir.models import catalog, clip4cir_published, keds_published
+from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models import blip4cir_published, catalog, clip4cir_published, keds_published
+from cir.models.blip4cir_published import forward_text, read_published_blip4cir, spread
 from cir.models.catalog import list_models, pull
 from cir.models.clip4cir_published import filled_up, read_published_clip4cir
 from cir.models.compodiff_published import SAMPLES, Norm, read_published_compodiff
@@ -44,7 +46,7 @@ from cir.models.published import names_asked_for
 from cir.prompts import pic2word_template
 from cir.types import Query
 from tests.commands import run
-from tests.fakes import ToyClip, draw, toy_gallery
+from tests.fakes import ToyClip, draw, toy_gallery, unit
 from tests.test_composers import ingredients
 
 KEDS = {"dim": 10, "hidden": 14, "word": 12, "inner": 128}
@@ -281,7 +283,7 @@ def test_covrs_features_are_those_of_the_paper_step_by_step(covr: Path) -> None:
     np.testing.assert_allclose(found.encode_images([image, image]), np.stack([seen, seen]), atol=1e-4)
     known = word_pieces().get_vocab()
     ids = [119, *(known[word] for word in ["the", "dog", "on", "the", "left", "in", "snow"]), known["[SEP]"]]
-    expected = slowly.covr_query(state, tokens, ids, layers=2)
+    expected = unit(slowly.covr_query(state, tokens, ids, layers=2)[None])[0]
     np.testing.assert_allclose(found.fuse(image, text)[0], expected, atol=1e-5)
     assert np.abs(found.fuse(picture(2), text)[0] - expected).max() > 1e-3
     assert np.abs(found.fuse(image, "the cat")[0] - expected).max() > 1e-3
@@ -290,6 +292,59 @@ def test_covrs_features_are_those_of_the_paper_step_by_step(covr: Path) -> None:
 def test_an_edit_for_covr_is_cut_where_its_training_cut() -> None:
     assert prepared_text('Make "it"  blue, #2: (now)') == "make it blue, 2 now"
     assert prepared_text("very " * 40).split() == ["very"] * 30
+
+
+def test_blip4cirs_query_is_that_of_the_paper_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blip4cir_published, "SIDE", 32)
+    published = covr_state(**{**COVR, "side": 16})
+    folder = blip4cir_folder(tmp_path / "BLIP4CIR-Bi", published, combiner_state(12, 16, 20))
+    word_pieces().save(str(folder / "tokenizer.json"))
+    found = read_published_blip4cir(folder, "cpu")
+    state = rows_of(
+        {**published, "visual_encoder.pos_embed": spread(published["visual_encoder.pos_embed"], 4)}
+    )
+    image = picture(3, (30, 90))
+    pixels = found.prepare(filled_up(image))
+    assert pixels.shape == (3, 32, 32)
+    seen = slowly.linear(state, "vision_proj", slowly.covr_tokens(state, pixels.double().numpy(), depth=2)[0])
+    np.testing.assert_allclose(found.encode_images([image]), seen[None], atol=1e-4)
+    known = word_pieces()
+    known.no_truncation()
+    known.no_padding()
+    ids = known.encode("[FORWARD] the cat and[FORWARD] is blue", add_special_tokens=False).ids
+    marks = known.get_vocab()
+    said = slowly.covr_query(state, None, [marks["[CLS]"], *ids, marks["[SEP]"]], layers=2)
+    expected = slowly.combiner(rows_of(combiner_state(12, 16, 20)), seen, said)
+    np.testing.assert_allclose(found.fuse(image, "the cat and is blue")[0], expected, atol=1e-4)
+    torch.save({"Combiner": combiner_state(16, 16, 20)}, folder / "combiner_mean.pt")
+    with pytest.raises(UnsafeFile, match="does not read the features of its BLIP"):
+        read_published_blip4cir(folder)
+    torch.save({"BLIPTextEncoder": {"text_proj.bias": torch.ones(12)}}, folder / "tuned_blip_mean.pt")
+    with pytest.raises(UnsafeFile, match=r"does not hold BLIP4CIR\+Bi's two encoders"):
+        read_published_blip4cir(folder)
+    (folder / "model_base.pth").unlink()
+    with pytest.raises(MissingModel, match=r"holds no model_base\.pth"):
+        read_published_blip4cir(folder)
+
+
+def test_places_of_a_smaller_image_are_spread_over_a_larger_one_line_by_line() -> None:
+    across, down = torch.arange(3.0).repeat(3), torch.arange(3.0).repeat_interleave(3)
+    places = torch.cat([torch.full((1, 1, 2), 9.0), torch.stack([across, down], dim=1)[None]], dim=1)
+    torch.testing.assert_close(spread(places, 3), places)
+    larger = spread(places, 6)
+    assert larger.shape == (1, 37, 2)
+    assert larger[0, 0].tolist() == [9.0, 9.0]
+    grid = larger[0, 1:].unflatten(0, (6, 6))
+    assert (grid[:, 1:, 0] > grid[:, :-1, 0]).all()
+    assert (grid[1:, :, 1] > grid[:-1, :, 1]).all()
+    torch.testing.assert_close(grid[0, :, 0], grid[5, :, 0])
+
+
+def test_the_mark_of_an_edits_direction_stands_before_all_that_and_joins_as_it_was_learnt() -> None:
+    assert forward_text("a cat and a hat") == " [FORWARD] a cat and [FORWARD]  a hat"
+    assert forward_text("in hand") == " [FORWARD] in hand [FORWARD] "
 
 
 class Touched:
@@ -314,7 +369,7 @@ def test_what_is_no_covr_is_refused_and_nothing_in_it_runs(covr: Path, tmp_path:
     with pytest.raises(UnsafeFile, match=r"is not CoVR's network"):
         read_published_covr(covr)
     torch.save({"model": covr_state(**{**COVR, "words": 50})}, checkpoint)
-    with pytest.raises(UnsafeFile, match=r"The vocabulary in .* and CoVR's table 50"):
+    with pytest.raises(UnsafeFile, match=r"The vocabulary in .* and the network's table 50"):
         read_published_covr(covr)
     (covr / "tokenizer.json").unlink()
     with pytest.raises(MissingModel, match=r"holds no tokenizer.json"):
@@ -542,7 +597,40 @@ def test_weights_of_compared_methods_are_fetched_by_their_name_and_not_with_the_
     assert asked == ["KEDs", "CoVR"]
     with pytest.raises(MissingModel, match=r"CLIP4CIR has no source that a program may use. Put cirr_clip"):
         pull("clip4cir")
-    assert names_asked_for() == ["clip4cir", "compodiff", "context-i2w", "covr", "keds"]
+    assert names_asked_for() == [
+        "blip4cir-bi",
+        "clip4cir",
+        "compodiff",
+        "context-i2w",
+        "covr",
+        "keds",
+        "searle",
+    ]
+
+
+def test_searles_published_networks_are_taken_on_consent_and_said_where_they_are(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "fetch", lambda spec, **_: None)
+    with pytest.raises(CirError, match="non-commercial use only") as refused:
+        pull("base")
+    assert "SEARLE" not in str(refused.value)  # nobody asked for it
+    with pytest.raises(
+        CirError, match=r"non-commercial use only.*SEARLE SEARLE_ViT-L14\.pt \(CC BY-NC 4\.0\)"
+    ):
+        pull("searle")
+    with pytest.raises(
+        MissingModel, match=r"Put SEARLE_ViT-L14\.pt into .*miccunifi/SEARLE/releases/download"
+    ):
+        pull("searle", accept_noncommercial=True)
+    sizes = {0: (16, 10), 3: (16, 16), 6: (12, 16)}
+    state = {f"layers.{i}.weight": torch.randn(size) for i, size in sizes.items()}
+    state |= {f"layers.{i}.bias": torch.zeros(size[0]) for i, size in sizes.items()}
+    home.mkdir(exist_ok=True)
+    torch.save({"Phi": state}, home / "SEARLE_ViT-L14.pt")
+    found = Models("large").phi("searle")
+    assert found is not None
+    assert (found.input_dim, found.word_width, found.tokens) == (10, 12, 1)
 
 
 def test_the_command_knows_their_names(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,12 +105,10 @@ def pull(
         CirError: weights for non-commercial use, without `accept_noncommercial`; all others were fetched.
     """
     fetched, failed = [], []
-    parts = [part for _, part in _parts_to_pull(name, llm)]
+    parts = [part for _, part in _parts_to_pull(name, llm) if part.asked_for in ("", name)]
     absent = [part for part in parts if not is_here(part, folder)]
     refused = [part for part in absent if part.noncommercial and not accept_noncommercial and not part.made]
     for part in absent:
-        if part.asked_for not in ("", name):
-            continue
         if part in refused or (part.made and not (has_source(part) and accept_noncommercial)):
             continue  # what can be made is made by `cir.training.text_phi`
         try:

@@ -91,7 +91,7 @@ def read_published_clip4cir(folder: Path, device: str | torch.device | None = No
         if not (folder / name).is_file():
             raise MissingModel(f"{folder} holds no {name}.", FETCH)
     clip = _read_clip(folder / CLIP_FILE, device)
-    combiner = _read_combiner(folder / COMBINER_FILE)
+    combiner = read_combiner(folder / COMBINER_FILE)
     if combiner.sizes["dim"] != clip.dim:
         raise UnsafeFile(
             f"The Combiner in {folder} reads features of {combiner.sizes['dim']} numbers, and its CLIP makes {clip.dim}.",
@@ -134,7 +134,12 @@ def _read_clip(path: Path, device: str | torch.device | None) -> ClipModel:
     )
 
 
-def _read_combiner(path: Path) -> Combiner:
+def read_combiner(path: Path) -> Combiner:
+    """The published Combiner in a file.
+
+    Raises:
+        UnsafeFile: it holds something else, or more than tensors.
+    """
     try:
         state = renamed(state_in(read_checkpoint(path), "Combiner", path), KEYS)
         projected, dim = state["image.0.weight"].shape
@@ -142,7 +147,7 @@ def _read_combiner(path: Path) -> Combiner:
         combiner = Combiner(dim, projected, hidden)
         combiner.load_state_dict(_image_first(state, projected), strict=True)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise UnsafeFile(f"{path} is not CLIP4CIR's Combiner: {error}", FETCH) from error
+        raise UnsafeFile(f"{path} is no Combiner of CLIP4CIR's: {error}", FETCH) from error
     return combiner
 
 

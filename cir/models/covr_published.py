@@ -78,8 +78,8 @@ class CovrNetwork(nn.Module):
         """(N, 3, H, W) -> (N, 1 + P, V), the class token first."""
         return self.vision(pixel_values=pixels).last_hidden_state
 
-    def forward(self, tokens: Tensor, ids: Tensor) -> Tensor:
-        """(1, 1 + P, V) tokens of an image and (1, L) ids of an edit with its marks -> (1, D) the query."""
+    def forward(self, tokens: Tensor | None, ids: Tensor) -> Tensor:
+        """(1, 1 + P, V) tokens of an image, or none, and (1, L) ids of an edit with its marks -> (1, D)."""
         read = self.text(input_ids=ids, attention_mask=torch.ones_like(ids), encoder_hidden_states=tokens)
         return self.text_proj(read.last_hidden_state[:, 0])
 
@@ -112,7 +112,7 @@ class PublishedCovr:
                 return self.network.vision_proj(self._tokens(batch)[:, 0]).cpu().numpy()
 
         rows = run_in_batches(run, images, AT_ONCE)
-        return _finite(np.concatenate(rows) if rows else np.zeros((0, self.dim), np.float32))
+        return finite(np.concatenate(rows) if rows else np.zeros((0, self.dim), np.float32))
 
     def fuse(self, image: Image.Image, text: str) -> Features:
         """(1, D) the query, a unit row.
@@ -124,7 +124,7 @@ class PublishedCovr:
         row = torch.tensor([[self.mark, *ids, self.tokenizer.eot_token_id]], device=self.device)
         with torch.inference_mode():
             query = F.normalize(self.network(self._tokens([image]), row), dim=1)
-        return _finite(query.cpu().numpy())
+        return finite(query.cpu().numpy())
 
     def _tokens(self, images: Sequence[Image.Image]) -> Tensor:
         return self.network.tokens(torch.stack([self.prepare(image) for image in images]).to(self.device))
@@ -142,24 +142,44 @@ def read_published_covr(folder: Path, device: str | torch.device | None = None) 
         MissingModel: one of them is not there.
         UnsafeFile: one holds something else, or more than tensors.
     """
-    from tokenizers import Tokenizer
-
     for name in COVR_FILES:
         if not (folder / name).is_file():
             raise MissingModel(f"{folder} holds no {name}.", FETCH)
     path = folder / CHECKPOINT
     try:
-        published = state_in(read_checkpoint(path, STAND_INS), "model", path)
-        state = renamed({name: one for name, one in published.items() if name not in LEFT_OUT}, KEYS)
-        network = CovrNetwork(*_settings(state))
-        network.load_state_dict(state, strict=True)
+        network = blip_of(state_in(read_checkpoint(path, STAND_INS), "model", path))
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise UnsafeFile(f"{path} is not CoVR's network: {error}", FETCH) from error
+    return PublishedCovr(network, tokenizer_for(network, folder), pick_device(device))
+
+
+def blip_of(published: State) -> CovrNetwork:
+    """The network of tensors by the names that BLIP's own code gives them.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: they are not those of one.
+    """
+    state = renamed({name: one for name, one in published.items() if name not in LEFT_OUT}, KEYS)
+    network = CovrNetwork(*_settings(state))
+    network.load_state_dict(state, strict=True)
+    return network
+
+
+def tokenizer_for(network: CovrNetwork, folder: Path) -> WordPieces:
+    """BERT's tokenizer in a folder, whose words have to be fewer than the network's.
+
+    Raises:
+        UnsafeFile: they are not.
+    """
+    from tokenizers import Tokenizer
+
     tokenizer = WordPieces(Tokenizer.from_file(str(folder / TOKENIZER)))
     words, rows = max(tokenizer.decoder) + 1, network.text.config.vocab_size
     if words >= rows:
-        raise UnsafeFile(f"The vocabulary in {folder} is {words:,} large, and CoVR's table {rows:,}.", FETCH)
-    return PublishedCovr(network, tokenizer, pick_device(device))
+        raise UnsafeFile(
+            f"The vocabulary in {folder} is {words:,} large, and the network's table {rows:,}.", FETCH
+        )
+    return tokenizer
 
 
 def _settings(state: State) -> tuple[Any, Any, int]:
@@ -191,7 +211,12 @@ def _settings(state: State) -> tuple[Any, Any, int]:
     return vision, text, len(state["vision_proj.weight"])
 
 
-def _finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows themselves.
+
+    Raises:
+        CirError: values that are not finite.
+    """
     if not np.isfinite(rows).all():
-        raise CirError("CoVR's network gave values that are not finite.", f"Its file is damaged. {FETCH}")
+        raise CirError("A published BLIP gave values that are not finite.", f"Its file is damaged. {FETCH}")
     return rows

@@ -249,6 +249,19 @@ def _cvsi_mapping(file: str, made: str) -> Part:
     return Part(f"CVSI {file}", licence, ModelFile(file), noncommercial=True, made=made)
 
 
+def _searle(file: str, about_bytes: int) -> Part:
+    """SEARLE's networks are published as a release on GitHub, which is not fetched from: people put them into the folder."""
+    return Part(
+        f"SEARLE {file}",
+        "CC BY-NC 4.0",
+        ModelFile(file),
+        noncommercial=True,
+        about_bytes=about_bytes,
+        page=f"https://github.com/miccunifi/SEARLE/releases/download/weights/{file}",
+        asked_for="searle",
+    )
+
+
 def _made_mapping(name: str, about_bytes: int) -> Part:
     """A network that nobody publishes for this CLIP."""
     return Part(
@@ -330,6 +343,14 @@ _CLIP4CIR = _published_files(
     dict.fromkeys(("cirr_clip_RN50x4_fullft.pt", "cirr_comb_RN50x4_fullft.pt"), ""),
     950_000_000,
     "https://github.com/ABaldrati/CLIP4Cir (Pre-trained models)",
+)
+_BLIP4CIR = _published_files(
+    "BLIP4CIR-Bi",
+    "MIT; BLIP: BSD-3-Clause; its tokenizer, BERT's: Apache-2.0",
+    dict.fromkeys(("combiner_mean.pt", "tuned_blip_mean.pt", "model_base.pth", "tokenizer.json"), ""),
+    2_800_000_000,
+    "https://github.com/Cuberick-Orion/Bi-Blip4CIR (Checkpoints; BLIP pre-trained checkpoint), the tokenizer at "
+    "https://huggingface.co/google-bert/bert-base-uncased",
 )
 _COVR = _published_files(
     "CoVR",
@@ -415,7 +436,10 @@ SETS: Mapping[str, ModelSet] = {
     ),
     "base": ModelSet(
         _clip("ViT-B-32 openai", "ViT-B-32-quickgelu", "timm/vit_base_patch32_clip_224.openai", 605_000_000),
-        {"lincir": _cvsi_mapping("phi_best_base_openai.pt", "base.safetensors")},
+        {
+            "lincir": _cvsi_mapping("phi_best_base_openai.pt", "base.safetensors"),
+            "searle": _searle("SEARLE_ViT-B32.pt", 25_200_000),
+        },
         _blip2("Salesforce/blip2-opt-2.7b", 15_000_000_000),
         "qwen2.5-1.5b",
         memory_bytes=16_000_000_000,
@@ -430,6 +454,7 @@ SETS: Mapping[str, ModelSet] = {
                 "lincir_large.pt", _PHI_LICENCE, 56_700_000, noncommercial=True, made="large.safetensors"
             ),
             "pic2word": _zeroshot_cir("pic2word_large.pt", "Apache-2.0", 4_200_000),
+            "searle": _searle("SEARLE_ViT-L14.pt", 56_700_000),
             "keds": _KEDS,
         },
         _blip2("Salesforce/blip2-opt-6.7b-coco", 31_000_000_000),
@@ -437,7 +462,7 @@ SETS: Mapping[str, ModelSet] = {
         memory_bytes=33_500_000_000,
         memory_from=_COUNTED,
         patch_words={"context-i2w": _CONTEXT_I2W},
-        towers={"clip4cir": _CLIP4CIR, "covr": _COVR},
+        towers={"blip4cir-bi": _BLIP4CIR, "clip4cir": _CLIP4CIR, "covr": _COVR},
         published={"compodiff": _COMPODIFF},
     ),
     "giga": ModelSet(

@@ -13,6 +13,7 @@ import torch
 from blip_doubles import word_pieces
 from PIL import Image
 from published_doubles import (
+    blip4cir_folder,
     combiner_state,
     compodiff_folder,
     compodiff_state,
@@ -23,8 +24,9 @@ from published_doubles import (
     save_covr,
 )
 
+from cir.models.blip4cir_published import read_published_blip4cir, spread
 from cir.models.clip import ClipModel
-from cir.models.clip4cir_published import read_published_clip4cir
+from cir.models.clip4cir_published import filled_up, read_published_clip4cir
 from cir.models.compodiff_published import read_published_compodiff
 from cir.models.covr_published import read_published_covr
 from cir.models.mapping import load_mapping
@@ -121,6 +123,7 @@ def test_covrs_image_tower_and_its_text_encoder_that_looks_at_the_image(tmp_path
     known = word_pieces(30_522).get_vocab()
     ids = [30_523, *(known[word] for word in ("the", "dog", "in", "snow")), known["[SEP]"]]
     expected = slowly.covr_query(state, tokens, ids, layers=12)
+    expected /= np.linalg.norm(expected)
     np.testing.assert_allclose(found.fuse(image, "The dog in snow.")[0], expected, atol=1e-3)
 
 
@@ -143,3 +146,25 @@ def test_compodiffs_denoiser_over_features_of_openais_vit_l_14(tmp_path: Path, v
     assert row.shape == (1, 768)
     assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
     np.testing.assert_array_equal(found.fuse(picture(3), "as a pencil sketch"), row)
+
+
+def test_blip4cirs_blip_of_its_first_training_over_larger_images(tmp_path: Path) -> None:
+    published = covr_state(side=224, width=768, depth=12)
+    folder = blip4cir_folder(tmp_path / "BLIP4CIR-Bi", published, combiner_state(256))
+    word_pieces(30_522).save(str(folder / "tokenizer.json"))
+    found = read_published_blip4cir(folder, "cpu")
+    assert found.blip.vision.config.image_size == 384
+    places = spread(published["visual_encoder.pos_embed"], 24)
+    state = rows_of({**published, "visual_encoder.pos_embed": places}, np.float32)
+    image = picture(4)
+    pixels = found.prepare(filled_up(image)).numpy()
+    seen = slowly.linear(state, "vision_proj", slowly.covr_tokens(state, pixels, depth=12)[0])
+    np.testing.assert_allclose(found.encode_images([image])[0], seen, atol=1e-2)
+    tokenizer = word_pieces(30_522)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    known = tokenizer.get_vocab()
+    ids = tokenizer.encode("[FORWARD] the dog in snow", add_special_tokens=False).ids
+    said = slowly.covr_query(state, None, [known["[CLS]"], *ids, known["[SEP]"]], layers=12)
+    expected = slowly.combiner(rows_of(combiner_state(256)), seen.astype(float), said.astype(float))
+    np.testing.assert_allclose(found.fuse(image, "the dog in snow")[0], expected, atol=1e-3)
