@@ -192,8 +192,13 @@ def test_a_language_model_that_dies_leaves_what_was_done(capsys, tmp_path: Path,
 
 def test_the_engines_check_ranks_the_target_without_the_reference(monkeypatch, tmp_path: Path) -> None:
     retriever = toy_retriever()
-    monkeypatch.setattr(command, "ingredients", lambda models: None)
-    monkeypatch.setattr(command, "build_methods", lambda _: dict(retriever.composers))
+    monkeypatch.setattr(command, "ingredients", lambda models, only=(): None)
+    made = dict(retriever.composers)
+    monkeypatch.setattr(
+        command,
+        "build_methods",
+        lambda _, only=made: {n: one for n, one in made.items() if n.lower() in {o.lower() for o in only}},
+    )
     gallery = retriever.gallery
     draw("red", "square").save(tmp_path / "red-square.png")
     monkeypatch.setattr(type(gallery), "image_path", lambda self, one: tmp_path / f"{one}.png")

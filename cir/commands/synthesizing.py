@@ -245,12 +245,11 @@ def build_target_ranker(
     """
     if not method:
         return None
-    retriever = Retriever(gallery, build_methods(ingredients(models)))
-    name = next((n for n in retriever.methods if n.lower() == method.lower()), None)
-    if name is None:
-        raise BadQuery(
-            f"There is no method called {method!r} here.", f"Choose one of: {', '.join(retriever.methods)}."
-        )
+    made = build_methods(ingredients(models, only=[method]), [method])
+    if not made:
+        names = ", ".join(build_methods(ingredients(models)))
+        raise BadQuery(f"There is no method called {method!r} here.", f"Choose one of: {names}.")
+    retriever, name = Retriever(gallery, made), next(iter(made))
 
     def rank(triplet: Triplet) -> int:
         image = read_image(gallery.image_path(triplet.reference_id))
@@ -262,10 +261,10 @@ def build_target_ranker(
 
 
 def ranked_with(models: Models, method: str | None) -> str:
-    """What the ranks of targets depend on, beside the gallery: the method, the program and the models."""
+    """What the ranks of targets depend on, beside the gallery: the method, the program and the models that are open for it."""
     if not method:
         return ""
-    return f"{method.lower()} {digest_of(models.fingerprints, code_digest(*METHODS_CODE, 'ranking'))}"
+    return f"{method.lower()} {digest_of(models.opened, code_digest(*METHODS_CODE, 'ranking'))}"
 
 
 def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features] | None:
