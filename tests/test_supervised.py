@@ -237,7 +237,7 @@ def test_every_shipped_network_finds_more_than_the_sum(name: str) -> None:
         found = [
             retriever.rank_of(
                 compose_whole(composer, Query(pictures[row["reference"]], row["text"])),
-                {},
+                retriever.defaults(method),
                 row["target"],
                 exclude=[row["reference"]],
             )

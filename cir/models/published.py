@@ -388,7 +388,7 @@ _EMBEDDED = ModelSet(
     memory_bytes=1_500_000_000,
     memory_from="measured",
     patch_words=_token_learners("context-i2w", "isa"),
-    fusion=_supervised(("tirg", "combiner", "clip4cir", "case", "covr", "sprc"), "embedded"),
+    fusion=_supervised(("tirg", "combiner", "clip4cir", "case", "covr", "sprc", "compodiff"), "embedded"),
     encoders={"tat": Part("Recompose image tower tat", "Apache-2.0", shipped="methods/tat.safetensors")},
 )
 SETS: Mapping[str, ModelSet] = {

@@ -26,7 +26,7 @@ from cir.models.fusion.network import FusionNetwork, Seen, edit_tokens
 
 LAYERS, HEADS = 2, 4
 STEPS = 10  # as in the paper
-SAMPLES = 2  # beginnings, over whose ends is averaged
+SAMPLES = 8  # beginnings, over whose ends is averaged: the more, the less is left to chance
 SEED = 0
 IMAGE_GUIDANCE, TEXT_GUIDANCE = 1.0, 1.0
 
