@@ -554,6 +554,7 @@ def test_the_set_large_takes_the_published_files_from_its_folder(home: Path) -> 
     assert words is not None, models.missing
     assert covr is not None, models.missing
     assert (keds.tokens, words.tokens, covr.dim) == (6, 1, 12)
+    assert models.phi() is None  # CVSI is not given the words of KEDs' two sentences
     assert models.towers("clip4cir") is None
     here = {row["name"] for row in list_models() if row["set"] == "large" and row["here"]}
     assert here == {"KEDs", "Context-I2W", "CoVR"}

@@ -255,7 +255,10 @@ class Models:
         if self.own is not None and recipe in (None, self.own.metadata.get("recipe")):
             return self.own
         if recipe is None:
-            return next((found for r in self.set.mapping if (found := self.phi(r)) is not None), None)
+            alone = (
+                recipe for recipe in self.set.mapping if recipe != "keds"
+            )  # its words belong into two sentences
+            return next((found for one in alone if (found := self.phi(one)) is not None), None)
         if recipe not in self._mapping:
             part = self.set.mapping.get(recipe)
             self._mapping[recipe] = self._load_mapping(recipe, part) if part else None
