@@ -113,6 +113,24 @@ def test_slips_are_put_right_but_english_words_are_not_taken_for_slips() -> None
     assert corrected("xqzzy", known.__contains__) == ["xqzzy"]
 
 
+@pytest.mark.parametrize(
+    "typed", ["kick out the cow, " * 9, "and " * 40, ", ".join("abcdefghij"), "x" * 5000, "remvoe teh " * 18]
+)
+def test_an_edit_of_very_many_parts_is_left_to_others_and_takes_no_long_search(reader, typed: str) -> None:
+    encoded: list[str] = []
+    encoder = reader._encoder()
+
+    class Watched:
+        fingerprint = encoder.fingerprint
+
+        def encode(self, texts):
+            encoded.extend(texts)
+            return encoder.encode(texts)
+
+    assert Phrasebook(Watched).read(typed) == ""
+    assert len(encoded) < 300
+
+
 def test_the_book_has_what_is_written_in_it_about_any_thing(reader) -> None:
     assert reader.has("get rid of the cow")
     assert reader.has("get rid of the cow, and the same scene at midnight")

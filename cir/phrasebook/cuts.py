@@ -7,18 +7,22 @@ from itertools import combinations
 
 MOST_CUTS, MOST_PLACES = 3, 6
 _KEEPS = frozenset(["plus", "also", "but", "with"])  # words that cut, and say something themselves
-_PREPOSITIONS = frozenset(
-    ["at", "in", "on", "by", "under", "during", "after"]
-)  # that cut between a place and a time
+# These cut between a place and a time.
+_PREPOSITIONS = frozenset(["at", "in", "on", "by", "under", "during", "after"])
 _DROPS = frozenset([",", ";", ".", ":", "and", "then", "&", "+"])
 
 
 def cuts(tokens: Sequence[str]) -> Iterator[list[list[str]]]:
-    """The ways to cut an edit into orders at commas and at words such as "and" and "at": none, one, some."""
+    """The ways to cut an edit into orders at commas and at words such as "and" and "at": none, one, some.
+
+    None at all where it has more commas and such words than orders that the world can be given: every way takes time.
+    """
     inside = range(1, len(tokens) - 1)
     places = [i for i in inside if tokens[i] in _KEEPS | _DROPS]
     weak = [i for i in inside if tokens[i] in _PREPOSITIONS]
     places = sorted({*places, *weak}) if len(places) + len(weak) <= MOST_PLACES else places
+    if len(places) > MOST_PLACES:
+        return
     for count in range(min(MOST_CUTS, len(places)) + 1):
         for chosen in combinations(places, count):
             starts, ends = [0, *chosen], [*chosen, len(tokens)]

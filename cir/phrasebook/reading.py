@@ -19,6 +19,7 @@ from cir.phrasebook.slips import corrected
 LEAST = {"typed": 0.6, "bare": 0.73}
 # What each thing brings that is in the picture and should not be, or the other way round; and one that is as it should be.
 CONTRADICTED, BORNE_OUT = -0.08, 0.02
+LONGEST = 200  # letters; what is longer asks for more than the world has
 UNUSED = 0.05  # what a number costs that is said where a size is read
 CUT = 0.02  # what each cut between two orders costs
 PLACED = f"{NOTHING} but "
@@ -45,7 +46,7 @@ class Phrasebook:
             text: the edit.
             seen: of the picture that it is about: things that are there are not added, and no others removed.
         """
-        if self._encoder() is None:
+        if self._encoder() is None or len(text) > LONGEST:
             return ""
         ways = list(cuts(corrected(text, self._is_word)))
         said = [self.naming.said(part, None) for parts in ways for part in parts]

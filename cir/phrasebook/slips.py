@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from cir.phrasebook.book import TOKEN, all_words
 
@@ -26,10 +27,14 @@ def _correct(token: str, is_word: Callable[[str], bool]) -> str:
     for common in _COMMON:  # whose exchanged letters are often words, too
         if sorted(token) == sorted(common) and _slips(token, common) == 1:
             return common
-    if is_word(token):
-        return token
+    return token if is_word(token) else _nearest(token)
+
+
+@lru_cache(4096)
+def _nearest(token: str) -> str:
+    """The word that is fewest slips away, of those that begin alike if there are any; the token where all are far."""
     allowed = 1 if len(token) < 7 else 2
-    counted = ((_slips(token, word, allowed), word[0] != token[0], word) for word in known)
+    counted = ((_slips(token, word, allowed), word[0] != token[0], word) for word in all_words())
     near = [found for found in counted if found[0] <= allowed]
     return min(near)[2] if near else token
 
