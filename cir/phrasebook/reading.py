@@ -20,7 +20,10 @@ LEAST = {"typed": 0.6, "bare": 0.73}
 # What each thing brings that is in the picture and should not be, or the other way round; and one that is as it should be.
 CONTRADICTED, BORNE_OUT = -0.08, 0.02
 LONGEST = 200  # letters; what is longer asks for more than the world has
-UNUSED = 0.05  # what a number costs that is said where a size is read
+UNUSED, _WITHOUT_NUMBERS = (
+    0.05,
+    ("larger", "smaller", "remove"),
+)  # what a number costs where it would say nothing
 CUT = 0.02  # what each cut between two orders costs
 PLACED = f"{NOTHING} but "
 
@@ -101,7 +104,7 @@ class Phrasebook:
                 wording = self.book.wordings[at[i]]
                 if self._can_be(said, kind, wording):
                     much = float(likeness[i]) + _by_the_picture(said, kind, wording, seen)
-                    much -= UNUSED if kind.form == "sized" and said.number else 0.0
+                    much -= UNUSED if said.number and name in _WITHOUT_NUMBERS else 0.0
                     if best is None or much > best[0]:
                         least = LEAST.get(kind.form, LEAST["bare"])
                         best = much, kind.order(said, wording.value, wording.swapped), least

@@ -33,7 +33,7 @@ def _correct(token: str, is_word: Callable[[str], bool]) -> str:
 @lru_cache(4096)
 def _nearest(token: str) -> str:
     """The word that is fewest slips away, of those that begin alike if there are any; the token where all are far."""
-    allowed = 1 if len(token) < 7 else 2
+    allowed = 1 if len(token) < 8 else 2
     counted = ((_slips(token, word, allowed), word[0] != token[0], word) for word in all_words())
     near = [found for found in counted if found[0] <= allowed]
     return min(near)[2] if near else token
