@@ -310,7 +310,7 @@ class Models:
             network = load_mapping(path, name=recipe)
             # Of the same width, it would be taken for one that fits, and every pseudo-word would be noise.
             trained_for = network.metadata.get("trained_for")
-            if trained_for != self.tower.fingerprint:
+            if self._clip_folder is not None and trained_for != self.tower.fingerprint:
                 self._refuse_another_clip()
             if trained_for is not None and trained_for != self.tower.fingerprint:
                 raise MissingModel(
