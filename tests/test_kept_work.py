@@ -225,6 +225,35 @@ class Counting(ToyClip):
         return np.ones((len(images), self.dim), np.float32)
 
 
+def test_two_runs_at_once_keep_each_pictures_captions_once_and_in_their_order(tmp_path) -> None:
+    pictures = [lambda i=i: draw(("red", "blue", "green")[i % 3], "square") for i in range(500)]
+    toy = Counting()
+
+    class Interrupted(ToyCaptioner):
+        """While it writes its second batch, another run over the same pictures goes all the way."""
+
+        batches = 0
+
+        def caption(self, images, *, per_image, seed):
+            self.batches += 1
+            if self.batches == 2:
+                other = Encoders(toy, toy, ToyCaptioner(), tmp_path)
+                assert len(other.captions("world", "drawn", pictures, 1, lambda _: None)) == 500
+            return super().caption(images, per_image=per_image, seed=seed)
+
+    def captions(captioner) -> list[list[str]]:
+        return Encoders(toy, toy, captioner, tmp_path).captions("world", "drawn", pictures, 1, lambda _: None)
+
+    alone = Encoders(toy, toy, ToyCaptioner(), tmp_path / "alone").captions(
+        "world", "drawn", pictures, 1, lambda _: None
+    )
+    assert captions(Interrupted()) == alone
+    assert captions(ToyCaptioner()) == alone  # as they are kept
+    (kept,) = tmp_path.glob("captions-*.jsonl")
+    kept.write_bytes(kept.read_bytes() * 2)
+    assert captions(ToyCaptioner()) == alone
+
+
 def test_features_and_captions_of_other_pictures_texts_or_models_are_not_reused(
     tmp_path, monkeypatch
 ) -> None:

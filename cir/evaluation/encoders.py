@@ -86,13 +86,16 @@ class Encoders:
         path = self._captions_path(name, drawn, per_image)
         self.cache.mkdir(parents=True, exist_ok=True)
         done = _whole_lines(path)
+        if len(done) > len(
+            pictures
+        ):  # as two runs at once have left it in an earlier version: nobody knows whose rows are whose
+            path.unlink()
+            done = []
         end = len(pictures) if most is None else min(len(pictures), len(done) + most)
         while len(done) < end:
             batch = [draw() for draw in pictures[len(done) : min(end, len(done) + 200)]]
             found = self.captioner.caption(batch, per_image=per_image, seed=0)
-            with path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in found))
-            done += found
+            done = _gone_on(path, done, found)
             say(f"captions of {name}: {len(done)} of {len(pictures)}")
         return done
 
@@ -114,10 +117,26 @@ class Encoders:
             return np.load(path)
         self.cache.mkdir(parents=True, exist_ok=True)
         rows = make()
-        with path.with_suffix(".tmp").open("wb") as file:
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        with unfinished.open("wb") as file:
             np.save(file, rows)
-        os.replace(path.with_suffix(".tmp"), path)
+        os.replace(unfinished, path)
         return rows
+
+
+def _gone_on(path: Path, done: list[list[str]], found: list[list[str]]) -> list[list[str]]:
+    """The rows that are kept once `found` follows `done`: others that another run over the same pictures has added meanwhile go first.
+
+    Their rows are the same: what is written depends on the picture and the seed alone.
+    """
+    from filelock import FileLock
+
+    with FileLock(path.with_suffix(".lock")):
+        kept = _whole_lines(path)
+        missing = (done + found)[len(kept) :]
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in missing))
+    return kept + missing
 
 
 def _whole_lines(path: Path) -> list[list[str]]:
