@@ -26,10 +26,8 @@ from cir.world.reading import nouns_in
 from cir.world.vocabulary import load_nouns
 
 TOKENS = 40
-SURELY, HARDLY = (
-    6,
-    30,
-)  # places of 135: of what is in validation scenes 72 % come before the first, 8 % after the second
+# Places among all things, in CLIP's order for a picture: what comes before the first is in it, what comes after the second is not.
+SURELY, HARDLY = 6, 30
 ALIKE = 0.7  # the least cosine of a word with a known one that is taken for it
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 

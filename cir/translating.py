@@ -94,6 +94,7 @@ class Translator:
         plain = self._rewording.at_once(typed, query.reference_image)
         if not plain and self._rewording.asks:
             yield replace(next(compose(query)), pending="putting the edit into plainer words")
+            since = time.perf_counter()  # who shows the first stage takes time of its own
             try:
                 plain = self._rewording.asked(typed)
             except LanguageModelFailed as error:

@@ -10,6 +10,7 @@ import pytest
 
 from cir.application import build_composers, build_models, build_rewording, open_for
 from cir.errors import LanguageModelFailed
+from cir.evaluation.benchmark import read_benchmark
 from cir.images import read_image
 from cir.models.catalog import SHIPPED
 from cir.models.clip import load_clip
@@ -17,10 +18,11 @@ from cir.places import SAMPLE_GALLERY
 from cir.prompts import plain_orders
 from cir.ranking.retriever import Retriever
 from cir.replies import parse_plain_orders
-from cir.rewording import KnownWords, Rewording
+from cir.rewording import KnownWords, Rewording, things_seen
 from cir.training.data import training_edit
 from cir.translating import Translator
 from cir.types import ComposedQuery, Query
+from cir.world.vocabulary import load_nouns
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 
 TAUGHT = {"remove", "the", "dog", "and", "hat", "make", "it", "blue", "a", "cat", "square"}
@@ -207,3 +209,19 @@ def test_what_the_first_edit_in_other_words_would_wait_for_can_be_loaded_before(
     Translator(None, "", Rewording(None, known, phrasebook=Watched())).prepare()  # type: ignore[arg-type]
     Translator(None).prepare()
     assert len(read) == 1
+
+
+def test_what_is_in_a_drawing_is_seldom_called_absent_and_what_is_not_is_seldom_called_there() -> None:
+    clip = load_clip(SHIPPED / "clip", device="cpu")
+    benchmark = read_benchmark("world-validation")
+    see = things_seen(clip.encode_images, clip.encode_texts)
+    there, absent = [], []
+    for image_id in list(benchmark.scenes)[:60]:
+        seen = see(benchmark.picture(image_id))
+        shown = {group.noun for group in benchmark.scenes[image_id].groups}
+        there += [seen(noun) for noun in shown]
+        absent += [seen(noun) for noun in load_nouns() if noun not in shown]
+    assert there.count(True) > 0.6 * len(there)
+    assert there.count(False) < 0.15 * len(there)
+    assert absent.count(True) < 0.05 * len(absent)
+    assert absent.count(False) > 0.6 * len(absent)

@@ -6,6 +6,7 @@ The two differ in one thing: `app.py` shows the page in a browser where there is
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
 import sys
@@ -153,7 +154,10 @@ def _serve_on(
         """Load the models once a page is there: both at once would make who waits for the page wait longer."""
         opened.wait(FIRST_VISIT_SECONDS)
         application.warm_up(models)
-        retriever.translator.prepare()
+        try:
+            retriever.translator.prepare()
+        except CirError as error:
+            logging.getLogger(__name__).warning("What reads edits could not be loaded: %s", error)
 
     with (
         closing(models),

@@ -72,11 +72,9 @@ class WorldBench(Bench):
             LanguageModelFailed: nobody has put it into plainer words.
         """
         typed = query.modification_text
-        return (
-            one_text(query)
-            if self.rewording is None
-            else [self.rewording(typed, self.picture(query.reference_id))]
-        )
+        if self.rewording is None or self.rewording.is_plain(typed):
+            return one_text(query)
+        return [self.rewording(typed, self.picture(query.reference_id))]
 
     @cached_property
     def encoders(self) -> Encoders:

@@ -106,17 +106,16 @@ def read_book() -> Book:
     named = {value: nouns_in(" , ".join(p)) for value, p in {**rows["places"], **rows["times"]}.items()}
     colours = {word: colour for colour, others in rows["colours"].items() for word in (colour, *others)}
     numbers = {word: int(number) for number, others in rows["numbers"].items() for word in others}
-    sizes = {word: _plain_size(size) for size, others in rows["sizes"].items() for word in others}
+    plain = {"large": "big", "small": "small"}
+    sizes = {word: plain[size] for size, others in rows["sizes"].items() for word in others}
     return Book(tuple(dict.fromkeys(found)), colours, numbers, sizes, named)
 
 
 def wordings_digest() -> str:
     """Of everything that is written in the book."""
+    book = read_book()
     return digest_of(
-        read_book().wordings,
-        sorted(read_book().colours),
-        sorted(read_book().numbers),
-        sorted(read_book().sizes),
+        book.wordings, *(sorted(found.items()) for found in (book.colours, book.numbers, book.sizes))
     )
 
 
@@ -142,10 +141,6 @@ def read_encoded(encoder_fingerprint: str) -> dict[str, NDArray[np.float32]] | N
             return {name: file.get_tensor(name).astype(np.float32) for name in ("wordings", "nouns")}
     except (OSError, SafetensorError):
         return None
-
-
-def _plain_size(size: str) -> str:
-    return {"large": "big", "small": "small"}[size]
 
 
 def _article(text: str, slot: str) -> str:

@@ -20,10 +20,10 @@ class Thing:
     size: str = ""
     colour: str = ""
 
-    def named(self, *, alone: bool = False) -> str:
-        """The word for it: "dog", "dogs"; `alone`: whatever number is said."""
+    def named(self) -> str:
+        """The word for it: "dog", "dogs"."""
         singular, plural = load_nouns()[self.noun].names[0]
-        many = self.plural if self.number is None or alone else self.number > 1
+        many = self.plural if self.number is None else self.number > 1
         return plural if many else singular
 
     def new(self) -> str:

@@ -100,9 +100,10 @@ def encode_pictures(
             maps[2 * start : 2 * start + len(seen)] = seen.float().numpy()
         pooled = pool_map(torch.from_numpy(maps).float()).numpy().astype(np.float16)
         for name, array in (("pooled", pooled), ("maps", maps)):
-            with (folder / f"{name}-{chunk:04d}.tmp").open("wb") as file:
+            draft = folder / f"{name}-{chunk:04d}.{os.getpid()}.tmp"
+            with draft.open("wb") as file:
                 np.save(file, array)
-            os.replace(folder / f"{name}-{chunk:04d}.tmp", folder / f"{name}-{chunk:04d}.npy")
+            os.replace(draft, folder / f"{name}-{chunk:04d}.npy")
 
 
 class CachedPictures:

@@ -93,8 +93,9 @@ class SeenPictures:
                 }
                 for s in scenes
             ]
-            path.with_suffix(".tmp").write_text(json.dumps(told), encoding="utf-8")
-            os.replace(path.with_suffix(".tmp"), path)
+            draft = path.with_suffix(f".{os.getpid()}.tmp")
+            draft.write_text(json.dumps(told), encoding="utf-8")
+            os.replace(draft, path)
         return json.loads(path.read_text(encoding="utf-8"))
 
     @property
@@ -113,9 +114,10 @@ class SeenPictures:
         path = self._folder / f"captions-{self._key}.npy"
         if not path.exists():
             features = self.known([text for texts in self.captions for text in texts])
-            with path.with_suffix(".unfinished").open("wb") as file:
+            draft = path.with_suffix(f".{os.getpid()}.tmp")
+            with draft.open("wb") as file:
                 np.save(file, features.numpy().astype(np.float16))
-            os.replace(path.with_suffix(".unfinished"), path)
+            os.replace(draft, path)
         return torch.from_numpy(np.load(path)).float().unflatten(0, (len(self), CAPTIONS))
 
     def row(self, text: str) -> list[int]:

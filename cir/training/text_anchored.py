@@ -17,6 +17,7 @@ or transformers, whose whole image tower is tuned.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Anchors:
         path = folder / f"texts-{digest_of(clip.fingerprint, list(texts))}.npy"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(".tmp")
+            draft = path.with_suffix(f".{os.getpid()}.tmp")
             with draft.open("wb") as file:
                 np.save(file, clip.encode_texts(texts))
             draft.replace(path)
