@@ -9,7 +9,7 @@ from cir import __version__
 from cir.commands.checks import check_arguments
 from cir.commands.command_parser import CommandParser
 from cir.commands.console import any_console
-from cir.commands.exclusions import given_options, refuse_conflicts
+from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empty
 from cir.commands.gallery_options import add_galleries, add_index, add_models, add_search, add_serve
 from cir.commands.options import add_evaluate, add_tables
 from cir.commands.serving import has_screen
@@ -59,6 +59,7 @@ def run(top: CommandParser, arguments: Sequence[str] | None) -> int:
     """Run a command, once its arguments are checked. A CirError is one sentence and exit status 2."""
     options = top.parse_args(arguments)
     try:
+        refuse_empty(sys.argv[1:] if arguments is None else arguments)
         refuse_conflicts(options, given_options(top, arguments))
         check_arguments(options)
         return int(options.run(options))

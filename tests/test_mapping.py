@@ -123,6 +123,20 @@ def test_a_network_saved_in_half_precision_is_read_in_full(tmp_path: Path) -> No
     np.testing.assert_allclose(words, expected, atol=0.02)
 
 
+def test_a_network_whose_training_has_run_away_is_not_written_and_the_one_before_stays(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "phi.safetensors"
+    network = MappingNetwork(6, [10], 1, 8)
+    save_mapping(network, path, {})
+    before = path.read_bytes()
+    with torch.no_grad():
+        next(network.parameters())[0] = 1e30  # too large for half of the size
+    with pytest.raises(CirError, match="run away"):
+        save_mapping(network.half(), path, {})
+    assert [path.read_bytes(), [one.name for one in tmp_path.iterdir()]] == [before, ["phi.safetensors"]]
+
+
 def test_pseudo_words_start_at_the_length_of_real_words() -> None:
     torch.manual_seed(0)
     words = of(MappingNetwork(6, [32], 4, 192, word_length=0.37), features())

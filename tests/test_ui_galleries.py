@@ -769,6 +769,12 @@ def test_bounds_that_leave_nothing_or_contradict_are_sentences(bench: Bench) -> 
         narrowing.read_only(gallery, "", "2024", "2023")
     with pytest.raises(BadQuery, match="No picture is from 1990-01-01 to 1990-12-31"):
         narrowing.among(gallery, narrowing.read_only(gallery, "", "1990", "1990"))
+    open_end = narrowing.read_only(gallery, "", "2031", "")
+    with pytest.raises(
+        BadQuery, match=r"No picture is from 2031-01-01 on\..* search those of an unknown day"
+    ):
+        narrowing.among(gallery, open_end)
+    assert narrowing.in_words(narrowing.read_only(gallery, "", "", "1990")) == "up to 1990-12-31"
     with pytest.raises(BadQuery, match="not in this gallery"):
         narrowing.read_only(gallery, "7", "", "")
 

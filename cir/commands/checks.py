@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cir.commands.values import read_pair
+from cir.commands.values import known_values, read_pair
 from cir.errors import BadQuery, GalleryError
 from cir.models.server.address import MOST_AT_ONCE, Asking, is_server, read_address
 from cir.ranking.engines import ENGINES, SERVED
@@ -220,9 +221,14 @@ def _weight(name: str) -> Callable[[float, argparse.Namespace], None]:
     return check
 
 
-def _numbers(texts: Sequence[str], _: argparse.Namespace) -> None:
-    for text in texts:
-        read_pair(text)
+def _numbers(texts: Sequence[str], options: argparse.Namespace) -> None:
+    from cir.composers.registry import METHODS
+
+    given = dict(map(read_pair, texts))
+    name = (getattr(options, "method", None) or "").lower()
+    for card in METHODS:
+        if card.name.lower() == name:
+            known_values(card.name, card.parameters, given, {})
 
 
 def _recipes(names: str, _: argparse.Namespace) -> None:
@@ -291,7 +297,7 @@ def _folder(path: Path, _: argparse.Namespace) -> None:
 def _at_least_one(name: str) -> Callable[[int, argparse.Namespace], None]:
     def check(value: int, _: argparse.Namespace) -> None:
         if value < 1:
-            raise BadQuery(f"--{name.replace('_', '-')} is {value}.", "Give a number from 1.")
+            raise BadQuery(f"{_flag(name)} is {value}.", "Give a number from 1.")
 
     return check
 
@@ -302,13 +308,49 @@ def _day(value: str, options: argparse.Namespace) -> None:
     read_only_days(options.since, options.until)
 
 
-def _at_least(value: float, _: argparse.Namespace) -> None:
-    if not 0.0 <= value <= 1.0:
-        raise BadQuery(f"--at-least is {value:g}.", "Give a number from 0 to 1.")
+def _within(name: str, low: float, high: float) -> Callable[[float, argparse.Namespace], None]:
+    def check(value: float, _: argparse.Namespace) -> None:
+        if not low <= value <= high:
+            raise BadQuery(f"{_flag(name)} is {value:g}.", f"Give a number from {low:g} to {high:g}.")
+
+    return check
 
 
+def _rate(value: float, _: argparse.Namespace) -> None:
+    if not 0.0 < value < math.inf:
+        raise BadQuery(f"--rate is {value:g}.", "Give a number above 0, such as 1e-4.")
+
+
+def _minutes(value: float, _: argparse.Namespace) -> None:
+    if not 0.0 <= value < math.inf:
+        raise BadQuery(f"--minutes is {value:g}.", "Give a number of minutes, such as 10.")
+
+
+def _seed(value: int, _: argparse.Namespace) -> None:
+    if not 0 <= value <= LARGEST_SEED:
+        raise BadQuery(f"--seed is {value}.", f"Give a whole number from 0 to {LARGEST_SEED}.")
+
+
+def _results(value: int, options: argparse.Namespace) -> None:
+    from cir.ranking.retriever import MAX_RESULTS
+
+    _at_least_one("top_k")(value, options)
+    if value > MAX_RESULTS:
+        raise BadQuery(f"--top-k is {value}.", f"Give a number from 1 to {MAX_RESULTS}.")
+
+
+def _places(value: int, _: argparse.Namespace) -> None:
+    from cir.evaluation.run import refuse_places
+
+    refuse_places(value)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+LARGEST_SEED = 2**32 - 1
 _COUNTS = (
-    "top_k",
     "captions",
     "captions_per_image",
     "gallery_captions",
@@ -349,7 +391,16 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     **{name: _at_least_one(name) for name in _COUNTS},
     "set_values": _numbers,
     "name": _name,
-    "at_least": _at_least,
+    "top_k": _results,
+    "k": _places,
+    "at_least": _within("at_least", 0.0, 1.0),
+    "min_similarity": _within("min_similarity", -1.0, 1.0),
+    "composed_share": _within("composed_share", 0.0, 1.0),
+    "rate": _rate,
+    "minutes": _minutes,
+    "seed": _seed,
+    "photographs": _folder,
+    "wordnet": _folder,
     "clip": _folder,
     "annotations": _file,
     "predictions": _file,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cir.commands.method_options import refuse_for_methods
 from cir.errors import BadQuery
@@ -127,6 +128,8 @@ def _asks_no_server(options: argparse.Namespace, _: set[str]) -> bool:
     return not is_server(getattr(options, "llm", None))
 
 
+# Options of which nothing is something: no edit, no patterns any more, no path.
+MAY_BE_EMPTY = ("--text", "--exclude", "--root-path")
 ONE = "Do one of the two: score (--annotations, --predictions), or run a method (--root)."
 RULES = (
     Rule("search", _has("image"), "reference_id", "beside --reference-image", "Leave out one of them."),
@@ -190,6 +193,18 @@ def refuse_conflicts(options: argparse.Namespace, given: set[str]) -> None:
                     rule.remedy,
                 )
     refuse_for_methods(options, given)
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse an option whose value is empty, as of a variable that was not set: what holds without it was not asked for.
+
+    Raises:
+        BadQuery: the first such option, by its name.
+    """
+    for option, value in pairwise([*arguments, "."]):
+        flag, equals, rest = option.partition("=")
+        if flag.startswith("--") and flag not in MAY_BE_EMPTY and ((equals and not rest) or not value):
+            raise BadQuery(f"{flag} was given without a value.", "Say which one, or leave it out.")
 
 
 def _evaluate_rules() -> list[Rule]:

@@ -73,8 +73,11 @@ def models_pull(options: argparse.Namespace) -> int:
         fetched = _fetch(options, told)
         for name in fetched:
             told.has(f"fetched {name}")
-        for name in _make(options, told):
+        made = _make(options, told)
+        for name in made:
             told.has(f"made {name}")
+        if not (fetched or made or options.json):
+            told.has(f"{options.name} is here already, with all that it needs")
         if options.first_gallery:
             told.has(f"indexed {_index_first(options, told)}")
         if fetched and options.name == SHIPPED_SET and not options.json:  # a first start, with a network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cir.errors import BadQuery
@@ -62,14 +63,22 @@ def method_values(options: argparse.Namespace, composer: Composer, start: Values
     Raises:
         BadQuery: a number that the method does not have, or out of its range.
     """
+    return known_values(composer.name, composer.parameters, given_values(options), start)
+
+
+def known_values(
+    method: str, parameters: Sequence[Parameter], given: Mapping[str, float], start: Values
+) -> dict[str, float]:
+    """The numbers of a method, of which it has those that are given.
+
+    Raises:
+        BadQuery: a number that the method does not have, or out of its range.
+    """
     from cir.composers.parameters import read_values
 
-    given = given_values(options)
-    known = {name for p in composer.parameters for name in (p.name, p.formerly) if name}
+    known = {name for p in parameters for name in (p.name, p.formerly) if name}
     for name in given:
         if name not in known:
-            has = ", ".join(option_of(p) for p in composer.parameters) or "none"
-            raise BadQuery(
-                f"{composer.name} has no number called {name!r}.", f"Leave it out. Its numbers: {has}."
-            )
-    return read_values(composer.parameters, given, start)
+            has = ", ".join(option_of(p) for p in parameters) or "none"
+            raise BadQuery(f"{method} has no number called {name!r}.", f"Leave it out. Its numbers: {has}.")
+    return read_values(parameters, given, start)

@@ -135,6 +135,19 @@ def _rows_of(value: Any, rows: Sequence[int], images: int) -> Any:
     return value
 
 
+def refuse_places(top_k: int) -> None:
+    """See to it that enough places of each ranking are kept.
+
+    Raises:
+        DatasetError: too few, or more than are ever ranked.
+    """
+    if not PLACES <= top_k <= MAX_RESULTS:
+        raise DatasetError(
+            f"--top-k is {top_k}, but measures and servers need {PLACES} places.",
+            f"Give a number from {PLACES} to {MAX_RESULTS}.",
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """One method over one dataset.
@@ -160,11 +173,7 @@ class Run:
     follows: bool = False
 
     def __post_init__(self) -> None:
-        if not PLACES <= self.top_k <= MAX_RESULTS:
-            raise DatasetError(
-                f"--k is {self.top_k}, but measures and servers need {PLACES} places.",
-                f"Give a number from {PLACES} to {MAX_RESULTS}.",
-            )
+        refuse_places(self.top_k)
 
     def numbers(self, composed: ComposedQuery) -> Values:
         """What a query is ranked by."""

@@ -173,7 +173,8 @@ class Gallery:
         if row is None:
             shown = str(image_id)[:40]
             raise BadQuery(
-                f"There is no image {shown!r} in {self.name}.", "Choose one of those that are shown."
+                f"There is no image {shown!r} in this gallery.",
+                "Choose one that is shown, or name one by the image_id of a result.",
             )
         return row
 

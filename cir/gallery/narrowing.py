@@ -160,7 +160,10 @@ def among(gallery: Searchable, only: Narrowing) -> Among:
     if not gallery.count(chosen):
         unknown = undated(gallery, only)
         told = f" Of {counted(unknown, 'more picture')} the day is not known." if unknown else ""
-        raise BadQuery(f"No picture is {in_words(only)}.{told}", "Choose another folder, or other days.")
+        too = " Or search those of an unknown day, too." if unknown else ""
+        raise BadQuery(
+            f"No picture is {in_words(only)}.{told}", f"Choose another folder, or other days.{too}"
+        )
     return chosen
 
 
@@ -203,8 +206,11 @@ def in_words(only: Narrowing) -> str:
     pieces = []
     if only.folder:
         pieces = ["in no folder" if only.folder == TOP else f"in {display_name(only.folder)}"]
-    days = [f"from {only.since}"] if only.since else []
-    days += [f"to {only.until}"] if only.until else []
+    days = []
+    if only.since:
+        days = [f"from {only.since} {f'to {only.until}' if only.until else 'on'}"]
+    elif only.until:
+        days = [f"up to {only.until}"]
     days += ["or of an unknown day"] if days and only.with_undated else []
     return ", ".join([*pieces, *([" ".join(days)] if days else [])]) or "everywhere"
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from cir.errors import UnsafeFile
+from cir.errors import CirError, UnsafeFile
 from cir.models.mapping_files import FETCH
 
 
@@ -34,12 +34,20 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, obje
         path: where; the name is free, but .safetensors is what others know it by.
         metadata: JSON; "normalise_input" (false by default) is obeyed when it is loaded, the rest ("recipe",
             "trained_for", figures) is kept for people.
+
+    Raises:
+        CirError: it has values that are no numbers, or too large for half the size: its training has run away.
     """
     from safetensors.torch import save_file
 
     path = Path(path)
     record = {**metadata, "shape": network.shape()}
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+        raise CirError(
+            "The training has run away: the network has values that are no numbers, and is not written.",
+            "Train again with a lower rate (--rate).",
+        )
     unfinished = path.with_name(path.name + ".tmp")
     save_file(state, unfinished, metadata={"mapping": json.dumps(record, sort_keys=True)})
     os.replace(unfinished, path)
