@@ -188,6 +188,23 @@ def test_a_slider_reorders_at_once_without_a_model_and_the_other_gives_way(serve
     assert served.retriever.model_calls == calls
 
 
+def test_a_number_out_of_range_is_refused_and_the_other_sliders_stay_in_theirs(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    shown = names(page)
+    page.fill("#alpha input[type=number]", "1.5")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=alpha is 1.5.")
+    assert page.input_value("#beta input[type=number]") == "0"
+    assert page.locator(".shares .percent").all_text_contents() == ["100%", "0%", "0%"]
+    page.fill("#alpha input[type=number]", "0.6")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=alpha is 1.5.", state="detached")
+    assert names(page)[0] == shown[0]
+    assert page.locator("#stage .problem").count() == 0
+
+
 def test_a_preset_sets_the_sliders_the_bar_and_the_order(served, visit):
     page = visit(served.url)
     page.click("text=make it blue")

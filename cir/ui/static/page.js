@@ -23,7 +23,8 @@ window.recompose = (() => {
   // Each segment names the slider that it follows; the one without a name gets what the others leave.
   function shares(names, values) {
     const segments = [...document.querySelectorAll(".shares .share")];
-    const own = segments.map((share) => values[names.indexOf(share.dataset.parameter)] ?? 0);
+    const bounded = (value) => Math.min(1, Math.max(0, value ?? 0)); // a field takes any number, which is then refused
+    const own = segments.map((share) => bounded(values[names.indexOf(share.dataset.parameter)]));
     const rest = Math.max(0, 1 - own.reduce((sum, value) => sum + value, 0));
     const keys = document.querySelectorAll(".share-keys li");
     const spoken = segments.map((share, i) => {
@@ -38,7 +39,7 @@ window.recompose = (() => {
   }
 
   function room(moved, other) {
-    return Math.min(other, Math.round(10000 * (1 - moved)) / 10000);
+    return Math.min(other, Math.max(0, Math.round(10000 * (1 - moved)) / 10000));
   }
 
   function showAnswer() {
