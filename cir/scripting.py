@@ -5,16 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from PIL import Image
+
 from cir.application import build_composers, build_models, build_translator, open_for
+from cir.composers.parameters import Parameter, Values, read_values
+from cir.errors import BadQuery, GalleryError
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.sources import name_gallery
 from cir.models.model_set import Models
 from cir.places import gallery_cache
 from cir.ranking.retriever import Retriever
+from cir.ranking.scoring import Scoring
+from cir.text import clean_text
+from cir.types import ComposedQuery, Query, Scorer
 
 
 def open_models(name: str = "embedded", *, llm: str | None = None) -> Models:
@@ -41,6 +50,10 @@ def open_gallery(gallery: str | Path | None, models: Models) -> Gallery:
     Raises:
         GalleryError: it is not there, or other models made it.
     """
+    if gallery == "":
+        raise GalleryError(
+            "A gallery without a name is none.", "Name it, or give None for the sample gallery."
+        )
     return open_for(models, None if gallery is None else str(gallery))
 
 
@@ -79,11 +92,53 @@ def index_gallery(
     return open_for(models, named)
 
 
-def open_retriever(gallery: Gallery, models: Models) -> Retriever:
+class ScriptRetriever(Retriever):
+    """What searches a gallery for a script: as on the page a query is read, and numbers are checked whenever they count."""
+
+    def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
+        """As of `Retriever`; the method is meant in capitals or not.
+
+        Raises:
+            BadQuery: no such method, or a query of other things than a picture and a text.
+        """
+        named = {name.casefold(): name for name in self.methods}
+        composer = self._composer(named.get(str(method).casefold(), method))
+        query, notes = _as_on_the_page(query)
+        for one in super().compose(query, composer.name):
+            scoring = one.scoring and partial(_checked, composer.parameters, one.scoring)
+            yield replace(one, scoring=scoring, notes=(*notes, *one.notes))
+
+
+def _as_on_the_page(query: Query) -> tuple[Query, list[str]]:
+    """The query with its text cleaned, and notes about that."""
+    picture = query.reference_image
+    if picture is not None and not isinstance(picture, Image.Image):
+        raise BadQuery(
+            f"The reference image has to be a picture, not {type(picture).__name__}.",
+            'Read it: cir.read_image("photo.jpg")',
+        )
+    text, notes = clean_text(query.modification_text)
+    return Query(picture, text), notes
+
+
+def _checked(
+    parameters: Sequence[Parameter], scoring: Scorer, composed: ComposedQuery, values: Values
+) -> Scoring:
+    """A method's scoring by numbers of a script, each of which the method has, within its range."""
+    unknown = sorted({*values} - {name for p in parameters for name in (p.name, p.formerly)})
+    if unknown:
+        has = ", ".join(p.name for p in parameters)
+        raise BadQuery(
+            f"The method has no number called {unknown[0]!r}.", f"Leave it out. Its numbers: {has}."
+        )
+    return scoring(composed, read_values(parameters, values))
+
+
+def open_retriever(gallery: Gallery, models: Models) -> ScriptRetriever:
     """What searches a gallery, by every method that these models can run.
 
     Args:
         gallery: from `open_gallery` or `index_gallery`.
         models: the same as there.
     """
-    return Retriever(gallery, build_composers(models), build_translator(models))
+    return ScriptRetriever(gallery, build_composers(models), build_translator(models))

@@ -113,3 +113,51 @@ def test_importing_the_package_imports_none_of_what_it_offers() -> None:
     code = "import sys, cir; print([m for m in ('numpy', 'PIL', 'cir.application', 'cir.types') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+MISUSED = """
+import json
+import cir
+
+def refused(what):
+    try:
+        what()
+    except cir.CirError as error:
+        return error.message
+    return ""
+
+models = cir.open_models(llm="none")
+gallery = cir.open_gallery(None, models)
+retriever = cir.open_retriever(gallery, models)
+picture = cir.read_image(gallery.thumbnail_path(gallery.image_ids[0]))
+*_, composed = retriever.compose(cir.Query(picture, "at\\u202e night" + 600 * " x"), "cvsi")
+start = retriever.defaults("CVSI")
+usual = retriever.rank(composed, start, top_k=2)
+print(json.dumps({
+    "gallery": refused(lambda: cir.open_gallery("", models)),
+    "path": refused(lambda: list(retriever.compose(cir.Query("photo.jpg", "at night"), "CVSI"))),
+    "text": refused(lambda: list(retriever.compose(cir.Query(picture, 5), "CVSI"))),
+    "too much": refused(lambda: retriever.rank(composed, {**start, "alpha": 5})),
+    "no number": refused(lambda: retriever.rank(composed, {**start, "gamma": float("nan")})),
+    "explained": refused(lambda: retriever.explain(composed, {**start, "beta": "0.3"}, usual[0].image_id)),
+    "unknown": refused(lambda: retriever.rank(composed, {**start, "aplha": 0.3})),
+    "some": retriever.rank(composed, {"alpha": 0.4}, top_k=2) == usual,
+    "notes": [note for note in composed.notes if "edit" in note],
+}))
+models.close()
+"""
+
+
+def test_a_script_is_refused_in_words_what_cannot_be_and_its_query_is_read_as_on_the_page(
+    tmp_path: Path,
+) -> None:
+    said = json.loads(run(tmp_path, MISUSED)[-1])
+    assert said.pop("gallery") == "A gallery without a name is none."
+    assert said.pop("path") == "The reference image has to be a picture, not str."
+    assert said.pop("text") == "The edit has to be text, not int."
+    assert said.pop("too much") == "alpha is 5."
+    assert said.pop("no number") == "gamma has to be a number, not 'nan'."
+    assert said.pop("explained") == "beta has to be a number, not '0.3'."
+    assert said.pop("unknown") == "The method has no number called 'aplha'."
+    assert said.pop("some") is True
+    assert any("cut at 500 characters" in note for note in said["notes"])
