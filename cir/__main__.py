@@ -13,6 +13,7 @@ from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empt
 from cir.commands.gallery_options import add_galleries, add_index, add_models, add_search, add_serve
 from cir.commands.options import add_evaluate, add_tables
 from cir.commands.serving import has_screen
+from cir.commands.surroundings import in_words
 from cir.commands.training_options import add_ablate, add_synthesize, add_train, add_triplets, add_world
 from cir.environment import set_defaults
 from cir.errors import CirError
@@ -64,13 +65,22 @@ def run(top: CommandParser, arguments: Sequence[str] | None) -> int:
         check_arguments(options)
         return int(options.run(options))
     except CirError as error:
-        sys.stderr.write(f"{error.message}\n")
-        if error.remedy:
-            sys.stderr.write(f"{error.remedy}\n")
-        return 2
+        return _told(error)
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. What was done is kept.\n")
         return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        told = in_words(error, options)
+        if told is None:
+            raise
+        return _told(told)
+
+
+def _told(error: CirError) -> int:
+    sys.stderr.write("".join(f"{line}\n" for line in (error.message, error.remedy) if line))
+    return 2
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cir.__main__ import main
+from cir.commands import models
 from cir.places import SAMPLE_GALLERY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,3 +79,46 @@ def test_a_command_whose_reader_has_gone_ends_quietly(program: list[str]) -> Non
         os.close(writer)
     assert done.stderr == b""
     assert done.returncode == (0 if "--help" in program else 141)  # argparse itself takes no offence
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def ended_by(error: Exception, cause: Exception | None = None) -> Callable[[argparse.Namespace], int]:
+    def command(_: argparse.Namespace) -> int:
+        raise error from cause
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "told"),
+    [
+        (FULL, None, "A file cannot be written or read: no space left on device.\nFree some space"),
+        (RuntimeError("unexpected pos 64 vs 0"), FULL, "no space left on device"),  # as torch says it
+        (ValueError("I/O error: No space left on device (os error 28)"), None, "Free some space"),  # as safetensors
+        (PermissionError(errno.EACCES, "", "/root/x.json"), None, "/root/x.json cannot be written or read: permission"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_a_commands_way_is_told_in_a_sentence(monkeypatch, capsys, error, cause, told) -> None:
+    monkeypatch.setattr(models, "models_list", ended_by(error, cause))
+    assert main(["models", "list"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_is_not_put_down_to_the_disk(monkeypatch) -> None:
+    monkeypatch.setattr(models, "models_list", ended_by(FileNotFoundError(errno.ENOENT, "", "own.json")))
+    with pytest.raises(FileNotFoundError):
+        main(["models", "list"])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("arguments", [["models", "list"], ["galleries"]])
+def test_an_output_that_cannot_be_written_is_told_in_a_sentence(arguments, tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cir", *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "CIR_CACHE": str(tmp_path)},
+        )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "no space left on device" in done.stderr

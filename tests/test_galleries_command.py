@@ -12,6 +12,7 @@ import pytest
 from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, paint_folder
 
 from cir.commands import indexing
+from cir.gallery.manifest import remember_source
 from tests.commands import run
 
 
@@ -60,6 +61,18 @@ def test_every_gallery_is_listed_with_its_numbers_its_folder_and_its_state(photo
     states = [row["state"] for row in json.loads(run(capsys, "galleries", "--json")[1])]
     assert states[0] == "ready; its folder is not there"
     assert states[1].startswith("The indexing of 日本 was not finished")
+
+
+def test_columns_stand_below_each_other_and_an_unfinished_gallery_names_its_own_folder(photos, place, capsys):
+    index(paint_folder(place / "my photos", 2, 40), place / "cache", name="日本")
+    head, *rows = run(capsys, "galleries")[1].splitlines()
+    wide = {"日": "日 ", "本": "本 "}  # as a terminal draws them
+    drawn = ["".join(wide.get(letter, letter) for letter in row) for row in rows]
+    assert {row.index("MB") for row in drawn} == {head.index("size") + len("0.0 ")}
+    (place / "cache" / "日本" / "manifest.json").unlink()
+    remember_source(place / "cache" / "日本", place / "my photos")
+    state = json.loads(run(capsys, "galleries", "--json")[1])[1]["state"]
+    assert state.endswith(f"Go on with it: python -m cir index '{place / 'my photos'}'")
 
 
 def test_without_a_gallery_the_list_says_how_to_make_one(place, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -303,6 +304,25 @@ def test_exported_triplets_of_an_own_folder_are_a_data_set_that_evaluate_reads(
 
     status, _, err = run(capsys, "triplets", "export", tmp_path / "t.jsonl", out)
     assert (status, "has a split val already" in err) == (2, True)
+
+
+def test_an_export_that_ran_out_of_room_leaves_no_half_picture_and_is_made_whole_by_the_next(
+    capsys, tmp_path: Path, own_folder: Path, monkeypatch
+) -> None:
+    copied, out = shutil.copyfile, tmp_path / "as CIRR"
+
+    def half(source: Path, place: Path) -> None:
+        Path(place).write_bytes(source.read_bytes()[:20])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    status, _, err = run(capsys, "triplets", "export", tmp_path / "t.jsonl", out)
+    assert (status, "Free some space" in err) == (2, True)
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    assert run(capsys, "triplets", "export", tmp_path / "t.jsonl", out)[0] == 0
+    split = json.loads((out / "cirr" / "image_splits" / "split.rc2.val.json").read_text())
+    assert all(Image.open(out / place).size == (48, 48) for place in split.values())
 
 
 def test_an_export_without_its_gallery_asks_for_it(capsys, tmp_path: Path, own_folder: Path) -> None:

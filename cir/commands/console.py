@@ -5,6 +5,7 @@ File names, captions and what people type know every script; a console may know 
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from cir.models.model_set import Models
@@ -38,6 +39,12 @@ def any_console() -> Iterator[None]:
         if not _drop_what_nobody_reads():
             raise  # another pipe: that of a model's process
         raise SystemExit(CLOSED_PIPE_STATUS) from None
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _lead_nowhere(sys.stdout)
+        sys.stderr.write(f"What was to be printed cannot be written: {os.strerror(error.errno).lower()}.\n")
+        raise SystemExit(2) from None
 
 
 class IndexProgress:
@@ -67,12 +74,16 @@ def announce(models: Models) -> None:
 
 def _drop_what_nobody_reads() -> bool:
     """Let a closed pipe lead nowhere, so that the end of the program finds nothing to complain of."""
-    closed = [stream.fileno() for stream in (sys.stdout, sys.stderr) if _is_closed(stream.fileno())]
-    for descriptor in closed:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+    closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream.fileno())]
+    for stream in closed:
+        _lead_nowhere(stream)
     return bool(closed)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _is_closed(descriptor: int) -> bool:

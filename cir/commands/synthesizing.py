@@ -19,12 +19,14 @@ from PIL import Image
 from cir.application import build_models, ingredients, open_for
 from cir.cache_keys import code_digest, digest_of
 from cir.commands.console import announce, print_json
+from cir.commands.surroundings import ELSEWHERE, REMEDIES
 from cir.composers.parameters import defaults
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
 from cir.files import display_name
 from cir.gallery.gallery import Gallery
+from cir.gallery.shards import write_atomically
 from cir.images import read_image
 from cir.models.catalog import SHIPPED, sentence_encoder_folder
 from cir.models.model_set import Models
@@ -104,7 +106,7 @@ def triplets_export(options: argparse.Namespace) -> int:
         lost = counted(len(judged) - len(named), "triplet")
         said.append(f"Left out, since their pictures are no longer in the gallery: {lost}")
     if alone:
-        options.out.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+        write_atomically(options.out, json.dumps(rows).encode() + b"\n")
     else:
         copied = _copy_pictures(root, options.out, pictures_of(rows))
         write_cirr(options.out, rows, options.split)
@@ -132,13 +134,25 @@ def _copy_pictures(root: Path, out: Path, names: Sequence[str]) -> int:
     for name in missing:
         try:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / name, out / name)
+            _copy_whole(root / name, out / name)
         except OSError as error:
+            gone = "Bring its gallery up to date (python -m cir index PHOTOS), then export again."
             raise CirError(
                 f"{display_name(os.fsencode(name))} cannot be copied: {(error.strerror or 'unknown').lower()}.",
-                "Bring its gallery up to date (python -m cir index PHOTOS), then remove the folder and export again.",
+                gone if isinstance(error, FileNotFoundError) else REMEDIES.get(error.errno or 0, ELSEWHERE),
             ) from error
     return len(missing)
+
+
+def _copy_whole(picture: Path, place: Path) -> None:
+    """Copy a picture whole or not at all: half of one would count as there the next time."""
+    unfinished = place.with_name(f".{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(picture, unfinished)
+        os.replace(unfinished, place)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def triplets_import(options: argparse.Namespace) -> int:

@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from cir.errors import GalleryError, OtherModels
-from cir.files import name_of
+from cir.files import display_name, name_of
 from cir.gallery.shards import write_atomically
 from cir.pixels import READER_VERSION
 
@@ -138,7 +139,9 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as error:
         if (folder / ROWS).exists():
             message = f"The indexing of {name} was not finished."
-            raise GalleryError(message, "Go on with it: python -m cir index PHOTOS") from error
+            root = noted_source(folder)
+            photos = "PHOTOS" if root is None else quote(display_name(os.fsencode(root)))
+            raise GalleryError(message, f"Go on with it: python -m cir index {photos}") from error
         raise GalleryError(f"There is no gallery {name}.", "Make it: python -m cir index PHOTOS") from error
     except (OSError, ValueError) as error:
         raise GalleryError(f"The manifest of {name} cannot be read.", again) from error

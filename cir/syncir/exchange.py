@@ -15,6 +15,7 @@ from typing import Any
 
 from cir.errors import BadQuery, CirError
 from cir.files import read_text
+from cir.gallery.shards import write_atomically
 from cir.syncir.consistency import KEPT
 from cir.syncir.pairs import MEMBERS
 from cir.syncir.pipeline import triplet_id
@@ -112,14 +113,14 @@ def write_cirr(folder: Path, rows: Sequence[Mapping[str, Any]], split: str) -> N
         split: "train", "val" or "test1".
     """
     files = {
-        f"captions/cap.rc2.{split}.json": list(rows),
         f"captions_ext/cap.ext.rc2.{split}.json": [{**row, "caption_extend": {}} for row in rows],
         f"image_splits/split.rc2.{split}.json": {name: f"./{name}" for name in pictures_of(rows)},
+        f"captions/cap.rc2.{split}.json": list(rows),  # the last: where it is, the split is whole
     }
     for place, content in files.items():
         path = folder / "cirr" / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        write_atomically(path, json.dumps(content).encode() + b"\n")
 
 
 def read_foreign(path: Path) -> list[Triplet]:

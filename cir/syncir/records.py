@@ -94,12 +94,16 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
     unfinished = path.with_name(path.name + ".tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with unfinished.open("w", encoding="utf-8") as file:
-        for triplet in triplets:
-            file.write(triplet_line(triplet))
-            count += 1
-        _to_disk(file)
-    os.replace(unfinished, path)
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            for triplet in triplets:
+                file.write(triplet_line(triplet))
+                count += 1
+            _to_disk(file)
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     return count
 
 
