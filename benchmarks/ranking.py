@@ -212,7 +212,7 @@ def by_equation_10(gallery: Gallery, ways: list) -> list[list[int]]:
 def own_memory() -> float:
     """GB of memory of this process that are no pages of mapped files."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1e6
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024 / 1e9
 
 
 def answer(checkout: Path, images: int, dim: int) -> None:

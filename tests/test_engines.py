@@ -210,9 +210,10 @@ def test_int8_copies_score_no_image_beside_their_bounds_and_leave_few_to_be_scor
     scan = Quantised(quantise(many.image_features, many.caption_features, many.captioned), many.captioned)
     kept = Kept(a_query(9))
     dots = scan.dots(kept.rows)
+    numbers = dots.numbers.transpose(1, 0, 2).reshape(6, -1)[:, :4000]
     for p, row in enumerate(kept.rows):
         for side, features, near in zip(
-            scan.sides, (image, captions), (dots.image, dots.captions), strict=True
+            scan.sides, (image, captions), (numbers[:3], numbers[3:]), strict=True
         ):
             most = np.linalg.norm(row) * side.whole.residuals + dots.slack[p]
             off = np.abs(near[p] * dots.units[p] - features.astype(np.float64) @ row)
@@ -293,10 +294,62 @@ def test_blocks_of_images_that_are_left_out_at_once_hold_none_of_the_best_whatev
 def test_a_move_of_a_slider_looks_at_few_blocks_of_images_where_these_differ() -> None:
     scan, image, _, _ = many_by_int8()
     dots = scan.dots(image[[3000, 3001]].astype(np.float64))
-    dots.image[:, :2880] = 32_000  # would be the best, if anybody looked
+    dots.numbers[:45] = 32_000  # of 64 images each: would be the best, if anybody looked
     near = scan.candidates(dots, np.array([0.5, 0.5]), 0.3, 1)
     assert len(near)
     assert (near >= 2880).all()
+
+
+def test_moves_of_sliders_under_other_filters_exclusions_and_counts_find_the_best_by_equation_10() -> None:
+    """What is known of a query from its moves before is a help for the next one, whatever changed in between."""
+    _, image, captions, captioned = many_by_int8()
+    many = Gallery.from_features("many", list(map(str, range(4000))), image, caption_features=captions)
+    image = many.image_features
+    one, rng = ExactEngine(many, quantised=True), np.random.default_rng(6)
+    rows = {
+        name: unit(image[i] + 0.1 * rng.normal(size=DIM)).astype(np.float32)
+        for name, i in zip(PARTS, (7, 8, 3000), strict=True)
+    }
+    one.top(rows, scoring((0.6, 0.4), 0.2), 10)
+    one.settle()
+    for move in range(60):
+        if move == 40:  # the same array holds another query
+            rows[PARTS[0]][:] = image[2000]
+        weights = dict(zip(PARTS, rng.random(3) * rng.choice([-1, 1], 3, p=[0.2, 0.8]), strict=True))
+        asked = Linear(weights, float(rng.choice([0.0, 1.0, rng.random()])), cosine=move % 5 > 0)
+        among = rng.random(4000) < rng.choice([0.002, 0.3]) if move % 3 == 1 else None
+        allowed = np.ones(4000, bool) if among is None else among.copy()
+        exclude = [*rng.integers(0, 4000, 2), *one.top(rows, asked, 3)[0]] if move % 4 == 1 else []
+        allowed[exclude] = False
+        g = np.where(captioned, asked.captions, 0.0)[:, None]
+        fused = (1 - g) * image.astype(np.float64) + g * captions.astype(np.float64)
+        query = sum(weights[name] * rows[name].astype(np.float64) for name in PARTS)
+        lengths = np.linalg.norm(fused, axis=1) * np.linalg.norm(query) if asked.cosine else 1.0
+        expected = np.where(allowed, fused @ query / lengths, -np.inf)
+        count = int(rng.choice([1, 10, 200]))
+        best = [i for i in np.argsort(-expected, kind="stable")[:count].tolist() if allowed[i]]
+        found, scores = one.top(rows, asked, count, among=among, exclude=exclude)
+        assert found.tolist() == best
+        np.testing.assert_allclose(scores, expected[found], atol=1e-12)
+
+
+def test_a_move_of_a_slider_back_to_where_it_was_reads_no_row_and_scores_few_images() -> None:
+    _, image, captions, _ = many_by_int8()
+    many = Gallery.from_features("many", list(map(str, range(4000))), image, caption_features=captions)
+    one, rows = ExactEngine(many, quantised=True), {PARTS[0]: image[7], PARTS[1]: image[8]}
+    weights, moved = (Linear(dict(zip(PARTS, pair, strict=False)), 0.3) for pair in ((0.9, 0.1), (0.1, 0.9)))
+    first = one.top(rows, weights, 10)[0]
+    one.settle()
+    one.top(rows, moved, 10)
+    kept = one._remembered.query(rows, 4000)
+    assert kept.dots is not None
+    near, best, _ = one._scan.best_again(
+        kept.dots, kept.exact, np.array([0.9, 0.1]), 1.0, 0.3, 10, among=None, left_out=np.zeros(0, np.int64)
+    )
+    assert best.tolist() == first.tolist()
+    assert len(near) < 40
+    one.terms_of = lambda *_: pytest.fail("rows were read again")  # pyright: ignore[reportAttributeAccessIssue]
+    assert one.top(rows, weights, 10)[0].tolist() == first.tolist()
 
 
 def test_after_the_first_answer_moves_of_sliders_look_at_no_row_but_those_of_new_candidates() -> None:

@@ -8,8 +8,9 @@ from time import sleep
 import numpy as np
 import pytest
 
+from cir.errors import UnsafeFile
 from cir.gallery.shards import gather_rows, read_shard, shard_path, write_shard
-from cir.gallery.stored_rows import StoredRows
+from cir.gallery.stored_rows import StoredRows, _File
 
 DIM = 12
 
@@ -61,7 +62,6 @@ def test_some_of_the_rows_are_divided_as_an_array_would_be(tmp_path: Path) -> No
     np.testing.assert_array_equal(few[:], rows[some] / lengths[some, None])
     columns = np.eye(DIM, 2, dtype=np.float32)
     np.testing.assert_allclose(few @ columns, few[:] @ columns, rtol=1e-6)
-    few.release()
     np.testing.assert_array_equal(few[4], rows[some[4]] / lengths[some[4]])
 
 
@@ -86,9 +86,45 @@ def test_rows_stay_readable_when_indexing_again_has_deleted_their_shards(tmp_pat
     stored, _ = gather_rows(tmp_path, DIM, places, names)
     for name in names.values():
         shard_path(tmp_path, name).unlink()
-    stored.release()
     np.testing.assert_array_equal(stored[:], rows)
     np.testing.assert_allclose(stored @ np.eye(DIM, dtype=np.float32), rows, atol=1e-6)
+
+
+def test_of_rows_that_lie_apart_nothing_but_these_is_read_and_the_disk_is_told_of_all_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of a mapped file brings megabytes around it: a first answer then took a second where nothing was in memory."""
+    monkeypatch.setattr("cir.gallery.shards.MAPPED_FROM", 10)
+    rows = np.random.default_rng(3).normal(size=(5000, DIM)).astype(np.float32)
+    name = write_shard(tmp_path, rows)
+    stored, _ = gather_rows(tmp_path, DIM, np.arange(5000), {0: name})
+    done, read, expect = [], _File.read, _File.expect
+    monkeypatch.setattr(_File, "expect", lambda *asked: done.append(("told", *asked[1:])) or expect(*asked))
+    monkeypatch.setattr(
+        _File, "read", lambda *asked: done.append(("read", asked[1], len(asked[2]))) or read(*asked)
+    )
+    places = [4000, 17, 18, 20, 999]
+    np.testing.assert_array_equal(stored[places], rows[places])
+    spans = [(17, 4), (999, 1), (4000, 1)]
+    assert done == [("told", *span) for span in spans] + [("read", *span) for span in spans]
+    done.clear()
+    many = np.random.default_rng(4).permutation(5000)
+    np.testing.assert_array_equal(stored[many], rows[many])
+    assert len(done) < 1500  # not each row alone
+
+
+def test_a_shard_that_was_cut_off_since_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cir.gallery.shards.MAPPED_FROM", 10)
+    rows = np.random.default_rng(3).normal(size=(500, DIM)).astype(np.float32)
+    name = write_shard(tmp_path, rows)
+    stored, _ = gather_rows(tmp_path, DIM, np.arange(500), {0: name})
+    with shard_path(tmp_path, name).open("r+b") as file:
+        file.truncate(10_000)
+    np.testing.assert_array_equal(stored[:100], rows[:100])
+    with pytest.raises(UnsafeFile, match="cut off"):
+        stored[[2, 499]]
 
 
 def test_headers_are_read_one_at_a_time_and_again_where_another_thread_was_in_the_way(

@@ -328,6 +328,8 @@ def signed_names(composed: ComposedQuery) -> list[str]:
 def scoring_of(composed: ComposedQuery, values: Values) -> Scoring:
     """How the scores of a query follow from its dot products. Signed terms count on top of the method's own rows."""
     scoring = composed.scoring(composed, values) if composed.scoring else Linear.even(composed.parts)
+    if not composed.signed:
+        return scoring
     names = signed_names(composed)
     return scoring.plus(dict(zip(names, (float(term.weight) for term in composed.signed), strict=True)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import sqrt
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ Rows = NDArray[np.int64] | list[int]  # places of images in the gallery
 Shares = dict[str, dict[str, float]]  # row of the query -> {"image": ..., "captions": ...}
 # What float32 dot products of unit rows may be off by, generously: candidates this near are scored again in float64.
 ROUNDING = 2e-5
+_EPS = {np.dtype(kind).char: float(np.finfo(kind).eps) for kind in (np.float32, np.float64)}
 _AT_ONCE = 4096  # rows that are made float64 at once
 
 
@@ -264,9 +266,10 @@ def fused_lengths(
 def query_length(gram: Floats, weights: Floats) -> float:
     """sqrt(k' G k), the length of the weighted sum of a query's rows; 0 where these cancel to within rounding."""
     k = np.asarray(weights, dtype=np.float64)
-    squared = float(k @ gram.astype(np.float64) @ k)
-    most = float(np.abs(k) @ np.sqrt(gram.diagonal().astype(np.float64))) ** 2
-    return float(np.sqrt(squared)) if squared > 16 * np.finfo(gram.dtype).eps * most else 0.0
+    exact = gram.astype(np.float64, copy=False)
+    squared = float(k @ exact @ k)
+    most = float(np.abs(k) @ np.sqrt(exact.diagonal())) ** 2
+    return sqrt(squared) if squared > 16 * _EPS[gram.dtype.char] * most else 0.0
 
 
 def over_lengths(dots: Floats, lengths: Floats) -> Floats:

@@ -206,7 +206,10 @@ class ExactEngine(Counting):
         among: NDArray[np.bool_] | None,
         left_out: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], Floats]:
-        """One pass over both sides for a new query; none where the dot products of its rows are there by now."""
+        """One pass over both sides for a new query; none where the dot products of its rows are there by now.
+
+        Then what was scored exactly before says at once, under the new weights, what all other images have to reach.
+        """
         scan, gamma = self._scan, scoring.captions if self._any_captioned else 0.0
         weights = np.array([scoring.weights.get(name, 0.0) for name in kept.names], np.float64)
         length = query_length(kept.gram, weights) if scoring.cosine else 0.0
@@ -215,18 +218,18 @@ class ExactEngine(Counting):
             allowed[left_out] = False
             first = np.flatnonzero(allowed)[:count]
             return first, np.zeros(len(first))
-        wanted = count + len(left_out)
         if kept.dots is None:
+            wanted = count + len(left_out)
             near = scan.nearest(weights @ kept.rows, gamma, wanted, cosine=scoring.cosine, among=among)
+            near = near[~np.isin(near, left_out, assume_unique=True)] if len(left_out) else near
         else:
-            near = scan.candidates(kept.dots, weights, gamma, wanted, cosine=scoring.cosine, among=among)
-        if len(left_out):
-            near = near[~np.isin(near, left_out, assume_unique=True)]
-        best, scores = scan.best_known(near, kept.exact, weights, length, gamma, count)
-        if len(best) < min(count, len(near)):  # the rows of some were not read yet
-            known = kept.learn(near, self.terms_of)
-            best, scores = scan.best_known(near, known, weights, length, gamma, count)
-        return best, scores
+            near, best, scores = scan.best_again(
+                kept.dots, kept.exact, weights, length, gamma, count, among=among, left_out=left_out
+            )
+            if len(best) or not len(near):
+                return best, scores
+        known = kept.learn(near, self.terms_of)  # the rows of some were not read yet
+        return scan.best_known(near, known, weights, length, gamma, count)
 
     def _near_by_terms(
         self,

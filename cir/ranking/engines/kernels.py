@@ -90,30 +90,35 @@ def near_dots(
     steps: Floats32,
     bases: Floats32,
     out: NDArray[np.int16],
+    first: int,
 ) -> None:
-    """Fill in (P, K) dot products of the int8 rows with P int16 queries: base + step * scale * (codes . query), rounded."""
+    """Fill in the dot products of the int8 rows with P int16 queries: base + step * scale * (codes . query), rounded.
+
+    They are put into blocks (B, P or more, FEW), from the row `first` on.
+    """
     for i in range(codes.shape[0]):
         for p in range(queries.shape[0]):
             total = np.int32(0)
             for j in range(codes.shape[1]):
                 total = np.int32(total + np.int32(codes[i, j]) * np.int32(queries[p, j]))
-            out[p, i] = np.int16(np.rint(bases[p] + steps[p] * scales[i] * np.float32(total)))
+            number = np.rint(bases[p] + steps[p] * scales[i] * np.float32(total))
+            out[i // FEW, first + p, i % FEW] = np.int16(number)
 
 
 class Lengths(NamedTuple):
     """What the lengths of K images follow from.
 
     Attributes:
-        captioned: (K,) 1 where an image has captions, 0 where not.
-        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
-        cross: (2, K) the last two as whole numbers: these are looked at first.
+        captioned: (K,) which images have captions.
+        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2, exactly.
+        cross: (B, 2, FEW) the last two as whole numbers: these are looked at first.
         least: (2, B) the least of these among the captioned ones of each FEW images.
         units: what 1 stands for there.
         off: what the first of the three may be off 1.
     """
 
-    captioned: Floats32
-    norms: Floats32
+    captioned: NDArray[np.bool_]
+    norms: Floats64
     cross: NDArray[np.int16]
     least: NDArray[np.int16]
     units: np.float32
@@ -124,105 +129,170 @@ class Extremes(NamedTuple):
     """The least and the greatest dot products with P rows among each FEW images, by which these are left out at once.
 
     Attributes:
-        image, captions: (2, P, B) of captioned images.
+        both: (2, R, B) of captioned images: with their pixels, then with their captions where these were asked for.
         alone: (2, P, B) of the other images' pixels.
     """
 
-    image: NDArray[np.int16]
-    captions: NDArray[np.int16]
+    both: NDArray[np.int16]
     alone: NDArray[np.int16]
 
 
+class Asked(NamedTuple):
+    """How all images are scored at one move of a slider.
+
+    Attributes:
+        weights: (P,) of the rows of the query, in float64.
+        gram: (P, P) their dot products with one another.
+        units: (P,) what 1 stands for in whole dot products.
+        slack: (P,) what each dot product is off by beside what the image's row has lost.
+        gamma: what captions count for.
+        cosine: whether scores are divided by the images' lengths.
+    """
+
+    weights: Floats64
+    gram: Floats64
+    units: Floats64
+    slack: Floats64
+    gamma: float
+    cosine: bool
+
+
 @compiled
-def extremes(numbers: NDArray[np.int16], which: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """(2, P, B) the least and the greatest of the numbers (P, K) among those of each FEW images that are chosen (K,).
+def extremes(numbers: NDArray[np.int16], rows: int, which: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """(2, R, B) the least and the greatest of R rows of numbers (B, R or more, FEW), among images that are chosen (K,).
 
     Where none is chosen, the least one is the largest number that there is, and the greatest one the smallest.
     """
-    images = numbers.shape[1]
-    found = np.empty((2, numbers.shape[0], (images + FEW - 1) // FEW), np.int16)
-    for p in range(numbers.shape[0]):
-        for block in range(found.shape[2]):
+    found = np.empty((2, rows, numbers.shape[0]), np.int16)
+    for block in range(numbers.shape[0]):
+        chosen = which[block * FEW : block * FEW + FEW]
+        for p in range(rows):
             least, greatest = np.int16(32767), np.int16(-32768)
-            for i in range(block * FEW, min(block * FEW + FEW, images)):
-                number = numbers[p, i]
-                least = number if which[i] and number < least else least
-                greatest = number if which[i] and number > greatest else greatest
+            for i in range(chosen.shape[0]):
+                number = numbers[block, p, i]
+                least = number if chosen[i] and number < least else least
+                greatest = number if chosen[i] and number > greatest else greatest
             found[0, p, block], found[1, p, block] = least, greatest
     return found
 
 
 @compiled
 def best_by_bounds(
-    image: NDArray[np.int16],
-    captions: NDArray[np.int16],
+    numbers: NDArray[np.int16],
     ends: Extremes,
-    weights: Floats32,
-    gamma: np.float32,
+    asked: Asked,
     lengths: Lengths,
     lost: tuple[Floats32, Floats32],
     most_lost: tuple[Floats32, Floats32],
-    length: np.float32,
-    slack: np.float32,
-    cosine: bool,
     among: NDArray[np.bool_],
+    left_out: NDArray[np.int64],
     count: int,
+    known_least: float,
 ) -> NDArray[np.int64]:
     """The images, in their order, that may be among the `count` best: their scores may reach the least that the last one has.
 
-    Scores are not divided by the length of the query, which changes no order. The blocks of FEW images that may hold the
-    best are looked at first: what these have at least leaves out most others, whole blocks of them without a look.
+    Scores are not divided by the length of the query, which changes no order. Whole blocks of FEW images are left out without
+    a look where even the best of them scores less. Where no least score is known, the blocks that may hold the best are
+    looked at first: what these have at least leaves out most others.
 
     Args:
-        image, captions: (P, K) whole dot products; captions (0, K) where they do not count.
+        numbers: (B, P or 2 P, FEW) whole dot products with pixels, then with captions where these count.
         ends: the extremes of these.
-        weights: (P,) of these.
-        gamma: what captions count for.
+        asked: how they make scores.
         lengths: of the images.
         lost: of both sides (K,), what the rows are off by.
-        most_lost: the largest of these in each block of BLOCK.
-        length, slack: of the query; what its dot products are off by beside that.
-        cosine: whether scores are divided by the images' lengths.
+        most_lost: the largest of these in each block (B,).
         among: (K,) which may be found; (0,) for all of them.
+        left_out: places of images that may not, a few.
         count: from 1.
+        known_least: what `count` of these images are known to score at least; -inf where that is not known.
     """
-    images, limits = image.shape[1], _limits(lengths, gamma)
-    most = _most_of_blocks(ends, weights, gamma, lengths, most_lost, length, slack, cosine)
-    first = _greatest(most, count)
+    images, parts, one = lost[0].shape[0], asked.weights.shape[0], np.float32(1.0)
+    captions = numbers.shape[1] > parts
+    gamma = np.float32(asked.gamma if captions else 0.0)
+    limits, h = _limits(lengths, gamma), one - gamma
+    weights, alone = np.zeros(numbers.shape[1], np.float32), np.zeros(parts, np.float32)
+    for p in range(parts):
+        alone[p] = np.float32(asked.weights[p] * asked.units[p])
+        weights[p] = h * alone[p]
+        if captions:
+            weights[parts + p] = gamma * alone[p]
+    length, slack = _length_and_slack(asked)
+    most = _most_of_blocks(
+        ends, weights, alone, gamma, lengths, limits, most_lost, length, slack, asked.cosine
+    )
+    least = np.float32(known_least)
+    first = _greatest(most, count) if least == -np.inf else np.empty(0, np.int64)
     looked_at = np.zeros(len(most), np.bool_)
     best, of = np.full(count, -np.inf, np.float32), np.empty(count, np.int64)  # a heap, the least one first
-    a, b, over = np.empty(FEW, np.float32), np.zeros(FEW, np.float32), np.empty(FEW, np.float32)
+    total, single, over = np.empty(FEW, np.float32), np.empty(FEW, np.float32), np.empty(FEW, np.float32)
     near, reach, found = np.empty(images, np.int64), np.empty(images, np.float32), 0
     for step in range(len(first) + len(most)):
         block = first[step] if step < len(first) else step - len(first)
-        if looked_at[block] or most[block] < best[0]:
+        if most[block] < least or looked_at[block]:
             continue
         looked_at[block] = True
         start = block * FEW
-        at = slice(start, min(start + FEW, images))
-        _weigh_block(a, image, weights, at)
-        if captions.shape[0]:
-            _weigh_block(b, captions, weights, at)
-        part = start // BLOCK
-        off = slack + length * ((1 - gamma) * most_lost[0][part] + gamma * most_lost[1][part])
-        if not cosine:
-            _compare_dots(over, a, b, lengths.captioned[at], gamma, off, best[0])
-        elif best[0] > 0.0:
-            _compare(over, a, b, lengths.cross[0, at], lengths.cross[1, at], gamma, limits, off, best[0])
+        _weigh_block(total, numbers[block], weights)
+        off = slack + length * (h * most_lost[0][block] + gamma * most_lost[1][block])
+        if not asked.cosine:
+            _weigh_block(single, numbers[block], alone)
+            off = slack + length * max(most_lost[0][block], most_lost[1][block])
+            _compare_dots(over, total, single, lengths.captioned[start : start + FEW], off, least)
+        elif least > 0.0:
+            _compare(over, total, lengths.cross[block, 0], lengths.cross[block, 1], limits, off, least)
         else:
             over[:] = 0.0
-        for i in range(at.stop - start):
-            if over[i] < 0.0 or (among.shape[0] and not among[start + i]):
+        for i in range(min(FEW, images - start)):
+            if over[i] < 0.0:
                 continue
-            g = gamma * lengths.captioned[start + i]
-            much = slack + length * ((1 - g) * lost[0][start + i] + g * lost[1][start + i])
-            low, high = _bounds((1 - g) * a[i] + g * b[i], much, lengths.norms, start + i, g, cosine)
-            if high >= best[0]:
-                near[found], reach[found] = start + i, high
+            place = start + i
+            if (among.shape[0] and not among[place]) or _is_in(left_out, place):
+                continue
+            g = gamma if lengths.captioned[place] else np.float32(0.0)
+            score = total[i] if g > 0.0 else _weigh_one(numbers[block], alone, i)
+            much = slack + length * ((one - g) * lost[0][place] + g * lost[1][place])
+            low, high = _bounds(score, much, lengths.norms, place, g, asked.cosine)
+            if high >= least:
+                near[found], reach[found] = place, high
                 found += 1
             if low > best[0]:
-                _replace_least(best, of, low, start + i)
-    return np.sort(near[:found][reach[:found] >= best[0]])
+                _replace_least(best, of, low, place)
+                least = max(least, best[0])
+    near = near[:found][reach[:found] >= least]
+    return np.sort(near) if len(first) else near
+
+
+@compiled
+def best_again(
+    known: NDArray[np.int64],
+    dots: Floats64,
+    length: float,
+    numbers: NDArray[np.int16],
+    ends: Extremes,
+    asked: Asked,
+    lengths: Lengths,
+    lost: tuple[Floats32, Floats32],
+    most_lost: tuple[Floats32, Floats32],
+    among: NDArray[np.bool_],
+    left_out: NDArray[np.int64],
+    count: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats64]:
+    """The images that may be among the `count` best; and these best with their scores, see `best_known`.
+
+    What images that are known exactly score is what the others have to reach. Args: see `best_known` and `best_by_bounds`.
+    """
+    weights, gamma = asked.weights, asked.gamma
+    scores = _exact_scores(np.arange(len(known)), known, dots, weights, length, gamma, lengths)
+    best, of = np.full(count, -np.inf), np.empty(count, np.int64)
+    for i, place in enumerate(known):
+        if scores[i] > best[0] and not (among.shape[0] and not among[place]) and not _is_in(left_out, place):
+            _replace_least(best, of, scores[i], place)
+    least = best[0] * (length if length else 1.0)  # `best_by_bounds` divides by no length of the query
+    least -= abs(least) * 1e-6 + 1e-9  # which it has in float32
+    near = best_by_bounds(numbers, ends, asked, lengths, lost, most_lost, among, left_out, count, least)
+    found, its_scores = best_known(near, known, dots, weights, length, gamma, lengths, count)
+    return near, found, its_scores
 
 
 @compiled
@@ -233,8 +303,7 @@ def best_known(
     weights: Floats64,
     length: float,
     gamma: float,
-    norms: Floats64,
-    captioned: NDArray[np.bool_],
+    lengths: Lengths,
     count: int,
 ) -> tuple[NDArray[np.int64], Floats64]:
     """The `count` best of some images and their scores by Eq. 10, best first; none where not all of them are known.
@@ -246,64 +315,93 @@ def best_known(
         weights: (P,) of these rows.
         length: of their weighted sum; 0 where scores are not divided by lengths.
         gamma: what captions count for.
-        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2.
-        captioned: (K,)
+        lengths: of the images.
         count: from 1; equal scores come in the order of the places.
     """
-    scores, at = np.empty(len(near)), np.searchsorted(known, near)
+    at = np.searchsorted(known, near)
     for i, place in enumerate(near):
         if at[i] == len(known) or known[at[i]] != place:
-            return near[:0], scores[:0]
-        g = gamma if captioned[place] else 0.0
+            return near[:0], np.empty(0)
+    scores = _exact_scores(at, known, dots, weights, length, gamma, lengths)
+    order = np.argsort(-scores, kind="mergesort")[:count]
+    return near[order], scores[order]
+
+
+@compiled
+def _exact_scores(
+    at: NDArray[np.int64],
+    known: NDArray[np.int64],
+    dots: Floats64,
+    weights: Floats64,
+    length: float,
+    gamma: float,
+    lengths: Lengths,
+) -> Floats64:
+    """(N,) scores by Eq. 10 of some of the images that are known. Args: see `best_known`."""
+    scores = np.empty(len(at))
+    for i, j in enumerate(at):
+        place = known[j]
+        g = gamma if lengths.captioned[place] else 0.0
         a, b = 0.0, 0.0
         for p in range(len(weights)):
-            a += dots[0, at[i], p] * weights[p]
-            b += dots[1, at[i], p] * weights[p]
+            a += dots[0, j, p] * weights[p]
+            b += dots[1, j, p] * weights[p]
         scores[i] = (1.0 - g) * a + g * b
         if length:
             squared = (
-                (1.0 - g) ** 2 * norms[0, place]
-                + 2.0 * g * (1.0 - g) * norms[1, place]
-                + g**2 * norms[2, place]
+                (1.0 - g) ** 2 * lengths.norms[0, place]
+                + 2.0 * g * (1.0 - g) * lengths.norms[1, place]
+                + g**2 * lengths.norms[2, place]
             )
             over = np.sqrt(max(squared, 0.0)) * length
             scores[i] = scores[i] / over if over > 1e-12 else 0.0
-    order = np.argsort(-scores, kind="mergesort")[:count]
-    return near[order], scores[order]
+    return scores
+
+
+@compiled
+def _length_and_slack(asked: Asked) -> tuple[np.float32, np.float32]:
+    """What the weighted sum of the query's rows is at most as long as, its rounding counted in; and its `slack`."""
+    squared, most, slack = 0.0, 0.0, 0.0
+    for p in range(len(asked.weights)):
+        slack += abs(asked.weights[p]) * asked.slack[p]
+        most += abs(asked.weights[p]) * np.sqrt(asked.gram[p, p])
+        for o in range(len(asked.weights)):
+            squared += asked.weights[p] * asked.weights[o] * asked.gram[p, o]
+    return np.float32(np.sqrt(max(squared, 0.0) + 1e-12 * most * most)), np.float32(slack)
+
+
+@compiled
+def _is_in(places: NDArray[np.int64], place: int) -> bool:
+    found = False
+    for one in places:
+        found |= one == place
+    return found
 
 
 @compiled
 def _most_of_blocks(
     ends: Extremes,
     weights: Floats32,
+    alone: Floats32,
     gamma: np.float32,
     lengths: Lengths,
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
     most_lost: tuple[Floats32, Floats32],
     length: np.float32,
     slack: np.float32,
     cosine: bool,
 ) -> Floats32:
     """(B,) what no image of a block scores more than; 0 where all may score less than that. Args: see `best_by_bounds`."""
-    a, alone = _greatest_sums(ends.image, weights), _greatest_sums(ends.alone, weights)
-    b = _greatest_sums(ends.captions, weights) if ends.captions.shape[1] else np.zeros_like(a)
-    most, limits = np.empty(len(a), np.float32), _limits(lengths, gamma)
-    g, h, zero, one = gamma, np.float32(1.0) - gamma, np.float32(0.0), np.float32(1.0)
-    short, huge = np.float32(0.002), np.float32(1e30)
-    for i in range(len(most)):
-        part = i * FEW // BLOCK
-        off_alone = slack + length * most_lost[0][part]
-        off = slack + length * (h * most_lost[0][part] + g * most_lost[1][part])
-        both, single = h * a[i] + g * b[i] + off, alone[i] + off_alone
-        if cosine:
-            squared = (
-                limits[0] + limits[1] * lengths.least[0, i] + limits[2] * lengths.least[1, i] - limits[3]
-            )
-            both = huge if squared < short else max(both, zero) / np.sqrt(squared)
-            squared = one - lengths.off - limits[3]
-            single = huge if squared < short else max(single, zero) / np.sqrt(squared)
-        most[i] = max(both, single)
-        most[i] += abs(most[i]) * np.float32(0.002) + np.float32(2e-6)
-    return most
+    one = np.float32(1.0)
+    both, single = _greatest_sums(ends.both, weights), _greatest_sums(ends.alone, alone)
+    _add_lost(both, most_lost[0], most_lost[1], length * (one - gamma), length * gamma, slack)
+    _add_lost(single, most_lost[0], most_lost[1], length, np.float32(0.0), slack)
+    if cosine:
+        _divide_by_least(both, lengths.least[0], lengths.least[1], limits)
+        shortest = one - lengths.off - np.float32(2e-6)
+        _divide(single, shortest)
+    _take_greater(both, single)
+    return both
 
 
 @compiled
@@ -375,7 +473,9 @@ def most_by_heads(
             off, heads.tails[0][at], heads.tails[1][at], heads.lengths[0], heads.lengths[1], heads.slack
         )
         if cosine:
-            _divide_roughly(near, off, lengths.cross[0, at], lengths.cross[1, at], limits)
+            for few in range(0, size, FEW):
+                cross, part = lengths.cross[(start + few) // FEW], slice(few, few + FEW)
+                _divide_roughly(near[part], off[part], cross[0], cross[1], limits)
         if among.shape[0]:
             for i in range(size):
                 if not among[start + i]:
@@ -387,6 +487,20 @@ def most_by_heads(
                 if near[i] > best[0]:
                     _replace_least(best, of, near[i], start + i)
     return most, of[of >= 0]
+
+
+@compiled
+def reaching(most: Floats32, least: np.float32) -> NDArray[np.int64]:
+    """Where the numbers (K,) are not below the least one, and not -inf."""
+    found = 0
+    for i in range(len(most)):
+        found += most[i] >= least and most[i] > -np.inf
+    places, at = np.empty(found, np.int64), 0
+    for i in range(len(most)):
+        if most[i] >= least and most[i] > -np.inf:
+            places[at] = i
+            at += 1
+    return places
 
 
 class Seen(NamedTuple):
@@ -421,7 +535,7 @@ def bounds_at(
     """(N,) what the images at some places score at least and at most. Args: see `best_by_bounds`."""
     low, high = np.empty(len(places), np.float32), np.empty(len(places), np.float32)
     for i, place in enumerate(places):
-        g = np.float32(gamma * lengths.captioned[place])
+        g = gamma if lengths.captioned[place] else np.float32(0.0)
         score = np.float32((1 - g) * _dot_at(image, place))
         off = np.float32(slack + (1 - g) * image.length * image.lost[place])
         if g > 0.0:
@@ -441,13 +555,18 @@ def _dot_at(side: Seen, place: int) -> np.float32:
 
 @compiled
 def _bounds(
-    score: np.float32, off: np.float32, norms: Floats32, place: int, g: np.float32, cosine: bool
+    score: np.float32, off: np.float32, norms: Floats64, place: int, g: np.float32, cosine: bool
 ) -> tuple[np.float32, np.float32]:
     """The least and the most that an image scores, over its length."""
     if cosine:
         one, two, tiny = np.float32(1.0), np.float32(2.0), np.float32(1e-4)
         h = one - g
-        squared = h * h * norms[0, place] + two * h * g * norms[1, place] + g * g * norms[2, place]
+        tv_tv, tv_tc, tc_tc = (
+            np.float32(norms[0, place]),
+            np.float32(norms[1, place]),
+            np.float32(norms[2, place]),
+        )
+        squared = h * h * tv_tv + two * h * g * tv_tc + g * g * tc_tc
         short = tiny - squared if squared < tiny else np.float32(0.0)  # float32 does not know its length
         inverse = one / np.sqrt(tiny if squared < tiny else squared)
         score *= inverse
@@ -469,21 +588,28 @@ def _limits(lengths: Lengths, gamma: np.float32) -> tuple[np.float32, np.float32
 
 
 @compiled
-def _weigh_block(total: Floats32, numbers: NDArray[np.int16], weights: Floats32, at: slice) -> None:
-    """The weighted sum of some columns of P rows."""
-    _scale(total, numbers[0, at], weights[0])
-    for p in range(1, numbers.shape[0]):
-        _add(total, numbers[p, at], weights[p])
+def _weigh_block(total: Floats32, numbers: NDArray[np.int16], weights: Floats32) -> None:
+    """The weighted sum of the first rows of a block (P or more, FEW)."""
+    _scale(total, numbers[0], weights[0])
+    for p in range(1, len(weights)):
+        _add(total, numbers[p], weights[p])
+
+
+@compiled
+def _weigh_one(numbers: NDArray[np.int16], weights: Floats32, at: int) -> np.float32:
+    """The same of one image."""
+    total = np.float32(0.0)
+    for p in range(len(weights)):
+        total += weights[p] * np.float32(numbers[p, at])
+    return total
 
 
 @compiled
 def _compare(
     over: Floats32,
-    a: Floats32,
-    b: Floats32,
+    scores: Floats32,
     tv_tc: NDArray[np.int16],
     tc_tc: NDArray[np.int16],
-    gamma: np.float32,
     limits: tuple[np.float32, np.float32, np.float32, np.float32],
     off: np.float32,
     least: np.float32,
@@ -493,12 +619,11 @@ def _compare(
     Squares are compared, a little too generously, so that no root is taken. An image without captions has t_c = 0 here,
     and the length 1 - g: numerator and length are both 1 - g times what they are.
     """
-    zero, h, more, short = np.float32(0.0), np.float32(1.0) - gamma, np.float32(1.003), np.float32(0.002)
+    zero, more, short = np.float32(0.0), np.float32(1.003), np.float32(0.002)
     squared = least * least
-    for i in range(tv_tc.shape[0]):
+    for i in range(FEW):
         length = limits[0] + limits[1] * np.float32(tv_tc[i]) + limits[2] * np.float32(tc_tc[i])
-        score = h * a[i] + gamma * b[i]
-        most = off + (score if score > zero else zero)
+        most = off + (scores[i] if scores[i] > zero else zero)
         beyond = more * most * most - squared * (length - limits[3])
         over[i] = zero if length < short else beyond
 
@@ -506,17 +631,63 @@ def _compare(
 @compiled
 def _compare_dots(
     over: Floats32,
-    a: Floats32,
-    b: Floats32,
-    has: Floats32,
-    gamma: np.float32,
+    both: Floats32,
+    single: Floats32,
+    has: NDArray[np.bool_],
     off: np.float32,
     least: np.float32,
 ) -> None:
     """The same where scores are not divided."""
     for i in range(has.shape[0]):
-        g = gamma * has[i]
-        over[i] = a[i] + g * (b[i] - a[i]) + off * np.float32(1.00001) + np.float32(1e-6) - least
+        score = both[i] if has[i] else single[i]
+        over[i] = score + off * np.float32(1.00001) + np.float32(1e-6) - least
+
+
+@compiled
+def _add_lost(
+    total: Floats32,
+    image: Floats32,
+    captions: Floats32,
+    one: np.float32,
+    other: np.float32,
+    slack: np.float32,
+) -> None:
+    for i in range(total.shape[0]):
+        total[i] += one * image[i] + other * captions[i] + slack
+
+
+@compiled
+def _divide_by_least(
+    most: Floats32,
+    tv_tc: NDArray[np.int16],
+    tc_tc: NDArray[np.int16],
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+) -> None:
+    """What blocks score at most, over the least lengths of their images."""
+    zero, short, huge = np.float32(0.0), np.float32(0.002), np.float32(1e30)
+    for i in range(most.shape[0]):
+        squared = limits[0] + limits[1] * np.float32(tv_tc[i]) + limits[2] * np.float32(tc_tc[i]) - limits[3]
+        score = most[i] if most[i] > zero else zero
+        divided = score / np.sqrt(short if squared < short else squared)
+        most[i] = huge if squared < short else divided
+
+
+@compiled
+def _divide(most: Floats32, squared: np.float32) -> None:
+    """The same where all these lengths are alike."""
+    zero, short = np.float32(0.0), np.float32(0.002)
+    inverse = np.float32(1.0) / np.sqrt(short if squared < short else squared)
+    least = np.float32(1e30) if squared < short else zero
+    for i in range(most.shape[0]):
+        most[i] = (most[i] if most[i] > zero else zero) * inverse + least
+
+
+@compiled
+def _take_greater(numbers: Floats32, others: Floats32) -> None:
+    """The greater one of each two, and what float32 may be off by."""
+    for i in range(numbers.shape[0]):
+        most = numbers[i] if numbers[i] > others[i] else others[i]
+        numbers[i] = most + abs(most) * np.float32(0.002) + np.float32(2e-6)
 
 
 @compiled

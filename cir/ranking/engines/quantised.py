@@ -34,6 +34,17 @@ CAPTIONS = (
 )
 MOST_LEFT = 8  # where the heads leave more than an eighth of the images, all are looked at
 _INT32 = 2**31 - 1
+_ALL, _NONE = np.empty(0, np.bool_), np.empty(0, np.int64)
+Two32 = tuple[NDArray[np.float32], NDArray[np.float32]]
+LookedAt = tuple[
+    NDArray[np.int16],
+    kernels.Extremes,
+    kernels.Asked,
+    kernels.Lengths,
+    Two32,
+    Two32,
+    NDArray[np.bool_],
+]  # by `best_by_bounds`
 SIDES, HEADS = ("image", "captions"), "heads"  # what the names of their arrays begin with
 
 
@@ -42,24 +53,28 @@ class Dots:
     """Dot products of every image with P rows, nearly.
 
     Attributes:
-        image, captions: (P, K) in whole units; captions (0, K) where they were not asked for.
+        numbers: (B, P or 2 P, FEW) in whole units, those of FEW images together: with their pixels, then with their captions
+            where these were asked for.
         ends: their extremes among images that lie together.
-        rows: (P, D) float64.
+        gram: (P, P) of the rows with one another.
         units: (P,) what 1 stands for.
         slack: (P,) what each is off by beside what the image's row has lost.
     """
 
-    image: NDArray[np.int16]
-    captions: NDArray[np.int16]
+    numbers: NDArray[np.int16]
     ends: kernels.Extremes
-    rows: NDArray[np.float64]
+    gram: NDArray[np.float64]
     units: NDArray[np.float64]
     slack: NDArray[np.float64]
+
+    def asked(self, weights: NDArray[np.float64], gamma: float, cosine: bool) -> kernels.Asked:
+        """How these make scores under some weights (P,)."""
+        return kernels.Asked(weights, self.gram, self.units, self.slack, gamma, cosine)
 
     @property
     def nbytes(self) -> int:
         """What it takes of the memory."""
-        return sum(array.nbytes for array in (self.image, self.captions, self.rows, *self.ends))
+        return sum(array.nbytes for array in (self.numbers, self.gram, *self.ends))
 
 
 class Codes(NamedTuple):
@@ -116,14 +131,18 @@ class Side:
 
     def __init__(self, mean: NDArray[np.float32], whole: Codes) -> None:
         self.mean, self.whole = mean, whole
-        starts = np.arange(0, len(whole.residuals), kernels.BLOCK)
+        starts = np.arange(0, len(whole.residuals), kernels.FEW)
         self.most_lost = np.maximum.reduceat(whole.residuals, starts)
 
-    def dots(
-        self, rows: NDArray[np.float64], units: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
-        """(P, K) dot products with P rows (P, D) in units (P,), and the length (P,) of what each row loses as int16."""
-        asked, out = Whole.of(rows), np.empty((len(rows), len(self.whole.codes)), np.int16)
+    def fill(
+        self, out: NDArray[np.int16], first: int, rows: NDArray[np.float64], units: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Put dot products with P rows (P, D) into blocks, from row `first` on, in units (P,).
+
+        Returns:
+            The length (P,) of what each row loses as int16.
+        """
+        asked = Whole.of(rows)
         kernels.near_dots(
             self.whole.codes,
             self.whole.scales,
@@ -131,8 +150,9 @@ class Side:
             (asked.steps / units).astype(np.float32),
             (rows @ self.mean.astype(np.float64) / units).astype(np.float32),
             out,
+            first,
         )
-        return out, asked.lost
+        return asked.lost
 
     def seen(self, row: NDArray[np.float64]) -> tuple[kernels.Seen, float]:
         """The images, asked for a row (D,); and the length of what that loses as int16."""
@@ -230,18 +250,18 @@ class Quantised:
             array.setflags(write=False)  # as those from the disk are: one kind of array, compiled once
         self.sides = tuple(Side(arrays[f"{side} mean"], _codes(arrays, side)) for side in SIDES)
         self._heads = Heads(arrays["axes"], _codes(arrays, HEADS), arrays["tails"])
-        self._exact_norms = exact = arrays["norms"]
+        exact = arrays["norms"]
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
         self._captioned = captioned.copy()  # one that may be written, as all such are
         cross = np.where(captioned, exact[1:], 0.0)
         units = max(float(np.abs(cross).max(initial=0.0)), 1e-30) / 32_000
         numbers = np.float32(units), np.float32(np.abs(exact[0] - 1.0).max(initial=0.0))
-        whole = np.rint(cross / units).astype(np.int16)
+        whole = _in_blocks(np.rint(cross / units).astype(np.int16))
         self._lengths = kernels.Lengths(
-            captioned.astype(np.float32),
-            exact.astype(np.float32),
+            self._captioned,
+            exact,
             whole,
-            kernels.extremes(whole, self._captioned)[0],
+            kernels.extremes(whole, 2, self._captioned)[0],
             *numbers,
         )
         farthest = max(float(np.linalg.norm(side.mean)) for side in self.sides)
@@ -253,14 +273,16 @@ class Quantised:
         units = (
             np.maximum(lengths * self._longest, np.finfo(np.float32).tiny) / 32_000
         )  # no dot product is longer
-        image, lost = self.sides[0].dots(rows, units)
-        both = self.sides[1].dots(rows, units)[0] if captions else np.empty((0, image.shape[1]), np.int16)
+        blocks, parts = -(-len(self._captioned) // kernels.FEW), len(rows)
+        numbers = np.zeros((blocks, 2 * parts if captions else parts, kernels.FEW), np.int16)
+        lost = self.sides[0].fill(numbers, 0, rows, units)
+        if captions:
+            self.sides[1].fill(numbers, parts, rows, units)
         ends = kernels.Extremes(
-            kernels.extremes(image, self._captioned),
-            kernels.extremes(both, self._captioned),
-            kernels.extremes(image, ~self._captioned),
+            kernels.extremes(numbers, numbers.shape[1], self._captioned),
+            kernels.extremes(numbers, parts, ~self._captioned),
         )
-        return Dots(image, both, ends, rows, units, (lost + ROUNDING * lengths) * self._longest + units)
+        return Dots(numbers, ends, rows @ rows.T, units, (lost + ROUNDING * lengths) * self._longest + units)
 
     def nearest(
         self,
@@ -282,8 +304,9 @@ class Quantised:
         most, first = kernels.most_by_heads(
             by_heads, np.float32(gamma), self._lengths, cosine, allowed, count
         )
-        least = kernels.bounds_at(first, *whole)[0].min() if len(first) == count else -np.inf
-        left = np.flatnonzero((most >= least) & (most > -np.inf))
+        enough = len(first) == count
+        least = kernels.bounds_at(first, *whole)[0].min() if enough else np.float32(-np.inf)
+        left = kernels.reaching(most, least)
         tells_little = len(left) > max(len(most) // MOST_LEFT, MOST_LEFT * count)
         if tells_little or not (cosine or self._captioned.all()):
             dots = self.dots(row[None], captions=bool(gamma))
@@ -311,23 +334,46 @@ class Quantised:
             cosine: whether scores are divided by lengths.
             among: (K,) which may be found.
         """
-        image, captions = self.sides
+        asked = dots.asked(weights, gamma, cosine)
         return kernels.best_by_bounds(
-            dots.image,
-            dots.captions,
+            *self._looked_at(dots, asked, among), _NONE, min(count, len(self._captioned)), -np.inf
+        )
+
+    def best_again(
+        self,
+        dots: Dots,
+        known: tuple[NDArray[np.int64], NDArray[np.float64]],
+        weights: NDArray[np.float64],
+        length: float,
+        gamma: float,
+        count: int,
+        *,
+        among: NDArray[np.bool_] | None,
+        left_out: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """What may be among the `count` best, and these and their exact scores where all of it is `known`: a move of a slider.
+
+        See `kernels.best_again`.
+        """
+        asked = dots.asked(weights, gamma, bool(length))
+        return kernels.best_again(
+            *known,
+            length,
+            *self._looked_at(dots, asked, among),
+            left_out,
+            min(count, len(self._captioned)),
+        )
+
+    def _looked_at(self, dots: Dots, asked: kernels.Asked, among: NDArray[np.bool_] | None) -> LookedAt:
+        image, captions = self.sides
+        return (
+            dots.numbers,
             dots.ends,
-            (weights * dots.units).astype(np.float32),
-            np.float32(gamma),
+            asked,
             self._lengths,
             (image.whole.residuals, captions.whole.residuals),
             (image.most_lost, captions.most_lost),
-            np.float32(np.linalg.norm(weights @ dots.rows)),
-            np.float32(np.abs(weights) @ dots.slack),
-            cosine,
-            np.empty(0, np.bool_)
-            if among is None
-            else np.array(among),  # one that is read only is another type
-            min(count, len(self._captioned)),
+            _ALL if among is None else np.array(among),  # one that is read only is another type
         )
 
     def best_known(
@@ -340,8 +386,7 @@ class Quantised:
         count: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The best of `near` and their exact scores, see `kernels.best_known`; none where not all of them are `known`."""
-        norms, captioned = self._exact_norms, self._captioned
-        return kernels.best_known(near, *known, weights, length, gamma, norms, captioned, count)
+        return kernels.best_known(near, *known, weights, length, gamma, self._lengths, count)
 
 
 def quantise(image: Rows, captions: Rows, captioned: NDArray[np.bool_]) -> dict[str, NDArray]:
@@ -366,6 +411,14 @@ def quantise(image: Rows, captions: Rows, captioned: NDArray[np.bool_]) -> dict[
     for name, codes in zip((*SIDES, HEADS), (*sides, heads.codes), strict=True):
         found |= {f"{name} {key}": array for key, array in codes._asdict().items()}
     return {**found, "axes": heads.axes, "tails": heads.tails, "norms": norms}
+
+
+def _in_blocks(numbers: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(R, K) -> (B, R, FEW), the last block filled up with zeros."""
+    blocks = -(-numbers.shape[1] // kernels.FEW)
+    filled = np.zeros((len(numbers), blocks * kernels.FEW), np.int16)
+    filled[:, : numbers.shape[1]] = numbers
+    return np.ascontiguousarray(filled.reshape(len(numbers), blocks, kernels.FEW).transpose(1, 0, 2))
 
 
 def _codes(arrays: Mapping[str, NDArray], name: str) -> Codes:
