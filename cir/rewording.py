@@ -108,9 +108,12 @@ class Rewording:
         return self._known(text) == 1
 
     def helps(self, query: Query) -> bool:
-        """Whether a query's edit has words that the tower was not taught, and is about a drawing."""
+        """Whether a query's edit has words that the tower was not taught, and is about a drawing.
+
+        A text alone is no edit: it says what a picture shows, and read as orders it would ask for something else.
+        """
         text, image = query.modification_text, query.reference_image
-        return bool(text) and self._known(text) < 1 and (image is None or self._is_drawing(image))
+        return image is not None and bool(text) and self._known(text) < 1 and self._is_drawing(image)
 
     def at_once(self, text: str, image: Image.Image | None = None) -> str:
         """The edit in plain words, where the phrasebook reads it; "" where a language model would have to be asked.

@@ -80,11 +80,13 @@ def test_words_of_the_answer_that_are_not_known_give_way_to_known_ones_that_mean
     assert KnownWords(["hat"], lambda: None).nearest("cap") == ""
 
 
-def composed(edit: str, model: ToyLanguageModel, *, is_drawing: bool = True) -> list[ComposedQuery]:
+def composed(
+    edit: str, model: ToyLanguageModel, *, is_drawing: bool = True, alone: bool = False
+) -> list[ComposedQuery]:
     rewording = Rewording(model, known, lambda _: is_drawing)
     composer = toy_cvsi(ToyLanguageModel(), ToyCaptioner())
     retriever = Retriever(toy_gallery(), {"CVSI": composer}, Translator(None, "", rewording))
-    return list(retriever.compose(Query(draw("red", "square"), edit), "CVSI"))
+    return list(retriever.compose(Query(None if alone else draw("red", "square"), edit), "CVSI"))
 
 
 def test_a_search_shows_results_as_typed_first_and_then_those_of_the_plain_words() -> None:
@@ -110,6 +112,13 @@ def test_edits_of_photographs_are_not_reworded() -> None:
     model = ToyLanguageModel()
     last = composed("lose the square", model, is_drawing=False)[-1]
     assert (last.modification_text, model.prompts) == ("lose the square", [])
+
+
+def test_a_text_alone_is_no_edit_and_is_searched_for_as_typed() -> None:
+    model = ToyLanguageModel()
+    last = composed("house with bare tree", model, alone=True)[-1]
+    assert (last.modification_text, model.prompts) == ("house with bare tree", [])
+    assert "reworded" not in last.trace
 
 
 def test_a_measurement_reads_an_edit_as_a_search_does() -> None:
