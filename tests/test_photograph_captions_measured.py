@@ -23,9 +23,10 @@ SYNSETS = {
     "00000017": ("man", "00000016"),
     "00000018": ("leaf", "00001930"),
     "00000019": ("bat", "00000010"),
-    "00000020": ("bat", "00001930"),
+    "00000020": ("bat", "00000023"),
     "00000021": ("idea", ""),
     "00000022": ("open", "00001930"),
+    "00000023": ("club", "00001930"),
 }
 
 
@@ -60,10 +61,18 @@ def test_a_kind_and_what_is_of_that_kind_are_the_same_and_neighbours_are_not(nou
     assert not nouns.same("person", "animal")
 
 
+def test_rarer_meanings_count_only_where_all_do(nouns: Nouns) -> None:
+    commonest = Nouns(nouns.folder, 1)
+    assert nouns.same("bat", "club")
+    assert not commonest.same("bat", "club")
+    assert commonest.same("bat", "animal")
+
+
 def test_precision_is_of_what_is_said_and_recall_of_what_is_written(nouns: Nouns) -> None:
     found = measure(
         ["a photograph of a pug and a balloon, black", "a photograph of an animal"],
         ["a dog with a man, black or gray", "a goat"],
+        nouns,
         nouns,
     )
     things, colours = found["things"], found["colours"]

@@ -10,14 +10,16 @@ import pytest
 from PIL import Image
 
 from cir.errors import MissingModel, UnsafeFile
-from cir.models.photographs.captions import OPENING, JoinedCaptioner, PhotographCaptioner, named_things
+from cir.models.photographs.captions import OPENING, JoinedCaptioner, PhotographCaptioner
 from cir.models.photographs.ground import alone, plain_ground
 from cir.models.photographs.knowledge import Knowledge, read_knowledge
 from cir.models.photographs.lexicon import ATTRIBUTES, SAID_AS
 from cir.models.photographs.light import light_of
 from cir.models.photographs.meanings import meanings_of
 from cir.models.photographs.reading import PhotographReader
+from cir.models.photographs.seen import Seen
 from cir.models.photographs.sentences import PhotographTexts
+from cir.models.photographs.sureness import SCENES, Named, Names, Sureness, choose_names
 from cir.training.photographs import class_groups, class_kinds, train_gate
 from cir.training.wordnet import read_nouns
 
@@ -98,31 +100,79 @@ def toy_knowledge() -> Knowledge:
 
 
 @pytest.mark.parametrize(
-    ("classes", "names"),
+    ("sureness", "names"),
     [
-        ([0.8, 0.1, 0.0, 0.0, 0.1], ["beagle"]),
-        ([0.4, 0.4, 0.1, 0.0, 0.1], ["dog"]),
-        ([0.32, 0.1, 0.4, 0.1, 0.08], ["animal"]),
-        ([0.0, 0.5, 0.0, 0.4, 0.1], ["pug", "ball", "pier"]),
-        ([0.3, 0.3, 0.3, 0.05, 0.05], ["dog", "tabby"]),
-        ([0.2, 0.0, 0.0, 0.4, 0.4], []),
-        ([0.6, 0.2, 0.1, 0.0, 0.1], ["beagle", "pug", "tabby"]),  # no "dog" or "animal" beside a beagle
+        ({"beagle": 0.9, "dog": 0.95, "animal": 0.95}, [Named("beagle")]),
+        ({"beagle": 0.6, "dog": 0.9, "animal": 0.95}, [Named("dog", "beagle")]),
+        ({"beagle": 0.4, "dog": 0.9, "animal": 0.95}, [Named("dog")]),
+        ({"beagle": 0.3, "dog": 0.6, "animal": 0.8}, [Named("animal", "dog")]),
+        ({"pug": 0.7, "ball": 0.6, "pier": 0.55}, [Named("pug"), Named("ball"), Named("pier")]),
+        ({"dog": 0.8, "tabby": 0.7}, [Named("dog"), Named("tabby")]),
+        ({"animal": 0.8, "tabby": 0.75, "beagle": 0.74}, [Named("tabby")]),  # no second name of one line
+        ({"animal": 0.4, "ball": 0.3}, []),
     ],
 )
-def test_a_class_that_is_not_sure_gives_way_to_its_kind(classes: list[float], names: list[str]) -> None:
-    assert named_things(np.array(classes, np.float32), toy_knowledge()) == names
+def test_a_name_that_is_not_sure_gives_way_to_its_kind(
+    sureness: dict[str, float], names: list[Named]
+) -> None:
+    assert choose_names(sureness, toy_knowledge().members) == names
+
+
+def test_how_likely_a_name_is_right_follows_from_its_classes_and_from_the_whole_picture() -> None:
+    names, logits = Names(toy_knowledge()), np.log([[0.5, 0.3, 0.1, 0.06, 0.04], [0.7, 0.1, 0.1, 0.06, 0.04]])
+    seen = Seen(logits.astype(np.float32), False)
+    sharp = np.exp(logits).mean(axis=0)
+    soft = np.mean([np.exp(row / 2.5) / np.exp(row / 2.5).sum() for row in logits], axis=0)
+    shown = soft / np.linalg.norm(soft)  # a class's concept is an axis of its own
+    mass, best = soft[0] + soft[1], sharp[0]
+    wanted = [np.log(mass / (1 - mass)), np.log(best / (1 - best)), (shown[0] + shown[1]) / 2**0.5, np.log(2)]
+    evidence = names.things(seen)
+    np.testing.assert_allclose(evidence["dog"], wanted, rtol=1e-4)
+    only = Sureness(things=(1.0, 0.0, 0.0, 0.0, 0.5), scenes=(0.0, 2.0), biases=dict.fromkeys(SCENES, -1.0))
+    assert only.of_things(evidence)["dog"] == pytest.approx(1 / (1 + (1 - mass) / mass * np.exp(-0.5)))
+    (animal,) = (shown[:3].sum() / 3**0.5,)
+    knowledge = toy_knowledge()
+    knowledge.groups[:] = 0.0
+    knowledge.groups[:3, ATTRIBUTES.index("people")] = 1.0
+    scenes = Names(knowledge).scenes(seen)
+    assert set(scenes) == {"people"}  # no class tells of anything else
+    assert only.of_scenes(scenes)["people"] == pytest.approx(1 / (1 + np.exp(1 - 2 * animal)), rel=1e-4)
+
+
+def test_what_either_source_finds_is_a_candidate() -> None:
+    many = Knowledge(
+        np.eye(1000, dtype=np.float32),
+        np.zeros(8, np.float32),
+        np.zeros((8, 1000), np.float32),
+        np.zeros((1000, len(ATTRIBUTES)), np.float32),
+        np.zeros(3, np.float32),
+        tuple(f"class {i}" for i in range(1000)),
+        {"half": tuple(range(500))},
+    )
+    logits = np.zeros((1, 1000), np.float32)
+    logits[0, 0] = 5.7  # 0.23 of the probabilities, and 0.01 of the softened ones
+    assert set(Names(many).things(Seen(logits, False))) == {"class 0", "half"}
+    logits[0, 0] = 4.7  # 0.1, and less than 0.01
+    assert set(Names(many).things(Seen(logits, False))) == {"half"}
+
+
+def test_of_a_thing_alone_second_guesses_do_not_count() -> None:
+    logits = np.log(np.array([[0.9, 0.06, 0.04]], np.float32))
+    np.testing.assert_allclose(Seen(logits, True).classes(), [0.9, 0.06, 0.04], rtol=1e-5)
+    assert Seen(logits, False).classes()[0] < 0.7
 
 
 class ToyRecogniser:
     """Sees a beagle in everything; large pictures are photographs."""
 
     fingerprint = "toy"
+    found: tuple[float, ...] = (0.99, 0.0025, 0.0025, 0.0025, 0.0025)
 
     def photograph_logits(self, images: Sequence[Image.Image]) -> np.ndarray:
         return np.array([9.0 if image.width > 100 else -9.0 for image in images], np.float32)
 
-    def classes(self, images: Sequence[Image.Image], *, softened: float = 2.5) -> np.ndarray:
-        return np.tile(np.eye(5, dtype=np.float32)[0], (len(images), 1))
+    def look(self, images: Sequence[Image.Image]) -> list[Seen]:
+        return [Seen(np.log(np.array([self.found], np.float32)), False) for _ in images]
 
 
 class DrawnCaptions:
@@ -138,10 +188,7 @@ class SeesAProp(ToyRecogniser):
     """Sees a thing that tells of people by itself, or nothing sure."""
 
     def __init__(self, *classes: float) -> None:
-        self.found = np.array([classes], np.float32)
-
-    def classes(self, images: Sequence[Image.Image], *, softened: float = 2.5) -> np.ndarray:
-        return self.found
+        self.found = classes
 
 
 def caption_of(picture: Image.Image, *classes: float, telling_of: str = "people") -> str:
@@ -149,29 +196,40 @@ def caption_of(picture: Image.Image, *classes: float, telling_of: str = "people"
     knowledge.groups[:] = 0.0
     knowledge.groups[3, ATTRIBUTES.index(telling_of)] = 1.0  # the ball's class
     reader = PhotographReader(SeesAProp(*classes), knowledge)  # type: ignore[arg-type]
-    return PhotographCaptioner(reader).caption(picture, 1)[0]
+    sure = Sureness(things=(0.0, 1.0, 0.0, 0.0, 0.0), scenes=(1.0, 0.0), biases=dict.fromkeys(SCENES, 1.0))
+    return PhotographCaptioner(reader, sure).caption(picture, 1)[0]
 
 
 def test_classes_that_are_not_sure_still_tell_of_people_and_places() -> None:
     sea = halves((110, 160, 235), (70, 120, 200))  # blue: by its pixels alone it may be water
-    assert caption_of(sea, 0.1, 0.1, 0.0, 0.4, 0.4) == f"{OPENING} people, blue"
-    assert (
-        caption_of(sea, 0.1, 0.1, 0.0, 0.4, 0.4, telling_of="water")
-        == f"{OPENING} a scene by the water, blue"
+    ball = (0.2, 0.15, 0.05, 0.4, 0.2)
+    assert caption_of(sea, *ball) == f"{OPENING} people, blue"
+    assert caption_of(sea, *ball, telling_of="water") == f"{OPENING} a scene by the water, blue"
+    assert caption_of(sea, *ball, telling_of="greenery") == f"{OPENING} a scene among green plants, blue"
+
+
+def test_where_nothing_is_likelier_right_than_wrong_the_one_likeliest_is_said() -> None:
+    grey = Image.new("RGB", (SIDE, SIDE), (120, 120, 120))
+    unsure = (0.05, 0.05, 0.05, 0.05, 0.8)
+    assert caption_of(grey, *unsure).startswith(f"{OPENING} a pier")
+    knowledge, doubtful = (
+        toy_knowledge(),
+        Sureness((1.0, 0.0, 0.0, 0.0, -9.0), (0.0, 0.0), dict.fromkeys(SCENES, -99.0)),
     )
-    assert caption_of(sea, 0.2, 0.1, 0.1, 0.0, 0.44) == f"{OPENING} a scene under the sky, blue"
+    reader = PhotographReader(SeesAProp(*unsure), knowledge)  # type: ignore[arg-type]
+    assert PhotographCaptioner(reader, doubtful).caption(grey, 1)[0].startswith(f"{OPENING} a pier")
 
 
 def test_what_a_thing_tells_of_by_itself_is_not_said_again() -> None:
     grey = Image.new("RGB", (SIDE, SIDE), (120, 120, 120))
-    assert caption_of(grey, 0.0, 0.0, 0.0, 0.9, 0.05).startswith(f"{OPENING} a ball")
-    assert "people" not in caption_of(grey, 0.0, 0.0, 0.0, 0.9, 0.05)
+    assert caption_of(grey, 0.02, 0.02, 0.02, 0.9, 0.04).startswith(f"{OPENING} a ball")
+    assert "people" not in caption_of(grey, 0.02, 0.02, 0.02, 0.9, 0.04)
 
 
 @pytest.mark.parametrize("dark", [(8, 8, 10), (15, 15, 25)])
 def test_no_caption_tells_a_time_of_day_by_darkness_nor_snow_by_whiteness(dark: tuple[int, int, int]) -> None:
     for picture in (halves(dark, (8, 8, 10)), halves((150, 190, 240), (235, 240, 250))):
-        caption = caption_of(picture, 0.9, 0.0, 0.0, 0.0, 0.05)
+        caption = caption_of(picture, 0.9, 0.02, 0.02, 0.01, 0.05)
         assert not {"night", "sunset", "snow"}.intersection(caption.replace(",", "").split())
 
 

@@ -34,13 +34,15 @@ class Nouns:
 
     Args:
         folder: of its files.
+        meanings: how many of each name count, the commonest first; None: all.
 
     Raises:
         MissingModel: they are not there.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path = FOLDER, meanings: int | None = None) -> None:
         self.synsets = read_nouns(folder)
+        self.counted = slice(meanings)
         self.folder = folder
         self._above: dict[str, frozenset[str]] = {}
 
@@ -72,7 +74,7 @@ class Nouns:
         return self._above[meaning]
 
     def _meanings(self, name: str) -> list[str]:
-        return [one for one in self.senses.get(name, ()) if PHYSICAL in self.above(one)]
+        return [one for one in self.senses.get(name, ())[self.counted] if PHYSICAL in self.above(one)]
 
     def _singular(self, name: str) -> str | None:
         """The name as WordNet has it, if it is a thing's."""

@@ -1,51 +1,53 @@
 """Captions of photographs from what is known of their classes and their light, and a captioner for both worlds.
 
-A class that is not sure enough gives way to what it is a kind of: among dogs that look alike it says "dog". What pixels
-alone make likely (water, snow, sunset, night) is not said: it was wrong more often than right. Every caption of a
-photograph begins with `OPENING`, so that it is seen as which of the two a picture was read.
+What is likelier right than wrong is said, and where nothing is, the one thing that is likeliest (`sureness`): among dogs
+that look alike it says "dog". What pixels alone make likely (water, snow, plants, sunset, night) is not said: it was wrong
+more often than right. Every caption of a photograph begins with `OPENING`, so that it is seen as which of the two a picture was read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cir.models.photographs.knowledge import Floats, Knowledge
 from cir.models.photographs.lexicon import ATTRIBUTES
+from cir.models.photographs.light import light_of
 from cir.models.photographs.reading import PhotographReader
+from cir.models.photographs.seen import Seen
+from cir.models.photographs.sureness import LEARNT, SURE, Named, Names, Sureness, choose_names
 from cir.models.protocols import Captioner
 
 OPENING = "a photograph of"
-LEAST = (0.45, 0.12, 0.08)  # probability from where a first, a second and a third thing is named
-WIDE = 40  # classes: a second or third kind that has more of them says little
-CALLED: Mapping[str, tuple[str, float]] = {  # attribute -> what is shown, and from where classes tell of it
-    "people": ("people", 0.35),
-    "building": ("buildings", 0.7),
-    "mountain": ("mountains", 0.8),
-    "flower": ("flowers", 0.3),
+CALLED: Mapping[str, str] = {  # attribute -> what is shown
+    "people": "people",
+    "building": "buildings",
+    "mountain": "mountains",
+    "flower": "flowers",
 }
-PLACES: Mapping[str, tuple[str, float]] = {  # attribute -> where it is, and from where classes tell of it
-    "snow": ("in the snow", 0.6),
-    "water": ("by the water", 0.2),
-    "street": ("in the street", 0.3),
-    "indoors": ("indoors", 0.8),
-}
-SEEN: Mapping[str, str] = {  # attribute -> what is said of it, where pixels or classes tell of it
-    "greenery": "among green plants",
-    "monochrome": "in black and white",
-}
+PLACES: Mapping[str, str] = {"snow": "in the snow", "water": "by the water", "greenery": "among green plants"}
+INDOORS = 0.8  # from where groups of classes tell of a room
 UNCOUNTED = frozenset({"bread", "clothing", "fabric", "food", "furniture"})  # names without an article
-NOTHING_ELSE = (
-    "sky",
-    "under the sky",
-)  # said where nothing else is: hardly anyone names the sky above a thing
 COLOURS = tuple(
     name for name in ATTRIBUTES[: ATTRIBUTES.index("monochrome")] if name not in ("brown", "grey")
 )
 MOST_COLOURS = 2
-STRONG, COLOURFUL = 0.6, 0.75  # from where an attribute, or a colour, is said
+STRONG, COLOURFUL = 0.6, 0.75  # from where it is said that there is no colour, or which
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a caption is made of.
+
+    Attributes:
+        seen: by the network.
+        light: attribute -> its strength, as pixels tell.
+    """
+
+    seen: Seen
+    light: Mapping[str, float]
 
 
 class PhotographCaptioner:
@@ -53,29 +55,44 @@ class PhotographCaptioner:
 
     Args:
         reader: reads it.
+        sureness: how likely names are right.
     """
 
-    def __init__(self, reader: PhotographReader) -> None:
-        self.reader = reader
+    def __init__(self, reader: PhotographReader, sureness: Sureness = LEARNT) -> None:
+        self.reader, self.sureness = reader, sureness
+        self.names = Names(reader.knowledge)
 
     def caption(self, image: Image.Image, per_image: int) -> list[str]:
         """`per_image` captions: the whole one first, then shorter ones and the same again."""
-        classes = self.reader.recogniser.classes([image], softened=1.0)
-        told = _by_name(self.reader.groups(classes)[0])
-        seen = _by_name(self.reader.attributes([image], classes)[0])
-        named = named_things(classes[0], self.reader.knowledge)
-        things = [_with_article(name) for name in named]
-        things += [
-            text
-            for attribute, (text, least) in CALLED.items()
-            if told[attribute] >= least and not self._speak_of(named, attribute)
-        ]
-        said = [text for attribute, (text, least) in PLACES.items() if told[attribute] >= least]
-        said += [text for attribute, text in SEEN.items() if seen[attribute] >= STRONG]
-        attribute, text = NOTHING_ELSE
-        said += [text] if not (things or said) and seen[attribute] >= STRONG else []
-        found = _sentences(things or ["a scene"], said, _colours(seen))
+        found = self.describe(self.look(image))
         return [found[i % len(found)] for i in range(per_image)]
+
+    def look(self, image: Image.Image) -> Look:
+        """Everything that is read of a photograph."""
+        (seen,) = self.reader.recogniser.look([image])
+        return Look(seen, light_of(image))
+
+    def describe(self, look: Look) -> list[str]:
+        """Different captions, the whole one first."""
+        things = self.sureness.of_things(self.names.things(look.seen))
+        scenes = self.sureness.of_scenes(self.names.scenes(look.seen))
+        least = min(SURE, max([0.0, *things.values(), *scenes.values()]))
+        named = choose_names(things, self.names.members, least)
+        told = [one for one, chance in scenes.items() if chance >= least]
+        shown = [_phrase(one) for one in named]
+        shown += [
+            CALLED[one]
+            for one in told
+            if one in CALLED and not self._speak_of([thing.name for thing in named], one)
+        ]
+        said = [PLACES[one] for one in told if one in PLACES]
+        said += ["indoors"] if self._indoors(look.seen) else []
+        said += ["in black and white"] if look.light["monochrome"] >= STRONG else []
+        return _sentences(shown or ["a scene"], said, _colours(look.light))
+
+    def _indoors(self, seen: Seen) -> bool:
+        groups = self.reader.groups(seen.classes(1.0)[None])[0]
+        return bool(groups[ATTRIBUTES.index("indoors")] >= INDOORS)
 
     def _speak_of(self, names: Sequence[str], attribute: str) -> bool:
         """Whether one of the named things tells of an attribute by itself, as a castle does of buildings."""
@@ -83,38 +100,10 @@ class PhotographCaptioner:
         return any(knowledge.groups[knowledge.members[name], column].mean() > 0.5 for name in names)
 
 
-def named_things(classes: Floats, knowledge: Knowledge) -> list[str]:
-    """Names of what is likely shown, the surest first: each the narrowest kind that is likely enough.
-
-    A further thing is no kind that the ones before it are of, and none of very many classes.
-    """
-    left, names = classes.copy(), []
-    passed_over: set[str] = set()
-    for least in LEAST:
-        masses = knowledge.masses(left)
-        likely = [name for name, mass in masses.items() if mass >= least and name not in passed_over]
-        if not likely:
-            break
-        chosen = min(likely, key=lambda name: (len(knowledge.members[name]), -masses[name]))
-        names.append(chosen)
-        left[knowledge.members[chosen]] = 0.0
-        passed_over |= {
-            name
-            for name, rows in knowledge.members.items()
-            if len(rows) > WIDE or np.isin(knowledge.members[chosen], rows).all()
-        }
-    return names
-
-
-def _by_name(strengths: Floats) -> dict[str, float]:
-    """Attribute -> its strength."""
-    return dict(zip(ATTRIBUTES, strengths.tolist(), strict=True))
-
-
-def _colours(seen: Mapping[str, float]) -> list[str]:
+def _colours(light: Mapping[str, float]) -> list[str]:
     """The strongest ones; brown and grey are hardly ever named."""
-    strong = [name for name in COLOURS if seen[name] >= COLOURFUL]
-    return sorted(strong, key=lambda name: -seen[name])[:MOST_COLOURS]
+    strong = [name for name in COLOURS if light[name] >= COLOURFUL]
+    return sorted(strong, key=lambda name: -light[name])[:MOST_COLOURS]
 
 
 def _sentences(things: Sequence[str], said: Sequence[str], colours: Sequence[str]) -> list[str]:
@@ -127,6 +116,11 @@ def _sentence(things: Sequence[str], said: Sequence[str], colours: Sequence[str]
     shown = " and ".join(things)
     coloured = f", {' and '.join(colours)}" if colours else ""
     return " ".join([OPENING, shown, *said]) + coloured
+
+
+def _phrase(thing: Named) -> str:
+    perhaps = f" (perhaps {_with_article(thing.perhaps)})" if thing.perhaps else ""
+    return _with_article(thing.name) + perhaps
 
 
 def _with_article(name: str) -> str:

@@ -54,10 +54,6 @@ class Knowledge:
             alone.setdefault(name, []).append(i)
         return {name: np.array(rows) for name, rows in {**self.kinds, **alone}.items()}
 
-    def masses(self, classes: Floats) -> dict[str, float]:
-        """Name of a class or a kind -> its share of (1000,) probabilities."""
-        return {name: float(classes[rows].sum()) for name, rows in self.members.items()}
-
     @cached_property
     def digest(self) -> str:
         """Of everything in it."""

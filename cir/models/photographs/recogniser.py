@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from PIL import Image
 
 from cir.errors import MissingModel, UnsafeFile
 from cir.models.photographs.ground import alone, plain_ground
+from cir.models.photographs.seen import SOFTENED, Seen
 from cir.models.runtime import fingerprint_of, pick_device, run_in_batches
 
 ARCHITECTURE = "tf_efficientnet_lite2"
 SIDE, GLANCE = 260, 128  # pixels: of the network's training, and enough to tell a photograph from a drawing
-SOFTENED = 2.5  # what logits are divided by: second guesses tell much of what a photograph is like
 CENTRE = 0.88  # of the shorter side: the second look
 MARGIN = 0.05  # around a thing before a plain ground
 BATCH = 8
@@ -57,24 +58,21 @@ class Recogniser:
         found = run_in_batches(lambda batch: self._forward(batch, classify=False), views, BATCH)
         return np.concatenate(found) if found else np.zeros((0, len(self.gate) - 1), np.float32)
 
-    def classes(self, images: Sequence[Image.Image], *, softened: float = SOFTENED) -> Floats:
-        """(N, 1000) probabilities: the mean of those of the whole picture and of its centre.
+    def classes(self, images: Sequence[Image.Image]) -> Floats:
+        """(N, 1000) softened probabilities, see `Seen`."""
+        return np.stack([seen.classes() for seen in self.look(images)])
 
-        Of a thing before a plain ground: as sure as the network is of the thing alone.
+    def look(self, images: Sequence[Image.Image]) -> list[Seen]:
+        """What the network sees of photographs: of the whole picture and of its centre, or of a thing before a plain ground."""
 
-        Args:
-            images: photographs.
-            softened: what logits are divided by. 1: as sure as the network is; then the whole picture alone is looked at.
-        """
-
-        def run(batch: Sequence[Image.Image]) -> Floats:
-            looks = [_looks(image.convert("RGB"), softened) for image in batch]
+        def run(batch: Sequence[Image.Image]) -> list[Seen]:
+            looks = [_looks(image.convert("RGB")) for image in batch]
             logits = self._forward([view for views, _ in looks for view in views], classify=True)
             ends = np.cumsum([len(views) for views, _ in looks])
             parts = zip(np.split(logits, ends[:-1]), looks, strict=True)
-            return np.stack([_odds(rows / divisor).mean(axis=0) for rows, (_, divisor) in parts])
+            return [Seen(rows, alone) for rows, (_, alone) in parts]
 
-        return np.concatenate(run_in_batches(run, images, BATCH))
+        return list(chain.from_iterable(run_in_batches(run, images, BATCH)))
 
     def _forward(self, views: Sequence[Image.Image], *, classify: bool) -> Floats:
         pixels = torch.from_numpy(np.stack([np.asarray(view) for view in views])).to(self.device)
@@ -111,23 +109,15 @@ def load_recogniser(path: Path, gate: Floats, device: str | torch.device | None 
     return Recogniser(model, gate, pick_device(device))
 
 
-def _looks(image: Image.Image, softened: float) -> tuple[list[Image.Image], float]:
-    """What the network is to see of a picture, each as a square, and what its logits are to be divided by."""
+def _looks(image: Image.Image) -> tuple[list[Image.Image], bool]:
+    """What the network is to see of a picture, each as a square, and whether that is a thing alone."""
     ground = plain_ground(image)
     if ground is not None:
-        return [_square(alone(image, ground, MARGIN), SIDE)], 1.0
-    if softened == 1:
-        return [_square(image, SIDE)], softened
+        return [_square(alone(image, ground, MARGIN), SIDE)], True
     width, height = image.size
     half = max(1.0, CENTRE * min(width, height)) / 2
     centre = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-    return [_square(image, SIDE), _square(image, SIDE, centre)], softened
-
-
-def _odds(logits: Floats) -> Floats:
-    """(N, C) softmax."""
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    return [_square(image, SIDE), _square(image, SIDE, centre)], False
 
 
 def _square(
