@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cir.whole_files import write_whole
 
 INPUTS = "inputs.json"
 CODE = Path(__file__).resolve().parent
@@ -74,11 +75,8 @@ def keyed_folder(root: Path, name: str, inputs: Mapping[str, Any]) -> Path:
     folder = root / f"{name}-{digest_of(dict(inputs))}"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / INPUTS).exists():
-        draft = folder / f"{INPUTS}.{os.getpid()}.tmp"
-        draft.write_text(
-            json.dumps(dict(inputs), indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8"
-        )
-        os.replace(draft, folder / INPUTS)
+        told = json.dumps(dict(inputs), indent=1, sort_keys=True, default=str)
+        write_whole(folder / INPUTS, told + "\n")
     return folder
 
 

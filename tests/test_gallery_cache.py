@@ -45,7 +45,7 @@ from cir.gallery import rows as rows_module
 from cir.gallery.indexing import index_folder
 from cir.gallery.manifest import LOCK_HOLDER, list_galleries, read_manifest, write_manifest
 from cir.gallery.removal import delete_gallery, rename_gallery
-from cir.gallery.shards import read_shard, shard_path, write_atomically, write_shard
+from cir.gallery.shards import read_shard, shard_path, write_shard
 
 CAPTIONED = {"text_encoder": ToyEncoder(), "captioner": ToyCaptioner(), "captions_per_image": 2}
 
@@ -559,22 +559,6 @@ def test_fault_73_a_row_without_direction_in_a_shard_never_reaches_the_gallery(
     assert len(gallery) == 3
     assert np.isfinite(gallery.image_features).all()
     assert gallery.notes[0].startswith("Left out of toys, as their features are damaged: 2 images.")
-
-
-def test_an_atomic_write_leaves_the_old_file_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-
-    def fail(descriptor: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="Input/output"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_shards_of_the_same_rows_have_the_same_name_and_halves_come_back_as_floats(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, BinaryIO
 
-from cir.gallery import shards
+from cir import whole_files
 from cir.gallery.cache import GalleryCache
 
 
@@ -57,6 +57,6 @@ def die_at_write(number: int) -> None:
             point()
         point()
 
-    shards.open = torn_open  # type: ignore[attr-defined]
+    whole_files.open = torn_open  # type: ignore[attr-defined]
     os.replace = torn_replace
     GalleryCache.transaction = torn_transaction  # type: ignore[method-assign]

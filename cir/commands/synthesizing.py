@@ -49,6 +49,7 @@ from cir.syncir.records import (
 )
 from cir.text import counted
 from cir.types import Features, Query, Triplet
+from cir.whole_files import replacing
 
 PATIENCE_SECONDS = 120.0  # for one answer: nobody waits for it, and other work may share the machine
 IMAGES_AT_A_TIME = 32
@@ -146,13 +147,8 @@ def _copy_pictures(root: Path, out: Path, names: Sequence[str]) -> int:
 
 def _copy_whole(picture: Path, place: Path) -> None:
     """Copy a picture whole or not at all: half of one would count as there the next time."""
-    unfinished = place.with_name(f".{os.getpid()}.tmp")
-    try:
-        shutil.copyfile(picture, unfinished)
-        os.replace(unfinished, place)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replacing(place, durable=False) as draft:
+        shutil.copyfile(picture, draft)
 
 
 def triplets_import(options: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from cir.models.protocols import LanguageModel
 from cir.questions import at_once
 from cir.text import counted
 from cir.types import CirQuery, ComposedQuery, Query
+from cir.whole_files import replacing
 
 KEEP_EVERY = 50
 METHODS_CODE = (
@@ -239,10 +239,8 @@ def write_kept(path: Path, kept: Kept) -> None:
     for name in sorted({name for q in kept.queries.values() for name in q.numbers}):
         arrays[f"number:{name}"] = np.array([q.numbers.get(name, np.nan) for q in kept.queries.values()])
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    with draft.open("wb") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         np.savez(file, **arrays)
-    os.replace(draft, path)
 
 
 def read_kept(path: Path, composer: Composer) -> Kept:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from cir.cache_keys import digest_of
 from cir.files import file_name
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.types import Features
+from cir.whole_files import write_array
 
 Say = Callable[[str], None]
 
@@ -117,10 +117,7 @@ class Encoders:
             return np.load(path)
         self.cache.mkdir(parents=True, exist_ok=True)
         rows = make()
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        with unfinished.open("wb") as file:
-            np.save(file, rows)
-        os.replace(unfinished, path)
+        write_array(path, rows)
         return rows
 
 

@@ -7,13 +7,13 @@ nothing of what is measured.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cir.errors import CirError
+from cir.whole_files import write_whole
 
 HEADING = """# Results
 
@@ -79,9 +79,7 @@ def write_section(path: Path, name: str, markdown: str, manifest: Mapping[str, o
     else:
         after = before[: old.start()] + block + before[old.end() :]
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_text(after, encoding="utf-8")
-    os.replace(draft, path)
+    write_whole(path, after)
 
 
 def read_sections(path: Path) -> list[Section]:

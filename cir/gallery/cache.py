@@ -21,7 +21,8 @@ from cir.errors import GalleryError
 from cir.files import WalkedFile, image_id_of
 from cir.gallery.manifest import FEATURES, LOCK, LOCK_HOLDER, ROWS, THUMBNAILS, Models
 from cir.gallery.rows import GALLERY_TABLES, connect_to_write, key_values
-from cir.gallery.shards import storage_errors, write_atomically, write_shard
+from cir.gallery.shards import storage_errors, write_shard
+from cir.whole_files import write_whole
 
 _PAGE = 512
 _PENDING = """
@@ -268,7 +269,7 @@ def open_cache(folder: Path, name: str) -> Iterator[GalleryCache]:
 def write_thumbnail(folder: Path, content: str, data: bytes) -> Path:
     """Keep a thumbnail by content hash. Returns where."""
     path = thumbnail_file(folder, content)
-    write_atomically(path, data, durable=False)
+    write_whole(path, data, durable=False)
     return path
 
 

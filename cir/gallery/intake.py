@@ -29,9 +29,10 @@ from cir.formats import (
     unreadable_by_content,
     unreadable_by_name,
 )
-from cir.gallery.shards import storage_errors, write_atomically
+from cir.gallery.shards import storage_errors
 from cir.images import check_image
 from cir.text import counted
+from cir.whole_files import write_whole
 
 UPLOADS = "images"  # inside the gallery's folder
 _ARCHIVE_HEADS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
@@ -226,7 +227,7 @@ class _Keeper:
             path.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise _Refused("its folder is called like a picture that is there") from error
-        write_atomically(path, data, durable=False)
+        write_whole(path, data, durable=False)
         self.kept, self.files, self.room = self.kept + 1, self.files + 1, self.room - len(data)
 
     def _too_large(self) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.cache_keys import digest_of, file_digest
-from cir.gallery.shards import write_atomically
+from cir.whole_files import write_whole
 
 FOLDER = "prepared"  # inside the gallery's
 _ALIGNED = 64  # bytes: where each array begins
@@ -123,7 +123,7 @@ def keep_arrays(
     }
     manifest = json.loads(json.dumps(manifest))
     sealed = {**manifest, "seal": digest_of(manifest)}
-    write_atomically(folder / f"{kind}.json", json.dumps(sealed).encode())
+    write_whole(folder / f"{kind}.json", json.dumps(sealed).encode())
     for older in folder.glob(f"{kind}-*.arrays"):
         if older != path:
             with suppress(OSError):  # somebody has it open, where that matters

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cir.errors import GalleryError
 from cir.files import display_name, name_of
-from cir.gallery.shards import write_atomically
+from cir.whole_files import write_whole
 
 LEFT_OUT, EXCLUDE = "left_out.json", "exclude.json"  # in a gallery's folder
 NAMES_KEPT = 20  # of each reason
@@ -85,7 +85,7 @@ def write_left_out(folder: Path, rows: Sequence[LeftOut]) -> None:
     if not rows:
         (folder / LEFT_OUT).unlink(missing_ok=True)
         return
-    write_atomically(folder / LEFT_OUT, json.dumps([asdict(row) for row in rows]).encode("ascii"))
+    write_whole(folder / LEFT_OUT, json.dumps([asdict(row) for row in rows]).encode("ascii"))
 
 
 def read_left_out(folder: Path) -> tuple[LeftOut, ...]:
@@ -100,7 +100,7 @@ def read_left_out(folder: Path) -> tuple[LeftOut, ...]:
 def remember_exclude(folder: Path, patterns: Sequence[str]) -> None:
     """Note which patterns are left out, for the runs to come."""
     if patterns or (folder / EXCLUDE).exists():
-        write_atomically(folder / EXCLUDE, json.dumps(list(patterns)).encode("ascii"))
+        write_whole(folder / EXCLUDE, json.dumps(list(patterns)).encode("ascii"))
 
 
 def remembered_exclude(folder: Path) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from shlex import quote
 
 from cir.errors import GalleryError, OtherModels
 from cir.files import display_name, name_of
-from cir.gallery.shards import write_atomically
 from cir.pixels import READER_VERSION
+from cir.whole_files import write_whole
 
 SCHEMA = 1
 # the layout of a gallery's folder
@@ -123,7 +123,7 @@ class GallerySummary:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest of the gallery in `folder`, whole or not at all."""
     text = json.dumps(asdict(manifest), indent=1)  # ASCII: a root that is not UTF-8 survives as escapes
-    write_atomically(folder / MANIFEST, text.encode("ascii"))
+    write_whole(folder / MANIFEST, text.encode("ascii"))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -163,7 +163,7 @@ def source_root_of(folder: Path, manifest: Manifest) -> Path:
 def remember_source(folder: Path, root: Path) -> None:
     """Note where the images are while there is no manifest, so that a run that was cut off can go on."""
     if not (folder / MANIFEST).exists():
-        write_atomically(folder / SOURCE, os.fsencode(as_source_root(folder, root)))
+        write_whole(folder / SOURCE, os.fsencode(as_source_root(folder, root)))
 
 
 def refuse_other_models(manifest: Manifest, image_encoder: str, text_encoder: str | None) -> None:

@@ -10,9 +10,7 @@ import contextlib
 import errno
 import hashlib
 import io
-import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from cir.errors import GalleryError, UnsafeFile
 from cir.gallery.stored_rows import BLOCK, NONE, SMALL, StoredRows, load_matrix
+from cir.whole_files import write_whole
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -58,29 +57,6 @@ def storage_errors(name: str) -> Iterator[None]:
         raise GalleryError(message, _AGAIN) from error
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file so that at any moment the old one or the new one is whole.
-
-    Args:
-        path: the file.
-        data: its content.
-        durable: wait for the disk, so that this holds after a power loss too.
-    """
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        _sync_folder(path.parent)
-
-
 def write_shard(folder: Path, rows: NDArray[np.floating]) -> str:
     """Write one matrix as a shard.
 
@@ -95,7 +71,7 @@ def write_shard(folder: Path, rows: NDArray[np.floating]) -> str:
     np.save(buffer, np.ascontiguousarray(rows), allow_pickle=False)
     data = buffer.getvalue()
     name = hashlib.sha256(data).hexdigest()
-    write_atomically(shard_path(folder, name), data)
+    write_whole(shard_path(folder, name), data)
     return name
 
 
@@ -208,17 +184,6 @@ def _lengths(matrix: NDArray[np.floating]) -> NDArray[np.float32]:
 def shard_path(folder: Path, name: str) -> Path:
     """Where the shard of that name is kept."""
     return folder / f"{name}.npy"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power loss, where the system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _disk_full(name: str) -> GalleryError:

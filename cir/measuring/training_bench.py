@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from cir.training.hycir import TripletFeatures
 from cir.training.on_gallery import features_of, kept_of_gallery, world_triplets
 from cir.training.patches import TripletPatches, encoded_patches
 from cir.types import Features, Triplet
+from cir.whole_files import write_whole
 
 SOURCES = ("syncir", "world")
 COLUMNS = (1, 5, 10, 50)
@@ -49,9 +49,7 @@ def kept_measures(folder: Path, measure: Callable[[], Mapping[str, float]]) -> d
     """What was measured of the network of a folder, or is now; its checkpoint has then done its part."""
     done = folder / "measures.json"
     if not done.exists():
-        draft = done.with_suffix(".tmp")
-        draft.write_text(json.dumps(measure()), encoding="utf-8")
-        os.replace(draft, done)
+        write_whole(done, json.dumps(measure()))
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     return json.loads(done.read_text(encoding="utf-8"))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cir.models.model_files import models_folder, write_json
+from cir.models.model_files import models_folder
+from cir.whole_files import write_json
 
 FILE = "chosen.json"
 
@@ -28,4 +29,6 @@ def choose_set(name: str, folder: Path | None = None) -> None:
     Raises:
         OSError: the models folder cannot be written to.
     """
-    write_json((folder or models_folder()) / FILE, {"set": name})
+    folder = folder or models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / FILE, {"set": name})

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from cir.models.words import (
     split_words,
 )
 from cir.replies import parse_query_text
+from cir.whole_files import replacing
 
 LAYOUT = "recompose-delta-1"
 MAX_WORDS = 40
@@ -252,11 +252,9 @@ def save_delta(generator: DeltaGenerator, path: Path, metadata: Mapping[str, obj
         raise CirError("These weights are not finite in half precision.", "Train with a lower rate.")
     record = {**metadata, "layout": LAYOUT, "words": generator.words}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(
-        {k: t.contiguous() for k, t in state.items()}, unfinished, metadata={"delta": json.dumps(record)}
-    )
-    os.replace(unfinished, path)
+    whole = {k: t.contiguous() for k, t in state.items()}
+    with replacing(path) as draft:
+        save_file(whole, draft, metadata={"delta": json.dumps(record)})
 
 
 def load_delta(

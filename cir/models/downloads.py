@@ -30,7 +30,6 @@ from cir.models.model_files import (
     models_folder,
     record_file,
     sha256_of,
-    write_json,
 )
 from cir.models.sources import (
     HubFile,
@@ -46,6 +45,7 @@ from cir.models.sources import (
     list_hub_files,
     read_member,
 )
+from cir.whole_files import write_json
 
 __all__ = [
     "Downloadable",

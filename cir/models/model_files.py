@@ -18,6 +18,7 @@ from typing import Any
 from cir.environment import folder_setting
 from cir.errors import UnsafeFile
 from cir.models.sources import CHUNK_BYTES, HubFile, WheelPart
+from cir.whole_files import write_json
 
 LOCK_FILE = "models.lock.json"
 _PULL_AGAIN = "Do not use it. Remove it and fetch it again: python -m cir models pull NAME"
@@ -88,18 +89,8 @@ class LockFile:
         """Add or replace one record."""
         rows = self.read()
         rows[name] = dict(row)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, rows)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Replace a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
 
 
 def locate(spec: Downloadable, *, folder: Path | None = None) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from cir.errors import CirError, UnsafeFile
 from cir.models.mapping_files import FETCH
+from cir.whole_files import replacing
 
 
 class Network(Protocol):
@@ -48,9 +48,8 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, obje
             "The training has run away: the network has values that are no numbers, and is not written.",
             "Train again with a lower rate (--rate).",
         )
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(state, unfinished, metadata={"mapping": json.dumps(record, sort_keys=True)})
-    os.replace(unfinished, path)
+    with replacing(path) as draft:
+        save_file(state, draft, metadata={"mapping": json.dumps(record, sort_keys=True)})
 
 
 def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

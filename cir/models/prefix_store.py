@@ -6,13 +6,14 @@ nor prompts. What is read is checked against its own SHA-256 first: it goes to a
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from cir.whole_files import replacing
 
 KEPT = 12
 DIGEST_BYTES = 32
@@ -45,19 +46,13 @@ class PrefixStore:
     def save(self, ids: Sequence[int], data: bytes | memoryview) -> None:
         """Keep bytes for these tokens. Where that is impossible, the reason goes to standard error."""
         path = self._path(ids)
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("wb") as file:
+            with replacing(path) as draft, draft.open("wb") as file:
                 file.write(hashlib.sha256(data).digest())
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
             self._remove_oldest()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
             sys.stderr.write(f"The evaluated prefix is not kept: {error}\n")
 
     def _path(self, ids: Sequence[int]) -> Path:

@@ -7,7 +7,6 @@ another: the tuned encoder has a fingerprint of its own, and makes features of a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cir.errors import MissingModel, UnsafeFile
 from cir.models.clip import ClipModel
 from cir.models.low_rank import State, with_changes
 from cir.models.runtime import fingerprint_of
+from cir.whole_files import replacing
 
 LAYOUT = "recompose-tuned-1"
 IMAGE_TOWER = "visual"
@@ -36,10 +36,9 @@ def save_tuned(changes: Mapping[str, Tensor], path: Path, record: Mapping[str, o
 
     path.parent.mkdir(parents=True, exist_ok=True)
     half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in changes.items()}
-    unfinished = path.with_name(f"{path.name}.tmp")
     text = json.dumps({"layout": LAYOUT, **record}, sort_keys=True)
-    save_file(half, unfinished, metadata={_KEY: text})
-    os.replace(unfinished, path)
+    with replacing(path) as draft:
+        save_file(half, draft, metadata={_KEY: text})
 
 
 def load_tuned(path: Path, clip: ClipModel, *, again: str) -> ClipModel:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -20,6 +19,7 @@ from cir.files import read_text
 from cir.syncir.consistency import KEPT
 from cir.syncir.pairs import PAIR_RANKS, Mined, Pair
 from cir.types import Triplet
+from cir.whole_files import replacing, write_whole
 
 VERSION = 1
 DIGITS = 5
@@ -91,19 +91,12 @@ def triplet_line(triplet: Triplet) -> str:
 
 def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
     """Write a whole file, or none of it; returns how many lines."""
-    unfinished = path.with_name(path.name + ".tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            for triplet in triplets:
-                file.write(triplet_line(triplet))
-                count += 1
-            _to_disk(file)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
+        for triplet in triplets:
+            file.write(triplet_line(triplet))
+            count += 1
     return count
 
 
@@ -152,13 +145,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def write_manifest(path: Path, row: Mapping[str, Any]) -> None:
     """Replace the manifest of a triplets file, whole or not at all."""
-    place = manifest_path(path)
-    unfinished = place.with_name(place.name + ".tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(dict(row), file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        _to_disk(file)
-    os.replace(unfinished, place)
+    write_whole(manifest_path(path), json.dumps(dict(row), indent=2, ensure_ascii=False) + "\n")
 
 
 def funnel_from(row: Mapping[str, Any]) -> Funnel:
@@ -225,8 +212,3 @@ def _finite(value: Any) -> float:
 def damaged(path: Path, number: int, why: str) -> CirError:
     """The error about a line of a file that cannot be read."""
     return CirError(f"Line {number} of {path.name} is damaged: {why}.", "Remove that line, and try again.")
-
-
-def _to_disk(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

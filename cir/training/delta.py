@@ -30,6 +30,7 @@ from cir.models.words import IGNORED, PluralTable, split_words
 from cir.training.data import training_edit
 from cir.training.loop import Run, RunSettings
 from cir.training.pictures import CachedPictures
+from cir.whole_files import replacing
 from cir.world.reading import nouns_in
 
 ALIGNED = 0.08  # share of the time in which the language model stays as it was
@@ -68,8 +69,8 @@ def read_lessons(captioner: Blip2Captioner, folder: Path) -> tuple[torch.Tensor,
             parts = np.array_split(np.arange(2 * len(pictures)), max(1, len(pictures) // 100))
             rows = [seen_by(captioner.model, pictures.maps(part)).half() for part in parts]
         learnt = {"seen": torch.cat(rows), "pairs": edited_pairs(pictures)}
-        torch.save(learnt, kept.with_suffix(".tmp"))
-        kept.with_suffix(".tmp").replace(kept)
+        with replacing(kept) as draft:
+            torch.save(learnt, draft)
     learnt = torch.load(kept, weights_only=True)
     return learnt["seen"], learnt["pairs"]
 

@@ -14,7 +14,6 @@ target twice (those are not counted as negatives here).
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +35,7 @@ from cir.prompts import pic2word_template
 from cir.text import counted
 from cir.training.patches import TripletPatches
 from cir.types import Features
+from cir.whole_files import replacing
 
 Loss = Literal["hybrid", "zs-cir", "triplet"]
 LOSSES: tuple[Loss, ...] = ("hybrid", "zs-cir", "triplet")
@@ -301,8 +301,8 @@ class HycirTraining:
             "seconds": self.seconds,
             "inputs": self._inputs,
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        os.replace(path.with_suffix(".tmp"), path)
+        with replacing(path) as draft:
+            torch.save(state, draft)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 

@@ -20,6 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from cir.whole_files import replacing
+
 
 @dataclass(slots=True)
 class RunSettings:
@@ -147,17 +149,15 @@ class Run:
     def save(self) -> None:
         """Write the checkpoint, atomically."""
         path = self.settings.folder / "checkpoint.pt"
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "steps": self.steps,
-                "samples": self.samples,
-                "elapsed": self.elapsed,
-            },
-            path.with_suffix(".tmp"),
-        )
-        os.replace(path.with_suffix(".tmp"), path)
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+            "samples": self.samples,
+            "elapsed": self.elapsed,
+        }
+        with replacing(path) as draft:
+            torch.save(state, draft)
         self._saved = self.elapsed
 
     def _resume(self) -> None:

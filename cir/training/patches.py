@@ -6,7 +6,6 @@ until a batch asks for it. Does not know where pictures come from.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +18,7 @@ from PIL import Image
 
 from cir.models.clip import ClipModel
 from cir.text import counted
+from cir.whole_files import replacing
 
 TOGETHER = 32  # pictures that are encoded at a time
 
@@ -59,18 +59,17 @@ def encoded_patches(
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         left, rows, kept = iter(pictures), 0, None
-        while batch := list(islice(left, TOGETHER)):
-            found = clip.encode_patches(batch)
-            if kept is None:
-                shape = (count, *found.shape[1:])
-                kept = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
-            kept[rows : rows + len(found)] = found
-            rows += len(found)
-            say(f"patches: {counted(rows, 'picture')} of {count}")
-        assert kept is not None, "there are pictures"
-        assert rows == count, "as many as were announced"
-        kept.flush()
-        os.replace(unfinished, path)
+        with replacing(path) as draft:
+            while batch := list(islice(left, TOGETHER)):
+                found = clip.encode_patches(batch)
+                if kept is None:
+                    shape = (count, *found.shape[1:])
+                    kept = np.lib.format.open_memmap(draft, "w+", np.float16, shape)
+                kept[rows : rows + len(found)] = found
+                rows += len(found)
+                say(f"patches: {counted(rows, 'picture')} of {count}")
+            assert kept is not None, "there are pictures"
+            assert rows == count, "as many as were announced"
+            kept.flush()
     return np.load(path, mmap_mode="r")

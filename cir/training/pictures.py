@@ -7,7 +7,6 @@ what the trunk saw is stored: the map (1280 x 4 x 4) and the pooled map (1280), 
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from cir.training.trunk import (
     held_out_scene,
     pool_map,
 )
+from cir.whole_files import write_array
 from cir.world.edits import Edit, sample_edit
 from cir.world.render import HELD_OUT_VARIANTS, TRAINING_VARIANTS, RenderedScene, render_scene
 from cir.world.scene import Scene
@@ -100,10 +100,7 @@ def encode_pictures(
             maps[2 * start : 2 * start + len(seen)] = seen.float().numpy()
         pooled = pool_map(torch.from_numpy(maps).float()).numpy().astype(np.float16)
         for name, array in (("pooled", pooled), ("maps", maps)):
-            draft = folder / f"{name}-{chunk:04d}.{os.getpid()}.tmp"
-            with draft.open("wb") as file:
-                np.save(file, array)
-            os.replace(draft, folder / f"{name}-{chunk:04d}.npy")
+            write_array(folder / f"{name}-{chunk:04d}.npy", array)
 
 
 class CachedPictures:

@@ -15,7 +15,6 @@ mapping networks do.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from cir.training.loop import Run, RunSettings
 from cir.training.mapping import build_mapping
 from cir.training.pictures import CachedPictures
 from cir.training.world_clip import ClipTeacher, WordTokenizer, load_teacher
+from cir.whole_files import write_array
 from cir.world.captions import choose, group_phrase, with_article
 from cir.world.vocabulary import BACKGROUNDS, TIMES, load_nouns
 
@@ -129,9 +129,7 @@ def inverted_words(folder: Path, concepts: Concepts, raw: Tensor, seed: int) -> 
                 InversionSettings(steps=INVERSION.steps, seed=seed + start),
             )
             *_, (_, words) = steps
-            with path.with_suffix(".tmp").open("wb") as file:
-                np.save(file, words.numpy())
-            os.replace(path.with_suffix(".tmp"), path)
+            write_array(path, words.numpy())
             with torch.no_grad():
                 off = apart(concepts.teacher.clip, concepts.photo, words, F.normalize(rows, dim=1))
             cosine = 1.0 - float(off) / len(rows)

@@ -6,7 +6,6 @@ CLIP is frozen, so its features of the pictures are made once. Does not know wha
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from cir.models.clip import load_clip
 from cir.models.text_tower import PSEUDO_WORD, encode_with_embeddings, splice
 from cir.training.pictures import CachedPictures
 from cir.training.world_clip import WordTokenizer, retrieval_recalls
+from cir.whole_files import write_array, write_whole
 from cir.world.captions import caption_scene
 
 CAPTIONS = 2  # of each picture
@@ -93,9 +93,7 @@ class SeenPictures:
                 }
                 for s in scenes
             ]
-            draft = path.with_suffix(f".{os.getpid()}.tmp")
-            draft.write_text(json.dumps(told), encoding="utf-8")
-            os.replace(draft, path)
+            write_whole(path, json.dumps(told))
         return json.loads(path.read_text(encoding="utf-8"))
 
     @property
@@ -114,10 +112,7 @@ class SeenPictures:
         path = self._folder / f"captions-{self._key}.npy"
         if not path.exists():
             features = self.known([text for texts in self.captions for text in texts])
-            draft = path.with_suffix(f".{os.getpid()}.tmp")
-            with draft.open("wb") as file:
-                np.save(file, features.numpy().astype(np.float16))
-            os.replace(draft, path)
+            write_array(path, features.numpy().astype(np.float16))
         return torch.from_numpy(np.load(path)).float().unflatten(0, (len(self), CAPTIONS))
 
     def row(self, text: str) -> list[int]:

@@ -17,7 +17,6 @@ or transformers, whose whole image tower is tuned.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from cir.models.low_rank import add_low_rank, changes_of, remove_low_rank
 from cir.models.tuned import save_tuned
 from cir.training.loop import Run, RunSettings
 from cir.training.pictures import CachedPictures
+from cir.whole_files import write_array
 from cir.world.captions import caption_scene
 
 RECIPE = "tat"
@@ -83,10 +83,7 @@ class Anchors:
         path = folder / f"texts-{digest_of(clip.fingerprint, list(texts))}.npy"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(f".{os.getpid()}.tmp")
-            with draft.open("wb") as file:
-                np.save(file, clip.encode_texts(texts))
-            draft.replace(path)
+            write_array(path, clip.encode_texts(texts))
         return torch.from_numpy(np.load(path))
 
 

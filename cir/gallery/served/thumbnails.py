@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from cir.errors import BadImage, GalleryError
-from cir.gallery.shards import write_atomically
 from cir.images import make_thumbnail, read_image
+from cir.whole_files import write_whole
 
 if TYPE_CHECKING:
     from cir.gallery.served.gallery import ServedGallery
@@ -49,7 +49,7 @@ class Thumbnails:
         if data is None:
             kept = self.folder / "none.webp"
             data = make_thumbnail(Image.new("RGB", (SIDE, SIDE), GREY))
-        write_atomically(kept, data, durable=False)
+        write_whole(kept, data, durable=False)
         return kept
 
     def _given(self, name: str) -> bytes | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from cir.models.fusion.tirg import Tirg
 from cir.models.runtime import fingerprint_of
 from cir.picture_memory import REMEMBERED_PATCHES, SeenPictures
 from cir.types import Features
+from cir.whole_files import replacing
 
 NETWORKS: Mapping[str, type[FusionNetwork]] = {
     network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi, Case, Covr, Sprc, CompoDiff)
@@ -80,9 +80,8 @@ def save_fusion(network: FusionNetwork, path: Path, metadata: Mapping[str, objec
         for name, tensor in network.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    save_file(state, unfinished, metadata={RECORD: json.dumps(record, sort_keys=True)})
-    os.replace(unfinished, path)
+    with replacing(path) as draft:
+        save_file(state, draft, metadata={RECORD: json.dumps(record, sort_keys=True)})
 
 
 def load_fusion(path: Path, clip: ClipModel) -> FusionModel:

@@ -19,8 +19,9 @@ import faiss
 from cir.cache_keys import digest_of, file_digest
 from cir.errors import UnsafeFile
 from cir.gallery.gallery import Gallery
-from cir.gallery.shards import read_shard, shard_path, storage_errors, write_atomically, write_shard
+from cir.gallery.shards import read_shard, shard_path, storage_errors, write_shard
 from cir.ranking.engines.fused_index import FusedIndex, IndexSettings, Measured
+from cir.whole_files import write_whole
 
 FOLDER = "index"
 
@@ -98,7 +99,7 @@ def keep_index(folder: Path, found: FusedIndex, rows: str, gallery_name: str) ->
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         sealed = {**manifest, "seal": digest_of(manifest)}
-        write_atomically(folder / f"{kind}.json", json.dumps(sealed, indent=1).encode())
+        write_whole(folder / f"{kind}.json", json.dumps(sealed, indent=1).encode())
         _sweep(folder)
 
 
