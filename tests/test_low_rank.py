@@ -37,6 +37,12 @@ class Layers(nn.Module):
         return self.out(self.attention(x, x, x, need_weights=False)[0])
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """Of every run: one draw in fifty learns such large weights that the last digits of a sum depend on its order."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> ClipModel:
     torch.manual_seed(0)

@@ -26,7 +26,6 @@ from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.composed import METHODS_CODE
 from cir.files import display_name
 from cir.gallery.gallery import Gallery
-from cir.gallery.shards import write_atomically
 from cir.images import read_image
 from cir.models.catalog import SHIPPED, sentence_encoder_folder
 from cir.models.model_set import Models
@@ -49,7 +48,7 @@ from cir.syncir.records import (
 )
 from cir.text import counted
 from cir.types import Features, Query, Triplet
-from cir.whole_files import replacing
+from cir.whole_files import replacing, write_whole
 
 PATIENCE_SECONDS = 120.0  # for one answer: nobody waits for it, and other work may share the machine
 IMAGES_AT_A_TIME = 32
@@ -107,7 +106,7 @@ def triplets_export(options: argparse.Namespace) -> int:
         lost = counted(len(judged) - len(named), "triplet")
         said.append(f"Left out, since their pictures are no longer in the gallery: {lost}")
     if alone:
-        write_atomically(options.out, json.dumps(rows).encode() + b"\n")
+        write_whole(options.out, json.dumps(rows).encode() + b"\n")
     else:
         copied = _copy_pictures(root, options.out, pictures_of(rows))
         write_cirr(options.out, rows, options.split)

@@ -15,12 +15,12 @@ from typing import Any
 
 from cir.errors import BadQuery, CirError
 from cir.files import read_text
-from cir.gallery.shards import write_atomically
 from cir.syncir.consistency import KEPT
 from cir.syncir.pairs import MEMBERS
 from cir.syncir.pipeline import triplet_id
 from cir.text import clean_text
 from cir.types import Triplet
+from cir.whole_files import write_whole
 
 _REFERENCE = (
     "reference",
@@ -120,7 +120,7 @@ def write_cirr(folder: Path, rows: Sequence[Mapping[str, Any]], split: str) -> N
     for place, content in files.items():
         path = folder / "cirr" / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(content).encode() + b"\n")
+        write_whole(path, json.dumps(content).encode() + b"\n")
 
 
 def read_foreign(path: Path) -> list[Triplet]:
