@@ -48,6 +48,7 @@ REFUSED = {
     "search --text x --since=": "--since was given without a value",
     "search --text x --reference-id=": "--reference-id was given without a value",
     "serve --auth=": "--auth was given without a value",
+    "galleries delete --yes nowhere": "There is no gallery called 'nowhere', nor any other",
     "search --text x --top-k 601": "--top-k is 601",
     "evaluate jsonl --queries README.md --method sum --top-k 7": "--top-k is 7",
     "search --text x --set t": "CVSI has no number called 't'",
@@ -102,6 +103,14 @@ def test_wrong_arguments_are_refused_in_a_sentence_before_any_library_is_loaded(
         assert sentence in said, line
         assert "Traceback" not in said
         assert loaded == [], line
+
+
+def test_a_file_in_the_place_of_the_folder_of_galleries_is_told_by_every_command(tmp_path):
+    (tmp_path / "cache").write_text("no folder")
+    lines = ["galleries", "search --text x", "index .", "serve", "models list"]
+    for line, (status, said, loaded) in run_all(lines, tmp_path).items():
+        assert (status, loaded) == (2, []), line
+        assert "Galleries are kept in a folder" in said
 
 
 # An option that would be ignored -> the option that is named in the refusal.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ from types import SimpleNamespace
 import pytest
 from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, paint_folder
 
+import cir
+from cir.application.galleries import SERVED_FOLDER
 from cir.commands import indexing
-from cir.gallery.manifest import remember_source
+from cir.gallery.manifest import PROGRAMS_FOLDERS, remember_source
 from tests.commands import run
 
 
@@ -135,6 +138,34 @@ def test_the_same_folder_under_a_second_name_is_refused_unless_another_is_asked_
     assert "is the gallery rome, which is brought up to date" in err
     assert run(capsys, "index", photos, "--name", "second", "--another")[0] == 0
     assert names(capsys) == ["rome", "second"]
+
+
+def test_no_gallery_has_the_name_of_what_the_program_keeps_beside_them_and_none_takes_it_along(
+    photos, place, capsys
+):
+    kept = place / "cache" / "networks" / "HyCIR on mine.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"trained")
+    for arguments in (
+        ("index", paint_folder(place / "more", 2, 40), "--name", "networks"),
+        ("index", place / "more", "--name", "Evaluations"),  # some disks know no capitals
+        ("galleries", "rename", "rome", "triplets"),
+        ("galleries", "delete", "--yes", "networks"),
+    ):
+        status, _, err = run(capsys, *arguments)
+        assert status == 2, arguments
+        assert "the program keeps other things" in err or "There is no gallery" in err
+    status, _, err = run(capsys, "index", paint_folder(place / "evaluations", 2, 40))
+    assert (status, "The name evaluations is taken by the program" in err) == (0, True), err
+    assert names(capsys) == ["evaluations 2", "rome"]
+    assert kept.read_bytes() == b"trained"
+
+
+def test_every_folder_that_the_program_keeps_beside_the_galleries_is_known_as_such():
+    kept = re.compile(r'gallery_cache\(\) / "([\w.-]+)"')
+    code = (path.read_text(encoding="utf-8") for path in Path(cir.__file__).parent.rglob("*.py"))
+    found = {name for text in code for name in kept.findall(text)}
+    assert found | {SERVED_FOLDER} == set(PROGRAMS_FOLDERS)
 
 
 def test_the_hint_of_a_name_with_a_blank_can_be_pasted(place, capsys):

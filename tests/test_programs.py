@@ -267,6 +267,23 @@ def test_serve_and_the_app_read_the_same_options_and_only_the_app_opens_a_browse
     assert {name: getattr(served, name) for name in same} == {name: getattr(opened, name) for name in same}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--auth="], "--auth was given without a value"),
+        (["--gallery", ""], "--gallery was given without a value"),
+        (["--thumbnails", "x"], "--thumbnails has no meaning with the engine exact"),
+        (["--llm", "none", "--llm-key-env", "HOME"], "--llm-key-env has no meaning"),
+        (["--port", "99999"], "There is no port 99999"),
+    ],
+)
+def test_the_app_refuses_in_words_what_serve_refuses(bare, capsys, arguments, told):
+    from cir.__main__ import main
+
+    assert (app.main(arguments), main(["serve", *arguments])) == (2, 2)
+    assert capsys.readouterr().err.count(told) == 2
+
+
 def test_no_browser_is_opened_where_there_is_no_screen(bare):
     assert not command.has_screen()
     bare.setenv("DISPLAY", ":0")

@@ -30,10 +30,21 @@ def check_arguments(options: argparse.Namespace) -> None:
     Raises:
         CirError: the first that cannot be.
     """
+    _refuse_file_of_galleries()
     for name, check in CHECKS.items():
         value = getattr(options, name, None)
         if value is not None and value != "":
             check(value, options)
+
+
+def _refuse_file_of_galleries() -> None:
+    from cir.places import gallery_cache
+
+    place = gallery_cache()
+    if place.exists() and not place.is_dir():
+        raise GalleryError(
+            f"Galleries are kept in a folder, and {place} is a file.", "Name a folder: CIR_CACHE=FOLDER"
+        )
 
 
 def refuse_unknown(kind: str, name: str, known: Iterable[str]) -> None:
@@ -45,6 +56,8 @@ def refuse_unknown(kind: str, name: str, known: Iterable[str]) -> None:
     names = {one.lower(): one for one in known}
     if name.lower() in names:
         return
+    if not names:
+        raise BadQuery(f"There is no {kind} called {name!r}, nor any other.", "See the help: --help")
     near = difflib.get_close_matches(name.lower(), names, n=1)
     meant = f"Did you mean {names[near[0]]}? " if near else ""
     raise BadQuery(

@@ -30,6 +30,7 @@ from cir.commands.command_parser import (
     add_server_options,
 )
 from cir.commands.console import any_console
+from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empty
 from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
@@ -78,11 +79,16 @@ def add_options(parser: CommandParser, *, browser: bool = False) -> None:
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line of `app.py`."""
+    """The command line of `app.py`: the options of `serve`."""
+    return _parser().parse_args(arguments)
+
+
+def _parser() -> CommandParser:
     parser = CommandParser(description="Search your pictures with a picture and a sentence.")
+    parser.set_defaults(command="serve")
     parser.add_argument("--version", action="version", version=f"recompose {__version__}")
     add_options(parser, browser=has_screen())
-    return parser.parse_args(arguments)
+    return parser
 
 
 def has_screen() -> bool:
@@ -296,6 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`app.py`: serve until interrupted. Returns the exit status."""
     try:
         options = read_options(arguments)
+        refuse_empty(sys.argv[1:] if arguments is None else arguments)
+        refuse_conflicts(options, given_options(_parser(), arguments))
         check_arguments(options)
         return serve(options)
     except CirError as error:

@@ -28,6 +28,8 @@ SPACES = "spaces"  # what engines keep of features by other encoders
 SOURCE = "source"  # the folder of the images, for a run that ended before there was a manifest
 LOCK, LOCK_HOLDER = "lock", "lock.pid"
 MOST_CHARACTERS, MOST_BYTES = 79, 255  # of a name
+# What the program keeps beside the galleries. One of such a name would mix with it, and be deleted with it.
+PROGRAMS_FOLDERS = ("benchmark", "evaluations", "networks", "served", "triplets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +200,24 @@ def gallery_folder(cache_root: Path, name: str) -> Path:
     """The folder of gallery `name`.
 
     Raises:
-        GalleryError: a name that could lead out of the cache.
+        GalleryError: a name that could lead out of the cache, or to what the program keeps there.
     """
     begins_well = name[:1].isalnum() or name[:1] == "_"
     is_short = len(name) <= MOST_CHARACTERS and len(name.encode("utf-8", "replace")) <= MOST_BYTES
     if not (begins_well and is_short and all(map(_may_stand, name))) or name.endswith((".", " ")):
         remedy = "Use letters, digits, spaces and . - _ ( ) +, beginning with a letter or digit."
         raise GalleryError(f"{name[:40]!r} cannot be the name of a gallery.", remedy)
+    if is_programs_folder(name) and not any(
+        (cache_root / name / mark).is_file() for mark in (MANIFEST, ROWS)
+    ):
+        message = f"{name!r} cannot be the name of a gallery: the program keeps other things in that folder."
+        raise GalleryError(message, "Choose another name.")
     return cache_root / name
+
+
+def is_programs_folder(name: str) -> bool:
+    """Whether the folder of that name holds something else than a gallery, where the disk may know no capitals."""
+    return name.casefold() in PROGRAMS_FOLDERS
 
 
 def gallery_name(root: Path) -> str:

@@ -20,6 +20,7 @@ from cir.gallery.manifest import (
     GallerySummary,
     gallery_folder,
     gallery_name,
+    is_programs_folder,
     list_galleries,
     noted_source,
     read_manifest,
@@ -83,7 +84,8 @@ def name_gallery(cache_root: Path, root: Path, asked: str = "", *, another: bool
     if os.path.lexists(gallery_folder(cache_root, name)):
         notes += (f"The gallery {name} follows its pictures to this folder.",)
     elif name != wanted:
-        notes += (f"The name {wanted} is taken by another folder, so this gallery is called {name}.",)
+        whose = "the program" if is_programs_folder(wanted) else "another folder"
+        notes += (f"The name {wanted} is taken by {whose}, so this gallery is called {name}.",)
     return Naming(name, False, notes)
 
 
@@ -188,6 +190,8 @@ def _free_names(cache_root: Path, root: Path, wanted: str) -> Iterator[str]:
     """`wanted`, "wanted 2", ...: those that are no other folder's."""
     for number in count(1):
         name = wanted if number == 1 else f"{wanted} {number}"
+        if is_programs_folder(name):
+            continue
         folder = gallery_folder(cache_root, name)
         if not os.path.lexists(folder) or _is_moved_here(folder, root):
             yield name
