@@ -77,7 +77,7 @@ def test_the_command_trains_each_on_as_many_of_both_kinds_and_finds_them_done(
     assert section.manifest["queries"] == 5
     assert (
         section.manifest["command"]
-        == "python -m cir ablate --tables fusion --recipes covr,compodiff --seeds 2 --steps 2 --batch-triplets 8 --min-similarity -1.0"
+        == "python -m cir ablate --tables fusion --recipes covr,compodiff --seeds 2 --steps 2 --batch-triplets 8"
     )
     rows = [text for text in section.markdown.splitlines() if text.startswith("| ")]
     assert [row.split(" | ")[0] for row in rows[1:]] == ["| Sum", *["| CoVR"] * 2, *["| CompoDiff"] * 2]

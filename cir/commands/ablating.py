@@ -23,7 +23,7 @@ USUAL = {
     "steps": None,
     "rate": None,
     "batch_triplets": 128,
-    "min_similarity": 0.7,
+    "min_similarity": -1.0,
 }
 
 

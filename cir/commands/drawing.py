@@ -1,4 +1,4 @@
-"""`python -m cir world`: the benchmark and the sample gallery."""
+"""`python -m cir world`: the benchmark, the sample gallery, and a pool to make triplets from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cir.application import build_models
 from cir.commands.features import make_features
+from cir.errors import CirError
 from cir.evaluation.benchmark import FOLDER, draw_benchmark, write_benchmark
-from cir.evaluation.sample import draw_sample
+from cir.evaluation.sample import draw_pool, draw_sample
 from cir.gallery.indexing import index_folder
 from cir.gallery.upkeep import pack_gallery
 from cir.models.model_set import Models
@@ -38,6 +39,25 @@ def world_gallery(options: argparse.Namespace) -> int:
     models = build_models("embedded")
     for folder in (SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS):
         _index_and_pack(folder, models)
+    return 0
+
+
+def world_pool(options: argparse.Namespace) -> int:
+    """Draw pictures for SynCir into a folder that has none yet. The same count and seed draw the same.
+
+    Raises:
+        CirError: the folder has pictures already, or fewer than one are asked for.
+    """
+    images = options.out / "images"
+    if options.count < 1:
+        raise CirError(
+            f"{counted(options.count, 'picture')} cannot be drawn.", "Ask for at least one: --count 6480"
+        )
+    if images.exists() and any(images.iterdir()):
+        raise CirError(f"There are files in {images} already.", "Name another folder, or delete that one.")
+    for done in draw_pool(options.out, count=options.count, seed=options.seed):
+        sys.stderr.write(f"\rdrawn: {done}")
+    sys.stdout.write(f"\n{counted(options.count, 'picture')} in {images}\n")
     return 0
 
 

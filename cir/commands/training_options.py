@@ -141,7 +141,10 @@ def add_ablate(group) -> None:
     sub.add_argument("--batch-images", type=int, default=256)
     sub.add_argument("--batch-triplets", type=int, default=128)
     sub.add_argument(
-        "--min-similarity", type=float, default=0.7, help="of near pairs (default: 0.7; -1: all)"
+        "--min-similarity",
+        type=float,
+        default=-1.0,
+        help="leave out SynCir's pairs that are farther apart (default: -1, none)",
     )
 
 
@@ -151,6 +154,19 @@ def add_world(group) -> None:
     actions = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
     command(actions, "benchmark", commands.world_benchmark, "Draw the benchmark's queries and gallery.")
     command(actions, "gallery", commands.world_gallery, "Draw, index and pack the sample gallery.")
+    pool = command(
+        actions, "pool", commands.world_pool, "Draw a dense pool of pictures to make triplets from."
+    )
+    pool.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="its folder: pictures in images/, and what they show in scenes.jsonl",
+    )
+    pool.add_argument(
+        "--count", type=int, default=6480, help="how many pictures, in families of six (default: 6480)"
+    )
+    pool.add_argument("--seed", type=int, default=2027)
 
 
 def add_synthesize(group) -> None:

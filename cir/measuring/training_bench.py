@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from PIL import Image
 
 from cir.application import build_models, drawn_gallery, open_for
 from cir.cache_keys import code_digest, digest_of
+from cir.errors import CirError
 from cir.evaluation.benchmark import Benchmark, read_benchmark
 from cir.evaluation.encoders import Encoders, unit
 from cir.evaluation.measures import recalls
@@ -23,6 +24,7 @@ from cir.images import read_image
 from cir.measuring.bench import say
 from cir.models.blip_towers import BlipTowers
 from cir.places import gallery_cache
+from cir.syncir.consistency import KEPT
 from cir.syncir.query_text import SpotInput, TemplateSpoter
 from cir.training.fusion import RECIPES, gallery_triplets
 from cir.training.hycir import TripletFeatures
@@ -86,8 +88,8 @@ class TrainingBench:
         """Triplets by what they are.
 
         Args:
-            data: "world": true edits; "syncir": kept near pairs; "syncir-far": all kept; "syncir-all": unfiltered;
-                "syncir-templates": the kept near pairs with SPN's sentences around their captions.
+            data: "world": true edits; "syncir": those that the language filter keeps; "syncir-all": unfiltered;
+                "syncir-templates": the kept ones with SPN's sentences around their captions.
             recipe: of a supervised method, which may learn more of them; None for what all do.
         """
         if (data, recipe) not in self._triplets:
@@ -103,16 +105,41 @@ class TrainingBench:
         return world_triplets(self.options.pictures, self.clip, count, 0, captions=captions)
 
     def _of_syncir(self, data: str, recipe: str | None) -> TripletFeatures:
-        rows = kept_of_gallery(self.options.triplets, self.gallery, say, unfiltered=data == "syncir-all")
+        rows = self._rows if data == "syncir-all" else [row for row in self._rows if row.verdict == KEPT]
         if data == "syncir-templates":
             rows = [retold for row in rows if (retold := in_template(row)).text]
+        if not rows:
+            raise CirError("Not one of these triplets is kept.", "Make more, or lower --min-similarity.")
         if recipe is None:
-            found = features_of(rows, self.gallery)
-        else:
-            found = gallery_triplets(
-                recipe, rows, self.gallery, self.clip, read_image, self.options.runs, say
-            )
-        return found.near(self.options.min_similarity) if data in ("syncir", "syncir-templates") else found
+            return features_of(rows, self.gallery)
+        return gallery_triplets(recipe, rows, self.gallery, self.clip, read_image, self.options.runs, say)
+
+    @cached_property
+    def _rows(self) -> list[Triplet]:
+        """SynCir's triplets with a text, filtered or not, whose pictures are as near as is asked for."""
+        rows = kept_of_gallery(self.options.triplets, self.gallery, say, unfiltered=True)
+        found = features_of(rows, self.gallery)
+        return [rows[int(row)] for row in found.near_rows(self.options.min_similarity)]
+
+    @cached_property
+    def kept(self) -> NDArray[np.bool_]:
+        """(M,) Which of "syncir-all" the language filter keeps."""
+        return np.array([row.verdict == KEPT for row in self._rows])
+
+    def target_ranks(
+        self, compose: Callable[[NDArray[np.float32], Sequence[str]], Features]
+    ) -> NDArray[np.int64]:
+        """(M,) The place of each target of "syncir-all" among the pictures of the gallery, its reference left out.
+
+        Args:
+            compose: (M, D) raw features of references and M texts -> (M, D) unit rows.
+        """
+        wanted, gallery = self.triplets("syncir-all"), self.gallery
+        pictures = unit(np.stack([gallery.raw_features(image_id) for image_id in gallery.image_ids]))
+        scores = compose(wanted.references, wanted.texts) @ pictures.T
+        each = np.arange(len(scores))
+        scores[each, [gallery.find(row.reference_id) for row in self._rows]] = -np.inf
+        return 1 + (scores > scores[each, wanted.target_ids][:, None]).sum(1)
 
     @cached_property
     def raw(self) -> NDArray[np.float32]:

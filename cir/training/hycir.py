@@ -122,6 +122,10 @@ class TripletFeatures:
         )
 
     def near(self, min_similarity: float) -> TripletFeatures:
+        """Those of `near_rows`."""
+        return self.chosen(self.near_rows(min_similarity))
+
+    def near_rows(self, min_similarity: float) -> NDArray[np.int64]:
         """Those whose two images have at least this cosine; -1 keeps all.
 
         Where a gallery is sparse, SynCir's neighbours share little, the text has to name the whole target, and
@@ -129,7 +133,7 @@ class TripletFeatures:
         """
         norms = np.linalg.norm(self.references, axis=1) * np.linalg.norm(self.targets, axis=1)
         cosines = (self.references * self.targets).sum(1) / np.maximum(norms, 1e-12)
-        return self.chosen(np.flatnonzero(cosines >= min_similarity))
+        return np.flatnonzero(cosines >= min_similarity)
 
 
 def contrastive_loss(
