@@ -197,6 +197,7 @@ def test_an_index_is_built_once_and_read_again_with_what_was_measured(
     again = prepared(opened(cache_root), name)
     assert built == ["built"]
     assert index_of(again).measured == index_of(first).measured
+    assert again.promise(Linear({})).engine == name
     assert best_of(again, gallery, "0003.png") == "0003.png"
 
 

@@ -139,11 +139,15 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file, self._reading = path.open("rb", buffering=0), Lock()
         head = load_matrix(path, mapped=True)
         assert isinstance(head, np.memmap)
         self._dtype, self._shape, self._offset = head.dtype, head.shape, head.offset
         self._row_bytes = head.shape[1] * head.itemsize
-        self._file, self._reading = path.open("rb", buffering=0), Lock()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):  # it could be opened
+            self._file.close()  # no earlier: whoever still searches an older state of the gallery reads from it
 
     def expect(self, first: int, count: int) -> None:
         """Tell the system, where it can be told, that some rows will be read, and nothing around them."""

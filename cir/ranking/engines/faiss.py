@@ -143,7 +143,7 @@ class FaissEngine(ExactEngine):
             return Promise("exact", 1.0, self._trouble or (waits if self._is_behind else ""))
         measured = index.measured
         return Promise(
-            "faiss",
+            "faiss" if self._kind == "ivf" else f"faiss-{self._kind}",
             measured.recall,
             f"Found by an index, which finds {100 * measured.recall:.1f} % of the true 10 best "
             f"(measured on {counted(measured.queries, 'query', 'queries')} when it was built). Scores are exact.",
