@@ -59,7 +59,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def ask(page, tmp_path: Path) -> None:
+def ask(page, tmp_path: Path, methods: int = 3) -> None:
     """Fill the query in on the Search tab, and compare it."""
     path = tmp_path / "red-square.png"
     draw("red", "square", 96).save(path)
@@ -70,8 +70,9 @@ def ask(page, tmp_path: Path) -> None:
     page.wait_for_selector("text=this picture, “make it blue”")
     page.click("#compare-start")
     page.wait_for_function(
-        "() => document.querySelectorAll('#compare-columns .compared-head .timings').length === 3"
-        " && !document.querySelector('#compare-stage .busy')"
+        "methods => document.querySelectorAll('#compare-columns .compared-head .timings').length === methods"
+        " && !document.querySelector('#compare-stage .busy')",
+        arg=methods,
     )
 
 
@@ -99,6 +100,18 @@ def test_a_query_is_compared_a_picture_is_marked_by_keyboard_and_its_weights_are
     page.click("button[role=tab]:has-text('Compare')")
     page.click("#compare-clear")
     page.wait_for_selector("#compare-judged .hint")
+
+
+def test_where_no_method_has_weights_none_are_offered_to_search_with(address, visit, tmp_path):
+    page = visit(address)
+    page.click("button[role=tab]:has-text('Compare')")
+    page.uncheck("#compared-methods label:has-text('CVSI') input")
+    page.click("button[role=tab]:has-text('Search')")
+    ask(page, tmp_path, methods=2)
+    page.locator("#compared-1 .picture").first.click()
+    page.wait_for_selector("text=there is nothing to fit")
+    page.wait_for_selector("#compare-clear")
+    assert not page.is_visible("#compare-use")
 
 
 def test_on_a_dark_phone_both_tabs_fit_and_results_tell_measured_from_printed(address, visit, tmp_path):

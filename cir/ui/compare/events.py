@@ -201,5 +201,6 @@ def comparison_shown(
         parts.stage: pieces.notes_list(found.notes) if stage is None else stage,
         parts.judged: render.judged_panel(judged, retriever.gallery),
         parts.buttons: gr.Row(visible=judged is not None),
+        parts.use: gr.Button(visible=judged is not None and judged.fitted is not None),
         parts.columns: render.columns(columns, found.marked, retriever.gallery),
     }

@@ -60,7 +60,7 @@ class CompareParts:
     @property
     def filled(self) -> list[Any]:
         """What a comparison fills in."""
-        return [self.stage, self.judged, self.buttons, self.columns]
+        return [self.stage, self.judged, self.buttons, self.use, self.columns]
 
 
 def _button(words: str, elem_id: str) -> gr.Button:

@@ -33,6 +33,9 @@ class GalleriesParts:
 
     def _lay_out_own(self) -> None:
         """The gallery that actions are about, and the actions."""
+        # About which gallery the page asks: that is confirmed, whatever was asked since. It stands outside of what is
+        # shown later, for gradio then shows what is hidden in it, too.
+        self.to_delete = gr.Textbox(visible="hidden")
         with gr.Column(visible=False, elem_id="galleries-own") as self.own:
             with gr.Row():
                 self.choice = gr.Dropdown([], label="Your gallery", min_width=180, elem_id="galleries-choice")
@@ -51,8 +54,6 @@ class GalleriesParts:
                     )
                     self.move = _button("Look for them there", "galleries-move")
             self.question = html_piece("", elem_id="galleries-question")
-            # About which gallery the page asks: that is confirmed, whatever was asked since.
-            self.to_delete = gr.Textbox(visible="hidden")
             with gr.Row(visible=False) as self.answers:
                 self.confirm = _button("Delete it", "galleries-confirm", variant="stop")
                 self.keep = _button("Keep it", "galleries-keep")
