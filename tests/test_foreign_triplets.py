@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from cir.errors import CirError
+from cir.gallery.cache import thumbnail_file
 from cir.gallery.gallery import Gallery
 from cir.syncir.picture_names import in_gallery
+from cir.syncir.table import TripletTable
 from cir.training.on_gallery import features_of, kept_of_gallery
 from cir.types import Triplet
+from cir.ui.triplets.cards import FileView
 
 FILES = (
     "coco/train2014/COCO_01.jpg",
@@ -62,6 +65,27 @@ def test_triplets_of_this_gallery_keep_their_groups_and_others_lose_them() -> No
     own = Triplet("1", "hash0", "hash1", "in snow", members=("hash0", "hash1"))
     other = Triplet("2", "0007", "b.x", "in snow", members=("0007", "b.x"))
     assert [t.members for t in in_gallery([own, other], gallery())] == [("hash0", "hash1"), ()]
+
+
+def test_the_page_shows_the_pictures_that_the_gallery_has_under_the_names_of_another_data_set(
+    tmp_path: Path,
+) -> None:
+    mine = gallery()
+    mine = replace(mine, root=tmp_path, folder=tmp_path, contents=mine.image_ids)
+    for content in mine.contents:
+        small = thumbnail_file(tmp_path, content)
+        small.parent.mkdir(parents=True, exist_ok=True)
+        small.touch()
+    view = FileView(TripletTable(), "imported", mine, 0.7, -1)
+    shown = {name: view.picture(name) for name in ("hash3", "dev-1-img0", "nowhere.png")}
+    assert [picture.name for picture in shown.values()] == [
+        "other/0007.jpg",
+        "dev/dev-1-img0.png",
+        "nowhere.png",
+    ]
+    assert [picture.path for picture in shown.values()] == [
+        mine.thumbnail_path("hash3"), mine.thumbnail_path("hash2"), None,
+    ]  # fmt: skip
 
 
 def test_a_gallery_without_files_has_only_its_ids() -> None:

@@ -10,11 +10,13 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from cir.errors import CirError, GalleryError
 from cir.gallery.gallery import Gallery
 from cir.gallery.opening import picture_places
+from cir.gallery.searchable import Searchable
 from cir.places import SAMPLE_GALLERY, gallery_cache
 from cir.syncir.records import read_manifest
 from cir.types import Triplet
@@ -74,6 +76,18 @@ def in_gallery(triplets: Sequence[Triplet], gallery: Gallery) -> list[Triplet]:
             members = triplet.members if own else ()
             found.append(replace(triplet, reference_id=reference, target_id=target, members=members))
     return found
+
+
+def own_id(gallery: Searchable, name: str) -> str:
+    """A gallery's own id of what a triplet calls `name`, as `in_gallery` finds it; `name` where it is none of its pictures."""
+    if not isinstance(gallery, Gallery):  # on a server: there a picture is called by its id alone
+        return name
+    return _finder_of(gallery)(name) or name
+
+
+@lru_cache(maxsize=2)
+def _finder_of(gallery: Gallery) -> _Finder:
+    return _Finder(gallery)
 
 
 class _Finder:

@@ -13,6 +13,7 @@ from cir.errors import CirError
 from cir.gallery.searchable import Searchable
 from cir.syncir.judgements import Judgement
 from cir.syncir.pairs import MEMBERS, PAIR_RANKS
+from cir.syncir.picture_names import own_id
 from cir.syncir.records import Funnel
 from cir.syncir.table import TripletTable
 from cir.types import Triplet
@@ -155,9 +156,10 @@ class FileView:
         return shown_triplet(self.table, self.key, row)
 
     def picture(self, image_id: str) -> Picture:
-        """The small file of an image, or a name alone where the gallery does not have it."""
+        """The small file of an image, called by its id or its file's name; a name alone where the gallery does not have it."""
+        own = own_id(self.gallery, image_id)
         try:
-            return Picture(Path(self.gallery.thumbnail_path(image_id)), self.gallery.label(image_id))
+            return Picture(Path(self.gallery.thumbnail_path(own)), self.gallery.label(own))
         except CirError:  # an imported triplet of pictures that are not here: the tile says the name
             return Picture(None, image_id)
 

@@ -15,6 +15,7 @@ import gradio as gr
 
 from cir.errors import BadQuery
 from cir.syncir.judgements import ACCEPTED, REJECTED
+from cir.syncir.picture_names import own_id
 from cir.syncir.table import SORTS
 from cir.ui.page import PageContent
 from cir.ui.parts import PageParts
@@ -200,10 +201,11 @@ def wire_search(tab: TripletTab) -> None:
     def fill(session: Session, on_screen: object) -> Update:
         triplet, text = handlers.reference_of(tab.library, read_shown(on_screen))
         gallery = tab.searched(session)
-        gallery.label(triplet.target_id)  # an unknown target could not be found
-        address = address_of(gallery.thumbnail_path(triplet.reference_id))
-        session.intended_id = triplet.target_id
-        query = {"id": triplet.reference_id, "address": address, "text": text}
+        reference, target = own_id(gallery, triplet.reference_id), own_id(gallery, triplet.target_id)
+        gallery.label(target)  # an unknown target could not be found
+        address = address_of(gallery.thumbnail_path(reference))
+        session.intended_id = target
+        query = {"id": reference, "address": address, "text": text}
         return {p.stage: "", tabs: gr.Tabs(selected="search"), p.query: json.dumps(query)}
 
     sent = [tab.page.session, p.on_screen]
