@@ -171,11 +171,18 @@ def test_a_folder_whose_settings_do_not_fit_is_refused(
         load_clip(folder, device="cpu")
 
 
+def test_a_model_of_another_kind_is_refused_by_its_name_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(UnsafeFile, match=r"another kind \(bert\) than CLIP or BLIP.*Remove the folder"):
+        load_clip(tmp_path, device="cpu")
+
+
 def test_weights_that_came_by_half_are_refused(tmp_path: Path) -> None:
     folder = save(tmp_path, random_model())
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    with pytest.raises(UnsafeFile, match=r"models pull"):
+    with pytest.raises(UnsafeFile, match=rf"Remove the folder {folder} and fetch it again .*models pull"):
         load_clip(folder, device="cpu")
     weights.unlink()
     with pytest.raises(MissingModel, match=r"no model\.safetensors"):

@@ -24,7 +24,7 @@ from cir.models.pretrained import json_beside
 
 WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 _UNUSED = ("itm_head.", ".crossattention.", ".position_ids")  # parts of a key: what features do not need
-_REMEDY = "Fetch it again (python -m cir models pull NAME), or give the folder of another model."
+_REMEDY = "Remove the folder and fetch it again (python -m cir models pull NAME), or give the folder of another model."
 
 
 class WordPieces:

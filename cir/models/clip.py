@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cir.errors import CirError, MissingModel, UnsafeFile
+from cir.models.model_files import fetch_again
 from cir.models.patches import patch_rows, token_rows
 from cir.models.photographs.lexicon import shares_known
 from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
@@ -330,7 +331,7 @@ def load_clip(
         problem = MissingModel if pretrained and not Path(pretrained).is_file() else UnsafeFile
         raise problem(
             f"The CLIP model {name_or_folder} could not be loaded: {_first_line(error)}",
-            "Fetch it again: python -m cir models pull NAME.",
+            fetch_again(name_or_folder),
         ) from error
     label = name or (folder.name if folder.is_dir() else f"{source}/{Path(str(pretrained)).stem}")
     description = getattr(model.visual, "preprocess_cfg", None)
@@ -340,13 +341,19 @@ def load_clip(
 
 def _check_folder(folder: Path) -> None:
     """open_clip answers a folder without weights with random ones and a log line: refuse it here."""
+    from cir.models.hf_clip import kind_of
+
     if not (folder / "open_clip_config.json").is_file():
+        if kind := kind_of(folder):
+            raise UnsafeFile(
+                f"{folder} holds a model of another kind ({kind}) than CLIP or BLIP.", fetch_again(folder)
+            )
         raise MissingModel(
             f"{folder} holds no open_clip_config.json.",
             "Give the folder of an open_clip model, or a model's name.",
         )
     if not any(path.suffix in (".safetensors", ".bin", ".pth") for path in folder.iterdir()):
-        raise MissingModel(f"{folder} holds no weights.", "Fetch them again: python -m cir models pull NAME.")
+        raise MissingModel(f"{folder} holds no weights.", fetch_again(folder))
 
 
 def _wants_quick_gelu(name: str, pretrained: str | None) -> bool:

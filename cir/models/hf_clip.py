@@ -23,7 +23,7 @@ WEIGHTS = "model.safetensors"
 VOCABULARY = 49408  # of CLIP's byte-pair tokenizer, the one that open_clip brings
 ACTIVATIONS = {"quick_gelu": True, "gelu": False}  # config.json's name -> whether it is open_clip's QuickGELU
 INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers of `resample`
-_REMEDY = "Fetch it again (python -m cir models pull NAME), or give the folder of another CLIP model."
+_REMEDY = "Remove the folder and fetch it again (python -m cir models pull NAME), or give the folder of another CLIP model."
 
 _LAYER = {
     "layer_norm1": "ln_1",
@@ -52,11 +52,16 @@ _TOWERS = {"text_model.encoder.layers": "transformer", "vision_model.encoder.lay
 
 def is_hugging_face_clip(folder: Path) -> bool:
     """Whether a folder holds a CLIP as transformers saves it, by its config.json."""
+    return kind_of(folder) == "clip"
+
+
+def kind_of(folder: Path) -> str:
+    """The kind of model that a config.json of transformers names; "" where there is none."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("model_type") == "clip"
+        return ""
+    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
 
 
 def build_hugging_face_clip(folder: Path) -> tuple[Any, Any, Any]:

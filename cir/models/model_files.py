@@ -24,6 +24,13 @@ LOCK_FILE = "models.lock.json"
 _PULL_AGAIN = "Do not use it. Remove it and fetch it again: python -m cir models pull NAME"
 
 
+def fetch_again(source: str | Path) -> str:
+    """What to do about a model that cannot be used. A folder that was put there by hand counts as here until it is gone."""
+    if Path(source).is_dir():
+        return f"Remove the folder {source} and fetch it again (python -m cir models pull NAME), or give another one."
+    return f"Fetch it again (python -m cir models pull NAME), or give another folder than {source}."
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFile:
     """One file. `name` is its path below the models folder; `sha256` None means trust on first use.

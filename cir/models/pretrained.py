@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from cir.errors import MissingModel, UnsafeFile
-from cir.models.model_files import LockFile, sha256_of
+from cir.models.model_files import LockFile, fetch_again, sha256_of
 from cir.models.runtime import without_progress_bar
 
 SHARE_OF_MEMORY = 0.8  # of what is free, for weights; the rest is for what is computed
@@ -80,11 +80,6 @@ def _refuse_absent(source: str, report: Mapping[str, Any]) -> None:
             f"The captioner {source} lacks {len(missing) + len(mismatched)} of its weights ({listed}).",
             fetch_again(source),
         )
-
-
-def fetch_again(source: str) -> str:
-    """What to do about a captioner that cannot be used."""
-    return f"Fetch it again (python -m cir models pull NAME), or give another folder than {source}."
 
 
 def json_beside(folder: Path, stem: str) -> Any:
