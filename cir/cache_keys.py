@@ -5,10 +5,11 @@ Knows neither models nor data; whoever keeps something says what it was made of.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,38 @@ def code_digest(*parts: str) -> str:
         for f in ([CODE / part] if part.endswith(".py") else sorted((CODE / part).rglob("*.py")))
     ]
     return digest_of([(str(f.relative_to(CODE)), f.read_text(encoding="utf-8")) for f in files])
+
+
+def modules_reached(roots: Iterable[str], counts: Callable[[str], bool]) -> list[str]:
+    """The files of modules, and of what they import when they run, in order of their names and as `code_digest` takes them.
+
+    Args:
+        roots: modules, such as "cir.composers.hycir".
+        counts: whether a module is followed; one that is not is left out, with what only it imports.
+    """
+    left, found = [*roots], set[str]()
+    while left:
+        module = left.pop()
+        path = CODE.parent.joinpath(*module.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if not counts(module) or not file.is_file() or (name := str(file.relative_to(CODE))) in found:
+            continue
+        found.add(name)
+        left += _imported(ast.parse(file.read_text(encoding="utf-8")))
+    return sorted(found)
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """What a syntax tree imports by its full name, a name from a module as if it were a module; what is for type checkers alone is not."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        else:
+            yield from _imported(node)
 
 
 def keyed_folder(root: Path, name: str, inputs: Mapping[str, Any]) -> Path:

@@ -369,7 +369,7 @@ def test_composed_queries_of_a_table_are_reused_only_where_nothing_has_changed(
     elif change == "picture":
         change_a_picture(root)
     elif change == "program":
-        monkeypatch.setattr("cir.measuring.bench.code_digest", lambda *_: "later")
+        monkeypatch.setattr("cir.measuring.bench.method_code", lambda _: "later")
     elif change == "captions":
         command += ["--captions", 2]
     elif change == "answers":

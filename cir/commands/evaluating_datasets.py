@@ -18,9 +18,9 @@ from cir.composers.ingredients import CvsiSettings
 from cir.composers.parameters import Values, of_photographs
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery
-from cir.evaluation.composed import METHODS_CODE
 from cir.evaluation.datasets.dataset import Dataset, DatasetCard, Report
 from cir.evaluation.datasets.registry import DATASETS
+from cir.evaluation.method_code import method_code
 from cir.evaluation.run import Run
 from cir.evaluation.submission import how_to_send
 from cir.files import file_name
@@ -124,7 +124,7 @@ def _manifest(
         "queries": len(dataset.queries),
         "asked": digest_of(dataset.asked),
         "images": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
-        "program": code_digest(*METHODS_CODE, "ranking", "evaluation"),
+        "program": digest_of(method_code(method), code_digest("ranking", "evaluation")),
         "protocol": dataset.protocol,
         "searched": len(gallery),
         "method": method,

@@ -23,7 +23,7 @@ from cir.commands.surroundings import ELSEWHERE, REMEDIES
 from cir.composers.parameters import defaults
 from cir.composers.registry import build_methods
 from cir.errors import BadQuery, CirError, MissingModel
-from cir.evaluation.composed import METHODS_CODE
+from cir.evaluation.method_code import method_code
 from cir.files import display_name
 from cir.gallery.gallery import Gallery
 from cir.images import read_image
@@ -273,7 +273,7 @@ def ranked_with(models: Models, method: str | None) -> str:
     """What the ranks of targets depend on, beside the gallery: the method, the program and the models that are open for it."""
     if not method:
         return ""
-    return f"{method.lower()} {digest_of(models.opened, code_digest(*METHODS_CODE, 'ranking'))}"
+    return f"{method.lower()} {digest_of(models.opened, method_code(method), code_digest('ranking'))}"
 
 
 def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features] | None:

@@ -32,15 +32,6 @@ from cir.types import CirQuery, ComposedQuery, Query
 from cir.whole_files import replacing
 
 KEEP_EVERY = 50
-METHODS_CODE = (
-    "composers",
-    "prompts.py",
-    "replies.py",
-    "rewording.py",
-    "text.py",
-    "models/oti.py",
-    "models/text_tower.py",
-)
 Texts = Callable[[CirQuery], Sequence[str]]
 
 

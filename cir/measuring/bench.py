@@ -23,7 +23,6 @@ from PIL import Image
 
 from cir import __version__
 from cir.application import build_models, ingredients
-from cir.cache_keys import code_digest
 from cir.composers.caption_memory import CaptionMemory
 from cir.composers.composer import Composer, gallery_encoder_of
 from cir.composers.ingredients import CvsiSettings
@@ -32,8 +31,9 @@ from cir.composers.registry import build_methods
 from cir.errors import CirError
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.answers import AnswerBook
-from cir.evaluation.composed import METHODS_CODE, Kept, Witness, compose_kept, kept_path, one_text, read_kept
+from cir.evaluation.composed import Kept, Witness, compose_kept, kept_path, one_text, read_kept
 from cir.evaluation.encoders import Encoders, unit
+from cir.evaluation.method_code import method_code
 from cir.evaluation.rank_measures import RECALLS, Measure, Ranked
 from cir.gallery.gallery import Gallery
 from cir.measuring.answering import PATIENCE_SECONDS
@@ -216,7 +216,7 @@ class Bench(ABC):
                 "refiner": getattr(getattr(composer, "refiner", None), "fingerprint", ""),
                 "encoder": getattr(gallery_encoder_of(composer), "fingerprint", ""),
                 "gallery": self.gallery_content if hasattr(composer, "for_gallery") else "",
-                "program": code_digest(*METHODS_CODE),
+                "program": method_code(name),
                 **self.asked(),
             },
         )
