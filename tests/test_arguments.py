@@ -105,6 +105,19 @@ def test_wrong_arguments_are_refused_in_a_sentence_before_any_library_is_loaded(
         assert loaded == [], line
 
 
+def test_a_network_takes_no_place_of_another_file_but_that_of_a_network(tmp_path):
+    (tmp_path / "notes.txt").write_text("what I have found out")
+    (tmp_path / "empty").touch()
+    (tmp_path / "mine.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
+    lines = [
+        f"train mapping --recipe hycir --triplets none --out {name}"
+        for name in ("notes.txt", "empty", "mine.safetensors", "new")
+    ]
+    said = [answer[1] for answer in run_all(lines, tmp_path).values()]
+    assert ["it is no network" in one for one in said] == [True, True, False, False]
+    assert "There is no file none" in said[2]
+
+
 def test_a_file_in_the_place_of_the_folder_of_galleries_is_told_by_every_command(tmp_path):
     (tmp_path / "cache").write_text("no folder")
     lines = ["galleries", "search --text x", "index .", "serve", "models list"]

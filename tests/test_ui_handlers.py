@@ -454,6 +454,9 @@ def test_missing_models_are_named_with_the_command_that_gets_them():
         banner = pieces.missing_banner({"captioner": f"It is not here. Fetch it: {remedy}"})
         assert "<li>It is not here. Fetch it: <code>python -m cir models pull embedded</code></li>" in banner
     assert pieces.missing_banner({}) == ""
+    # What was switched off by who has started the program is not said to be missing.
+    off = pieces.missing_banner({"language model": "The language model is switched off."})
+    assert ("Some models are switched off" in off, "not here" in off) == (True, False)
 
 
 def test_a_picked_image_is_shown_by_its_thumbnail(gallery):

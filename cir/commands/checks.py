@@ -339,6 +339,19 @@ def _minutes(value: float, _: argparse.Namespace) -> None:
         raise BadQuery(f"--minutes is {value:g}.", "Give a number of minutes, such as 10.")
 
 
+def _trained(path: Path, options: argparse.Namespace) -> None:
+    place = path.expanduser()
+    if options.command != "train" or not place.is_file():
+        return
+    with place.open("rb") as file:
+        begins = file.read(9)
+    if begins[8:] != b"{":  # as every safetensors file does, behind the length of what follows
+        raise BadQuery(
+            f"{path} is there already, and it is no network.",
+            "Choose another name, such as mine.safetensors.",
+        )
+
+
 def _seed(value: int, _: argparse.Namespace) -> None:
     if not 0 <= value <= LARGEST_SEED:
         raise BadQuery(f"--seed is {value}.", f"Give a whole number from 0 to {LARGEST_SEED}.")
@@ -412,6 +425,7 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "rate": _rate,
     "minutes": _minutes,
     "seed": _seed,
+    "out": _trained,
     "photographs": _folder,
     "wordnet": _folder,
     "clip": _folder,

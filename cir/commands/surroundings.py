@@ -20,6 +20,7 @@ REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ELSEWHERE),
     errno.EISDIR: "A file was wanted, and this is a folder: choose another name.",
     errno.ENOTDIR: "A part of the path is a file: choose another place.",
+    errno.EEXIST: "Something of that name is there already: choose another place.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.EIO: "Check the disk.",
 }

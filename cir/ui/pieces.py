@@ -90,9 +90,10 @@ def missing_banner(missing: Mapping[str, str]) -> str:
     if not missing:
         return ""
     items = "".join(f"<li>{_with_code(sentence)}</li>" for sentence in missing.values())
+    where = "switched off" if all("switched off" in sentence for sentence in missing.values()) else "not here"
     return (
         '<section class="banner" aria-label="Missing models">'
-        "<p>Some models are not here. Search goes on without them.</p>"
+        f"<p>Some models are {where}. Search goes on without them.</p>"
         f"<ul>{items}</ul></section>"
     )
 
