@@ -784,3 +784,18 @@ def test_a_shipped_gallery_is_not_narrowed(bench: Bench) -> None:
     assert narrowing.can_narrow(home)
     assert not narrowing.can_narrow(replace(home, packed=True))
     assert narrowing.among(home, Narrowing()) is None
+
+
+def test_nothing_that_is_hidden_stands_in_what_is_shown_only_later(bench: Bench) -> None:
+    """Gradio shows a box that was not there at first with all that is in it, and a field called "Textbox" comes to light."""
+    from cir.ui.page import PageContent
+    from cir.ui.view import build_page
+
+    page = build_page(PageContent(bench.shelf.retriever(), shelf=bench.shelf, indexing=bench.indexing))
+    hidden = [block for block in page.blocks.values() if getattr(block, "visible", True) == "hidden"]
+    assert len(hidden) > 2
+    for block in hidden:
+        around = block.parent
+        while around is not None:
+            assert around.visible is not False, block.elem_id or block
+            around = around.parent
