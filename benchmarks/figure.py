@@ -28,9 +28,10 @@ The retrieval time of Table V, by the number K of images (512 numbers a row, cap
 one query, medians. The published way fuses every image with its captions, normalises (Eq. 10), multiplies and sorts; the engine
 `exact` gives the same order in float64; `faiss` is asked for the best 10, and what of the true ones it finds is its recall. Each
 line is one run, in which the ways are measured by turns: ratios hold, times of different lines are of different moments. Where
-the clock is the processor's, other programs ran on the machine, and what they took is left out. The lines of `faiss`
-are of the morning of 2026-11-26, beside the engine `exact` as it was before it looked at heads of rows; those of 123,403 and 1,000,000 images of
-the evening, with nothing else running (AMD EPYC, two cores, one thread)."""
+the clock is the processor's, other programs ran on the machine, and what they took is left out; they shared its memory and its
+caches. The lines of 10,000 and 123,403 images are such ones, of 2026-11-27 (AMD EPYC, two cores, one thread). Those of 1,000,000
+are of the evening before with nothing else running, when a move of a slider took twice as long and a million pictures held 1.6 GB.
+The lines of `faiss` are of the morning of 2026-11-26, beside the engine `exact` as it was before it looked at heads of rows."""
 
 
 def read_rows(paths: list[Path]) -> list[dict]:
