@@ -1,8 +1,8 @@
 """Edits in anybody's words -> the words that models of the illustrated world were taught, by a phrasebook or the language model.
 
 Their text tower knows a closed grammar and a few hundred words: "lose the hat" or "remvoe the hat" says little to it,
-"remove the hat" all. An edit of known words alone is left as it is. Another one is looked up in the phrasebook, at once;
-what that cannot read, the language model puts into plain words. Its answer is data: it counts only where it says more
+"remove the hat" all. An edit as that grammar writes it is left as it is. Another one is looked up in the phrasebook, at
+once; what that cannot read, and has words that are not known, the language model puts into plain words. Its answer is data: it counts only where it says more
 that is known, and still names the same things, and words in it that are not known give way to known ones that mean nearly
 the same, as a sentence encoder sees it. Not in any paper.
 """
@@ -26,8 +26,9 @@ from cir.world.reading import nouns_in
 from cir.world.vocabulary import load_nouns
 
 TOKENS = 40
-# Places among all things, in CLIP's order for a picture: what comes before the first is in it, what comes after the second is not.
-SURELY, HARDLY = 6, 30
+# A place among all things in CLIP's order for a picture -> how much speaks for a thing's being there: the logarithm of how many times
+# more often one that is has that place than one that is not, on the validation scenes.
+ODDS = (0, 1, 2, 4, 6, 9, 15, 20, 30, 50), (4.0, 3.0, 2.6, 2.0, 1.3, 0.6, 0.0, -0.6, -1.3, -2.5)
 ALIKE = 0.7  # the least cosine of a word with a known one that is taken for it
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 
@@ -64,7 +65,7 @@ def things_seen(
     encode_images: Callable[[Sequence[Image.Image]], Features],
     encode_texts: Callable[[Sequence[str]], Features],
 ) -> Callable[[Image.Image], Seen]:
-    """Picture -> thing of the world -> whether it is in the picture, by a CLIP's order of all things; None where that tells little."""
+    """Picture -> which things of the world it shows, as far as a CLIP tells that by its order of all of them."""
     nouns = list(load_nouns())
 
     @cache
@@ -72,9 +73,10 @@ def things_seen(
         return encode_texts([f"a picture of a {noun}" for noun in nouns])
 
     def see(image: Image.Image) -> Seen:
-        order = np.argsort(-rows() @ encode_images([image])[0])
-        place = {nouns[i]: at for at, i in enumerate(order.tolist())}
-        return lambda noun: True if place[noun] < SURELY else False if place[noun] >= HARDLY else None
+        likeness = rows() @ encode_images([image])[0]
+        order = np.argsort(-likeness)
+        there = np.interp(np.arange(len(nouns)), *ODDS)
+        return {nouns[i]: float(odds) for i, odds in zip(order, there, strict=True)}
 
     return see
 
@@ -88,7 +90,7 @@ class Rewording:
         is_drawing: whether a reference is a picture of the illustrated world; others are not found by that tower's words.
         nearest: another word -> a known one that means nearly the same; "" where there is none.
         phrasebook: reads most edits at once; None where there is none.
-        seen: a picture -> which things are in it, as far as that is sure.
+        seen: a picture -> which things are in it.
     """
 
     def __init__(
@@ -98,22 +100,22 @@ class Rewording:
         is_drawing: Callable[[Image.Image], bool] = lambda _: True,
         nearest: Callable[[str], str] = lambda _: "",
         phrasebook: Phrasebook | None = None,
-        seen: Callable[[Image.Image], Seen] = lambda _: lambda _: None,
+        seen: Callable[[Image.Image], Seen] = lambda _: {},
     ) -> None:
         self._model, self._known, self._is_drawing = model, known, is_drawing
         self._nearest, self.phrasebook, self._seen = nearest, phrasebook, seen
 
     def is_plain(self, text: str) -> bool:
-        """Whether the tower was taught every word of a text."""
-        return self._known(text) == 1
+        """Whether the tower was taught every word of a text, and edits that are worded so."""
+        return self._known(text) == 1 and (self.phrasebook is None or self.phrasebook.is_taught(text))
 
     def helps(self, query: Query) -> bool:
-        """Whether a query's edit has words that the tower was not taught, and is about a drawing.
+        """Whether a query's edit is in other words than the tower was taught, and about a drawing.
 
         A text alone is no edit: it says what a picture shows, and read as orders it would ask for something else.
         """
         text, image = query.modification_text, query.reference_image
-        return image is not None and bool(text) and self._known(text) < 1 and self._is_drawing(image)
+        return image is not None and bool(text) and not self.is_plain(text) and self._is_drawing(image)
 
     def at_once(self, text: str, image: Image.Image | None = None) -> str:
         """The edit in plain words, where the phrasebook reads it; "" where a language model would have to be asked.
@@ -130,10 +132,9 @@ class Rewording:
         """Read an edit, so that what that needs is there."""
         self.at_once("get rid of the dog", Image.new("RGB", (32, 32)))
 
-    @property
-    def asks(self) -> bool:
-        """Whether there is a language model for what the phrasebook cannot read."""
-        return self._model is not None
+    def asks(self, text: str) -> bool:
+        """Whether there is a language model for a text that the phrasebook cannot read, with words that it could make plainer."""
+        return self._model is not None and self._known(text) < 1
 
     def __call__(self, text: str, image: Image.Image | None = None) -> str:
         """The edit in plain words; the text itself where it is plain, or nobody has an answer that can be used. Args: as of `at_once`.
@@ -146,12 +147,12 @@ class Rewording:
         return self.at_once(text, image) or self.asked(text)
 
     def asked(self, text: str) -> str:
-        """The edit in the language model's plain words; the text itself where there is none, or its answer cannot be used.
+        """The edit in the language model's plain words; the text itself where all are known, there is none, or its answer cannot be used.
 
         Raises:
             LanguageModelFailed: no answer.
         """
-        if self._model is None:
+        if self._model is None or not self.asks(text):
             return text
         before = self._known(text)
         found = parse_plain_orders(self._model.complete(plain_orders(text), max_tokens=TOKENS))

@@ -92,7 +92,7 @@ class Translator:
             return
         since, note = time.perf_counter(), ""
         plain = self._rewording.at_once(typed, query.reference_image)
-        if not plain and self._rewording.asks:
+        if not plain and self._rewording.asks(typed):
             yield replace(next(compose(query)), pending="putting the edit into plainer words")
             since = time.perf_counter()  # who shows the first stage takes time of its own
             try:

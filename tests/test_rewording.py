@@ -180,7 +180,10 @@ class Book:
     """A phrasebook of one line."""
 
     def read(self, text: str, seen: object = None) -> str:
-        return "remove the hat" if text == "ditch the hat" else ""
+        return "remove the hat" if text in ("ditch the hat", "the hat and it") else ""
+
+    def is_taught(self, text: str) -> bool:
+        return text == "remove the hat"
 
 
 def test_what_the_phrasebook_reads_is_there_at_once_and_nobody_is_asked() -> None:
@@ -190,6 +193,21 @@ def test_what_the_phrasebook_reads_is_there_at_once_and_nobody_is_asked() -> Non
     assert model.prompts == []
     assert rewording("chuck the dog") == "remove the dog"
     assert len(model.prompts) == 1
+
+
+def test_known_words_that_the_grammar_does_not_put_so_are_read_by_the_book_and_nobody_else_is_asked() -> None:
+    model = ToyLanguageModel(["remove the dog"])
+    rewording = Rewording(model, known, phrasebook=Book())  # type: ignore[arg-type]
+    assert rewording("the hat and it") == "remove the hat"
+    assert rewording("the cat and it") == "the cat and it"
+    assert model.prompts == []
+    assert [rewording.is_plain(text) for text in ("remove the hat", "the hat and it")] == [True, False]
+    assert not rewording.asks("the cat and it")
+    composer = toy_cvsi(ToyLanguageModel(), ToyCaptioner())
+    retriever = Retriever(toy_gallery(), {"CVSI": composer}, Translator(None, "", rewording))
+    stages = list(retriever.compose(Query(draw("red", "square"), "the cat and it"), "CVSI"))
+    assert all("plainer" not in one.pending and "reworded" not in one.trace for one in stages)
+    assert model.prompts == []
 
 
 def test_without_a_language_model_the_phrasebook_reads_what_it_can_and_the_rest_is_searched_for_as_typed() -> (
@@ -228,9 +246,9 @@ def test_what_is_in_a_drawing_is_seldom_called_absent_and_what_is_not_is_seldom_
     for image_id in list(benchmark.scenes)[:60]:
         seen = see(benchmark.picture(image_id))
         shown = {group.noun for group in benchmark.scenes[image_id].groups}
-        there += [seen(noun) for noun in shown]
-        absent += [seen(noun) for noun in load_nouns() if noun not in shown]
-    assert there.count(True) > 0.6 * len(there)
-    assert there.count(False) < 0.15 * len(there)
-    assert absent.count(True) < 0.05 * len(absent)
-    assert absent.count(False) > 0.6 * len(absent)
+        there += [seen[noun] for noun in shown]
+        absent += [seen[noun] for noun in load_nouns() if noun not in shown]
+    assert np.mean(np.array(there) > 1) > 0.6
+    assert np.mean(np.array(there) < -1) < 0.15
+    assert np.mean(np.array(absent) > 1) < 0.05
+    assert np.mean(np.array(absent) < -1) > 0.6

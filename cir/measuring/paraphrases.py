@@ -66,10 +66,10 @@ def _how_read(bench: ParaphraseBench) -> str:
         return ""
     asked = [q for name, queries in bench.wordings.items() if name != PLAIN for q in queries]
     other = [q for q in asked if not rewording.is_plain(q.modification_text)]
-    read = sum(bool(rewording.at_once(q.modification_text, bench.picture(q.reference_id))) for q in other)
+    read = sum(bool(bench.read_at_once(q)) for q in other)
     has = sum(book.has(q.modification_text) for q in other)
     return (
-        f"Of {len(other):,} wordings with words that the text tower was not taught the phrasebook reads {read:,}; "
+        f"Of {len(other):,} wordings that the models were not taught the phrasebook reads {read:,}; "
         f"{has:,} stand in it word for word, but for what they name. "
     )
 

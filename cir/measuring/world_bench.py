@@ -43,6 +43,7 @@ class WorldBench(Bench):
         self.folder = gallery_cache() / "benchmark"
         model = models.language_model
         self.book = open_book(self.key, model, models.llm, ask=options.ask)
+        self._read: dict[tuple[str, str], str] = {}  # (edit, reference) -> as the phrasebook reads it
 
     @cached_property
     def benchmark(self) -> Benchmark:
@@ -71,10 +72,18 @@ class WorldBench(Bench):
         Raises:
             LanguageModelFailed: nobody has put it into plainer words.
         """
-        typed = query.modification_text
-        if self.rewording is None or self.rewording.is_plain(typed):
+        if self.rewording is None or self.rewording.is_plain(query.modification_text):
             return one_text(query)
-        return [self.rewording(typed, self.picture(query.reference_id))]
+        return [self.read_at_once(query) or self.rewording.asked(query.modification_text)]
+
+    def read_at_once(self, query: CirQuery) -> str:
+        """The edit as the phrasebook reads it, the same for all methods; "" where it does not."""
+        if self.rewording is None:
+            return ""
+        asked = query.modification_text, query.reference_id
+        if asked not in self._read:
+            self._read[asked] = self.rewording.at_once(asked[0], self.picture(asked[1]))
+        return self._read[asked]
 
     @cached_property
     def encoders(self) -> Encoders:

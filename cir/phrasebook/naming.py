@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.phrasebook.book import BEFORE, IT, STAND_INS, book_words, nouns, read_book
+from cir.phrasebook.book import BEFORE, DEFINITE, IT, MANY, STAND_INS, book_words, nouns, read_book
 from cir.phrasebook.orders import Said, Thing
 
 ALIKE_THING = 0.6  # the least cosine of another word for a thing with the word that is taken for it
@@ -30,42 +32,81 @@ class Naming:
             tokens: its words.
             last: what "it" is, where that can be a thing.
         """
+        tokens = _without_s(tokens)
         things: list[Thing] = []
-        forms: dict[str, list[str]] = {"bare": [], "counted": [], "coloured": [], "sized": []}
-        number, colour, of_things, at = None, "", "", 0
-        if last is not None and any(self._thing_at(tokens, i) for i in range(len(tokens))):
+        words: list[str | tuple[str, Thing]] = []  # those that name nothing, and (article, thing)
+        at = 0
+        if last is not None and any(self._thing_at(tokens, i, None) for i in range(len(tokens))):
             last = None
         while at < len(tokens):
-            found = self._thing_at(tokens, at)
+            found = self._thing_at(tokens, at, last if not things else None)
             if found is None and tokens[at] in IT and last is not None and not things:
                 found = last, at + 1, "the"
             if found is None:
-                word = tokens[at]
-                number = number or self._book.numbers.get(word)
-                colour = self._book.colours.get(word, colour)
-                for form in forms.values():
-                    form.append(self._stand_in(word))
+                described = tokens[at] == "one" and tokens[max(at - 1, 0)] in {
+                    *self._book.colours,
+                    *self._book.sizes,
+                }
+                words.append("ones" if described else tokens[at])  # "a red one" is no number
                 at += 1
                 continue
             thing, at, article = found
-            single, plural = STAND_INS[min(len(things), len(STAND_INS) - 1)]
-            forms["bare"] += _phrase(article, single)
-            forms["counted"] += ["two", plural] if thing.number else _phrase(article, single)
+            things.append(thing)
+            words.append((article, thing))
+        return self._with_stand_ins(tokens, words, things)
+
+    def _with_stand_ins(
+        self, tokens: Sequence[str], words: Sequence[str | tuple[str, Thing]], things: Sequence[Thing]
+    ) -> Said:
+        """`words`: those that name nothing, and (article, thing) for those that name one."""
+        book = self._book
+        apart = tuple(word for word in words if isinstance(word, str))
+        numbers = [book.numbers[word] for word in apart if word in book.numbers]
+        colours = [book.colours[word] for word in apart if word in book.colours]
+        counts = [thing.number for thing in things if thing.number]
+        of_things = [thing.colour for thing in reversed(things)]
+        loose = {"number": numbers and not counts, "colour": colours, "size": set(apart) & set(book.sizes)}
+        texts = {"typed": " ".join(tokens).replace(" 's", "'s"), **self._texts(words, counted=bool(counts))}
+        return Said(
+            texts,
+            tuple(things),
+            next(iter([*counts, *numbers]), None),
+            next((colour for colour in (*reversed(colours), *of_things) if colour), ""),
+            frozenset(what for what, found in loose.items() if found),
+            apart,
+        )
+
+    def _texts(self, words: Sequence[str | tuple[str, Thing]], *, counted: bool) -> dict[str, str]:
+        """The forms of `Said.texts` with stand-ins. `counted`: whether a thing has a number; then others are those that it had before."""
+        forms: dict[str, list[str]] = {"bare": [], "counted": [], "coloured": [], "sized": []}
+        numbers = chain([] if counted else ["two"], repeat("one"))
+        stand_ins = chain(STAND_INS, repeat(STAND_INS[-1]))
+        for word in words:
+            if isinstance(word, str):
+                said = self._stand_in(word, numbers)
+                for form in forms.values():
+                    form.append(said)
+                continue
+            article, thing = word
+            single, plural = next(stand_ins)
+            many = ["two", plural] if thing.number else _phrase(article, plural if thing.plural else single)
+            forms["bare"] += _phrase(article or ("a" if thing.number else ""), single)
+            forms["counted"] += many
             forms["coloured"] += _phrase(article, "red" if thing.colour else "", single)
             forms["sized"] += _phrase(article, thing.size, single)
-            things.append(thing)
-            number, of_things = thing.number or number, thing.colour or of_things
-        texts = {name: " ".join(form) for name, form in {"typed": tokens, **forms}.items()}
-        return Said(texts, tuple(things), number, colour or of_things)
+        return {name: " ".join(form).replace(" 's", "'s") for name, form in forms.items()}
 
-    def _stand_in(self, word: str) -> str:
+    def _stand_in(self, word: str, numbers: Iterator[str]) -> str:
         """For a number or a colour that is said apart from a thing; a word for a size in plain."""
         if word in self._book.colours:
             return "red"
-        return "two" if word in self._book.numbers else self._book.sizes.get(word, word)
+        return next(numbers) if word in self._book.numbers else self._book.sizes.get(word, word)
 
-    def _thing_at(self, tokens: Sequence[str], at: int) -> tuple[Thing, int, str] | None:
-        """(thing, where its words end, its article) of the words that begin there; None where none is named."""
+    def _thing_at(self, tokens: Sequence[str], at: int, last: Thing | None) -> tuple[Thing, int, str] | None:
+        """(thing, where its words end, its article) of the words that begin there; None where none is named.
+
+        `last`: what "a huge one" is one of.
+        """
         start, article = at, ""
         while at < len(tokens) and tokens[at] in BEFORE:
             article, at = tokens[at], at + 1
@@ -83,12 +124,18 @@ class Naming:
                 at += 1
             else:
                 break
+        if last is not None and (size or colour) and (number == 1 or tokens[at : at + 1] == ["ones"]):
+            return (
+                replace(last, number=None, size=size, colour=colour, definite=True),
+                at + (number is None),
+                article,
+            )
         named = self._noun_at(tokens, at, sure=at > start)
         if named is None:
             return None
         noun, plural, end = named
         many = plural and number is None
-        return Thing(noun, many, number, size, colour), end, article
+        return Thing(noun, many, number, size, colour, article in DEFINITE), end, article
 
     def _noun_at(self, tokens: Sequence[str], at: int, *, sure: bool) -> tuple[str, bool, int] | None:
         """(noun, whether plural, end); another word for one counts where an article or an adjective stands before it."""
@@ -109,6 +156,16 @@ class Naming:
 def _phrase(article: str, *said: str) -> list[str]:
     """An article, with its n where one is wanted, and words, without those that are empty."""
     found = [word for word in said if word]
+    article = "the" if article in MANY else article
     if article in ("a", "an"):
         article = "an" if found[0][0] in "aeiou" else "a"
     return [article, *found] if article else found
+
+
+def _without_s(tokens: Sequence[str]) -> list[str]:
+    """The words, a possessive's "'s" as a word of its own where a thing's name stands before it."""
+    found: list[str] = []
+    for token in tokens:
+        stem = token.removesuffix("'s")
+        found += [stem, "'s"] if stem != token and stem in nouns() else [token]
+    return found

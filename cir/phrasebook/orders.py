@@ -7,18 +7,26 @@ from dataclasses import dataclass
 
 from cir.world.vocabulary import BACKGROUNDS, COUNT_WORDS, TIMES, load_nouns
 
-Seen = Callable[[str], bool | None]  # a noun -> whether it is in the picture; None where that is not sure
+Seen = Mapping[
+    str, float
+]  # noun -> how much speaks for its being in the picture: the logarithm of odds, below 0 against it
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """Something that an edit names, and what is said of it: "" or None where nothing is."""
+    """Something that an edit names, and what is said of it: "" or None where nothing is. `definite`: as of something known."""
 
     noun: str
     plural: bool
     number: int | None = None
     size: str = ""
     colour: str = ""
+    definite: bool = False
+
+    def known(self) -> Thing:
+        """As what "it" is, once it was named."""
+        many = self.plural if self.number is None else self.number > 1
+        return Thing(self.noun, many, definite=True)
 
     def named(self) -> str:
         """The word for it: "dog", "dogs"."""
@@ -46,12 +54,22 @@ class Said:
             "coloured", "sized".
         things: in the order of their naming.
         number, colour: that are said anywhere: of a thing the number first, the colour last ("make the red hat blue").
+        words: that name no thing.
+        loose: which of "number", "colour" and "size" are said apart from things.
     """
 
     texts: Mapping[str, str]
     things: tuple[Thing, ...]
     number: int | None
     colour: str
+    loose: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is said but one thing, and nothing of that."""
+        one = self.things[0] if len(self.things) == 1 else None
+        return one is not None and not (self.words or one.number or one.colour or one.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +81,14 @@ class Kind:
         things: that it names, in the order of the old one and the new one: whether each is in the picture already.
         order: the plain order, "" for what the world cannot be asked for; `value` is the place or the time of the wording, `swapped` whether the new thing is named first.
         needs: of `Said`, what must be there.
+        tells: which of "number", "colour" and "size" the order says of a thing that is there.
     """
 
     form: str
     things: tuple[bool, ...]
     order: Callable[[Said, str, bool], str]
     needs: str = ""
+    tells: frozenset[str] = frozenset()
 
 
 def _replaced(said: Said, _: str, swapped: bool) -> str:
@@ -78,18 +98,21 @@ def _replaced(said: Said, _: str, swapped: bool) -> str:
 
 NOTHING = "the same"  # the order of words that ask for none, such as "please"
 HERE, NEW = True, False  # whether a thing is in the picture already
+_NUMBER, _COLOUR, _SIZE = frozenset(["number"]), frozenset(["colour"]), frozenset(["size"])
 KINDS: Mapping[str, Kind] = {
     "remove": Kind("bare", (HERE,), lambda said, *_: f"remove {said.things[0].old()}"),
     "add": Kind("bare", (NEW,), lambda said, *_: f"add {said.things[0].new()}"),
     "replace": Kind("bare", (HERE, NEW), _replaced),
-    "count": Kind("counted", (HERE,), lambda said, *_: f"make it {_counted(said)}", "number"),
-    "count_of_it": Kind("counted", (), lambda said, *_: f"make it {COUNT_WORDS[said.number or 1]}", "number"),
-    "colour": Kind(
-        "coloured", (HERE,), lambda said, *_: f"make {said.things[0].old()} {said.colour}", "colour"
+    "count": Kind("counted", (HERE,), lambda said, *_: f"make it {_counted(said)}", "number", _NUMBER),
+    "count_of_it": Kind(
+        "counted", (), lambda said, *_: f"make it {COUNT_WORDS[said.number or 1]}", "number", _NUMBER
     ),
-    "colour_of_it": Kind("coloured", (), lambda said, *_: f"make it {said.colour}", "colour"),
-    "larger": Kind("sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} bigger"),
-    "smaller": Kind("sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} smaller"),
+    "colour": Kind(
+        "coloured", (HERE,), lambda said, *_: f"make {said.things[0].old()} {said.colour}", "colour", _COLOUR
+    ),
+    "colour_of_it": Kind("coloured", (), lambda said, *_: f"make it {said.colour}", "colour", _COLOUR),
+    "larger": Kind("sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} bigger", tells=_SIZE),
+    "smaller": Kind("sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} smaller", tells=_SIZE),
     "background": Kind("typed", (), lambda _, place, __: f"the same but {BACKGROUNDS[place][0]}"),
     "background_of": Kind("bare", (HERE,), lambda _, place, __: f"the same but {BACKGROUNDS[place][0]}"),
     "time": Kind("typed", (), lambda _, time, __: f"the same {TIMES[time][0]}"),

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cir.models.protocols import SentenceEncoder
-from cir.phrasebook.book import Wording, encode_book, read_book, read_encoded
+from cir.phrasebook.book import encode_book, read_book, read_encoded, telling
 from cir.phrasebook.cuts import cuts
 from cir.phrasebook.naming import Naming
-from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen
+from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen, Thing
 from cir.phrasebook.slips import corrected
+from cir.phrasebook.taught import JOINS, taught
 
 # The likeness from which on an order is read, without and with stand-ins.
 LEAST = {"typed": 0.6, "bare": 0.73}
-# What each thing brings that is in the picture and should not be, or the other way round; and one that is as it should be.
-CONTRADICTED, BORNE_OUT = -0.08, 0.02
+# What each thing brings, for every unit of what speaks for its being where it should be, and what speaks against it costs.
+BORNE_OUT, CONTRADICTED = 0.005, 0.02
+SURE = 3.0  # what an order before says of a thing counts as much
+# What a number, colour or size costs that an order does not tell: of a thing, and of none.
+LOST, LOST_LOOSE = 0.06, 0.12
 LONGEST = 200  # letters; what is longer asks for more than the world has
-UNUSED, _WITHOUT_NUMBERS = (
-    0.05,
-    ("larger", "smaller", "remove"),
-)  # what a number costs where it would say nothing
-CUT = 0.02  # what each cut between two orders costs
+CUT = 0.03  # what each cut between two orders costs
 PLACED = f"{NOTHING} but "
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An order, how much its words are like those of the wording that it was read by, and its kind."""
+
+    likeness: float
+    order: str
+    kind: Kind
+    things: tuple[Thing, ...] = ()
 
 
 class Phrasebook:
@@ -51,19 +62,32 @@ class Phrasebook:
         """
         if self._encoder() is None or len(text) > LONGEST:
             return ""
-        ways = list(cuts(corrected(text, self._is_word)))
+        ways = list(cuts(self._tokens(text)))
         said = [self.naming.said(part, None) for parts in ways for part in parts]
         rows = self._encode([text for one in said for text in one.texts.values()])
-        found = [read for parts in ways if (read := self._orders(parts, seen, rows)) is not None]
+        found = [read for parts in ways if (read := self._orders(parts, seen or {}, rows)) is not None]
         return max(found, default=(0.0, ""))[1]
 
     def has(self, text: str) -> bool:
         """Whether the book has an edit word for word, but for what it names: each of its orders, where it is cut into several."""
-        written = {wording.text for wording in self.book.wordings}
-        ways = cuts(corrected(text, self._is_word))
-        return any(
-            all(written & {*self.naming.said(part, None).texts.values()} for part in parts) for parts in ways
+        return self._is_made_of(self._written, text)
+
+    def is_taught(self, text: str) -> bool:
+        """Whether an edit is worded as the models were taught."""
+        return self._is_made_of(taught(), text.lower().replace(*JOINS))
+
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        return frozenset(wording.text for wording in self.book.wordings)
+
+    def _is_made_of(self, wordings: frozenset[str], text: str) -> bool:
+        return len(text) <= LONGEST and any(
+            all(not wordings.isdisjoint(self.naming.said(part, None).texts.values()) for part in parts)
+            for parts in cuts(self._tokens(text))
         )
+
+    def _tokens(self, text: str) -> list[str]:
+        return self.book.shortened(corrected(text, self._is_word))
 
     def _encode(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Text -> its unit row (D,)."""
@@ -72,55 +96,70 @@ class Phrasebook:
         return dict(zip(each, encoder.encode(each), strict=True))
 
     def _orders(
-        self, parts: Sequence[Sequence[str]], seen: Seen | None, rows: dict[str, NDArray[np.float32]]
+        self, parts: Sequence[Sequence[str]], seen: Seen, rows: dict[str, NDArray[np.float32]]
     ) -> tuple[float, str] | None:
         """(likeness, plain orders) of an edit in these parts; None where one of them cannot be read, or two want another place or time."""
-        likenesses, orders, last = [], [], None
+        found: list[Read] = []
+        there, last, added = dict(seen), None, set[str]()
         for part in parts:
             said = self.naming.said(part, last)
             rows |= self._encode([text for text in said.texts.values() if text not in rows])
-            read = self._order(said, seen if not orders else None, rows)
-            if read is None:
-                return None
-            likenesses.append(read[0])
-            if read[1] != NOTHING and read[1] not in orders:
-                orders.append(read[1])
-            last = said.things[-1] if said.things else last
+            read = _carried(said, found) if said.is_bare else self._order(said, there, rows)
+            if read is None or (read.kind is KINDS["count"] and read.things[0].noun in added):
+                return None  # what has just been added is not counted anew
+            found.append(read)
+            added |= {thing.noun for thing in read.things if read.kind is KINDS["add"]}
+            for thing, here in zip(read.things, read.kind.things, strict=True):
+                gone = here and read.kind in (KINDS["remove"], KINDS["replace"])
+                there[thing.noun] = -SURE if gone else SURE
+            last = said.things[-1].known() if said.things else last
+        orders = list(dict.fromkeys(read.order for read in found if read.order != NOTHING))
         places = [order.startswith(PLACED) for order in orders]
         times = [order.startswith(f"{NOTHING} ") for order in orders]
         if not orders or sum(places) > 1 or sum(times) - sum(places) > 1:
             return None
-        return sum(likenesses) / len(parts) - CUT * (len(parts) - 1), " and ".join(orders)
+        likeness = sum(read.likeness for read in found) / len(parts)
+        return likeness - CUT * (len(parts) - 1), " and ".join(orders)
 
     def _order(
-        self, said: Said, seen: Seen | None, rows: Mapping[str, NDArray[np.float32]]
-    ) -> tuple[float, str] | None:
-        """(likeness, plain order) of the wording that is most alike among those that can be meant."""
-        best: tuple[float, str, float] | None = None  # likeness, order, the least likeness that counts
+        self, said: Said, there: Mapping[str, float], rows: Mapping[str, NDArray[np.float32]]
+    ) -> Read | None:
+        """By the wording that is most alike among those that can be meant."""
+        best = Read(0.0, "", KINDS["other"])
         for name, kind in KINDS.items():
-            at = self._of_kind[name]
+            at = self._can_be(said, name, kind)
+            if not len(at):
+                continue
             likeness = self._rows[at] @ rows[said.texts[kind.form]]
-            for i in np.argsort(-likeness)[:8]:
-                wording = self.book.wordings[at[i]]
-                if self._can_be(said, kind, wording):
-                    much = float(likeness[i]) + _by_the_picture(said, kind, wording, seen)
-                    much -= UNUSED if said.number and name in _WITHOUT_NUMBERS else 0.0
-                    if best is None or much > best[0]:
-                        least = LEAST.get(kind.form, LEAST["bare"])
-                        best = much, kind.order(said, wording.value, wording.swapped), least
-                    break
-        return best[:2] if best is not None and best[1] and best[0] >= best[2] else None
+            first = int(likeness.argmax())
+            wording = self.book.wordings[at[first]]
+            things = said.things if kind.things else ()
+            things = things[::-1] if wording.swapped else things
+            much = (
+                float(likeness[first])
+                + _by_the_picture(kind, things, there)
+                - _lost(said, kind, things, wording.value)
+            )
+            if much > best.likeness and likeness[first] >= LEAST.get(kind.form, LEAST["bare"]):
+                best = Read(much, kind.order(said, wording.value, wording.swapped), kind, things)
+        return best if best.order else None
 
     def _likeness(self, word: str) -> NDArray[np.float32]:
         """(N,) cosines of a word with all names of things."""
         return self._encoded["nouns"] @ self._encode([word])[word]
 
-    def _can_be(self, said: Said, kind: Kind, wording: Wording) -> bool:
+    def _can_be(self, said: Said, name: str, kind: Kind) -> NDArray[np.int64]:
+        """Which wordings of a kind can be meant."""
+        at, none = self._of_kind[name], np.empty(0, np.int64)
         if kind.needs and not getattr(said, kind.needs):
-            return False
-        if kind.form == "typed":
-            return {thing.noun for thing in said.things} <= self.book.places.get(wording.value, set())
-        return len(said.things) == len(kind.things)
+            return none
+        if kind.form != "typed":
+            return at if len(said.things) == len(kind.things) else none
+        if not said.things:
+            return at
+        named = {thing.noun for thing in said.things}
+        ours = {value for value, nouns in self.book.places.items() if named <= nouns}
+        return at[[self.book.wordings[i].value in ours for i in at]] if ours else none
 
     @cached_property
     def _encoded(self) -> Mapping[str, NDArray[np.float32]]:
@@ -139,12 +178,35 @@ class Phrasebook:
         return {kind: np.flatnonzero(kinds == kind) for kind in KINDS}
 
 
-def _by_the_picture(said: Said, kind: Kind, wording: Wording, seen: Seen | None) -> float:
+def _carried(said: Said, before: Sequence[Read]) -> Read | None:
+    """A thing alone is ordered as the one before it: "remove the dog and the cat"; where there is none, nothing is."""
+    if not before or len(before[-1].kind.things) != 1 or before[-1].kind.needs:
+        return None
+    kind = before[-1].kind
+    return Read(before[-1].likeness, kind.order(said, "", False), kind, said.things)
+
+
+def _by_the_picture(kind: Kind, things: Sequence[Thing], there: Mapping[str, float]) -> float:
     """What a reading gains by things that are in the picture or not, as it takes them to be, and loses by others."""
-    if seen is None or kind.form == "typed":
-        return 0.0
-    things = reversed(said.things) if wording.swapped else said.things
-    found = ((seen(thing.noun), here) for thing, here in zip(things, kind.things, strict=True))
-    return sum(
-        BORNE_OUT if is_there == here else CONTRADICTED for is_there, here in found if is_there is not None
-    )
+    found = ((there.get(thing.noun, 0.0), here) for thing, here in zip(things, kind.things, strict=True))
+    signed = (much if here else -much for much, here in found)
+    return sum(much * (BORNE_OUT if much > 0 else CONTRADICTED) for much in signed)
+
+
+def _lost(said: Said, kind: Kind, things: Sequence[Thing], value: str) -> float:
+    """What a reading loses by what was said and its order does not tell: "two big dogs" are not made red, nor are two removed.
+
+    `value`: the place or time that it orders; words of another one count as well.
+    """
+    elsewhere = any(value not in telling()[token] for token in said.words if token in telling())
+    lost = LOST_LOOSE if elsewhere else 0.0
+    for what in ("number", "colour", "size"):
+        if what in kind.tells:
+            continue
+        if what in said.loose and kind.form != "typed":
+            lost += LOST_LOOSE
+        lost += LOST * sum(
+            bool(getattr(thing, what)) and here and not thing.definite
+            for thing, here in zip(things, kind.things, strict=True)
+        )
+    return lost

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from cir.phrasebook.book import TOKEN, all_words
 
-_COMMON = ("the", "and", "with", "that", "this", "from", "there", "have")
+EXCHANGED, LEFT_OUT, LEFT_OUT_OF_TWO = 0.8, 0.9, 0.7  # what a slip counts; any other counts 1
+_COMMON = ("the", "and", "with", "that", "this", "from", "there", "have", "for", "two", "one")
 
 
 def corrected(text: str, is_word: Callable[[str], bool]) -> list[str]:
@@ -17,15 +18,17 @@ def corrected(text: str, is_word: Callable[[str], bool]) -> list[str]:
         text: as it was typed.
         is_word: whether something is an English word, and so no slip.
     """
-    return [_correct(token, is_word) for token in TOKEN.findall(text.lower())]
+    return [_correct(token, is_word) for token in TOKEN.findall(text.lower().replace("’", "'"))]
 
 
 def _correct(token: str, is_word: Callable[[str], bool]) -> str:
     known = all_words()
+    if token.endswith("'s"):
+        return token if token in known else f"{_correct(token[:-2], is_word)}'s"
     if token in known or not token[0].isalpha() or len(token) < 3:
         return token
     for common in _COMMON:  # whose exchanged letters are often words, too
-        if sorted(token) == sorted(common) and _slips(token, common) == 1:
+        if sorted(token) == sorted(common) and _slips(token, common) <= 1:
             return common
     return token if is_word(token) else _nearest(token)
 
@@ -39,18 +42,25 @@ def _nearest(token: str) -> str:
     return min(near)[2] if near else token
 
 
-def _slips(a: str, b: str, most: int = 2) -> int:
-    """Letters left out, put in, changed, or two exchanged, from one word to the other (optimal string alignment); more than `most` for many."""
+def _slips(a: str, b: str, most: float = 2) -> float:
+    """Letters left out, put in, changed, or two exchanged, from what was typed to a word (optimal string alignment).
+
+    Two exchanged, or one of a double letter left out, is the likeliest slip, one left out likelier than one put in.
+
+    Returns:
+        More than `most` for many.
+    """
     if abs(len(a) - len(b)) > most:
         return most + 1
-    before: list[int] = []
-    row = list(range(len(b) + 1))
+    before: list[float] = []
+    row = [LEFT_OUT * j for j in range(len(b) + 1)]
     for i, x in enumerate(a, start=1):
-        now = [i]
+        now = [float(i)]
         for j, y in enumerate(b, start=1):
-            cost = min(row[j] + 1, now[j - 1] + 1, row[j - 1] + (x != y))
+            left_out = LEFT_OUT_OF_TWO if j > 1 and b[j - 2] == y else LEFT_OUT
+            cost = min(row[j] + 1, now[j - 1] + left_out, row[j - 1] + (x != y))
             if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, before[j - 2] + 1)
+                cost = min(cost, before[j - 2] + EXCHANGED)
             now.append(cost)
         before, row = row, now
     return row[-1]
