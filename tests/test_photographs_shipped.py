@@ -150,14 +150,30 @@ def test_who_indexed_with_a_set_is_told_to_search_with_it(
     assert "python -m cir search --models drawn --gallery mine" in out
 
 
-def test_a_mapping_network_is_not_trained_on_photographs(models, photographs, drawings) -> None:
+def test_a_mapping_network_is_trained_on_drawings_alone(models, photographs, drawings) -> None:
     features = models.clip.encode_images([*photographs, *drawings])
-    mixed = Gallery.from_features("mixed", [str(i) for i in range(len(features))], features)
-    with pytest.raises(BadQuery, match="holds 2 photographs"):
-        drawn_gallery(models, mixed)
-    drawn = Gallery.from_features("drawn", [str(i) for i in range(len(drawings))], features[2:])
+    names = [f"photograph {i}" for i in range(len(photographs))] + [
+        f"drawing {i}" for i in range(len(drawings))
+    ]
+    said: list[str] = []
+    mixed = Gallery.from_features("mixed", names, features, captions=[[name] for name in names])
+    left = drawn_gallery(models, mixed, said.append)
+    assert list(left.image_ids) == names[2:]
+    assert left.captions("drawing 1") == ["drawing 1"]
+    (sentence,) = said
+    assert sentence.startswith(
+        f"Left out of mixed: 2 photographs of {len(names)} pictures, as the CLIP of the set embedded"
+    )
     alone = models.tower.encode_images(drawings)
-    np.testing.assert_allclose(drawn_gallery(models, drawn).raw_features("0"), alone[0], rtol=1e-3, atol=1e-3)
+    for i, row in enumerate(alone):
+        np.testing.assert_allclose(left.raw_features(f"drawing {i}"), row, rtol=1e-3, atol=1e-3)
+    pure = Gallery.from_features("drawn", names[2:], features[2:])
+    np.testing.assert_array_equal(
+        drawn_gallery(models, pure, said.append).image_features, left.image_features
+    )
+    assert len(said) == 1
+    with pytest.raises(BadQuery, match="holds 2 photographs"):
+        drawn_gallery(models, Gallery.from_features("mixed", names[:4], features[:4]))
 
 
 def test_what_texts_of_photographs_need_is_read_with_the_models_and_once(models) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cir.errors import BadQuery, GalleryError, MissingModel
 from cir.gallery.background import Indexer
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from cir.gallery.served.gallery import ServedGallery
     from cir.models.photographs.joined import JoinedEncoder
 
+T = TypeVar("T")
+SHORTEST = 1e-3  # of a drawing's features: those of a photograph have no part in the drawings' space
 SERVED_FOLDER = "served"  # in the cache: small pictures of galleries on servers
 
 
@@ -130,30 +133,60 @@ def _made_by(models: Models, fingerprints: Mapping[str, str]) -> bool:
     return fingerprints.get("image_encoder") == models.clip.fingerprint
 
 
-def drawn_gallery(models: Models, gallery: Gallery) -> Gallery:
+def drawn_gallery(models: Models, gallery: Gallery, say: Callable[[str], None] = lambda _: None) -> Gallery:
     """A gallery with the features of the set's CLIP alone, which mapping networks are trained for, and none of captions.
 
+    Photographs are left out, of which that CLIP knows nothing, where they are fewer than the drawings; of thousands of drawings one or
+    two are taken for photographs.
+
+    Args:
+        models: whose CLIP it is.
+        gallery: of drawings.
+        say: told how many are left out.
+
     Raises:
-        BadQuery: it holds photographs, of which that CLIP knows nothing.
+        BadQuery: most of it is photographs.
     """
     if models.photographs is None:
         return gallery
     space = cast("JoinedEncoder", models.clip).space
     raw = space.clip_part(np.stack([gallery.raw_features(image_id) for image_id in gallery.image_ids]))
     lengths = np.linalg.norm(raw, axis=1)
-    photographs = int((lengths < 1e-3).sum())
-    if photographs:
-        raise BadQuery(
-            f"{gallery.name} holds {counted(photographs, 'photograph')}, and the CLIP of the set {models.name}, which the network "
-            "would be for, knows drawings alone.",
-            "Take another set: --models base",
-        )
+    drawn = np.flatnonzero(lengths >= SHORTEST)
+    photographs = counted(len(raw) - len(drawn), "photograph")
+    why = f"the CLIP of the set {models.name}, which the network would be for, knows drawings alone"
+    if 2 * len(drawn) <= len(raw):
+        raise BadQuery(f"{gallery.name} holds {photographs}, and {why}.", "Take another set: --models base")
+    if len(drawn) == len(raw):
+        chosen = gallery
+    else:
+        say(f"Left out of {gallery.name}: {photographs} of {counted(len(raw), 'picture')}, as {why}.")
+        chosen = _narrowed(gallery, drawn)
+    return replace(
+        chosen,
+        image_features=raw[drawn] / lengths[drawn, None],
+        caption_features=np.zeros_like(raw[drawn]),
+        captioned=np.zeros(len(drawn), dtype=bool),
+        norms=lengths[drawn],
+    )
+
+
+def _narrowed(gallery: Gallery, rows: NDArray[np.int64]) -> Gallery:
+    """What a gallery has of some of its pictures beside their features."""
+
+    def of(values: Sequence[T]) -> Sequence[T]:
+        return [values[int(row)] for row in rows] if len(values) else values
+
     return replace(
         gallery,
-        image_features=raw / lengths[:, None],
-        caption_features=np.zeros_like(raw),
-        captioned=np.zeros(len(raw), dtype=bool),
-        norms=lengths,
+        image_ids=of(gallery.image_ids),
+        relatives=of(gallery.relatives),
+        texts=of(gallery.texts),
+        contents=of(gallery.contents),
+        taken=of(gallery.taken),
+        known_days=None,
+        kept=None,
+        spaces={},
     )
 
 

@@ -74,7 +74,10 @@ def build_trainer(models: Models, shelf: Shelf) -> Trainer:
     ) -> Iterator[TrainingStep | TrainedNetwork]:
         from cir.training.own_triplets import train_on_triplets  # it brings torch
 
-        for step in train_on_triplets(networks, triplets, drawn_gallery(models, gallery), title):
+        drawn = drawn_gallery(models, gallery)
+        left_out = set(gallery.image_ids) - set(drawn.image_ids)
+        usable = [one for one in triplets if left_out.isdisjoint((one.reference_id, one.target_id))]
+        for step in train_on_triplets(networks, usable, drawn, title):
             if isinstance(step, TrainedNetwork):
                 shelf.offer(step.name, own_methods(networks)[step.name])
             yield step

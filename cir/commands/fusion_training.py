@@ -93,7 +93,7 @@ def train_fusion(options: argparse.Namespace) -> int:
 def _triplets(options: argparse.Namespace, models: Models) -> tuple[TripletFeatures, dict[str, Any]]:
     """What is learned from, and what is written down about it."""
     if vars(options)["from"] == "syncir":
-        gallery = drawn_gallery(models, open_for(models, options.gallery))
+        gallery = drawn_gallery(models, open_for(models, options.gallery), say)
         kept = kept_of_gallery(options.triplets, gallery, say)
         found = gallery_triplets(
             options.recipe, kept, gallery, models.tower, read_image, options.runs, progress

@@ -34,7 +34,7 @@ def train_general(options: argparse.Namespace) -> int:
     """
     models = build_models(options.models, llm="none", device=options.device)
     clip, recipe = models.tower, options.recipe
-    gallery = drawn_gallery(models, open_for(models, options.gallery))
+    gallery = drawn_gallery(models, open_for(models, options.gallery), say)
     triplets, images, captions = None, np.zeros((0, clip.dim), np.float32), []
     if recipe == "lincir":
         captions = [c for image_id in gallery.image_ids for c in gallery.captions(image_id)]

@@ -67,7 +67,7 @@ class TrainingBench:
         self.options = options
         self.models = build_models(options.models, llm="none")
         self.clip = self.models.tower
-        self.gallery = drawn_gallery(self.models, open_for(self.models, options.gallery))
+        self.gallery = drawn_gallery(self.models, open_for(self.models, options.gallery), say)
         self._triplets: dict[tuple[str, str | None], TripletFeatures] = {}
 
     @property
