@@ -18,6 +18,7 @@ from cir.measuring.training_bench import TrainingBench
 from cir.places import ASSETS
 from cir.syncir.records import read_triplets
 from tests.commands import run
+from tests.encoded_noise import encoded_noise
 
 KEPT, DROPPED = 20, 8
 
@@ -32,12 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     kept = [text for row, text in rows if row["verdict"] == "kept"][:KEPT]
     dropped = [text for row, text in rows if row["verdict"] == "dropped" and row["text"]][:DROPPED]
     (folder / "some.jsonl").write_text("\n".join(kept + dropped) + "\n", encoding="utf-8")
-    pictures = folder / "runs" / "pictures"
-    pictures.mkdir(parents=True)
-    (pictures / "pictures.json").write_text(json.dumps({"pairs": 40, "seed": 1, "held_out": False}))
-    rng = np.random.default_rng(0)
-    np.save(pictures / "pooled-0000.npy", rng.random((80, 1280)).astype(np.float16))
-    np.save(pictures / "maps-0000.npy", rng.random((80, 1280, 4, 4)).astype(np.float16))
+    encoded_noise(folder / "runs" / "pictures")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training_bench, "read_benchmark", lambda name: drawn)
         patched.setenv("CIR_CACHE", str(folder / "cache"))

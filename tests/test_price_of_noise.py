@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cir.evaluation.benchmark import Benchmark, draw_benchmark
@@ -14,6 +13,7 @@ from cir.measuring import noise, training_bench
 from cir.measuring.noise_table import SUM, noise_findings, noise_table
 from cir.places import ASSETS
 from tests.commands import run
+from tests.encoded_noise import encoded_noise
 
 
 def runs(*first: float, seconds: float = 9.0) -> list[dict[str, float]]:
@@ -54,12 +54,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines = (ASSETS / "triplets" / "sample.jsonl").read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if json.loads(line)["verdict"] == "kept"][:24]
     (tmp_path / "some.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
-    pictures = tmp_path / "runs" / "pictures"
-    pictures.mkdir(parents=True)
-    (pictures / "pictures.json").write_text(json.dumps({"pairs": 40, "seed": 1, "held_out": False}))
-    rng = np.random.default_rng(0)
-    np.save(pictures / "pooled-0000.npy", rng.random((80, 1280)).astype(np.float16))
-    np.save(pictures / "maps-0000.npy", rng.random((80, 1280, 4, 4)).astype(np.float16))
+    pictures = encoded_noise(tmp_path / "runs" / "pictures")
     where = f"--runs {tmp_path / 'runs'} --pictures {pictures} --triplets {tmp_path / 'some.jsonl'} --out {tmp_path / 'results.md'}"
     return f"ablate --tables fusion --steps 2 --batch-triplets 8 --min-similarity -1 {where}".split()
 

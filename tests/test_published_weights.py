@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -531,6 +532,43 @@ def test_without_towers_clip4cir_is_its_network_over_the_sets_clip_and_has_no_sp
     )
     assert composed.space == ""
     assert len(toy_gallery()) > 0
+
+
+def looks(model: torch.nn.Module) -> list[None]:
+    """As many entries as a part of a network will have been asked."""
+    asked: list[None] = []
+    model.register_forward_pre_hook(lambda *_: asked.append(None))
+    return asked
+
+
+def test_published_towers_look_at_a_reference_once_and_anew_when_its_cost_is_measured(
+    home: Path, tmp_path: Path, small_clip: Any, covr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blip4cir_published, "SIDE", 32)
+    blip4cir = blip4cir_folder(
+        home / "BLIP4CIR-Bi", covr_state(**{**COVR, "side": 16}), combiner_state(12, 16, 20)
+    )
+    word_pieces().save(str(blip4cir / "tokenizer.json"))
+    clip4cir_folder(home / "CLIP4CIR", small_clip, projected=32, hidden=40)
+    covr.rename(home / "CoVR")
+    models = Models("large", device="cpu")
+    for recipe, part in (
+        ("clip4cir", "clip.model.visual"),
+        ("covr", "network.vision"),
+        ("blip4cir-bi", "blip.vision"),
+    ):
+        found = models.towers(recipe)
+        assert found is not None, models.missing
+        shown = looks(attrgetter(part)(found))
+        first = found.fuse(picture(1), "the cat")
+        assert not np.array_equal(found.fuse(picture(1), "the dog"), first)
+        assert len(shown) == 1
+        assert not np.array_equal(found.fuse(picture(2), "the cat"), first)
+        np.testing.assert_array_equal(found.fuse(picture(1), "the cat"), first)
+        assert len(shown) == 2
+        models.forget_references()
+        np.testing.assert_array_equal(found.fuse(picture(1), "the cat"), first)
+        assert len(shown) == 3
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from cir.models.covr_published import CovrNetwork, blip_of, finite, tokenizer_fo
 from cir.models.fusion.combiner import Combiner
 from cir.models.mapping_files import FETCH
 from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
+from cir.picture_memory import SeenPictures
 from cir.types import Features
 
 BLIP_FILE, TEXT_FILE, COMBINER_FILE = "model_base.pth", "tuned_blip_mean.pt", "combiner_mean.pt"
@@ -55,6 +56,7 @@ class PublishedBlip4Cir:
         self.blip, self.combiner = moved(blip.float(), device).eval(), combiner.float().to(device).eval()
         self.tokenizer, self.device = tokenizer, device
         self.dim = blip.vision_proj.out_features
+        self.references: SeenPictures[NDArray[np.float32]] = SeenPictures()
         state = {**blip.state_dict(), **{f"combiner.{k}": v for k, v in combiner.state_dict().items()}}
         self.fingerprint = fingerprint_of("blip4cir-bi", state)
         side: Any = blip.vision.config.image_size
@@ -79,7 +81,8 @@ class PublishedBlip4Cir:
         """
         ids = self.tokenizer.encode(forward_text(text))[: LONGEST - 2]
         row = [self.tokenizer.sot_token_id, *ids, self.tokenizer.eot_token_id]
-        reference = torch.from_numpy(self.encode_images([image])).to(self.device)
+        (seen,) = self.references.made([image], self.encode_images)
+        reference = torch.from_numpy(seen[None]).to(self.device)
         with torch.inference_mode():
             said = self.blip(None, torch.tensor([row], device=self.device))
             query = F.normalize(self.combiner.combine(reference, said), dim=1)

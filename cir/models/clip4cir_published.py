@@ -27,6 +27,7 @@ from cir.models.clip import ClipModel
 from cir.models.fusion.combiner import Combiner
 from cir.models.mapping_files import FETCH
 from cir.models.runtime import fingerprint_of, pick_device
+from cir.picture_memory import SeenPictures
 from cir.types import Features
 
 CLIP_FILE, COMBINER_FILE = "cirr_clip_RN50x4_fullft.pt", "cirr_comb_RN50x4_fullft.pt"
@@ -57,6 +58,7 @@ class PublishedClip4Cir:
     def __init__(self, clip: ClipModel, combiner: Combiner) -> None:
         self.clip, self.combiner = clip, combiner.float().to(clip.device).eval()
         self.dim = clip.dim
+        self.references: SeenPictures[NDArray[np.float32]] = SeenPictures()
         self.fingerprint = fingerprint_of("clip4cir", combiner.state_dict(), clip.fingerprint)
 
     def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -69,7 +71,8 @@ class PublishedClip4Cir:
         Raises:
             CirError: values that are not finite.
         """
-        rows = (self.clip.encode_images([image]), self.clip.encode_raw_texts([text]))
+        (seen,) = self.references.made([image], self.clip.encode_images)
+        rows = (seen[None], self.clip.encode_raw_texts([text]))
         references, edits = (torch.from_numpy(one).to(self.clip.device) for one in rows)
         with torch.inference_mode():
             row = F.normalize(self.combiner.combine(references, edits), dim=1).cpu().numpy()

@@ -27,6 +27,7 @@ from cir.models.blip_towers import TOKENIZER, WordPieces
 from cir.models.checkpoints import State, count_of, read_checkpoint, renamed, state_in
 from cir.models.mapping_files import FETCH
 from cir.models.runtime import fingerprint_of, moved, pick_device, run_in_batches
+from cir.picture_memory import REMEMBERED_PATCHES, SeenPictures
 from cir.types import Features
 
 CHECKPOINT = "webvid-covr.ckpt"
@@ -98,6 +99,7 @@ class PublishedCovr:
 
         self.network, self.tokenizer, self.device = moved(network.float(), device).eval(), tokenizer, device
         self.dim = network.vision_proj.out_features
+        self.references: SeenPictures[Tensor] = SeenPictures(REMEMBERED_PATCHES)
         self.mark = network.text.config.vocab_size - 1  # [ENC] is the last of the words
         self.fingerprint = fingerprint_of("covr", network.state_dict())
         side: Any = network.vision.config.image_size
@@ -123,7 +125,8 @@ class PublishedCovr:
         ids = self.tokenizer.encode(prepared_text(text))[: LONGEST - 2]
         row = torch.tensor([[self.mark, *ids, self.tokenizer.eot_token_id]], device=self.device)
         with torch.inference_mode():
-            query = F.normalize(self.network(self._tokens([image]), row), dim=1)
+            (tokens,) = self.references.made([image], self._tokens)
+            query = F.normalize(self.network(tokens[None], row), dim=1)
         return finite(query.cpu().numpy())
 
     def _tokens(self, images: Sequence[Image.Image]) -> Tensor:

@@ -376,7 +376,8 @@ class Models:
     def forget_references(self) -> None:
         """Read pictures of queries anew, by all methods: for those who measure what it costs."""
         self.references.forget()
-        for network in filter(None, (*self._fusion.values(), *self._published.values())):
+        networks = (*self._fusion.values(), *self._published.values(), *self._towers.values())
+        for network in filter(None, networks):
             network.references.forget()
 
     def trained(self, recipe: str) -> FusionModel | None:
