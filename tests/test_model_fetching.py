@@ -501,5 +501,5 @@ def test_who_sets_the_program_up_with_a_network_is_told_once_of_the_better_model
     assert main(["models", "pull", "embedded"]) == 0
     assert "(laptop: 2.0 GB, MIT, Apache-2.0) are fetched when you ask for them" in capsys.readouterr().out
     assert main(["models", "pull", "embedded"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "embedded is here already, with all that it needs\n"
     assert list(home.iterdir()) == []

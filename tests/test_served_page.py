@@ -184,7 +184,7 @@ def test_folders_days_and_pages_are_those_of_the_gallery(here: Gallery, there: S
         assert there.captions(image_id) == here.captions(image_id)
         assert there.thumbnail_path(image_id).read_bytes() == (here.root / f"{image_id}.webp").read_bytes()
     assert there.with_content("red-star-small") == ("red-star-small",)
-    with pytest.raises(BadQuery, match=r"no image 'nobody' in shapes"):
+    with pytest.raises(BadQuery, match=r"no image 'nobody' in this gallery"):
         there.find("nobody")
 
 
