@@ -17,7 +17,8 @@ from shelf_doubles import Bench, Gate
 
 from cir.__main__ import main
 from cir.commands.addresses import read_address
-from cir.commands.going_on import GoingOn, changes
+from cir.commands.exclusions import refuse_empty
+from cir.commands.going_on import GoingOn, again_with
 from cir.commands.serving import model_sets, read_options
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.models import fetching as fetching_module
@@ -397,27 +398,43 @@ def test_the_choice_that_cannot_be_read_is_none(home: Path) -> None:
     assert chosen_set() == ""
 
 
-def test_what_the_page_begins_anew_with_takes_the_place_of_what_the_command_says() -> None:
+@pytest.mark.parametrize(
+    "of_the_set_before",
+    [
+        [],
+        ["--gallery", "holiday", "--phi", "searle"],
+        ["--gallery=holiday", "--phi=searle"],
+        ["--ph", "searle"],
+    ],
+)
+def test_the_page_begins_anew_without_what_the_command_says_of_the_set_before(
+    of_the_set_before: list[str],
+) -> None:
     given = [
         "--models",
         "embedded",
-        "--gallery",
-        "holiday",
-        "--phi",
-        "searle",
         "--port",
         "0",
+        *of_the_set_before,
         "--llm",
         "none",
+        "--gallery-root",
+        "photos",
     ]
-    options = read_options([*given, *changes("laptop", 7861)])
-    assert (options.models, options.gallery or None, options.phi or None, options.port) == (
-        "laptop",
-        None,
-        None,
-        7861,
-    )
-    assert options.llm == "none"
+    again = again_with(given, "laptop", 7861)
+    refuse_empty(again)
+    options = read_options(again)
+    assert (options.models, options.gallery, options.phi, options.port) == ("laptop", None, None, 7861)
+    assert (options.llm, options.browser) == ("none", False)
+    assert "photos" in again
+
+
+def test_a_command_that_is_begun_anew_is_one_that_the_program_takes() -> None:
+    program = ["app.py", "--gallery", "sample", "--title", "--phi of mine"]
+    assert again_with(program, "embedded", 80) == [
+        *("app.py", "--title", "--phi of mine"),
+        *("--models", "embedded", "--port", "80", "--no-browser"),
+    ]
 
 
 def test_a_chosen_set_that_is_gone_gives_way_to_the_program_s_own_with_a_sentence(

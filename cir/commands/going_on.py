@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Timer
 
@@ -20,6 +20,7 @@ from cir.models.chosen import choose_set
 
 SHIPPED_SET = "embedded"
 PHOTOGRAPH_SET = "laptop"  # what the page offers to fetch
+OF_ANOTHER_SET = ("--gallery", "--phi")  # also as an abbreviation that the command line takes
 ANSWER_SECONDS = 2.5  # in which pages are told that the server will be away
 
 
@@ -62,7 +63,7 @@ class GoingOn:
         """
         if (uploads := os.environ.get("GRADIO_TEMP_DIR")) and "GRADIO_TEMP_DIR" not in self.environment:
             shutil.rmtree(uploads, ignore_errors=True)  # the end of the process would have done it
-        command = [sys.executable, *sys.orig_argv[1:], *changes(self.wanted, port)]
+        command = [sys.executable, *again_with(sys.orig_argv[1:], self.wanted, port)]
         back = (
             ""
             if self.wanted == SHIPPED_SET
@@ -76,6 +77,15 @@ class GoingOn:
         return subprocess.run(command, env=self.environment, check=False).returncode
 
 
-def changes(name: str, port: int) -> list[str]:
-    """Options that take the place of those before them on the command line."""
-    return ["--models", name, "--port", str(port), "--gallery", "", "--phi", "", "--no-browser"]
+def again_with(arguments: Sequence[str], name: str, port: int) -> list[str]:
+    """The arguments of a command that serves the page with a set: without those that belong to the set before, and where the page is now."""
+    kept, is_value = list[str](), False
+    for one in arguments:
+        flag, equals, _ = one.partition("=")
+        if is_value:
+            is_value = False
+        elif len(flag) > len("--") and any(option.startswith(flag) for option in OF_ANOTHER_SET):
+            is_value = not equals
+        else:
+            kept.append(one)
+    return [*kept, "--models", name, "--port", str(port), "--no-browser"]
