@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
@@ -60,7 +61,11 @@ class PhotographCaptioner:
 
     def __init__(self, reader: PhotographReader, sureness: Sureness = LEARNT) -> None:
         self.reader, self.sureness = reader, sureness
-        self.names = Names(reader.knowledge)
+
+    @cached_property
+    def names(self) -> Names:
+        """What it can say; not asked for before the first picture, as a page is served before its models are loaded."""
+        return Names(self.reader.knowledge)
 
     def caption(self, image: Image.Image, per_image: int) -> list[str]:
         """`per_image` captions: the whole one first, then shorter ones and the same again."""
