@@ -249,3 +249,30 @@ def test_a_damaged_file_of_rows_is_made_anew(encoder, monkeypatch, tmp_path) -> 
     assert read_encoded(encoder.fingerprint) is None
     assert Phrasebook(lambda: encoder).read("get rid of the cow") == "remove the cow"
     assert made == [encoder]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "could you get rid of everything green and throw in a pair of doggos?",
+        "make it look like a painting and remove the dog",
+        "turn the camera around, then add three whales",
+        "crop it, and make the dog bigger",
+    ],
+)
+def test_an_order_is_not_passed_over_because_the_one_beside_it_cannot_be_read(reader, typed: str) -> None:
+    """As a whole each is most like another order, some of them for the opposite; told are both or none."""
+    assert reader.read(typed) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("write hello on the sign and take the bus away", "remove the bus"),
+        ("put a border around it; and take away the umbrella", "remove the umbrella"),
+        ("remove the cow, and add two penguins", "remove the cow and add two penguins"),
+        ("a penguin in the cow's place", "replace the cow with a penguin"),
+    ],
+)
+def test_what_can_be_read_of_an_edit_is_told_where_its_order_is(reader, typed: str, plain: str) -> None:
+    assert reader.read(typed) == plain

@@ -12,6 +12,11 @@ _PREPOSITIONS = frozenset(["at", "in", "on", "by", "under", "during", "after"])
 _DROPS = frozenset([",", ";", ".", ":", "and", "then", "&", "+"])
 
 
+def is_clear(parts: Sequence[Sequence[str]]) -> bool:
+    """Whether the cuts between parts are at marks and at words that only join: "in" and "with" may belong to what is before them."""
+    return not any(part[0] in _KEEPS | _PREPOSITIONS for part in parts[1:])
+
+
 def cuts(tokens: Sequence[str]) -> Iterator[list[list[str]]]:
     """The ways to cut an edit into orders at commas and at words such as "and" and "at": none, one, some.
 

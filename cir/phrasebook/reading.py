@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cir.models.protocols import SentenceEncoder
 from cir.phrasebook.book import encode_book, read_book, read_encoded, telling
-from cir.phrasebook.cuts import cuts
+from cir.phrasebook.cuts import cuts, is_clear
 from cir.phrasebook.naming import Naming
 from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen, Thing
 from cir.phrasebook.slips import corrected
@@ -66,7 +66,8 @@ class Phrasebook:
         said = [self.naming.said(part, None) for parts in ways for part in parts]
         rows = self._encode([text for one in said for text in one.texts.values()])
         found = [read for parts in ways if (read := self._orders(parts, seen or {}, rows)) is not None]
-        return max(found, default=(0.0, ""))[1]
+        likeness, orders = max(found, default=(0.0, ""))
+        return "" if self._passes_over(ways, seen or {}, rows, likeness, orders) else orders
 
     def has(self, text: str) -> bool:
         """Whether the book has an edit word for word, but for what it names: each of its orders, where it is cut into several."""
@@ -120,6 +121,30 @@ class Phrasebook:
             return None
         likeness = sum(read.likeness for read in found) / len(parts)
         return likeness - CUT * (len(parts) - 1), " and ".join(orders)
+
+    def _passes_over(
+        self,
+        ways: Sequence[Sequence[Sequence[str]]],
+        seen: Seen,
+        rows: Mapping[str, NDArray[np.float32]],
+        likeness: float,
+        orders: str,
+    ) -> bool:
+        """Whether an edit in two parts has an order about a thing that these orders leave out, as the other part cannot be read.
+
+        As a whole "make it a painting and remove the dog" is most like some order or other about a dog; only what is less like
+        any than that part alone is not told.
+        """
+        if not orders:
+            return False
+        for parts in ways:
+            if len(parts) != 2 or not is_clear(parts):
+                continue
+            reads = [self._order(self.naming.said(part, None), seen, rows) for part in parts]
+            (read,) = found if len(found := [one for one in reads if one is not None]) == 1 else (None,)
+            if read is not None and read.things and read.likeness > likeness and read.order not in orders:
+                return True
+        return False
 
     def _order(
         self, said: Said, there: Mapping[str, float], rows: Mapping[str, NDArray[np.float32]]
