@@ -15,7 +15,9 @@ from cir.__main__ import main
 from cir.measuring import model_check
 from cir.measuring.model_check import known_pictures
 from cir.models import catalog, model_set
+from cir.models.blip2 import TRUNK
 from cir.models.catalog import SETS
+from cir.models.shared_trunk import with_trunk
 
 NAMED = "pictures whose thing a caption names"
 NEAREST = "pictures whose own caption is the nearest of all"
@@ -54,9 +56,14 @@ def test_random_weights_load_and_fail(
 ) -> None:
     for part in ("clip", "blip2", "mapping"):
         shutil.copytree(catalog.SHIPPED / part, tmp_path / part)
-    for path in (tmp_path / "clip" / "open_clip_model.safetensors", tmp_path / "blip2" / "model.safetensors"):
+    clip, captioner = (
+        tmp_path / "clip" / "open_clip_model.safetensors",
+        tmp_path / "blip2" / "model.safetensors",
+    )
+    states = {clip: load_file(clip), captioner: with_trunk(captioner, TRUNK)}
+    for path, state in states.items():
         torch.manual_seed(0)
-        save_file({key: shuffled(tensor) for key, tensor in load_file(path).items()}, path, {"format": "pt"})
+        save_file({key: shuffled(tensor) for key, tensor in state.items()}, path, {"format": "pt"})
     monkeypatch.setattr(model_set, "SHIPPED", tmp_path)
     status = main(["models", "check", "embedded", "--llm", "none"])
     told = capsys.readouterr()

@@ -89,6 +89,13 @@ def models_check(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def models_shrink(options: argparse.Namespace) -> int:
+    """See `cir.commands.models`."""
+    from cir.commands.models import models_shrink as run
+
+    return run(options)
+
+
 def models_pull(options: argparse.Namespace) -> int:
     """See `cir.commands.models`."""
     from cir.commands.models import models_pull as run

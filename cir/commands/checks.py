@@ -292,6 +292,11 @@ def _file(path: Path, _: argparse.Namespace) -> None:
         raise BadQuery(f"There is no file {path}.", "Check the path.")
 
 
+def _files(paths: Sequence[Path], options: argparse.Namespace) -> None:
+    for path in paths:
+        _file(path, options)
+
+
 def _queries(path: Path, options: argparse.Namespace) -> None:
     from cir.evaluation.datasets.queries_file import read_queries
     from cir.gallery.opening import picture_places
@@ -437,4 +442,5 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "unlabelled": _present,
     "trunk_weights": _file,
     "file": _file,
+    "network_files": _files,
 }

@@ -177,6 +177,9 @@ def add_models(group) -> None:
     add_device_option(pull)
     pull.add_argument("--json", action="store_true", help="tell how far it is as lines of JSON, for programs")
     pull.add_argument("--best-effort", action="store_true", help="say what could not be fetched, and succeed")
+    text = "Write networks that a training left again, their large matrices in eight bits a number."
+    shrink = command(actions, "shrink", commands.models_shrink, text)
+    shrink.add_argument("network_files", nargs="+", type=Path, metavar="FILE")
     text = "Load a set, time it, and ask it what is known of a dozen pictures. Exit status 1: something is wrong."
     check = command(actions, "check", commands.models_check, text, ["model sets"])
     check.add_argument("name", nargs="?", default="embedded")

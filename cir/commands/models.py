@@ -64,6 +64,17 @@ def _size(row: dict[str, Any]) -> str:
     return f"{about}{row['size'] / 1e6:,.0f} MB"
 
 
+def models_shrink(options: argparse.Namespace) -> int:
+    """Write files of networks again with their large matrices in eight bits."""
+    from cir.models.network_files import pack_matrices
+
+    for path in options.network_files:
+        before = path.stat().st_size
+        pack_matrices(path)
+        sys.stdout.write(f"{path}: {before:,} -> {path.stat().st_size:,} bytes\n")
+    return 0
+
+
 def models_pull(options: argparse.Namespace) -> int:
     """Fetch what a set needs; what is here already is checked and left."""
     told = _Lines() if options.json else _Terminal()

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Blip2Config, Blip2ForConditionalGeneration
+from transformers import Blip2Config, Blip2ForConditionalGeneration, GenerationConfig
 
 from cir.errors import CirError, UnsafeFile
 from cir.models.nucleus import TOP_P, NucleusChoice
 from cir.models.pretrained import json_beside, placement, read_pretrained, told_in_words, weights_digest
 from cir.models.runtime import fingerprint_of, pick_device, without_progress_bar
 from cir.models.sampling import MAX_NEW_TOKENS, SamplingCaptioner
+from cir.models.shared_trunk import leave_out_trunk, with_trunk
 from cir.models.trunk_blip2 import TrunkBlip2, TrunkVisionModel, build_tiny_blip2
 from cir.models.words import (
     PLURAL_MARK,
@@ -47,6 +48,7 @@ __all__ = [
 # Raise it when the same picture, seed and weights would get other captions: what samples them in `sampling` and `nucleus`,
 # what writes them in `words`. The first one adds nothing to a fingerprint, so that captions from before it are kept.
 CAPTIONS_VERSION = 1
+WEIGHTS, TRUNK = "model.safetensors", "vision_model.trunk."  # of ours: the file, and where its trunk is in it
 
 
 class Blip2Captioner(SamplingCaptioner):
@@ -91,7 +93,7 @@ class Blip2Captioner(SamplingCaptioner):
 def save_captioner(
     model: TrunkBlip2, tokenizer: Any, folder: str | Path, extra: Mapping[str, object]
 ) -> None:
-    """Write our captioner as a folder that `load_captioner` and `TrunkBlip2.from_pretrained` read. float16.
+    """Write our captioner as a folder that `load_captioner` reads, in float16; without its trunk beside a CLIP that has it.
 
     Args:
         model: the trained model; left as it is.
@@ -113,6 +115,7 @@ def save_captioner(
         )
     with without_progress_bar():
         half.save_pretrained(folder)
+    leave_out_trunk(folder / WEIGHTS, TRUNK)
     side = model.vision_model.config.image_size
     images = BlipImageProcessor(
         size={"height": side, "width": side}, image_mean=[0.5] * 3, image_std=[0.5] * 3, do_resize=True
@@ -148,8 +151,13 @@ def load_captioner(
     with told_in_words(source):
         config = Blip2Config.from_pretrained(source)
         ours = getattr(config.vision_config, "trunk", None) is not None
+        if ours:
+            state = with_trunk(folder / WEIGHTS, TRUNK)
+            generation = GenerationConfig.from_pretrained(source)
+            options = {"state": state, "generation_config": generation, "dtype": torch.float32}
+        else:
+            options = placement(folder, where)
         model_class = TrunkBlip2 if ours else Blip2ForConditionalGeneration
-        options = {"dtype": torch.float32} if ours else placement(folder, where)
         model = read_pretrained(model_class, source, config=config, **options)
         processor = Blip2Processor.from_pretrained(source)
     if config.image_token_index is None:

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 
 from cir.errors import MissingModel, UnsafeFile
 from cir.models.pretrained import json_beside
+from cir.models.shared_trunk import leave_out_trunk, with_trunk
 
 WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
+_TRUNK = "trunk."  # in the files of towers of our own
 _UNUSED = ("itm_head.", ".crossattention.", ".position_ids")  # parts of a key: what features do not need
 _REMEDY = "Remove the folder and fetch it again (python -m cir models pull NAME), or give the folder of another model."
 
@@ -181,9 +183,8 @@ def build_blip(folder: Path) -> tuple[BlipTowers, WordPieces, Any]:
 
     Raises:
         MissingModel: no weights, or no tokenizer.
-        UnsafeFile: weights or a vocabulary that do not fit config.json.
+        UnsafeFile: weights or a vocabulary that do not fit config.json, or the CLIP beside it has another trunk than ours stands on.
     """
-    from safetensors.torch import load_file
     from tokenizers import Tokenizer
     from transformers import BlipConfig
 
@@ -198,7 +199,9 @@ def build_blip(folder: Path) -> tuple[BlipTowers, WordPieces, Any]:
             f"The vocabulary of {folder.name} is {words:,} large, and its table {rows:,}.", _REMEDY
         )
     towers = BlipTowers(config, _context_length(config, folder))
-    towers.load_state_dict(_towers_state(load_file(folder / WEIGHTS), towers.logit_scale.data), strict=True)
+    towers.load_state_dict(
+        _towers_state(with_trunk(folder / WEIGHTS, _TRUNK), towers.logit_scale.data), strict=True
+    )
     return towers, tokenizer, _preprocessing(towers, folder, config.vision_config.image_size)
 
 
@@ -215,14 +218,19 @@ def _towers_state(state: dict[str, Tensor], scale: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def saved_state(towers: BlipTowers) -> dict[str, Tensor]:
-    """The tensors of towers of our own as `build_blip` reads them; the scale stands in the settings."""
+def save_towers(towers: BlipTowers, folder: Path) -> None:
+    """Write the tensors of towers of our own as `build_blip` reads them, in half precision; the scale stands in the settings."""
+    from safetensors.torch import save_file
+
     names = {
         key: key.removeprefix("visual.").replace("text_projection.", "text_proj.")
         for key in towers.state_dict()
         if key != "logit_scale"
     }
-    return {new: towers.state_dict()[key] for key, new in names.items()}
+    tensors = {new: towers.state_dict()[key] for key, new in names.items()}
+    half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}
+    save_file(half, folder / WEIGHTS)
+    leave_out_trunk(folder / WEIGHTS, _TRUNK)
 
 
 def _context_length(config: Any, folder: Path) -> int:

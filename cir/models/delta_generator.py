@@ -12,7 +12,6 @@ layers, so all of it is tuned. Nothing of their prompts or numbers was looked up
 from __future__ import annotations
 
 import copy
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
+from cir.models.network_files import read_tensors, write_tensors
 from cir.models.protocols import SpotInput
 from cir.models.runtime import fingerprint_of
 from cir.models.trunk_blip2 import TrunkBlip2
@@ -36,7 +36,6 @@ from cir.models.words import (
     split_words,
 )
 from cir.replies import parse_query_text
-from cir.whole_files import replacing
 
 LAYOUT = "recompose-delta-1"
 MAX_WORDS = 40
@@ -244,17 +243,12 @@ def save_delta(generator: DeltaGenerator, path: Path, metadata: Mapping[str, obj
     Raises:
         CirError: a weight that is not finite in half precision.
     """
-    from safetensors.torch import save_file
-
-    state = {key: tensor.detach().cpu().half() for key, tensor in generator.state_dict().items()}
+    state = {key: tensor.half() for key, tensor in generator.state_dict().items()}
     state.pop("decoder.lm_head.weight", None)  # it is that of the words
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise CirError("These weights are not finite in half precision.", "Train with a lower rate.")
     record = {**metadata, "layout": LAYOUT, "words": generator.words}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {k: t.contiguous() for k, t in state.items()}
-    with replacing(path) as draft:
-        save_file(whole, draft, metadata={"delta": json.dumps(record)})
+    write_tensors(path, state, "delta", record)
 
 
 def load_delta(
@@ -292,14 +286,7 @@ def load_delta(
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {}).get("delta", "{}"))
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", MAKE) from error
+    state, record = read_tensors(path, "delta", MAKE)
     if record.get("layout") != LAYOUT:
         raise UnsafeFile(f"{path} is no delta generator.", MAKE)
     return state, record

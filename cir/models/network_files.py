@@ -10,8 +10,17 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from cir.errors import CirError, UnsafeFile
+from cir.models.eight_bits import packed, unpacked
 from cir.models.mapping_files import FETCH
 from cir.whole_files import replacing
+
+ENTRIES = (
+    "mapping",
+    "fusion",
+    "tuned",
+    "delta",
+)  # of the metadata: where the record stands, by the kind of network
+_BITS = "bits"  # the entry that says that matrices are packed
 
 
 class Network(Protocol):
@@ -38,18 +47,13 @@ def save_network(network: Network, path: str | Path, metadata: Mapping[str, obje
     Raises:
         CirError: it has values that are no numbers, or too large for half the size: its training has run away.
     """
-    from safetensors.torch import save_file
-
-    path = Path(path)
-    record = {**metadata, "shape": network.shape()}
-    state = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    state = network.state_dict()
     if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
         raise CirError(
             "The training has run away: the network has values that are no numbers, and is not written.",
             "Train again with a lower rate (--rate).",
         )
-    with replacing(path) as draft:
-        save_file(state, draft, metadata={"mapping": json.dumps(record, sort_keys=True)})
+    write_tensors(Path(path), state, "mapping", {**metadata, "shape": network.shape()})
 
 
 def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -58,11 +62,57 @@ def read_network(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         UnsafeFile: it is no whole one.
     """
-    from safetensors import SafetensorError, safe_open
+    return read_tensors(path, "mapping", FETCH)
+
+
+def write_tensors(path: Path, state: Mapping[str, Tensor], entry: str, record: object) -> None:
+    """Write tensors as safetensors, whole or not at all, with a record as JSON in an entry of the metadata."""
+    _write(path, state, {entry: json.dumps(record, sort_keys=True)})
+
+
+def read_tensors(path: Path, entry: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `write_tensors` has written, or `pack_matrices` after it; an empty record where that entry is none.
+
+    Raises:
+        UnsafeFile: it is no whole safetensors file; with this remedy.
+    """
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return state, json.loads((file.metadata() or {}).get("mapping", "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+        state, metadata = _read(path)
+        return (unpacked(state) if _BITS in metadata else state), json.loads(metadata.get(entry, "{}"))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", remedy) from error
+
+
+def pack_matrices(path: Path) -> None:
+    """Write the file of a network again with its large matrices in eight bits; one that is so already stays.
+
+    Raises:
+        UnsafeFile: it is no file of a network of ours.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        state, metadata = _read(path)
+    except (SafetensorError, OSError) as error:
         raise UnsafeFile(f"{path} is no whole safetensors file: {error}", FETCH) from error
+    if not metadata.keys() & set(ENTRIES):
+        raise UnsafeFile(f"{path} is no network that a training has left.", "Give the file of one.")
+    if _BITS not in metadata:
+        _write(path, packed(state), {**metadata, _BITS: "8"})
+
+
+def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        save_file({k: t.detach().cpu().contiguous() for k, t in state.items()}, draft, metadata=metadata)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118

@@ -52,12 +52,15 @@ def told_in_words(source: str) -> Iterator[None]:
         raise problem(f"The captioner {source} could not be loaded: {first}", fetch_again(source)) from error
 
 
-def read_pretrained(model_class: Any, source: str, **options: Any) -> Any:
+def read_pretrained(
+    model_class: Any, source: str, state: Mapping[str, torch.Tensor] | None = None, **options: Any
+) -> Any:
     """A model of this class with every one of its weights.
 
     Args:
         model_class: of transformers.
         source: a folder, or a hub id.
+        state: its tensors, where they are not those of the files alone.
         options: for `from_pretrained`.
 
     Raises:
@@ -65,7 +68,11 @@ def read_pretrained(model_class: Any, source: str, **options: Any) -> Any:
     """
     with without_progress_bar():
         model, report = model_class.from_pretrained(
-            source, use_safetensors=True, output_loading_info=True, **options
+            source if state is None else None,
+            state_dict=state,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
     _refuse_absent(source, report)
     return model

@@ -120,7 +120,7 @@ class TrunkVisionModel(nn.Module):
 
 
 class TrunkBlip2(Blip2ForConditionalGeneration):
-    """Blip2ForConditionalGeneration with a `TrunkVisionModel` as `vision_model`, loaded as ever."""
+    """Blip2ForConditionalGeneration with a `TrunkVisionModel` as `vision_model`."""
 
     def __init__(self, config: Blip2Config) -> None:
         super().__init__(config)  # its vision model has no layers (see build_tiny_blip2): nothing is wasted

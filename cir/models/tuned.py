@@ -6,7 +6,6 @@ another: the tuned encoder has a fingerprint of its own, and makes features of a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from torch import Tensor
 from cir.errors import MissingModel, UnsafeFile
 from cir.models.clip import ClipModel
 from cir.models.low_rank import State, with_changes
+from cir.models.network_files import read_tensors, write_tensors
 from cir.models.runtime import fingerprint_of
-from cir.whole_files import replacing
 
 LAYOUT = "recompose-tuned-1"
 IMAGE_TOWER = "visual"
@@ -32,13 +31,8 @@ def save_tuned(changes: Mapping[str, Tensor], path: Path, record: Mapping[str, o
         path: where.
         record: what made them, as JSON: "recipe", "trained_for" and whatever people want to know.
     """
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in changes.items()}
-    text = json.dumps({"layout": LAYOUT, **record}, sort_keys=True)
-    with replacing(path) as draft:
-        save_file(half, draft, metadata={_KEY: text})
+    half = {name: tensor.half() for name, tensor in changes.items()}
+    write_tensors(path, half, _KEY, {"layout": LAYOUT, **record})
 
 
 def load_tuned(path: Path, clip: ClipModel, *, again: str) -> ClipModel:
@@ -69,14 +63,7 @@ def load_tuned(path: Path, clip: ClipModel, *, again: str) -> ClipModel:
 
 
 def _read(path: Path, again: str) -> tuple[State, dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-            changes = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UnsafeFile(f"{path} is no whole safetensors file: {error}", again) from error
+    changes, record = read_tensors(path, _KEY, again)
     if record.get("layout") != LAYOUT:
         raise UnsafeFile(f"{path} holds no tuned image tower.", again)
     return changes, record

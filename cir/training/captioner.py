@@ -239,7 +239,7 @@ def build_teacher(trunk: Path) -> tuple[CaptionerTeacher, Any, PluralTable]:
 def export_captioner(
     checkpoint: Path, trunk: Path, places: Path, folder: Path, manifest: dict[str, Any]
 ) -> None:
-    """Write the folder that `TrunkBlip2.from_pretrained` reads, in half precision.
+    """Write the folder that `load_captioner` reads, in half precision.
 
     Args:
         checkpoint, trunk, places: of the captioner's run, the trunk's and the reader's of places.

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import BlipConfig
 
-from cir.models.blip_towers import TOKENIZER, WEIGHTS, BlipTowers, WordPieces, saved_state
+from cir.models.blip_towers import TOKENIZER, BlipTowers, WordPieces, save_towers
 from cir.training.data import training_edit
 from cir.training.loop import Run, RunSettings
 from cir.training.pictures import CachedPictures
@@ -275,8 +275,7 @@ def export_blip(checkpoint: Path, folder: Path, manifest: dict[str, Any]) -> Non
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
     towers.load_state_dict({k.removeprefix("clip."): v for k, v in state.items() if k.startswith("clip.")})
     folder.mkdir(parents=True, exist_ok=True)
-    half = {k: v.half() if v.is_floating_point() else v for k, v in saved_state(towers).items()}
-    save_file({k: v.contiguous() for k, v in half.items()}, folder / WEIGHTS)
+    save_towers(towers, folder)
     tokenizer.save(str(folder / TOKENIZER))
     config = blip_config(tokenizer.get_vocab_size(), towers.logit_scale.item())
     square = {"height": SCENE_PX, "width": SCENE_PX}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from cir.models.fusion.facts import RECORD, REMEDY
 from cir.models.fusion.network import FusionNetwork, Seen
 from cir.models.fusion.sprc import Sprc
 from cir.models.fusion.tirg import Tirg
+from cir.models.network_files import read_tensors, write_tensors
 from cir.models.runtime import fingerprint_of
 from cir.picture_memory import REMEMBERED_PATCHES, SeenPictures
 from cir.types import Features
-from cir.whole_files import replacing
 
 NETWORKS: Mapping[str, type[FusionNetwork]] = {
     network.recipe: network for network in (Tirg, Combiner, Clip4Cir, Blip4CirBi, Case, Covr, Sprc, CompoDiff)
@@ -72,16 +71,12 @@ def save_fusion(network: FusionNetwork, path: Path, metadata: Mapping[str, objec
         path: where.
         metadata: JSON: "trained_for" is the fingerprint of its CLIP, the rest is kept for people.
     """
-    from safetensors.torch import save_file
-
     record = {**metadata, "recipe": network.recipe, "shape": network.shape()}
     state = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        save_file(state, draft, metadata={RECORD: json.dumps(record, sort_keys=True)})
+    write_tensors(path, state, RECORD, record)
 
 
 def load_fusion(path: Path, clip: ClipModel) -> FusionModel:
@@ -92,17 +87,13 @@ def load_fusion(path: Path, clip: ClipModel) -> FusionModel:
         UnsafeFile: it is no safetensors file, or no network of a known recipe.
         BadQuery: it was trained for another CLIP.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise MissingModel(f"There is no network at {path}.", REMEDY)
+    state, record = read_tensors(path, RECORD, REMEDY)
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            record = json.loads((file.metadata() or {}).get(RECORD, "{}"))
         network = NETWORKS[record["recipe"]](**record["shape"])
         network.load_state_dict(state, strict=True)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UnsafeFile(f"{path} is no network of a supervised method: {error}", REMEDY) from error
     if record.get("trained_for") != clip.fingerprint:
         raise BadQuery(
