@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from cir import __version__
-from cir.commands.checks import check_arguments
-from cir.commands.command_parser import CommandParser
-from cir.commands.console import any_console
-from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empty
-from cir.commands.gallery_options import add_galleries, add_index, add_models, add_search, add_serve
-from cir.commands.options import add_evaluate, add_tables
-from cir.commands.serving import has_screen
-from cir.commands.surroundings import in_words
-from cir.commands.training_options import add_ablate, add_synthesize, add_train, add_triplets, add_world
-from cir.environment import set_defaults
-from cir.errors import CirError
+from cir.interrupts import ending_at_once, run_to_its_end
+
+with ending_at_once():
+    from cir.commands.checks import check_arguments
+    from cir.commands.command_parser import CommandParser
+    from cir.commands.console import any_console
+    from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empty
+    from cir.commands.gallery_options import add_galleries, add_index, add_models, add_search, add_serve
+    from cir.commands.options import add_evaluate, add_tables
+    from cir.commands.serving import has_screen
+    from cir.commands.surroundings import in_words
+    from cir.commands.training_options import add_ablate, add_synthesize, add_train, add_triplets, add_world
+    from cir.environment import set_defaults
+    from cir.errors import CirError
 
 set_defaults()
 
@@ -43,22 +47,31 @@ def parser(program: str = "python -m cir") -> CommandParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of `python -m cir`; returns the exit status."""
-    return run(parser(), arguments)
+    with ending_at_once():
+        top = parser()
+    return run(top, arguments)
 
 
-def recompose() -> int:
+def recompose() -> NoReturn:
     """The command `recompose` of an installed package: without another command it serves the page."""
+    run_to_its_end(_recompose)
+
+
+def _recompose() -> int:
     arguments = sys.argv[1:]
     others = {"-h", "--help", "--version"}
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in others):
         arguments = ["serve", "--browser" if has_screen() else "--no-browser", *arguments]
-    return run(parser("recompose"), arguments)
+    with ending_at_once():
+        top = parser("recompose")
+    return run(top, arguments)
 
 
 @any_console()
 def run(top: CommandParser, arguments: Sequence[str] | None) -> int:
     """Run a command, once its arguments are checked. A CirError is one sentence and exit status 2."""
-    options = top.parse_args(arguments)
+    with ending_at_once():
+        options = top.parse_args(arguments)
     try:
         refuse_empty(sys.argv[1:] if arguments is None else arguments)
         refuse_conflicts(options, given_options(top, arguments))
@@ -84,4 +97,4 @@ def _told(error: CirError) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_to_its_end(main)

@@ -170,10 +170,10 @@ def query_row(retriever: Retriever, composed: ComposedQuery, values: Values) -> 
 
     A part that is missing counts as 0 and the others keep their ratio: `effective_weights` are those that counted.
     """
-    scoring = scoring_of(composed, values)
+    scoring, names = scoring_of(composed, values), row_names(composed)
     return {
-        "gram": retriever.gram(composed, row_names(composed)),
-        "effective_weights": dict(scoring.weights),
+        "gram": retriever.gram(composed, names),
+        "effective_weights": {name: scoring.weights.get(name, 0.0) for name in names},
         "scoring": scoring_row(scoring),
     }
 

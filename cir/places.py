@@ -18,6 +18,7 @@ IS_CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = PACKAGE.parent if IS_CHECKOUT else PACKAGE  # of what comes with the program
 ASSETS, DOCS = ROOT / "assets", ROOT / "docs"
 SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS = ASSETS / "gallery", ASSETS / "photographs"
+SAMPLES = {"Sample gallery": SAMPLE_GALLERY, "Sample photographs": SAMPLE_PHOTOGRAPHS}  # how people call them
 
 
 def data_folder() -> Path:
@@ -35,6 +36,16 @@ def data_folder() -> Path:
 def gallery_cache() -> Path:
     """Where galleries of people's own folders are kept: $CIR_CACHE, or a folder of the checkout or of the person."""
     return folder_setting("CIR_CACHE") or (ROOT if IS_CHECKOUT else data_folder()) / "gallery_cache"
+
+
+def sample_called(name: str) -> Path | None:
+    """The gallery that comes with the program under this name, in capitals or not; None for any other name."""
+    return {title.casefold(): folder for title, folder in SAMPLES.items()}.get(name.casefold())
+
+
+def title_of_sample(folder: Path | None) -> str:
+    """How people call the gallery in a folder, where that comes with the program; "" for any other."""
+    return next((title for title, place in SAMPLES.items() if place == folder), "")
 
 
 def report_path(out: Path | None) -> Path:

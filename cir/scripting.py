@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from cir.application import build_composers, build_models, build_translator, open_for
+from cir.composers.composer import Composer
 from cir.composers.parameters import Parameter, Values, read_values
 from cir.errors import BadQuery, GalleryError
 from cir.gallery.gallery import Gallery
@@ -22,8 +25,8 @@ from cir.models.model_set import Models
 from cir.places import gallery_cache
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import Scoring
-from cir.text import clean_text
-from cir.types import ComposedQuery, Query, Scorer
+from cir.text import clean_text, counted
+from cir.types import ComposedQuery, Query, RetrievedImage, Scorer
 
 
 def open_models(name: str = "embedded", *, llm: str | None = None) -> Models:
@@ -96,17 +99,40 @@ class ScriptRetriever(Retriever):
     """What searches a gallery for a script: as on the page a query is read, and numbers are checked whenever they count."""
 
     def compose(self, query: Query, method: str) -> Iterator[ComposedQuery]:
-        """As of `Retriever`; the method is meant in capitals or not.
+        """As of `Retriever`.
 
         Raises:
             BadQuery: no such method, or a query of other things than a picture and a text.
         """
-        named = {name.casefold(): name for name in self.methods}
-        composer = self._composer(named.get(str(method).casefold(), method))
+        composer = self._composer(method)
         query, notes = _as_on_the_page(query)
         for one in super().compose(query, composer.name):
             scoring = one.scoring and partial(_checked, composer.parameters, one.scoring)
             yield replace(one, scoring=scoring, notes=(*notes, *one.notes))
+
+    def rank(
+        self, composed: ComposedQuery, values: Values, *, exclude: Iterable[str] = (), **options: Any
+    ) -> list[RetrievedImage]:
+        """As of `Retriever`; one id to leave out may stand alone.
+
+        Raises:
+            BadQuery: the same, or `among` is not of this gallery's pictures.
+        """
+        among, pictures = options.pop("among", None), len(self.gallery)
+        if among is not None:
+            among = np.asarray(among)
+            if among.dtype != np.bool_ or among.shape != (pictures,):
+                raise BadQuery(
+                    f"What may be found is said for each of the {counted(pictures, 'picture')} of {self.gallery.name}.",
+                    'For example: among=gallery.select(since="2024")',
+                )
+        left_out = [exclude] if isinstance(exclude, str) else exclude
+        return super().rank(composed, values, exclude=left_out, among=among, **options)
+
+    def _composer(self, method: str) -> Composer:
+        """A method, by its name in capitals or not."""
+        named = {name.casefold(): name for name in self.methods}
+        return super()._composer(named.get(str(method).casefold(), method))
 
 
 def _as_on_the_page(query: Query) -> tuple[Query, list[str]]:
@@ -125,6 +151,11 @@ def _checked(
     parameters: Sequence[Parameter], scoring: Scorer, composed: ComposedQuery, values: Values
 ) -> Scoring:
     """A method's scoring by numbers of a script, each of which the method has, within its range."""
+    if not isinstance(values, Mapping):
+        raise BadQuery(
+            f"The method's numbers are given by name, not as {type(values).__name__}.",
+            "Begin with those of the method: retriever.defaults(METHOD)",
+        )
     unknown = sorted({*values} - {name for p in parameters for name in (p.name, p.formerly)})
     if unknown:
         has = ", ".join(p.name for p in parameters)

@@ -25,6 +25,7 @@ BASE = {
     "whole_files",
     "cache_keys",
     "questions",
+    "interrupts",
 }
 ALLOWED = {
     "files": set(),

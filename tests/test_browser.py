@@ -13,6 +13,7 @@ from PIL import Image
 from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
 
 from cir.composers.cvsi import weights as cvsi_weights
+from cir.ui.search import render
 from cir.ui.server.gradio_private import MARKUP
 from cir.ui.session import Example
 
@@ -312,6 +313,47 @@ def test_on_a_phone_nothing_overflows_and_pictures_stand_two_by_two(served, visi
     assert overflow(page) == 0
 
 
+ROWS = """() => [...document.querySelectorAll('#trace dt')].map((name) => {
+  const next = name.nextElementSibling.nextElementSibling;
+  return next ? next.getBoundingClientRect().top >= name.nextElementSibling.getBoundingClientRect().bottom - 1 : true;
+})"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 640, 800])
+def test_in_one_column_each_name_of_the_trace_begins_a_line_of_its_own(served, visit, width):
+    page = visit(served.url, width=width)
+    page.locator("text=make it blue").click()
+    wait_until_done(page)
+    trace = {
+        "captions": ["a big bus"],
+        "image_word": ["beach", "whale"],
+    }  # as where there is no language model
+    made = render.texts(trace, pending=False, changeable=True, without=True)
+    page.locator("#trace dl").evaluate("(drawn, made) => (drawn.outerHTML = made)", made)
+    assert page.evaluate(ROWS) == [True] * 4
+
+
+def test_on_a_phone_no_dot_stands_before_the_first_link_at_the_foot(served, visit):
+    page = visit(served.url, width=390)
+    page.wait_for_selector("footer .settings")
+    assert page.locator("footer .show-api").is_hidden()
+    assert page.locator("footer[aria-label]").inner_text().strip().startswith("Settings")
+
+
+def test_tab_goes_on_from_a_list_to_the_next_field(served, visit):
+    page = visit(served.url)
+    page.focus("#method input")
+    page.wait_for_selector("[role=listbox][tabindex='-1']")  # a long one scrolls, and Tab would stop at it
+    page.keyboard.press("Tab")
+    focused(page, "#top-k input")
+
+
+def test_the_page_is_said_to_be_in_english_whatever_the_browser_speaks(served, visit):
+    page = visit(served.url, locale="de-DE")
+    page.wait_for_selector("footer .settings:has-text('Einstellungen')")
+    page.wait_for_function("document.documentElement.lang === 'en'")
+
+
 def test_in_one_column_the_empty_reference_takes_no_click_above_or_below_its_box(served, visit):
     page = visit(served.url, width=390)
     page.wait_for_selector("#reference button")
@@ -430,6 +472,10 @@ def test_a_description_is_changed_in_place_and_reset_by_keyboard_alone(served, v
     page.focus("#trace [data-kind=modified_captions][data-place='0']")
     page.keyboard.press("Enter")
     focused(page, ".chip-field")
+    page.fill(".chip-field", 201 * "x")
+    page.keyboard.press("Enter")
+    told = page.locator(".chip-field").evaluate("field => [field.value.length, field.validationMessage]")
+    assert told == [201, "At most 200 characters; this has 201."]
     page.keyboard.press("Control+A")
     page.keyboard.type("a large yellow circle <img src=x>")
     page.keyboard.press("Enter")
@@ -452,7 +498,7 @@ def test_a_result_is_explained_and_goes_on_by_keys_to_terms_undo_and_a_download(
     page.keyboard.press("Enter")
     page.wait_for_selector("#inspector .why table")
     said = page.inner_text("#inspector")
-    assert "Number 2" in said
+    assert page.locator("#inspector h2").text_content().startswith("Number 2 score ")
     assert "would lift it from 2 to" in said or "No single slider lifts it." in said
     score = float(re.search(r"score ([\d.]+)", said)[1])  # type: ignore[index]
     cells = [c.replace("−", "-") for c in page.locator("#inspector tbody td").all_inner_texts()]

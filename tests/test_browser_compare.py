@@ -83,6 +83,7 @@ def test_a_query_is_compared_a_picture_is_marked_by_keyboard_and_its_weights_are
     ask(page, tmp_path)
     heads = page.locator("#compare-columns h3").all_inner_texts()
     assert heads == ["CVSI", "Sum", "Image-only"]
+    assert page.get_by_role("button", name="Reference image, larger").is_visible()
     words = page.locator("#compared-3 .words").all_inner_texts()
     assert words[0].startswith("1 ▲ ")
     assert "among the first 12" in page.locator(".compared-head").nth(2).inner_text()

@@ -277,6 +277,13 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, library, tm
     page.wait_for_function("document.querySelectorAll('#triplets .card').length === 1")
     assert page.locator("#triplets .card .tile").inner_text() == "dev-2"
     assert page.locator("#triplets .card .text").inner_text() == "“is <i>red</i>”"
+    other = tmp_path / "notes.txt"
+    other.write_text('"what I have found out"')
+    with page.expect_file_chooser() as chooser:
+        page.click("#triplets-upload")
+    chooser.value.set_files(str(other))
+    page.wait_for_selector("#triplets-stage >> text=notes.txt is no list of triplets.")
+    assert page.locator(".toast-body").count() == 0
 
 
 def test_a_network_is_trained_on_what_is_kept_and_is_then_searched_with(library, retriever, visit) -> None:

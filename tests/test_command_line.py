@@ -42,7 +42,7 @@ def test_search_prints_one_json_object_from_which_every_score_can_be_computed_ag
     assert any("language model" in note for note in answer["notes"])
     assert answer["models"]["clip"].startswith("embedded@")
     order = ("modified_captions", "fine_grained", "reference_image")
-    k = np.array([answer["effective_weights"].get(name, 0.0) for name in order])
+    k = np.array([answer["effective_weights"][name] for name in order])
     query = np.sqrt(k @ np.array(answer["gram"]) @ k)
     assert [row["rank"] for row in answer["results"]] == list(range(1, 8))
     for row in answer["results"]:
@@ -85,7 +85,7 @@ def test_a_gallery_image_is_the_reference_and_what_is_wanted_beside_it_counts_in
     assert REFERENCE not in {row["image_id"] for row in answer["results"]}
     names = list(answer["results"][0]["terms"])
     assert names[3:] == ["without 1", "more 2"]
-    k = np.array([answer["effective_weights"].get(name, 0.0) for name in names])
+    k = np.array([answer["effective_weights"][name] for name in names])
     query = np.sqrt(k @ np.array(answer["gram"]) @ k)
     for row in answer["results"]:
         g = row["gamma"]

@@ -6,6 +6,7 @@ import argparse
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 from cir.__main__ import main
 from cir.commands import models
+from cir.interrupts import ending_at_once
 from cir.places import SAMPLE_GALLERY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,3 +124,86 @@ def test_an_output_that_cannot_be_written_is_told_in_a_sentence(arguments, tmp_p
         )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "no space left on device" in done.stderr
+
+
+STOPPED_WHILE_IT_IS_READ = """
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
+class AtImport:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cir.commands.checks":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, AtImport())
+program, *sys.argv = sys.argv[1:]
+if program == "cir":
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
+else:
+    runpy.run_path(program, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("program", ["cir", "app.py"])
+def test_ctrl_c_while_the_program_is_still_being_read_ends_it_without_a_word(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_WHILE_IT_IS_READ, program, program, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+ENDS = """
+import atexit, sys, threading
+from cir.interrupts import run_to_its_end
+class Left:
+    def __del__(self):
+        print("waited for the end of the interpreter")
+left = Left()
+def main():
+    atexit.register(print, "uploads are gone")
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return int(sys.argv[1]) if sys.argv[1] != "fault" else 1 // 0
+run_to_its_end(main)
+"""
+
+
+@pytest.mark.parametrize(("how", "status"), [("0", 0), ("2", 2), ("fault", 1)])
+def test_the_process_leaves_when_what_it_holds_is_gone_and_waits_for_no_thread(how: str, status: int) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS, how], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stdout.splitlines()[0] == "uploads are gone"
+    assert ("waited" in done.stdout) == ("ZeroDivisionError" in done.stderr) == (how == "fault")
+
+
+CALLED_OFF = """
+import os, signal, sys, time
+from cir.interrupts import ending_in_order
+if sys.argv[2:]:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+try:
+    with ending_in_order():
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        time.sleep(0.1)
+        print("goes on")
+except KeyboardInterrupt:
+    print("ends as by Ctrl-C")
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["SIGTERM"], "ends as by Ctrl-C"), (["SIGHUP"], "ends as by Ctrl-C"), (["SIGHUP", "nohup"], "goes on")],
+)
+def test_a_process_that_is_called_off_ends_as_by_ctrl_c(given: list[str], said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CALLED_OFF, *given], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, said)
+
+
+def test_afterwards_ctrl_c_is_heard_as_before() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with ending_at_once():
+        assert signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) == before

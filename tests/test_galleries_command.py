@@ -15,7 +15,8 @@ from gallery_doubles import ToyCaptioner, ToyEncoder, folder_in_memory, index, p
 import cir
 from cir.application.galleries import SERVED_FOLDER
 from cir.commands import indexing
-from cir.gallery.manifest import PROGRAMS_FOLDERS, remember_source
+from cir.gallery.manifest import PROGRAMS_FOLDERS, locate_gallery, remember_source
+from cir.places import SAMPLES
 from tests.commands import run
 
 
@@ -159,6 +160,23 @@ def test_no_gallery_has_the_name_of_what_the_program_keeps_beside_them_and_none_
     assert (status, "The name evaluations is taken by the program" in err) == (0, True), err
     assert names(capsys) == ["evaluations 2", "rome"]
     assert kept.read_bytes() == b"trained"
+
+
+def test_no_gallery_of_ones_own_is_called_like_one_that_comes_with_the_program(place, capsys):
+    run(capsys, "index", paint_folder(place / "rome", 2))
+    for arguments in (
+        ("index", paint_folder(place / "more", 2, 40), "--name", "Sample gallery"),
+        ("galleries", "rename", "rome", "sample photographs"),
+    ):
+        status, _, err = run(capsys, *arguments)
+        assert (status, "one that comes with the program is called so" in err) == (2, True), err
+    run(capsys, "index", paint_folder(place / "Sample gallery", 2, 50))
+    assert names(capsys) == ["Sample gallery 2", "rome"]
+
+
+def test_those_that_come_with_the_program_are_found_by_the_names_that_the_page_has_for_them(place):
+    for name, folder in SAMPLES.items():
+        assert locate_gallery(name, place) == locate_gallery(name.lower(), place) == folder
 
 
 def test_every_folder_that_the_program_keeps_beside_the_galleries_is_known_as_such():

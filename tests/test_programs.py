@@ -118,7 +118,7 @@ def test_an_explained_score_can_be_computed_from_its_terms(served):
         why = client.predict(image_id=result["image_id"], api_name="/explain")
         assert (why["rank"], why["score"]) == (result["rank"], pytest.approx(result["score"]))
         names = list(why["terms"])
-        weights = np.array([why["effective_weights"].get(name, 0.0) for name in names])
+        weights = np.array([why["effective_weights"][name] for name in names])
         rows = np.array([[why["terms"][name]["image"], why["terms"][name]["captions"]] for name in names])
         gamma = why["gamma"]
         dot = weights @ (rows @ [1 - gamma, gamma])

@@ -141,6 +141,10 @@ print(json.dumps({
     "no number": refused(lambda: retriever.rank(composed, {**start, "gamma": float("nan")})),
     "explained": refused(lambda: retriever.explain(composed, {**start, "beta": "0.3"}, usual[0].image_id)),
     "unknown": refused(lambda: retriever.rank(composed, {**start, "aplha": 0.3})),
+    "no names": refused(lambda: retriever.rank(composed, None)),
+    "all may be found": refused(lambda: retriever.rank(composed, start, among=[True])),
+    "small letters": retriever.defaults("cvsi") == start,
+    "one left out": retriever.rank(composed, start, top_k=1, exclude=usual[0].image_id)[0].image_id == usual[1].image_id,
     "some": retriever.rank(composed, {"alpha": 0.4}, top_k=2) == usual,
     "notes": [note for note in composed.notes if "edit" in note],
 }))
@@ -159,5 +163,9 @@ def test_a_script_is_refused_in_words_what_cannot_be_and_its_query_is_read_as_on
     assert said.pop("no number") == "gamma has to be a number, not 'nan'."
     assert said.pop("explained") == "beta has to be a number, not '0.3'."
     assert said.pop("unknown") == "The method has no number called 'aplha'."
+    assert said.pop("no names") == "The method's numbers are given by name, not as NoneType."
+    assert said.pop("all may be found").startswith("What may be found is said for each of the 1,800 pictures")
+    assert said.pop("small letters") is True
+    assert said.pop("one left out") is True
     assert said.pop("some") is True
     assert any("cut at 500 characters" in note for note in said["notes"])

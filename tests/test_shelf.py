@@ -722,6 +722,16 @@ def test_a_gallery_is_narrowed_by_folder_and_by_the_day_that_a_picture_says_itse
         travels.select(folder=b"paris")
 
 
+def test_a_script_may_say_the_folder_and_the_days_as_text(travels) -> None:
+    assert chosen(travels, folder="rome/") == ["rome/a.jpg", "rome/old/b.jpg"]
+    assert chosen(travels, since="2024-05") == ["rome/a.jpg"]
+    assert chosen(travels, since="2022", until="2022-01") == ["d.jpg"]
+    with pytest.raises(BadQuery, match="'soon' is no day"):
+        travels.select(since="soon")
+    with pytest.raises(BadQuery, match="no folder"):
+        travels.select(folder="paris")
+
+
 def test_only_what_is_among_is_ranked_and_in_the_same_order(travels) -> None:
     retriever = Retriever(travels, {"Image-only": ImageOnly(ToyEncoder())})
     with Image.open(travels.image_path(travels.image_ids[0])) as image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -149,6 +150,19 @@ def test_fault_87_after_a_restart_the_next_search_is_what_the_page_shows_and_the
     assert "forgotten this page" in note
     assert (again.gallery, again.text, again.method) == ("holiday", "make it blue", "CVSI")
     assert search(retriever, again, picked(SQUARE, "holiday"), "make it blue") == seen
+
+
+def test_an_edit_that_looks_like_a_script_is_kept_as_it_was_and_gradio_warns_of_none(
+    retriever, tmp_path, recwarn
+):
+    session, edit = Session(token="page"), "make it blue <script>alert(1)</script>"
+    search(retriever, session, picked(SQUARE), edit)
+    sent = snapshots.take(session)
+    assert snapshots.read(sent).fields["text"] == edit
+    gr.HTML().postprocess(sent)
+    assert [str(one.message) for one in recwarn] == []
+    gr.HTML().postprocess(edit)
+    assert len(recwarn) == 1, "gradio warns no more, so nothing has to be written otherwise for it"
 
 
 def test_fault_87_an_upload_is_found_again_only_among_the_uploads(retriever, gallery, tmp_path):

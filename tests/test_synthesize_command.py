@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import threading
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -350,6 +351,34 @@ def test_an_imported_file_names_pictures_as_it_did_and_none_outside_its_folder(
         status, _, err = exported(f"u{number}.jsonl", outside, f"folder{number}/in")
         assert (status, "leads out of" in err) == (2, True)
         assert not (tmp_path / f"folder{number}" / "in" / "cirr").exists()
+
+
+def test_a_file_without_triplets_is_neither_imported_nor_exported(capsys, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("[]")
+    (tmp_path / "none.jsonl").touch()
+    out = tmp_path / "out.json"
+    told = [
+        run(capsys, "triplets", "import", tmp_path / "none.json", out),
+        run(capsys, "triplets", "export", tmp_path / "none.jsonl", out),
+    ]
+    assert [status for status, _, _ in told] == [2, 2]
+    assert [err.splitlines()[0] for _, _, err in told] == [
+        "There is no triplet in none.json.",
+        "There is no triplet in none.jsonl.",
+    ]
+    assert not out.exists()
+
+
+def test_where_no_triplet_is_kept_none_is_exported_unless_all_are_asked_for(
+    capsys, tmp_path: Path, own_folder: Path
+) -> None:
+    path, out = tmp_path / "t.jsonl", tmp_path / "out.json"
+    write_triplets(path, [replace(one, verdict="too alike") for one in read_triplets(path)])
+    status, _, err = run(capsys, "triplets", "export", path, out)
+    assert (status, out.exists()) == (2, False)
+    assert "None of the" in err
+    assert "--everything" in err
+    assert run(capsys, "triplets", "export", path, out, "--everything")[0] == 0
 
 
 def test_foreign_triplets_are_imported(capsys, tmp_path: Path) -> None:

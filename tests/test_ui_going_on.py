@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import ToyClip, toy_gallery
-from gallery_doubles import index, opened
+from gallery_doubles import ToyEncoder, index, opened
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 from ui_doubles import ToyRetriever, ToyTexts, unit
 
+from cir.composers.baselines import TextOnly
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.composers.slerp import Slerp
@@ -28,8 +29,10 @@ from cir.ranking import export, folding
 from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, RetrievedImage, SignedTerm
 from cir.ui import grids
+from cir.ui.page import PageContent
 from cir.ui.search import acts, changes, handlers, inspector, links, reference, render, steps
 from cir.ui.search.handlers import Session, Settings, read_settings
+from cir.ui.search.parcels import packed
 
 SQUARE = "red-square-large"
 PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
@@ -242,6 +245,17 @@ def test_more_like_a_result_lifts_its_kind_and_the_term_can_be_weighed_and_taken
     assert wanted not in ids(retriever, session)[:5]
     do(retriever, session, "weigh", place=0, text="0")
     assert session.signed == ()
+    assert ids(retriever, session) == before
+
+
+def test_a_text_that_is_too_long_for_its_place_is_refused_and_not_cut(retriever, session):
+    before, long = ids(retriever, session), 201 * "x"
+    for name, sent in {
+        "text": {"kind": "modified_captions", "place": 0, "text": long},
+        "without": {"text": long},
+    }.items():
+        with pytest.raises(BadQuery, match="longer than 200 characters"):
+            do(retriever, session, name, **sent)
     assert ids(retriever, session) == before
 
 
@@ -628,13 +642,30 @@ def photographs(tmp_path_factory: pytest.TempPathFactory):
     return opened(cache)
 
 
+def test_pictures_whose_folder_is_away_are_not_said_to_be_gone(photographs):
+    retriever = Retriever(photographs, {"Text-only": TextOnly(ToyEncoder())})
+    content, session = PageContent(retriever), Session()
+    list(
+        handlers.search(
+            retriever, session, image=None, text="red", method="Text-only", settings=Settings(top_k=3)
+        )
+    )
+    object.__setattr__(photographs, "root", (home := photographs.root).with_name("elsewhere"))
+    try:
+        with pytest.raises(BadQuery, match="The folder of these pictures is not there now") as told:
+            packed(content, session, "zip")
+    finally:
+        object.__setattr__(photographs, "root", home)
+    assert "Connect its disk" in told.value.remedy
+
+
 def test_packed_pictures_are_encoded_anew_and_carry_no_metadata(photographs):
     named = {photographs.label(i): i for i in photographs.image_ids}
     ranks = {named["=cmd.jpg"]: 1, named["red.png"]: 2, named["gone.png"]: 3}
-    packed, missing = export.to_zip(list(ranks), photographs, ranks)
+    archived, missing = export.to_zip(list(ranks), photographs, ranks)
     assert missing == ["gone.png"]
-    assert b"SECRET" not in packed
-    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+    assert b"SECRET" not in archived
+    with zipfile.ZipFile(io.BytesIO(archived)) as archive:
         assert archive.namelist() == ["001-=cmd.webp", "002-red.webp"]
         with Image.open(io.BytesIO(archive.read("001-=cmd.webp"))) as image:
             assert (image.format, max(image.size)) == ("WEBP", export.PICTURE_SIDE)

@@ -284,6 +284,12 @@ def test_a_text_that_is_none_is_refused_in_words(library, session, text):
     assert library.judged == []
 
 
+def test_a_text_that_is_too_long_is_refused_with_its_length_and_not_cut(library, session):
+    with pytest.raises(BadQuery, match="The text has 501 characters"):
+        handlers.edit(library, session, on_page(library, 0), 501 * "x")
+    assert library.judged == []
+
+
 def test_what_was_said_before_is_there_when_the_file_is_opened_again():
     before = (
         Judgement("01", "rejected"),

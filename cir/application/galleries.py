@@ -16,7 +16,7 @@ from cir.gallery.indexing import index_folder
 from cir.gallery.manifest import THUMBNAILS, gallery_folder, list_galleries, read_manifest
 from cir.gallery.opening import open_gallery
 from cir.models.model_set import Models
-from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, gallery_cache
+from cir.places import ASSETS, SAMPLE_GALLERY, SAMPLES, gallery_cache
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.text import counted
@@ -199,7 +199,7 @@ def build_shelf(models: Models, first: Retriever, *, title: str = "") -> Shelf:
         image_encoder_fingerprint=clip.fingerprint,
         text_encoder_fingerprint=models.captions_fingerprint,
         title=title,
-        shipped={"Sample gallery": SAMPLE_GALLERY, "Sample photographs": SAMPLE_PHOTOGRAPHS},
+        shipped=SAMPLES,
     )
 
 

@@ -22,6 +22,7 @@ from cir.ranking.engines import ENGINES, SERVED
 
 if TYPE_CHECKING:
     from cir.evaluation.datasets.dataset import DatasetCard
+    from cir.gallery.gallery import Gallery
 
 
 def check_arguments(options: argparse.Namespace) -> None:
@@ -223,6 +224,32 @@ def _gallery(name: str, options: argparse.Namespace) -> None:
         raise GalleryError(error.message, f"Did you mean {near[0]}? {error.remedy}") from error
 
 
+def _pictures(ids: str | Sequence[str], options: argparse.Namespace) -> None:
+    if gallery := _as_indexed(options):
+        for image_id in [ids] if isinstance(ids, str) else ids:
+            gallery.find(image_id)
+
+
+def _inside(name: str, options: argparse.Namespace) -> None:
+    from cir.gallery.narrowing import folder_at
+
+    if gallery := _as_indexed(options):
+        folder_at(gallery, name)
+
+
+def _as_indexed(options: argparse.Namespace) -> Gallery | None:
+    """The gallery that is to be searched, whichever models made it; None where a server has it."""
+    from cir.gallery.manifest import locate_gallery, read_manifest
+    from cir.gallery.opening import open_gallery
+    from cir.places import SAMPLE_GALLERY, gallery_cache
+
+    if options.engine == SERVED:
+        return None
+    folder = locate_gallery(options.gallery or SAMPLE_GALLERY, gallery_cache())
+    made_by = read_manifest(folder).models.fingerprints["image_encoder"]
+    return open_gallery(folder, cache_root=gallery_cache(), image_encoder_fingerprint=made_by)
+
+
 def _weight(name: str) -> Callable[[float, argparse.Namespace], None]:
     def check(value: float, options: argparse.Namespace) -> None:
         from cir.composers.cvsi import PARAMETERS
@@ -407,6 +434,8 @@ CHECKS: Mapping[str, Callable[[Any, argparse.Namespace], None]] = {
     "folder": _picture_folder,
     "root": _folder,
     "gallery": _gallery,
+    "inside": _inside,
+    **dict.fromkeys(("reference_id", "more", "less"), _pictures),
     "command": _command,
     "models": _model_set,
     "llm": _language_model,

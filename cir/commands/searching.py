@@ -30,6 +30,7 @@ from cir.files import content_hash
 from cir.gallery import narrowing
 from cir.images import read_image
 from cir.models.server.address import Asking
+from cir.places import title_of_sample
 from cir.ranking.engines import DEFAULT
 from cir.ranking.rerank import LOCAL_CONCEPTS, local_concepts, rerank_by_concepts
 from cir.ranking.retriever import MAX_RESULTS, Explanation, Retriever, weight_note
@@ -110,7 +111,14 @@ def _search(options: argparse.Namespace, models: Models) -> None:
         notes.append(f"The reference itself is left out: {names}. To rank it too: --keep-reference")
     if options.json:
         answer = answer_row(
-            retriever, composed, values, results, method=method, models=models.opened, notes=notes
+            retriever,
+            composed,
+            values,
+            results,
+            method=method,
+            models=models.opened,
+            notes=notes,
+            gallery_name=title_of_sample(retriever.gallery.folder),
         )
         whole = _explained(retriever, composed, values, results, answer) if options.explain else answer
         print_json({**whole, "left_out": left_out})

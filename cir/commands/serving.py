@@ -34,9 +34,10 @@ from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empt
 from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
 from cir.environment import folder_list, leave_proxies_out
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
+from cir.interrupts import ending_in_order
 from cir.models.chosen import choose_set, chosen_set
 from cir.models.server.address import Asking
-from cir.places import ASSETS, SAMPLE_GALLERY
+from cir.places import ASSETS, SAMPLE_GALLERY, title_of_sample
 from cir.ranking.engines import SERVED
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def serve(options: argparse.Namespace) -> int:
     from cir.ui.server.listening import listen_on  # imports the server's library
 
     going_on = GoingOn()
-    with listen_on(address.host, address.port) as listener:
+    with ending_in_order(), listen_on(address.host, address.port) as listener:
         port = listener.getsockname()[1]
         _serve_on(listener, options, address, roots, going_on)
     return going_on.begin_anew(port) if going_on.wanted else 0
@@ -269,8 +270,7 @@ def page_content(
     from cir.ui.page import PageContent
     from cir.ui.search.examples import read_examples
 
-    sample = not options.gallery and retriever.gallery.folder in (None, SAMPLE_GALLERY)
-    title = "Sample gallery" if sample else ""
+    title = title_of_sample(retriever.gallery.folder or (None if options.gallery else SAMPLE_GALLERY))
     shelf = application.build_shelf(models, retriever, title=title)
     indexer = application.build_indexer(models, shelf)
     note = application.about_photographs(models, offered=sets is not None)

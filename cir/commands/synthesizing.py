@@ -98,9 +98,15 @@ def triplets_export(options: argparse.Namespace) -> int:
             f"{options.out} has a split {options.split} already.", "Choose another --split, or folder."
         )
     judged = apply_judgements(read_triplets(options.file), read_judgements(options.file))
+    _refuse_none(judged, options.file)
     root, places = pictures_of_triplets(options.file, judged, options.gallery)
     named = with_places(judged, places)
     rows = to_cirr(named, everything=options.everything)
+    if named and not rows:
+        raise CirError(
+            f"None of the {counted(len(named), 'triplet')} is kept, so there is nothing to export.",
+            "Those that were dropped are exported, too, with --everything.",
+        )
     said = [f"{len(rows)} of {counted(len(judged), 'triplet')} written to {options.out}"]
     if len(named) < len(judged):
         lost = counted(len(judged) - len(named), "triplet")
@@ -153,9 +159,16 @@ def _copy_whole(picture: Path, place: Path) -> None:
 def triplets_import(options: argparse.Namespace) -> int:
     """Read another project's triplets and write them as ours, to be looked at."""
     _refuse_existing(options.out)
-    count = write_triplets(options.out, read_foreign(options.file))
+    found = read_foreign(options.file)
+    _refuse_none(found, options.file)
+    count = write_triplets(options.out, found)
     sys.stdout.write(f"{counted(count, 'triplet')} written to {options.out}\n")
     return 0
+
+
+def _refuse_none(found: Sequence[Triplet], file: Path) -> None:
+    if not found:
+        raise CirError(f"There is no triplet in {file.name}.", "Choose another file.")
 
 
 def _refuse_existing(out: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cir.cache_keys import digest_of
 from cir.dates import day_of_name
+from cir.days import read_span
 from cir.errors import BadImage, BadQuery, GalleryError
 from cir.files import display_name
 from cir.gallery.cache import thumbnail_file, write_thumbnail
@@ -28,7 +29,7 @@ from cir.images import make_thumbnail, read_image
 from cir.text import counted
 
 TOP = b"."  # as a folder: the images that lie in no folder below the root
-GONE = "file is gone"
+GONE, AWAY = "file is gone", "its folder is not there now"
 GONE_TILE = "gone"  # the name of the thumbnail that stands for an image of which nothing is left
 _AGAIN = "Index it again: python -m cir index PHOTOS"
 
@@ -226,11 +227,11 @@ class Gallery:
         return self.root / os.fsdecode(self.relatives[row])
 
     def note(self, image_id: str) -> str:
-        """ "file is gone" when the image was deleted or moved since; otherwise ""."""
+        """ "file is gone" when the image was deleted or moved since, and so where the whole folder is not there; otherwise ""."""
         row = self.find(image_id)
         if self.root is None or not self.relatives or self.image_path(self.image_ids[row]).is_file():
             return ""
-        return GONE
+        return GONE if self.root.is_dir() else AWAY
 
     def thumbnail_path(self, image_id: str) -> Path:
         """A small WebP of the image, without metadata, fit to be shown in a browser.
@@ -305,24 +306,27 @@ class Gallery:
     def select(
         self,
         *,
-        folder: bytes = b"",
-        since: date | None = None,
-        until: date | None = None,
+        folder: bytes | str = b"",
+        since: date | str | None = None,
+        until: date | str | None = None,
         with_undated: bool = False,
     ) -> NDArray[np.bool_]:
         """Which images lie below a folder and are of certain days.
 
         Args:
-            folder: one of `folders`; TOP for those that lie in no folder; b"" for all.
-            since, until: the first and the last day; None for no such end.
+            folder: one of `folders`, or its path as text; TOP for those that lie in no folder; b"" for all.
+            since, until: the first and the last day, or a day, a month or a year as text; None for no such end.
             with_undated: whether images of an unknown day are among those of certain days.
 
         Returns:
             (K,) bool, for `Retriever.rank(among=...)`.
 
         Raises:
-            BadQuery: there is no such folder, or the gallery knows no days.
+            BadQuery: there is no such folder or day, or the gallery knows no days.
         """
+        folder = os.fsencode(folder.strip("/")) if isinstance(folder, str) else folder
+        since = read_span(since)[0] if isinstance(since, str) else since
+        until = read_span(until)[1] if isinstance(until, str) else until
         chosen = self._in_folder(folder) if folder else np.ones(len(self), dtype=bool)
         if not since and not until:
             return chosen

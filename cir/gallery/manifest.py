@@ -19,6 +19,7 @@ from shlex import quote
 from cir.errors import GalleryError, OtherModels
 from cir.files import display_name, name_of
 from cir.pixels import READER_VERSION
+from cir.places import sample_called
 from cir.whole_files import write_whole
 
 SCHEMA = 1
@@ -202,22 +203,28 @@ def gallery_folder(cache_root: Path, name: str) -> Path:
     Raises:
         GalleryError: a name that could lead out of the cache, or to what the program keeps there.
     """
+    if len(name) > MOST_CHARACTERS or len(name.encode("utf-8", "replace")) > MOST_BYTES:
+        raise GalleryError(
+            f"{name[:40]!r} ... is too long for the name of a gallery.",
+            f"Use at most {MOST_CHARACTERS} letters.",
+        )
     begins_well = name[:1].isalnum() or name[:1] == "_"
-    is_short = len(name) <= MOST_CHARACTERS and len(name.encode("utf-8", "replace")) <= MOST_BYTES
-    if not (begins_well and is_short and all(map(_may_stand, name))) or name.endswith((".", " ")):
+    if not (begins_well and all(map(_may_stand, name))) or name.endswith((".", " ")):
         remedy = "Use letters, digits, spaces and . - _ ( ) +, beginning with a letter or digit."
         raise GalleryError(f"{name[:40]!r} cannot be the name of a gallery.", remedy)
-    if is_programs_folder(name) and not any(
-        (cache_root / name / mark).is_file() for mark in (MANIFEST, ROWS)
-    ):
-        message = f"{name!r} cannot be the name of a gallery: the program keeps other things in that folder."
-        raise GalleryError(message, "Choose another name.")
+    if is_programs_own(name) and not any((cache_root / name / mark).is_file() for mark in (MANIFEST, ROWS)):
+        why = (
+            "one that comes with the program is called so"
+            if sample_called(name)
+            else "the program keeps other things in that folder"
+        )
+        raise GalleryError(f"{name!r} cannot be the name of a gallery: {why}.", "Choose another name.")
     return cache_root / name
 
 
-def is_programs_folder(name: str) -> bool:
-    """Whether the folder of that name holds something else than a gallery, where the disk may know no capitals."""
-    return name.casefold() in PROGRAMS_FOLDERS
+def is_programs_own(name: str) -> bool:
+    """Whether a gallery that comes with the program is called so, or a folder beside the galleries, on a disk without capitals."""
+    return name.casefold() in PROGRAMS_FOLDERS or sample_called(name) is not None
 
 
 def gallery_name(root: Path) -> str:
@@ -287,6 +294,8 @@ def locate_gallery(name_or_folder: str | Path, cache_root: Path) -> Path:
     """
     given = Path(name_or_folder)
     is_name = isinstance(name_or_folder, str) and given.name == name_or_folder
+    if is_name and not (cache_root / given).is_dir() and (sample := sample_called(given.name)):
+        return sample
     if is_name and (not given.is_dir() or (cache_root / given).is_dir()):
         return gallery_folder(cache_root, given.name).absolute()
     if (given / MANIFEST).is_file() or not given.is_dir():

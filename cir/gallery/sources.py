@@ -20,7 +20,7 @@ from cir.gallery.manifest import (
     GallerySummary,
     gallery_folder,
     gallery_name,
-    is_programs_folder,
+    is_programs_own,
     list_galleries,
     noted_source,
     read_manifest,
@@ -84,7 +84,7 @@ def name_gallery(cache_root: Path, root: Path, asked: str = "", *, another: bool
     if os.path.lexists(gallery_folder(cache_root, name)):
         notes += (f"The gallery {name} follows its pictures to this folder.",)
     elif name != wanted:
-        whose = "the program" if is_programs_folder(wanted) else "another folder"
+        whose = "the program" if is_programs_own(wanted) else "another folder"
         notes += (f"The name {wanted} is taken by {whose}, so this gallery is called {name}.",)
     return Naming(name, False, notes)
 
@@ -190,7 +190,7 @@ def _free_names(cache_root: Path, root: Path, wanted: str) -> Iterator[str]:
     """`wanted`, "wanted 2", ...: those that are no other folder's."""
     for number in count(1):
         name = wanted if number == 1 else f"{wanted} {number}"
-        if is_programs_folder(name):
+        if is_programs_own(name):
             continue
         folder = gallery_folder(cache_root, name)
         if not os.path.lexists(folder) or _is_moved_here(folder, root):

@@ -136,6 +136,8 @@ def read_foreign(path: Path) -> list[Triplet]:
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise CirError(f"{path.name} cannot be read: {reason}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise CirError(f"{path.name} is no text.", f"Give one of {_LAYOUTS}.") from error
     except (ValueError, RecursionError) as error:
         raise CirError(f"{path.name} is no JSON: {error}.", f"Give one of {_LAYOUTS}.") from error
     rows = _rows_of(path.name, content)

@@ -184,7 +184,7 @@ class TripletLibrary:
         Raises:
             CirError: it cannot be read, or has no triplet.
         """
-        found = read_triplets(upload) if upload.suffix == ".jsonl" else read_foreign(upload)
+        found = read_triplets(upload) if upload.suffix.lower() == ".jsonl" else read_foreign(upload)
         if not found:
             raise CirError("There is no triplet in this file.", "Choose another.")
         path = self.own / f"imported-{_slug(upload.stem)}-{content_hash(upload)[:6]}.jsonl"

@@ -81,7 +81,6 @@ class GalleriesParts:
                 label="Leave out (optional)",
                 placeholder="*.png, Previews/, 2019/raw",
                 info="Names or paths as in .gitignore. They are remembered; “nothing” takes them back.",
-                max_length=2000,
                 visible=allowed,
                 elem_id="galleries-exclude",
             )
@@ -127,4 +126,4 @@ def _button(words: str, elem_id: str, **options: Any) -> gr.Button:
 
 
 def _name_field(label: str, elem_id: str, **options: Any) -> gr.Textbox:
-    return gr.Textbox(label=label, max_length=79, elem_id=elem_id, **options)
+    return gr.Textbox(label=label, elem_id=elem_id, **options)

@@ -49,7 +49,7 @@ def change_text(retriever: Retriever, session: Session, kind: object, place: obj
     composed, made_by = session.composed, revisable(retriever.composers.get(session.method))
     if composed is None or made_by is None or not can_change(retriever, session):
         raise BadQuery("There are no texts to change here.", "Search with a picture and an edit, by CVSI.")
-    words = clean_text(text)[0][:MAX_TEXT]
+    words = _read_words(text)
     if not isinstance(kind, str) or isinstance(place, bool) or not isinstance(place, int | None):
         raise BadQuery("That text is not on the page any more.", "Change one of those that are shown.")
     changed = made_by.revise(composed, with_thought(composed, kind, place, words))
@@ -125,7 +125,7 @@ def want_without(encoder: TextEncoder | None, session: Session, text: object) ->
     Raises:
         BadQuery: no text, no encoder, too many terms, or nothing was searched for.
     """
-    words = clean_text(text)[0][:MAX_TEXT]
+    words = _read_words(text)
     if encoder is None or not words:
         raise BadQuery("There is nothing to leave out.", 'Type what should not be there, like "people".')
     _add(session, without(encoder, words))
@@ -148,6 +148,21 @@ def weigh_term(session: Session, place: object, weight: object) -> None:
     steps.remember(
         session, f"{term.kind} {term.words}: {number:+.2f}" if number else f"no “{term.words}” term"
     )
+
+
+def _read_words(text: object) -> str:
+    """What was typed for one of the small texts, cleaned.
+
+    Raises:
+        BadQuery: no text, or more than one of these holds.
+    """
+    words = clean_text(text)[0]
+    if len(words) > MAX_TEXT:
+        raise BadQuery(
+            f"This text is longer than {MAX_TEXT} characters.",
+            "Shorten it: the page shows the old one still.",
+        )
+    return words
 
 
 def _add(session: Session, term: SignedTerm) -> None:

@@ -118,7 +118,7 @@ def closer_look(seen: Inspected) -> str:
         else '<span class="none">No captions of this picture.</span>'
     )
     return (
-        f'<div class="inspected"><h2>Number {seen.rank}<span>score {seen.score:.3f}</span></h2>'
+        f'<div class="inspected"><h2>Number {seen.rank} <span>score {seen.score:.3f}</span></h2>'
         f'<div class="said">{_file(seen)}{captions}<p class="move">{_move(seen)}</p></div>'
         f'<div class="why">{_stack(seen)}{_table(seen)}</div>{_buttons(seen)}</div>{_leave_buttons()}'
     )

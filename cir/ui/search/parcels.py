@@ -68,6 +68,11 @@ def packed(content: PageContent, session: Session, kind: str) -> bytes:
     ranks, chosen = {one.image_id: one.rank for one in found.results}, session.selected or session.result_ids
     archive, missing = export.to_zip(chosen, retriever.gallery, ranks)
     if missing and len(missing) == len(chosen):
+        root = retriever.gallery.root
+        if root is not None and not root.is_dir():
+            raise BadQuery(
+                "The folder of these pictures is not there now.", "Connect its disk, then try again."
+            )
         raise BadQuery("Nothing is left of these pictures.", "Choose others, or index the folder again.")
     return archive
 

@@ -58,7 +58,8 @@ def take(session: Session, **more: Any) -> str:
         "searched": searched,
         "automatic": session.settings.automatic,
     }
-    return json.dumps({**shown, **more}, ensure_ascii=False)
+    # Gradio warns in the log of every "<script" that a value has, though this one is never shown.
+    return json.dumps({**shown, **more}, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def read(sent: object) -> Snapshot:

@@ -40,6 +40,7 @@ MARKUP = {
         "#reference [data-testid=upload-text]": "the words in the empty field",
         "#edit :is(textarea, input)": "what is typed",
         "#tabs > .tab-wrapper [role=tab]": "the names of the tabs",
+        "footer > .show-api ~ .divider": "the dots between the links at the foot",
         "gradio-app": "has the page's ground and its letters; a larger picture is shown in it",
     },
     "dark": {".dark .gradio-container": "the page where it is dark"},

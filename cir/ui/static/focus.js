@@ -119,8 +119,11 @@
     return null;
   }
   let patience = 0;
+  // An open list scrolls, so browsers let Tab stop at it; it closes when its field is left, and the focus would be gone.
+  const passOver = (list) => (list.tabIndex = -1);
   function keep() {
     document.querySelectorAll(GRID).forEach(rove);
+    document.querySelectorAll("[role=listbox]:not([tabindex])").forEach(passOver);
     if (!last || document.activeElement !== document.body || last.item.isConnected) {
       patience = 0;
       return;

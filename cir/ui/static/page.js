@@ -87,8 +87,11 @@ window.recompose = (() => {
     });
   }
 
-  // Landmarks, and what is read aloud when it changes.
+  // Landmarks, names, and what is read aloud when it changes. The page is in English, whatever gradio has made of the
+  // browser's language: voices and translators go by it.
   function label() {
+    if (document.documentElement.lang !== "en") document.documentElement.lang = "en";
+    document.querySelector("#compared-picture button")?.setAttribute("aria-label", "Reference image, larger");
     const names = { "#stage": "status", "#ask": "search", "#answer": "region" };
     for (const [selector, role] of Object.entries(names)) document.querySelector(selector)?.setAttribute("role", role);
     document.querySelector("#stage")?.setAttribute("aria-live", "polite");
@@ -167,14 +170,14 @@ window.recompose = (() => {
     else tell({ do: item.dataset.do, kind: kind ?? null, place: placeOf(item), id: idOf(item), was: wasOf(item), text: text ?? null, item });
   });
 
-  // A chip becomes a field; Enter sends what stands there, Escape leaves all as it was.
+  // A chip becomes a field. What is too long for it is kept and told: a field that cuts would do so without a word. Enter sends what stands there, Escape leaves all as it was.
+  const MOST = 200;
   function change(item) {
     const { edit, kind, value } = item.dataset;
     const adding = item.classList.contains("add");
     const field = document.createElement("input");
     field.type = edit === "weigh" ? "number" : "text";
     if (edit === "weigh") Object.assign(field, { min: -1, max: 1, step: 0.05 });
-    else field.maxLength = 200;
     const said = item.firstChild?.nodeType === Node.TEXT_NODE ? item.firstChild.data : item.textContent;
     const before = adding ? "" : value ?? said.trim();
     field.value = before;
@@ -197,11 +200,16 @@ window.recompose = (() => {
       if (now === before || (!now && adding)) return;
       tell({ do: edit, kind: kind ?? null, place: placeOf(item), was: edit === "text" && !adding ? before : wasOf(item), text: now });
     };
+    field.addEventListener("input", () => field.setCustomValidity(""));
     field.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.key !== "Enter" && event.key !== "Escape") return;
       event.preventDefault(); // else the chip, which has the focus next, is pressed as well
       refocus = likeIt(item);
+      if (event.key === "Enter" && field.value.trim().length > MOST) {
+        field.setCustomValidity(`At most ${MOST} characters; this has ${field.value.trim().length}.`);
+        return field.reportValidity();
+      }
       if (event.key === "Enter") send();
       close();
       item.focus({ preventScroll: true });

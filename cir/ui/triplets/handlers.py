@@ -23,7 +23,7 @@ from cir.syncir.judgements import Judgement, judgement_of
 from cir.syncir.library import TripletLibrary
 from cir.syncir.pipeline import Progress
 from cir.syncir.table import Filters, TripletTable
-from cir.text import clean_text
+from cir.text import MAX_CHARACTERS, clean_text
 from cir.types import TrainedNetwork, TrainingStep, Triplet
 from cir.ui.triplets.cards import Closer, FileView, FunnelView, Page, ShownTriplet
 
@@ -243,13 +243,18 @@ def edit(library: TripletLibrary, session: TripletSession, shown: ShownTriplet, 
     """Give a triplet another text; its own text again takes the edit back.
 
     Raises:
-        BadQuery: the text is empty or no text.
+        BadQuery: the text is empty, too long or no text.
         CirError: that triplet is not here any more, or the judgement cannot be kept.
     """
     table, row = table_of(library, shown), shown.row
     wanted, _ = clean_text(text)
     if not wanted:
         raise BadQuery("The text is empty.", "Type one, or reject the triplet.")
+    if isinstance(text, str) and len(text.strip()) > MAX_CHARACTERS:
+        raise BadQuery(
+            f"The text has {len(text.strip()):,} characters.",
+            f"Shorten it to {MAX_CHARACTERS}, then save it.",
+        )
     changed = "" if wanted == table.triplets[row].text else wanted
     return _keep(
         library, session, shown, judgement_of(shown.triplet_id, table.judgement(row).verdict, changed)

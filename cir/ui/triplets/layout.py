@@ -63,9 +63,9 @@ class TripletParts:
     def _lay_out_file(self, cannot_generate: str) -> None:
         with gr.Row(elem_id="triplets-top"):
             self.file = gr.Dropdown([], label="Triplets", elem_id="triplets-file", min_width=220, scale=2)
+            # No `file_types`: gradio would refuse other files in words of its own. What cannot be read is told below.
             self.upload = gr.UploadButton(
                 "Open an annotation file",
-                file_types=[".json", ".jsonl"],
                 size="sm",
                 min_width=0,
                 elem_id="triplets-upload",
@@ -149,7 +149,6 @@ class TripletParts:
                     label="Say it better",
                     lines=1,
                     max_lines=3,
-                    max_length=500,
                     elem_id="triplet-text",
                     scale=4,
                 )
