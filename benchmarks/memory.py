@@ -151,9 +151,7 @@ def drawn(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 def ask(name: str) -> None:
     """Load a set's CLIP and captioner, have them read a little, and say the most memory that this process has held."""
-    import resource
-
-    from cir.measuring.model_check import known_pictures
+    from cir.measuring.model_check import known_pictures, memory_taken
     from cir.scripting import open_models
 
     pictures = [known.image for known in known_pictures("photographs")[:PICTURES]]
@@ -178,11 +176,11 @@ def ask(name: str) -> None:
     captioner.caption(pictures, per_image=CAPTIONS, seed=0)
     done(f"it writes {PICTURES} x {CAPTIONS} captions", start)
     weights = next(iter(captioner.model.parameters())).dtype
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"{'captioner in':32} {weights}")
     total = psutil.virtual_memory().total
-    print(
-        f"memory at its most               {usage / 1e9:.1f} GB of {total / 1e9:.1f} GB; captioner in {weights}"
-    )
+    print(f"{'memory of this computer':32} {total / 1e9:.1f} GB")
+    for row in memory_taken():
+        print(f"{row.what:32} {row.found}")
 
 
 def main() -> int:

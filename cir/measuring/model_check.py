@@ -89,12 +89,20 @@ def check_models(models: Models) -> list[Finding]:
         findings.append(Finding("captioner loads", f"{seconds:.1f} s"))
         findings += _of_captioner(captioner, pictures, again)
     findings += _of_language_model(models)
+    return [*findings, *memory_taken()]
+
+
+def memory_taken() -> list[Finding]:
+    """The most memory that this process has held until now, and the most of its GPU's, where there is one."""
+    import torch
+
     peak = psutil.Process().memory_info()
     most = getattr(peak, "peak_wset", 0) or _peak_bytes() or peak.rss
-    return [
-        *findings,
-        Finding("memory at its most", f"{most / 1e9:.1f} GB, without the language model's process"),
-    ]
+    rows = [Finding("memory at its most", f"{most / 1e9:.1f} GB, without the language model's process")]
+    if torch.cuda.is_available():
+        held, name = torch.cuda.max_memory_allocated(), torch.cuda.get_device_name()
+        rows.append(Finding("GPU memory at its most", f"{held / 1e9:.1f} GB of {name}"))
+    return rows
 
 
 def _of_clip(models: Models, pictures: Sequence[KnownPicture], again: str) -> list[Finding]:
