@@ -192,3 +192,15 @@ def test_a_table_of_methods_that_do_not_count_captions_makes_none(
     assert captioned == []
     assert main(["tables", "methods", "--methods", "CVSI", "--ask", *results]) == 0
     assert sum(captioned) > 0
+
+
+@pytest.mark.parametrize("command", ["methods", "paraphrases"])
+def test_a_table_that_is_to_ask_a_language_model_says_that_there_is_none(
+    capsys, command: str, tmp_path: Path
+) -> None:
+    told = ["tables", command, "--ask", "--llm", "none", "--results", str(tmp_path / "r.md")]
+    assert main(told) == 2
+    error = capsys.readouterr().err
+    assert "--ask asks a language model" in error
+    assert "--llm none" in error
+    assert not (tmp_path / "r.md").exists()

@@ -178,3 +178,17 @@ def test_the_command_writes_what_is_loaded_as_a_blip(
     assert np.abs(blip.preprocess(grey).numpy()).max() < 0.01  # the middle of the trunk's range
     text = blip.encode_spliced("a photo of", np.zeros((1, 1, 192), np.float32), "in the garden")
     assert np.linalg.norm(text) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_pictures_go_to_where_the_head_is(runs: Path) -> None:
+    """A GPU's head was given what lies in the computer's own memory; a device without contents stands for one."""
+    seen, given = CachedPictures(runs / "pictures"), []
+    head = torch.nn.Linear(1280, 8, device="meta")
+
+    def on_its_device(module: torch.nn.Module, args: tuple[torch.Tensor], out: torch.Tensor) -> torch.Tensor:
+        given.append(args[0].device.type)
+        return torch.ones(out.shape)
+
+    head.register_forward_hook(on_its_device)
+    assert seen.features(head, np.arange(4)).shape == (4, 8)
+    assert given == ["meta"]

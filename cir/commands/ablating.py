@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 
+from cir.commands.training_options import SAMPLE_TRIPLETS
 from cir.measuring.ablation import Ablation
 from cir.measuring.ablation_tables import write_table
 from cir.measuring.bench import say
@@ -18,6 +19,7 @@ FUSION = "fusion"  # among --tables, beside those of HyCIR
 USUAL = {
     "models": "embedded",
     "gallery": None,
+    "triplets": SAMPLE_TRIPLETS,
     "recipes": None,
     "seeds": 3,
     "steps": None,

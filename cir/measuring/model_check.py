@@ -94,14 +94,13 @@ def check_models(models: Models) -> list[Finding]:
 
 def memory_taken() -> list[Finding]:
     """The most memory that this process has held until now, and the most of its GPU's, where there is one."""
-    import torch
+    from cir.models.runtime import gpu_memory_taken
 
     peak = psutil.Process().memory_info()
     most = getattr(peak, "peak_wset", 0) or _peak_bytes() or peak.rss
     rows = [Finding("memory at its most", f"{most / 1e9:.1f} GB, without the language model's process")]
-    if torch.cuda.is_available():
-        held, name = torch.cuda.max_memory_allocated(), torch.cuda.get_device_name()
-        rows.append(Finding("GPU memory at its most", f"{held / 1e9:.1f} GB of {name}"))
+    if on_gpu := gpu_memory_taken():
+        rows.append(Finding("GPU memory at its most", f"{on_gpu[1] / 1e9:.1f} GB of {on_gpu[0]}"))
     return rows
 
 

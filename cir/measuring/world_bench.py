@@ -13,6 +13,7 @@ from PIL import Image
 
 from cir.application import build_rewording
 from cir.cache_keys import code_digest
+from cir.errors import CirError
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, books_of, open_book
 from cir.evaluation.benchmark import Benchmark, read_benchmark
@@ -32,6 +33,12 @@ from cir.types import CirQuery
 BENCHMARK = "world"
 
 
+def _why_none(models: Models) -> str:
+    """What to do about a language model that is not there."""
+    switched_off = models.llm == WITHOUT
+    return "Leave out --ask, or --llm none." if switched_off else models.missing["language model"]
+
+
 class WorldBench(Bench):
     """The world benchmark."""
 
@@ -42,6 +49,8 @@ class WorldBench(Bench):
         self.captioner = cast(Captioner, models.captioner)
         self.folder = gallery_cache() / "benchmark"
         model = models.language_model
+        if options.ask and model is None:
+            raise CirError("--ask asks a language model, and there is none.", _why_none(models))
         self.book = open_book(self.key, model, models.llm, ask=options.ask)
         self._read: dict[tuple[str, str], str] = {}  # (edit, reference) -> as the phrasebook reads it
 

@@ -52,6 +52,13 @@ def moved(model: Moved, device: torch.device) -> Moved:
         ) from error
 
 
+def gpu_memory_taken() -> tuple[str, int] | None:
+    """The name of the GPU, and the most bytes that this process has held there; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_name(), torch.cuda.max_memory_allocated()
+
+
 def run_in_batches(
     run: Callable[[Sequence[Item]], Result], items: Sequence[Item], batch_size: int
 ) -> list[Result]:

@@ -137,8 +137,12 @@ class CachedPictures:
 
     def features(self, head: torch.nn.Module, pictures: NDArray[np.int64]) -> NDArray[np.float32]:
         """(N, D) raw image features: what a CLIP's head makes of the pooled maps."""
+        device = next(head.parameters()).device
         with torch.inference_mode():
-            rows = [head(self.pooled(pictures[i : i + 512])) for i in range(0, len(pictures), 512)]
+            rows = [
+                head(self.pooled(pictures[i : i + 512]).to(device)).cpu()
+                for i in range(0, len(pictures), 512)
+            ]
         return torch.cat(rows).numpy().astype(np.float32)
 
     def maps(self, pictures: NDArray[np.int64]) -> torch.Tensor:
