@@ -70,9 +70,10 @@ def test_the_command_trains_each_on_as_many_of_both_kinds_and_finds_them_done(
     assert section.name == "fusion-noise"
     assert section.manifest["triplets"] == {"syncir": 24, "world": 24}
     assert section.manifest["queries"] == 5
+    learnt = f"--triplets {tmp_path / 'some.jsonl'} --recipes covr,compodiff"
     assert (
         section.manifest["command"]
-        == "python -m cir ablate --tables fusion --recipes covr,compodiff --seeds 2 --steps 2 --batch-triplets 8"
+        == f"python -m cir ablate --tables fusion {learnt} --seeds 2 --steps 2 --batch-triplets 8"
     )
     rows = [text for text in section.markdown.splitlines() if text.startswith("| ")]
     assert [row.split(" | ")[0] for row in rows[1:]] == ["| Sum", *["| CoVR"] * 2, *["| CompoDiff"] * 2]
