@@ -213,7 +213,7 @@ def test_int8_copies_score_no_image_beside_their_bounds_and_leave_few_to_be_scor
     numbers = dots.numbers.transpose(1, 0, 2).reshape(6, -1)[:, :4000]
     for p, row in enumerate(kept.rows):
         for side, features, near in zip(
-            scan.sides, (image, captions), (numbers[:3], numbers[3:]), strict=True
+            scan.sides, (image[scan.order], captions[scan.order]), (numbers[:3], numbers[3:]), strict=True
         ):
             most = np.linalg.norm(row) * side.whole.residuals + dots.slack[p]
             off = np.abs(near[p] * dots.units[p] - features.astype(np.float64) @ row)
@@ -266,6 +266,31 @@ def many_by_int8() -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
     return Quantised(quantise(image, captions, captioned), captioned), image, captions, captioned
 
 
+def test_images_with_like_rows_lie_together_wherever_they_are_in_the_gallery() -> None:
+    from cir.ranking.engines.kernels import FEW
+    from cir.ranking.engines.quantised import alike_together
+
+    rng, images = np.random.default_rng(5), 4000
+    cluster = rng.integers(0, 30, images)
+    heads = (3.0 * rng.normal(size=(30, 8))[cluster] + 0.1 * rng.normal(size=(images, 8))).astype(np.float16)
+    captioned = rng.random(images) < 0.6
+    order = alike_together(heads, captioned)
+    assert np.sort(order).tolist() == list(range(images))
+    assert (np.diff(captioned[order].astype(int)) <= 0).all()  # those with captions first
+    blocks = [cluster[order[start : start + FEW]] for start in range(0, images, FEW)]
+    assert np.mean([len(set(block)) for block in blocks]) < 3  # of 30, in the gallery's order 26
+
+
+def test_images_that_are_all_alike_or_one_alone_are_divided_no_further() -> None:
+    from cir.ranking.engines.quantised import alike_together
+
+    alike = np.ones((1000, 8), np.float16)
+    assert alike_together(alike, np.ones(1000, bool)).tolist() == list(range(1000))
+    alike[::100] = 5.0
+    assert np.sort(alike_together(alike, np.zeros(1000, bool))).tolist() == list(range(1000))
+    assert alike_together(alike[:1], np.ones(1, bool)).tolist() == [0]
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 1000),
@@ -292,9 +317,14 @@ def test_blocks_of_images_that_are_left_out_at_once_hold_none_of_the_best_whatev
 
 
 def test_a_move_of_a_slider_looks_at_few_blocks_of_images_where_these_differ() -> None:
+    from cir.ranking.engines.kernels import FEW
+
     scan, image, _, _ = many_by_int8()
     dots = scan.dots(image[[3000, 3001]].astype(np.float64))
-    dots.numbers[:45] = 32_000  # of 64 images each: would be the best, if anybody looked
+    blocks = np.append(scan.order, np.zeros(-len(image) % FEW, np.int64)).reshape(-1, FEW)
+    far = (blocks < 2880).all(axis=1)
+    assert far.sum() > 30
+    dots.numbers[far] = 32_000  # would be the best, if anybody looked
     near = scan.candidates(dots, np.array([0.5, 0.5]), 0.3, 1)
     assert len(near)
     assert (near >= 2880).all()

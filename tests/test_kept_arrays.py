@@ -190,6 +190,16 @@ def test_damaged_copies_are_noticed_behind_and_made_anew(
     searched(large)
 
 
+def test_copies_whose_order_is_damaged_are_made_anew_before_anybody_searches_by_them(
+    tmp_path: Path, large: Gallery
+) -> None:
+    searched(large)
+    order = np.ascontiguousarray(ExactEngine(large, quantised=True)._scan.order)
+    at = only_file(tmp_path, "arrays").read_bytes().index(order.tobytes())
+    flip(only_file(tmp_path, "arrays"), at + 3, in_secret=True)  # points far beyond all rows
+    assert_is_exact(ExactEngine(large, quantised=True), large)
+
+
 def test_where_copies_cannot_be_kept_they_stay_in_memory(
     tmp_path: Path, large: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:

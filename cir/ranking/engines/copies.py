@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cir.cache_keys import digest_of
 from cir.gallery.cache import is_being_written
 from cir.gallery.gallery import Gallery
@@ -11,7 +14,7 @@ from cir.gallery.kept_arrays import KeptArrays, keep_arrays, read_arrays
 from cir.gallery.stored_rows import StoredRows
 from cir.ranking.engines.quantised import Quantised, quantise
 
-KIND, VERSION = "copies", 2  # of how they are made: of another one they are made anew
+KIND, VERSION = "copies", 3  # of how they are made: of another one they are made anew
 _log = logging.getLogger(__name__)
 
 
@@ -31,7 +34,7 @@ def open_copies(gallery: Gallery) -> tuple[Quantised, KeptArrays | None]:
         return Quantised(quantise(image, captions, gallery.captioned), gallery.captioned), None
     source = digest_of(VERSION, image.identity, captions.identity, gallery.captioned)
     kept = read_arrays(folder, KIND, source)
-    if kept is not None:
+    if kept is not None and _is_order(kept.arrays["order"]):
         return Quantised(kept.arrays, gallery.captioned), kept
     arrays = quantise(image, captions, gallery.captioned)
     if not is_being_written(folder):
@@ -40,3 +43,8 @@ def open_copies(gallery: Gallery) -> tuple[Quantised, KeptArrays | None]:
         except OSError as error:  # a full disk, or a folder that cannot be written: they stay in memory
             _log.info("What searches %s quickly is not kept: %s", gallery.name, error)
     return Quantised(kept.arrays if kept else arrays, gallery.captioned), kept
+
+
+def _is_order(places: NDArray[np.int32]) -> bool:
+    """Whether each place is there once. Loops that are compiled would go to wherever a damaged one points."""
+    return np.array_equal(np.sort(places), np.arange(len(places)))

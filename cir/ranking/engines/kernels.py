@@ -109,14 +109,16 @@ class Lengths(NamedTuple):
     """What the lengths of K images follow from.
 
     Attributes:
-        captioned: (K,) which images have captions.
-        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2, exactly.
+        order: (K,) the places of the images as they lie in blocks of FEW, alike ones together.
+        captioned: (K,) which images have captions, by their places.
+        norms: (3, K) |t_v|^2, t_v . t_c, |t_c|^2, exactly, by their places.
         cross: (B, 2, FEW) the last two as whole numbers: these are looked at first.
         least: (2, B) the least of these among the captioned ones of each FEW images.
         units: what 1 stands for there.
         off: what the first of the three may be off 1.
     """
 
+    order: NDArray[np.int32]
     captioned: NDArray[np.bool_]
     norms: Floats64
     cross: NDArray[np.int16]
@@ -232,35 +234,33 @@ def best_by_bounds(
         if most[block] < least or looked_at[block]:
             continue
         looked_at[block] = True
-        start = block * FEW
+        start, places = block * FEW, lengths.order[block * FEW : block * FEW + FEW]
         _weigh_block(total, numbers[block], weights)
         off = slack + length * (h * most_lost[0][block] + gamma * most_lost[1][block])
         if not asked.cosine:
             _weigh_block(single, numbers[block], alone)
             off = slack + length * max(most_lost[0][block], most_lost[1][block])
-            _compare_dots(over, total, single, lengths.captioned[start : start + FEW], off, least)
+            _compare_dots(over, total, single, lengths.captioned[places], off, least)
         elif least > 0.0:
             _compare(over, total, lengths.cross[block, 0], lengths.cross[block, 1], limits, off, least)
         else:
             over[:] = 0.0
-        for i in range(min(FEW, images - start)):
+        for i, place in enumerate(places):
             if over[i] < 0.0:
                 continue
-            place = start + i
             if (among.shape[0] and not among[place]) or _is_in(left_out, place):
                 continue
             g = gamma if lengths.captioned[place] else np.float32(0.0)
             score = total[i] if g > 0.0 else _weigh_one(numbers[block], alone, i)
-            much = slack + length * ((one - g) * lost[0][place] + g * lost[1][place])
-            low, high = _bounds(score, much, lengths.norms, place, g, asked.cosine)
+            much = slack + length * ((one - g) * lost[0][start + i] + g * lost[1][start + i])
+            low, high = _bounds(score, much, lengths, limits, block, i, g, asked.cosine)
             if high >= least:
                 near[found], reach[found] = place, high
                 found += 1
             if low > best[0]:
                 _replace_least(best, of, low, place)
                 least = max(least, best[0])
-    near = near[:found][reach[:found] >= least]
-    return np.sort(near) if len(first) else near
+    return np.sort(near[:found][reach[:found] >= least])
 
 
 @compiled
@@ -426,83 +426,6 @@ def _greatest(numbers: Floats32, count: int) -> NDArray[np.int64]:
     return of
 
 
-class Heads(NamedTuple):
-    """The heads of K images, and a query to them.
-
-    Attributes:
-        codes, scales: (K, N) and (K,), see `quantise`.
-        tails: of both sides (K,), the length of what is in no head.
-        captioned: (K,)
-        query: (N,)
-        step: the numerator of the score is step * scale * (codes . query) ...
-        bases: ... and the first of these, and the second where there are captions ...
-        lengths: ... and off by at most these times the tails ...
-        slack: ... and by that.
-    """
-
-    codes: NDArray[np.int8]
-    scales: Floats32
-    tails: tuple[Floats32, Floats32]
-    captioned: NDArray[np.bool_]
-    query: NDArray[np.int16]
-    step: np.float32
-    bases: tuple[np.float32, np.float32]
-    lengths: tuple[np.float32, np.float32]
-    slack: np.float32
-
-
-@compiled
-def most_by_heads(
-    heads: Heads, gamma: np.float32, lengths: Lengths, cosine: bool, among: NDArray[np.bool_], count: int
-) -> tuple[Floats32, NDArray[np.int64]]:
-    """(K,) the most that each image may score, -inf where it may not be found; and those whose nearly known scores are best.
-
-    Where scores are not divided by lengths, all images have to have captions. Args: see `best_by_bounds`.
-    """
-    images = heads.codes.shape[0]
-    most = np.empty(images, np.float32)
-    best, of = np.full(count, -np.inf, np.float32), np.full(count, -1, np.int64)
-    near, off = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    limits = _limits(lengths, gamma)
-    for start in range(0, images, BLOCK):
-        at = slice(start, min(start + BLOCK, images))
-        size = at.stop - start
-        _take_dots(near, heads.codes[at], heads.scales[at], heads.query, heads.step, np.float32(0.0))
-        _add_bases(near, heads.captioned[at], heads.bases[0], heads.bases[1])
-        _tails_off(
-            off, heads.tails[0][at], heads.tails[1][at], heads.lengths[0], heads.lengths[1], heads.slack
-        )
-        if cosine:
-            for few in range(0, size, FEW):
-                cross, part = lengths.cross[(start + few) // FEW], slice(few, few + FEW)
-                _divide_roughly(near[part], off[part], cross[0], cross[1], limits)
-        if among.shape[0]:
-            for i in range(size):
-                if not among[start + i]:
-                    near[i] = -np.inf
-        for i in range(size):
-            most[start + i] = near[i] + off[i]
-        if _reach(near[:size], best[0]):
-            for i in range(size):
-                if near[i] > best[0]:
-                    _replace_least(best, of, near[i], start + i)
-    return most, of[of >= 0]
-
-
-@compiled
-def reaching(most: Floats32, least: np.float32) -> NDArray[np.int64]:
-    """Where the numbers (K,) are not below the least one, and not -inf."""
-    found = 0
-    for i in range(len(most)):
-        found += most[i] >= least and most[i] > -np.inf
-    places, at = np.empty(found, np.int64), 0
-    for i in range(len(most)):
-        if most[i] >= least and most[i] > -np.inf:
-            places[at] = i
-            at += 1
-    return places
-
-
 class Seen(NamedTuple):
     """One side of K images as int8, and a query to it.
 
@@ -522,27 +445,212 @@ class Seen(NamedTuple):
     length: np.float32
 
 
+class Heads(NamedTuple):
+    """The heads of K images in blocks of FEW, and a query to them.
+
+    Attributes:
+        first, rest: (B, M, FEW) and (B, N - M, FEW) whole numbers: what images are along the main directions, and along the others.
+        scales: (B,) what 1 stands for.
+        longest: (3, B) how long the rest of a head is at most, and of each side what is in no head.
+        captioned, alone: (B,) whether there are images with captions, and without.
+        query: (N,)
+        step: the numerator of the score is step * scale * (numbers . query) ...
+        bases: ... and the first of these, and the second where there are captions ...
+        lengths: (3,) ... and off by at most these times `longest`, the first where only `first` is known ...
+        slack: ... and by that.
+    """
+
+    first: NDArray[np.int8]
+    rest: NDArray[np.int8]
+    scales: Floats32
+    longest: Floats32
+    captioned: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
+    query: NDArray[np.int16]
+    step: np.float32
+    bases: tuple[np.float32, np.float32]
+    lengths: tuple[np.float32, np.float32, np.float32]
+    slack: np.float32
+
+
 @compiled
-def bounds_at(
-    places: NDArray[np.int64],
+def quantise_heads(
+    rows: Floats32,
+    block: int,
+    first: NDArray[np.int8],
+    rest: NDArray[np.int8],
+    scales: Floats32,
+    longest: Floats32,
+) -> np.float32:
+    """Fill in what `Heads` has of the rows (FEW or fewer, N) of a block, and say the greatest length that is lost of one."""
+    most, main = 0.0, first.shape[1]
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            most = max(most, abs(np.float64(rows[i, j])))
+    scales[block] = most / 127.0
+    scale = np.float64(scales[block])
+    inverse = 1.0 / scale if scale > 0.0 else 0.0
+    most_lost, most_rest = 0.0, 0.0
+    for i in range(rows.shape[0]):
+        lost, apart = 0.0, 0.0
+        for j in range(rows.shape[1]):
+            code = min(127.0, max(-127.0, np.rint(np.float64(rows[i, j]) * inverse)))
+            lost += (np.float64(rows[i, j]) - scale * code) ** 2
+            if j < main:
+                first[block, j, i] = np.int8(code)
+            else:
+                rest[block, j - main, i] = np.int8(code)
+                apart += (scale * code) ** 2
+        most_lost, most_rest = max(most_lost, lost), max(most_rest, apart)
+    longest[0, block] = np.sqrt(most_rest) * 1.000001  # rounded up, as the other is
+    return np.float32(np.sqrt(most_lost) * 1.000001)
+
+
+@compiled
+def best_by_heads(
+    heads: Heads,
     image: Seen,
     captions: Seen,
     gamma: np.float32,
     lengths: Lengths,
     slack: np.float32,
     cosine: bool,
-) -> tuple[Floats32, Floats32]:
-    """(N,) what the images at some places score at least and at most. Args: see `best_by_bounds`."""
-    low, high = np.empty(len(places), np.float32), np.empty(len(places), np.float32)
-    for i, place in enumerate(places):
-        g = gamma if lengths.captioned[place] else np.float32(0.0)
-        score = np.float32((1 - g) * _dot_at(image, place))
-        off = np.float32(slack + (1 - g) * image.length * image.lost[place])
-        if g > 0.0:
-            score = np.float32(score + g * _dot_at(captions, place))
-            off = np.float32(off + g * captions.length * captions.lost[place])
-        low[i], high[i] = _bounds(score, off, lengths.norms, place, g, cosine)
-    return low, high
+    among: NDArray[np.bool_],
+    count: int,
+    enough: int,
+) -> tuple[NDArray[np.int64], bool]:
+    """The images, in their order, that may be among the `count` best; and whether they are all of these.
+
+    Blocks of FEW images are left out by the first numbers of their heads, images by their whole heads, and others by their
+    whole rows. The blocks that may hold the best are looked at first: what these have at least leaves out most others.
+    Where scores are not divided by lengths, all images have to have captions. Args: see `best_by_bounds`, and
+
+    Args:
+        slack: what scores are off by beside what rows have lost.
+        enough: images that are looked at, at most.
+    """
+    limits = _limits(lengths, gamma)
+    most = _most_of_heads(heads, lengths, limits, cosine)
+    first, least, looked_at = _greatest(most, count), np.float32(-np.inf), np.zeros(len(most), np.bool_)
+    best, of = np.full(count, least, np.float32), np.empty(count, np.int64)  # a heap, the least one first
+    near, off, dots = np.empty(FEW, np.float32), np.empty(FEW, np.float32), np.empty(FEW, np.int32)
+    found, reach, seen = np.empty(enough, np.int64), np.empty(enough, np.float32), 0
+    for step in range(len(first) + len(most)):
+        block = first[step] if step < len(first) else step - len(first)
+        if most[block] < least or looked_at[block]:
+            continue
+        looked_at[block] = True
+        places = lengths.order[block * FEW : block * FEW + FEW]
+        _look_at_heads(near, off, dots, heads, block, lengths, places, limits, cosine)
+        mixed = heads.captioned[block] and heads.alone[block]
+        for i, place in enumerate(places):
+            if near[i] + off[i] < least or (among.shape[0] and not among[place]):
+                continue
+            if seen == enough:
+                return found[:0], False
+            has = bool(lengths.captioned[place] if mixed else heads.captioned[block])
+            low, high = _bounds_at(block, i, has, image, captions, gamma, lengths, limits, slack, cosine)
+            found[seen], reach[seen] = place, high
+            seen += 1
+            if low > best[0]:
+                _replace_least(best, of, low, place)
+                least = max(least, best[0])
+    return np.sort(found[:seen][reach[:seen] >= least]), True
+
+
+@compiled
+def _most_of_heads(
+    heads: Heads,
+    lengths: Lengths,
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+    cosine: bool,
+) -> Floats32:
+    """(B,) what no image of a block scores more than; 0 where all may score less than that."""
+    none, dots = np.float32(-np.inf), np.empty(FEW, np.int32)
+    both, single = np.empty(len(heads.scales), np.float32), np.empty(len(heads.scales), np.float32)
+    for block in range(len(both)):
+        dots[:] = 0
+        _add_dots(dots, heads.first[block], heads.query)
+        near = heads.bases[0] + heads.step * heads.scales[block] * np.float32(_most(dots))
+        for side in range(3):
+            near += heads.lengths[side] * heads.longest[side, block]
+        both[block] = near + heads.slack + heads.bases[1] if heads.captioned[block] else none
+        single[block] = near + heads.slack if heads.alone[block] else none
+    if cosine:
+        _divide_by_least(both, lengths.least[0], lengths.least[1], limits)
+        _divide(single, limits[0] - limits[3])
+    _take_greater(both, single)
+    return both
+
+
+@compiled
+def _look_at_heads(
+    near: Floats32,
+    off: Floats32,
+    dots: NDArray[np.int32],
+    heads: Heads,
+    block: int,
+    lengths: Lengths,
+    places: NDArray[np.int32],
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+    cosine: bool,
+) -> None:
+    """Fill in what the images of a block score nearly, and what that is off by."""
+    main, unit = heads.first.shape[1], heads.step * heads.scales[block]
+    dots[:] = 0
+    _add_dots(dots, heads.first[block], heads.query)
+    _add_dots(dots, heads.rest[block], heads.query[main:])
+    base = heads.bases[0] + (heads.bases[1] if heads.captioned[block] else np.float32(0.0))
+    for i in range(FEW):
+        near[i] = base + unit * np.float32(dots[i])
+    if heads.captioned[block] and heads.alone[block]:
+        for i, place in enumerate(places):
+            near[i] -= np.float32(0.0) if lengths.captioned[place] else heads.bases[1]
+    off[:] = (
+        heads.lengths[1] * heads.longest[1, block] + heads.lengths[2] * heads.longest[2, block] + heads.slack
+    )
+    if cosine:
+        _divide_roughly(near, off, lengths.cross[block, 0], lengths.cross[block, 1], limits)
+
+
+@compiled
+def _add_dots(dots: NDArray[np.int32], numbers: NDArray[np.int8], query: NDArray[np.int16]) -> None:
+    """Add the dot products of FEW images (N, FEW) with a query (N or more,)."""
+    for j in range(numbers.shape[0]):
+        weight = np.int32(query[j])
+        for i in range(FEW):
+            dots[i] = np.int32(dots[i] + weight * np.int32(numbers[j, i]))
+
+
+@compiled
+def _most(numbers: NDArray[np.int32]) -> np.int32:
+    most = numbers[0]
+    for i in range(FEW):
+        most = max(most, numbers[i])
+    return most
+
+
+@compiled
+def _bounds_at(
+    block: int,
+    i: int,
+    has: bool,
+    image: Seen,
+    captions: Seen,
+    gamma: np.float32,
+    lengths: Lengths,
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+    slack: np.float32,
+    cosine: bool,
+) -> tuple[np.float32, np.float32]:
+    """What an image of a block scores at least and at most, with captions or without. Args: see `best_by_heads`."""
+    at, g = block * FEW + i, gamma if has else np.float32(0.0)
+    score = np.float32((1 - g) * _dot_at(image, at))
+    off = np.float32(slack + (1 - g) * image.length * image.lost[at])
+    if g > 0.0:
+        score = np.float32(score + g * _dot_at(captions, at))
+        off = np.float32(off + g * captions.length * captions.lost[at])
+    return _bounds(score, off, lengths, limits, block, i, g, cosine)
 
 
 @compiled
@@ -555,23 +663,28 @@ def _dot_at(side: Seen, place: int) -> np.float32:
 
 @compiled
 def _bounds(
-    score: np.float32, off: np.float32, norms: Floats64, place: int, g: np.float32, cosine: bool
+    score: np.float32,
+    off: np.float32,
+    lengths: Lengths,
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+    block: int,
+    i: int,
+    g: np.float32,
+    cosine: bool,
 ) -> tuple[np.float32, np.float32]:
-    """The least and the most that an image scores, over its length."""
+    """The least and the most that an image of a block scores, over its length."""
     if cosine:
-        one, two, tiny = np.float32(1.0), np.float32(2.0), np.float32(1e-4)
-        h = one - g
-        tv_tv, tv_tc, tc_tc = (
-            np.float32(norms[0, place]),
-            np.float32(norms[1, place]),
-            np.float32(norms[2, place]),
-        )
-        squared = h * h * tv_tv + two * h * g * tv_tc + g * g * tc_tc
-        short = tiny - squared if squared < tiny else np.float32(0.0)  # float32 does not know its length
-        inverse = one / np.sqrt(tiny if squared < tiny else squared)
+        one, short, huge = np.float32(1.0), np.float32(0.002), np.float32(1e30)
+        squared, unsure = one, lengths.off + np.float32(2e-6)
+        if g > 0.0:
+            cross = lengths.cross[block]
+            squared = limits[0] + limits[1] * np.float32(cross[0, i]) + limits[2] * np.float32(cross[1, i])
+            unsure = limits[3]
+        inverse = one / np.sqrt(short if squared < short else squared)
+        unsure *= inverse * inverse
         score *= inverse
-        rounding, huge = np.float32(2e-6), np.float32(1e30)
-        off = off * inverse + abs(score) * rounding * inverse * inverse + short * huge
+        off = off * inverse * (one + unsure) + abs(score) * unsure
+        off = huge if squared < short else off  # float32 does not know its length
     return score - off, score + off
 
 
@@ -691,22 +804,6 @@ def _take_greater(numbers: Floats32, others: Floats32) -> None:
 
 
 @compiled
-def _add_bases(
-    numbers: Floats32, captioned: NDArray[np.bool_], image: np.float32, captions: np.float32
-) -> None:
-    for i in range(captioned.shape[0]):
-        numbers[i] += image + (captions if captioned[i] else np.float32(0.0))
-
-
-@compiled
-def _tails_off(
-    off: Floats32, image: Floats32, captions: Floats32, one: np.float32, other: np.float32, slack: np.float32
-) -> None:
-    for i in range(image.shape[0]):
-        off[i] = one * image[i] + other * captions[i] + slack
-
-
-@compiled
 def _divide_roughly(
     scores: Floats32,
     off: Floats32,
@@ -724,31 +821,6 @@ def _divide_roughly(
         off[i] = off[i] * more + abs(scores[i]) * limits[3] * inverse * inverse
         if length < short:
             off[i] = huge
-
-
-@compiled
-def _take_dots(
-    out: Floats32,
-    codes: NDArray[np.int8],
-    scales: Floats32,
-    query: NDArray[np.int16],
-    step: np.float32,
-    base: np.float32,
-) -> None:
-    for i in range(codes.shape[0]):
-        total = np.int32(0)
-        for j in range(codes.shape[1]):
-            total = np.int32(total + np.int32(codes[i, j]) * np.int32(query[j]))
-        out[i] = base + step * scales[i] * np.float32(total)
-
-
-@compiled
-def _reach(numbers: Floats32, least: np.float32) -> np.int32:
-    """How many do. Counting needs no branch, so that many are looked at in one instruction."""
-    found = np.int32(0)
-    for i in range(numbers.shape[0]):
-        found += np.int32(numbers[i] >= least)
-    return found
 
 
 @compiled

@@ -10,6 +10,9 @@ gallery differs most (its principal components), kept in the same way. With q' a
 these directions, a dot product is off by at most q' r' more. Most images are too far below the best for that to matter; of
 the others the whole rows are looked at. Where too many are left, as among rows that differ in all directions alike, these
 are all rows, one after another.
+
+The copies do not lie in the gallery's order: images with like heads lie together, in blocks, most of which are left out
+without a look at any of their images.
 """
 
 from __future__ import annotations
@@ -26,8 +29,12 @@ from cir.ranking.engines import kernels
 from cir.ranking.scoring import GalleryTerms
 
 SAMPLE = 8192  # rows whose mean and main directions stand for all: any would do, these keep the bounds small
-BLOCK = 8192  # rows that are read at once
+BLOCK = 2048  # rows that are read at once
+PARTS = 64  # into so many are images divided, and these again, until alike ones lie together
+ROUNDS = 4  # in which the middles of the parts are looked for
+DIVISIONS = 4  # one after another, at most: among rows that are all alike there is nothing to divide
 ROUNDING = 4e-6  # what float32 may be off by in sums of products of unit rows, generously
+HALF = 5e-4  # what a float16 is off by, as a share of it
 HEAD = 4  # a head has a fourth as many numbers as a row of one side
 CAPTIONS = (
     0.5  # what captions count for when main directions are looked for: mostly they count for less than pixels
@@ -45,7 +52,7 @@ LookedAt = tuple[
     Two32,
     NDArray[np.bool_],
 ]  # by `best_by_bounds`
-SIDES, HEADS = ("image", "captions"), "heads"  # what the names of their arrays begin with
+SIDES = "image", "captions"  # what the names of their arrays begin with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,74 +169,79 @@ class Side:
         return kernels.Seen(codes, scales, residuals, asked.numbers[0], *numbers), float(asked.lost[0])
 
 
-class Heads:
-    """What the rows [t_v; CAPTIONS t_c] of K images, without their means, are along the main directions of all of them.
+class Axes:
+    """The main directions of rows [t_v; CAPTIONS t_c] without their means: (N, 2 D), of which the first come first.
 
     Args:
-        axes: (N, 2 D) these directions.
-        codes: of the heads (K, N).
-        tails: (2, K) the lengths of what of each side is in no head.
+        some: (M, 2 D) such rows, which tell what all are like.
     """
 
-    def __init__(self, axes: NDArray[np.float32], codes: Codes, tails: NDArray[np.float32]) -> None:
-        self.axes, self.codes, self.tails = axes, codes, tails
-        self._most_lost = float(codes.residuals.max(initial=0.0))
-
-    @classmethod
-    def empty(cls, images: int, some: NDArray[np.float64]) -> Heads:
-        """With room for K rows; `some` (M, 2 D) of them, without their means, tell what all are like."""
+    def __init__(self, some: NDArray[np.float64]) -> None:
         numbers = some.shape[1] // (2 * HEAD)
         numbers = max(1, numbers // 32 * 32 or numbers)
-        directions = np.linalg.eigh(some.T @ some)[1].T[::-1]  # the main ones first
-        axes = np.ascontiguousarray(directions[:numbers], np.float32)
-        return cls(axes, Codes.empty(images, numbers), np.empty((2, images), np.float32))
+        self.axes = np.ascontiguousarray(np.linalg.eigh(some.T @ some)[1].T[::-1][:numbers], np.float32)
 
-    def keep(
-        self, image: NDArray[np.float32], captions: NDArray[np.float32], places: NDArray[np.int64]
-    ) -> None:
-        """Make the heads of some images' rows without their means."""
+    def heads(
+        self, image: NDArray[np.float32], captions: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What rows are along these directions (M, N), and the lengths of what of each side is in none of them (2, M)."""
         dim, sides = image.shape[1], (image, np.asarray(CAPTIONS * captions, np.float32))
         axes = self.axes[:, :dim], self.axes[:, dim:]
         along = [np.asarray(side @ part.T, np.float32) for side, part in zip(sides, axes, strict=True)]
-        head = np.asarray(along[0] + along[1], np.float32)
-        nothing = np.zeros(head.shape[1], np.float32)
-        kernels.quantise(head, places, nothing, *self.codes)
-        for side, part, own, tails in zip(sides, axes, along, self.tails, strict=True):
-            back = _dots(
-                np.asarray(head @ (part @ part.T), np.float32), head
-            )  # |side - part' head|^2, multiplied out
+        head, tails = np.asarray(along[0] + along[1], np.float32), np.empty((2, len(image)), np.float32)
+        for side, part, own, tail in zip(sides, axes, along, tails, strict=True):
+            back = _dots(np.asarray(head @ (part @ part.T), np.float32), head)
+            # |side - part' head|^2, multiplied out
             squared = _dots(side, side) - 2.0 * _dots(own, head) + back
-            tails[places] = np.sqrt(np.maximum(squared, 0.0) + ROUNDING)
+            tail[:] = np.sqrt(np.maximum(squared, 0.0) + ROUNDING)
+        return head, tails
+
+
+class Heads:
+    """The heads of K images in blocks, see `kernels.Heads`.
+
+    Args:
+        arrays: from `quantise`.
+        captioned: (K,) which images have captions, as they lie in blocks.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray], captioned: NDArray[np.bool_]) -> None:
+        starts = np.arange(0, len(captioned), kernels.FEW)
+        self._axes, self._most_lost = arrays["axes"], float(arrays["head lost"].max(initial=0.0))
+        self._first, self._rest = arrays["head first"], arrays["head rest"]
+        self._scales, self._longest = arrays["head scales"], arrays["head longest"]
+        self._captioned, self._alone = (np.logical_or.reduceat(w, starts) for w in (captioned, ~captioned))
 
     def seen(
         self,
         row: NDArray[np.float64],
         gamma: float,
-        means: tuple[NDArray[np.float32], NDArray[np.float32]],
-        captioned: NDArray[np.bool_],
+        means: Two32,
         longest: float,
     ) -> kernels.Heads:
         """The images, asked for a row (D,) under a weight of captions."""
         query = np.concatenate([(1.0 - gamma) * row, gamma / CAPTIONS * row])
-        along = (self.axes @ query.astype(np.float32)).astype(np.float64)
-        rest = np.split(query - along @ self.axes, 2)
+        along = (self._axes @ query.astype(np.float32)).astype(np.float64)
+        apart = np.split(query - along.astype(np.float32) @ self._axes, 2)
         asked, rounding = Whole.of(along[None]), ROUNDING * float(np.linalg.norm(query))
-        slack = (float(asked.lost[0]) + rounding) * 2.0 * longest + float(
-            np.linalg.norm(along)
-        ) * self._most_lost
+        length, main = float(np.linalg.norm(along)), self._first.shape[1]
+        slack = (float(asked.lost[0]) + rounding) * 2.0 * longest + length * self._most_lost
         bases = [
             share * (row @ mean.astype(np.float64))
             for share, mean in zip((1.0 - gamma, gamma), means, strict=True)
         ]
+        lengths = [np.linalg.norm(part) * 1.000001 for part in (along[main:], *apart)]
         return kernels.Heads(
-            self.codes.codes,
-            self.codes.scales,
-            (self.tails[0], self.tails[1]),
-            captioned,
+            self._first,
+            self._rest,
+            self._scales,
+            self._longest,
+            self._captioned,
+            self._alone,
             asked.numbers[0],
             np.float32(asked.steps[0]),
             (np.float32(bases[0]), np.float32(bases[1])),
-            (np.float32(np.linalg.norm(rest[0])), np.float32(np.linalg.norm(rest[1]))),
+            (np.float32(lengths[0]), np.float32(lengths[1]), np.float32(lengths[2])),
             np.float32(slack),
         )
 
@@ -243,22 +255,26 @@ class Quantised:
 
     Attributes:
         norms: what norms need of each image, exactly.
+        order: (K,) the places of the images as they lie here, alike ones together.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray], captioned: NDArray[np.bool_]) -> None:
         for array in arrays.values():
             array.setflags(write=False)  # as those from the disk are: one kind of array, compiled once
-        self.sides = tuple(Side(arrays[f"{side} mean"], _codes(arrays, side)) for side in SIDES)
-        self._heads = Heads(arrays["axes"], _codes(arrays, HEADS), arrays["tails"])
+        codes = [Codes(*(arrays[f"{side} {key}"] for key in Codes._fields)) for side in SIDES]
+        self.sides = tuple(Side(arrays[f"{side} mean"], one) for side, one in zip(SIDES, codes, strict=True))
         exact = arrays["norms"]
+        self.order = order = arrays["order"]
         self.norms = GalleryTerms(exact[0], exact[2], exact[1], captioned)
-        self._captioned = captioned.copy()  # one that may be written, as all such are
-        cross = np.where(captioned, exact[1:], 0.0)
+        self._captioned = captioned[order]
+        self._heads = Heads(arrays, self._captioned)
+        cross = np.where(self._captioned, exact[1:, order], 0.0)
         units = max(float(np.abs(cross).max(initial=0.0)), 1e-30) / 32_000
         numbers = np.float32(units), np.float32(np.abs(exact[0] - 1.0).max(initial=0.0))
         whole = _in_blocks(np.rint(cross / units).astype(np.int16))
         self._lengths = kernels.Lengths(
-            self._captioned,
+            order,
+            captioned.copy(),  # one that may be written, as all such are
             exact,
             whole,
             kernels.extremes(whole, 2, self._captioned)[0],
@@ -295,24 +311,25 @@ class Quantised:
     ) -> NDArray[np.int64]:
         """The images that may be among the `count` best of one row (D,), in the gallery's order. See `candidates`."""
         count, length = min(count, len(self._captioned)), float(np.linalg.norm(row))
-        allowed = np.empty(0, np.bool_) if among is None else np.array(among)
-        means = self.sides[0].mean, self.sides[1].mean
-        by_heads = self._heads.seen(row, gamma, means, self._captioned, self._longest)
-        (image, lost), (captions, lost_too) = (side.seen(row) for side in self.sides)
-        slack = np.float32((max(lost, lost_too) + ROUNDING * length) * self._longest)
-        whole = image, captions, np.float32(gamma), self._lengths, slack, cosine
-        most, first = kernels.most_by_heads(
-            by_heads, np.float32(gamma), self._lengths, cosine, allowed, count
-        )
-        enough = len(first) == count
-        least = kernels.bounds_at(first, *whole)[0].min() if enough else np.float32(-np.inf)
-        left = kernels.reaching(most, least)
-        tells_little = len(left) > max(len(most) // MOST_LEFT, MOST_LEFT * count)
-        if tells_little or not (cosine or self._captioned.all()):
-            dots = self.dots(row[None], captions=bool(gamma))
-            return self.candidates(dots, np.ones(1), gamma, count, cosine=cosine, among=among)
-        lowest, highest = kernels.bounds_at(left, *whole)
-        return left[highest >= np.partition(lowest, -count)[-count]] if len(left) > count else left
+        if cosine or self._captioned.all():
+            means = self.sides[0].mean, self.sides[1].mean
+            (image, lost), (captions, lost_too) = (side.seen(row) for side in self.sides)
+            near, told = kernels.best_by_heads(
+                self._heads.seen(row, gamma, means, self._longest),
+                image,
+                captions,
+                np.float32(gamma),
+                self._lengths,
+                np.float32((max(lost, lost_too) + ROUNDING * length) * self._longest),
+                cosine,
+                _ALL if among is None else np.array(among),  # one that is read only is another type
+                count,
+                max(len(self._captioned) // MOST_LEFT, MOST_LEFT * count),
+            )
+            if told:
+                return near
+        dots = self.dots(row[None], captions=bool(gamma))
+        return self.candidates(dots, np.ones(1), gamma, count, cosine=cosine, among=among)
 
     def candidates(
         self,
@@ -396,21 +413,91 @@ def quantise(image: Rows, captions: Rows, captioned: NDArray[np.bool_]) -> dict[
     sampled = [rows[some].astype(np.float64) for rows in (image, captions)]
     means = [rows.mean(axis=0).astype(np.float32) for rows in sampled]
     apart = [rows - mean for rows, mean in zip(sampled, means, strict=True)]
-    heads = Heads.empty(images, np.hstack([apart[0], CAPTIONS * captioned[some, None] * apart[1]]))
-    sides = [Codes.empty(images, dim) for _ in means]
+    axes = Axes(np.hstack([apart[0], CAPTIONS * captioned[some, None] * apart[1]]))
+    heads, tails = np.empty((images, len(axes.axes)), np.float16), np.empty((2, images), np.float32)
+    sides = {side: Codes.empty(images, dim) for side in SIDES}
     norms = np.empty((3, images))
     order = image.order() if isinstance(image, StoredRows) else np.arange(images)
     for start in range(0, images, BLOCK):
         places = order[start : start + BLOCK]
         both = [np.ascontiguousarray(rows[places], np.float32) for rows in (image, captions)]
-        for side, rows, mean in zip(sides, both, means, strict=True):
+        for side, rows, mean in zip(sides.values(), both, means, strict=True):
             kernels.quantise(rows, places, mean, *side)
-        heads.keep(both[0] - means[0], (both[1] - means[1]) * captioned[places, None], places)
+        found = axes.heads(both[0] - means[0], (both[1] - means[1]) * captioned[places, None])
+        heads[places], tails[:, places] = found
         kernels.exact_norms(both[0], both[1], places, norms)
-    found = {f"{name} mean": mean for name, mean in zip(SIDES, means, strict=True)}
-    for name, codes in zip((*SIDES, HEADS), (*sides, heads.codes), strict=True):
-        found |= {f"{name} {key}": array for key, array in codes._asdict().items()}
-    return {**found, "axes": heads.axes, "tails": heads.tails, "norms": norms}
+    together = alike_together(heads, captioned)
+    arrays: dict[str, NDArray] = {f"{side} mean": mean for side, mean in zip(SIDES, means, strict=True)}
+    for side in SIDES:
+        for key, array in sides.pop(side)._asdict().items():
+            arrays[f"{side} {key}"] = array[together]
+    return {
+        **arrays,
+        "axes": axes.axes,
+        "norms": norms,
+        "order": together,
+        **heads_in_blocks(heads, tails, together),
+    }
+
+
+def heads_in_blocks(
+    heads: NDArray[np.float16], tails: NDArray[np.float32], together: NDArray[np.int32]
+) -> dict[str, NDArray]:
+    """What `Heads` takes of heads (K, N) and the lengths (2, K) of what is in none, each FEW of those that lie together."""
+    numbers, blocks = heads.shape[1], -(-len(together) // kernels.FEW)
+    main = max(1, numbers // 2)
+    first, rest = (np.zeros((blocks, n, kernels.FEW), np.int8) for n in (main, numbers - main))
+    scales, lost, longest = (np.zeros(shape, np.float32) for shape in (blocks, blocks, (3, blocks)))
+    for block in range(blocks):
+        places = together[block * kernels.FEW : (block + 1) * kernels.FEW]
+        rows = heads[places].astype(np.float32)
+        lost[block] = kernels.quantise_heads(rows, block, first, rest, scales, longest)
+        lost[block] += HALF * np.linalg.norm(rows, axis=1).max() + ROUNDING
+        longest[1:, block] = tails[:, places].max(axis=1)
+    return {
+        "head first": first,
+        "head rest": rest,
+        "head scales": scales,
+        "head longest": longest,
+        "head lost": lost,
+    }
+
+
+def alike_together(heads: NDArray[np.float16], captioned: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The places of K images, those with like heads (K, N) one after another; first all that have captions.
+
+    They are divided by the nearest of a few middles (k-means), then each part is divided again.
+    """
+    parts = [_divided(heads, np.flatnonzero(which), DIVISIONS) for which in (captioned, ~captioned)]
+    return np.concatenate([*parts[0], *parts[1]]).astype(np.int32)
+
+
+def _divided(heads: NDArray[np.float16], places: NDArray[np.int64], times: int) -> list[NDArray[np.int64]]:
+    count = min(PARTS, -(-len(places) // kernels.FEW))
+    if count < 2 or not times:
+        return [places]
+    some = heads[places[:: max(1, len(places) // (PARTS * count))]].astype(np.float32)
+    middles = some[np.linspace(0, len(some) - 1, count).astype(np.int64)]
+    for _ in range(ROUNDS):
+        nearest = _nearest(some, middles)
+        own = np.zeros((count, len(some)), np.float32)
+        own[nearest, np.arange(len(some))] = 1.0
+        sizes = own.sum(axis=1, keepdims=True)
+        middles = np.where(sizes > 0.0, own @ some / np.maximum(sizes, 1.0), middles)
+    nearest = np.concatenate(
+        [
+            _nearest(heads[places[start : start + BLOCK]].astype(np.float32), middles)
+            for start in range(0, len(places), BLOCK)
+        ]
+    )
+    order = places[np.argsort(nearest, kind="stable")]
+    groups = np.split(order, np.bincount(nearest, minlength=count).cumsum()[:-1])
+    return [part for group in groups for part in _divided(heads, group, times - 1)]
+
+
+def _nearest(rows: NDArray[np.float32], middles: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(N,) which of the middles each row is nearest to."""
+    return np.argmax(rows @ middles.T - 0.5 * np.square(middles).sum(axis=1), axis=1)
 
 
 def _in_blocks(numbers: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -419,10 +506,6 @@ def _in_blocks(numbers: NDArray[np.int16]) -> NDArray[np.int16]:
     filled = np.zeros((len(numbers), blocks * kernels.FEW), np.int16)
     filled[:, : numbers.shape[1]] = numbers
     return np.ascontiguousarray(filled.reshape(len(numbers), blocks, kernels.FEW).transpose(1, 0, 2))
-
-
-def _codes(arrays: Mapping[str, NDArray], name: str) -> Codes:
-    return Codes(*(arrays[f"{name} {key}"] for key in Codes._fields))
 
 
 def _dots(rows: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
