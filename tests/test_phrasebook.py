@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cir.application.language_model import frequent_words
 from cir.evaluation.benchmark import read_benchmark
 from cir.models.catalog import SHIPPED, sentence_encoder_folder
 from cir.models.clip import load_clip
@@ -22,6 +23,7 @@ from cir.training.data import training_edit
 from cir.world.reading import nouns_in
 
 VALIDATION_WORDINGS = Path(__file__).parent / "data" / "validation-wordings.jsonl"
+WORDINGS_BY_REGISTER = VALIDATION_WORDINGS.with_name("validation-wordings-by-register.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def encoder() -> SentenceEncoder:
 
 @pytest.fixture(scope="module")
 def reader(encoder) -> Phrasebook:
-    words = encoder.tokenizer.get_vocab()
+    words = frequent_words(encoder)
     return Phrasebook(lambda: encoder, lambda word: word in words)
 
 
@@ -63,7 +65,7 @@ def reader(encoder) -> Phrasebook:
         ("sunk to the ocean floor", "the same but under water"),
         ("wait until midnight", "the same at night"),
         ("as the evening draws near", "the same at sunset"),
-        ("ditch the cow and bring in two penguins", "remove the cow and add two penguins"),
+        ("ditch the cow and bring in two penguins", "replace the cow with two penguins"),
         ("lose the pizza, and have it at midnight", "remove the pizza and the same at night"),
         ("turn the cow into a penguin and paint it blue", "replace the cow with a penguin and make the penguin blue"),
         ("teh same place, after nightfall", "the same at night"),
@@ -134,7 +136,7 @@ def test_no_thing_that_is_named_is_lost_and_none_is_made_up(reader) -> None:
 
 
 def test_slips_are_put_right_but_english_words_are_not_taken_for_slips() -> None:
-    known = {"chat", "house", "brown"}
+    known = {"chat", "house", "brown", "ad"}
     assert corrected("Remvoe teh pengiun!, adn ad a gutiar", known.__contains__) == [
         "remove", "the", "penguin", ",", "and", "ad", "a", "guitar",
     ]  # fmt: skip
@@ -187,15 +189,19 @@ def test_every_kind_of_order_has_wordings_and_each_wording_is_read_as_its_kind(r
     assert len(misread) <= 0.05 * len(wordings[::5]), misread
 
 
-SHARE_READ_RIGHT = 0.9  # 123 of 131 when it was measured; 102 by the book as it was when they were written
+# Of those to judge by, when it was measured: 123 of 131 and 96 of 106; by the book as it was when they were written, 102 and 82.
+SHARES_READ_RIGHT = {VALIDATION_WORDINGS: 0.92, WORDINGS_BY_REGISTER: 0.88}
 
 
-def test_other_wordings_of_validation_edits_that_the_book_was_not_written_from_are_read_right(reader) -> None:
+@pytest.mark.parametrize("path", SHARES_READ_RIGHT, ids=lambda path: path.stem)
+def test_other_wordings_of_validation_edits_that_the_book_was_not_written_from_are_read_right(
+    reader, path: Path
+) -> None:
     """Those to judge by: `share` "work" is what the book may be repaired by. What a picture shows is what CLIP tells of it."""
     clip, benchmark = load_clip(SHIPPED / "clip", device="cpu"), read_benchmark("world-validation")
     see = things_seen(clip.encode_images, clip.encode_texts)
     references = {query.query_id: query.reference_id for query in benchmark.queries}
-    rows = [json.loads(line) for line in VALIDATION_WORDINGS.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     right = []
     for row in rows:
         if row["share"] == "judge":
@@ -204,8 +210,94 @@ def test_other_wordings_of_validation_edits_that_the_book_was_not_written_from_a
             right += [
                 set(reader.read(text, seen).split(" and ")) in meant for text in row["wordings"].values()
             ]
-    assert len(right) >= 120
-    assert sum(right) >= SHARE_READ_RIGHT * len(right), f"{sum(right)} of {len(right)}"
+    assert len(right) >= 100
+    assert sum(right) >= SHARES_READ_RIGHT[path] * len(right), f"{sum(right)} of {len(right)}"
+
+
+def test_the_two_halves_of_the_wordings_by_register_have_every_kind_of_edit_and_each_edit_one_wording() -> (
+    None
+):
+    kinds = {query.query_id: query.kind for query in read_benchmark("world-validation").queries}
+    rows = [json.loads(line) for line in WORDINGS_BY_REGISTER.read_text(encoding="utf-8").splitlines()]
+    worked = {json.loads(line)["query_id"] for line in VALIDATION_WORDINGS.read_text("utf-8").splitlines()}
+    ids = [row["query_id"] for row in rows]
+    assert len(ids) == len(set(ids)) >= 200
+    assert worked.isdisjoint(ids)
+    for share in ("work", "judge"):
+        of = [row for row in rows if row["share"] == share]
+        assert {kinds[row["query_id"]] for row in of} == set(kinds.values())
+        assert len({register for row in of for register in row["wordings"]}) == 15
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("three cows, not two", "make it three cows"),
+        ("three, not two cows", "make it three cows"),
+        ("from one cow to two", "make it two cows"),
+        ("only one of the two cows is left", "make it one cow"),
+        ("a third cow has joined the other two", "make it three cows"),
+        ("there used to be two cows, now there is just one cow", "make it one cow"),
+        ("two cows aren't enough, make it three", "make it three cows"),
+        ("cow x3", "make it three cows"),
+        ("instead of two cows there should be three of them", "make it three cows"),
+    ],
+)
+def test_of_several_numbers_the_one_that_is_wanted_is_told(reader, typed: str, plain: str) -> None:
+    assert reader.read(typed, {"cow": 4.0}) == plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("same two cows, in the desert", "the same but in the desert"),
+        ("same big cow, at night", "the same at night"),
+        ("the same red cow but on the beach", "the same but on the beach"),
+        ("same cow, bigger", "make the cow bigger"),
+        ("same cow, three of them", "make it three cows"),
+    ],
+)
+def test_what_is_said_of_the_same_thing_is_no_order(reader, typed: str, plain: str) -> None:
+    assert reader.read(typed) == plain
+
+
+def test_black_and_white_is_no_colour_of_a_thing(reader) -> None:
+    assert reader.read("black and white") == ""
+
+
+@pytest.mark.parametrize(
+    "typed", ["a penguin stands in place of the cow", "the cow's place belongs to a penguin"]
+)
+def test_the_picture_tells_which_of_two_things_is_the_old_one(reader, typed: str) -> None:
+    assert reader.read(typed, {"cow": 4.0, "penguin": -2.5}) == "replace the cow with a penguin"
+
+
+def test_one_removed_and_one_added_is_one_replaced(reader) -> None:
+    assert reader.read("ditch the cow and bring in two penguins, at midnight") == (
+        "replace the cow with two penguins and the same at night"
+    )
+
+
+def test_a_number_said_with_a_colour_is_told_with_it(reader) -> None:
+    assert reader.read("I'd like three cows in blue", {"cow": 4.0}) == "three blue cows instead"
+    assert reader.read("I'd like three cows in blue", {"cow": -2.5}) == "add three blue cows"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("make the cow lage", "make the cow large"),
+        ("ake the cow red", "make the cow red"),
+        ("there are there cows now", "there are three cows now"),
+        ("make it to cows", "make it two cows"),
+        ("without the nake", "without the snake"),
+        ("with a robot oo", "with a robot too"),
+        ("move it to the beach", "move it to the beach"),
+        ("put a cow there", "put a cow there"),
+    ],
+)
+def test_what_stands_beside_a_slip_tells_what_was_meant(typed: str, meant: str) -> None:
+    assert corrected(typed, {"put", "move"}.__contains__) == meant.split()
 
 
 def test_what_the_picture_shows_decides_between_adding_and_counting(reader) -> None:
@@ -270,7 +362,7 @@ def test_an_order_is_not_passed_over_because_the_one_beside_it_cannot_be_read(re
     [
         ("write hello on the sign and take the bus away", "remove the bus"),
         ("put a border around it; and take away the umbrella", "remove the umbrella"),
-        ("remove the cow, and add two penguins", "remove the cow and add two penguins"),
+        ("remove the cow, and add two penguins", "replace the cow with two penguins"),
         ("a penguin in the cow's place", "replace the cow with a penguin"),
     ],
 )

@@ -10,7 +10,7 @@ from PIL import Image
 from cir.errors import CirError
 from cir.languages import language_identifier
 from cir.models.model_set import Models
-from cir.models.protocols import LanguageModel
+from cir.models.protocols import LanguageModel, SentenceEncoder
 from cir.phrasebook import Phrasebook
 from cir.prompts import cvsi_added_objects, cvsi_modified_caption, plain_orders
 from cir.rewording import KnownWords, Rewording, things_seen
@@ -18,12 +18,24 @@ from cir.translating import Translator
 from cir.types import DRAWING
 from cir.world.vocabulary import words
 
+FREQUENT = 20_000  # of the words of a vocabulary in order of frequency, so many are frequent
+
 
 def build_translator(models: Models) -> Translator:
     """What puts edits in other languages into English, and in other words into plainer ones, by the set's language model."""
     return Translator(
         models.language_model, models.missing.get("language model", ""), build_rewording(models)
     )
+
+
+def frequent_words(encoder: SentenceEncoder | None) -> frozenset[str]:
+    """English words that are no slip of the keyboard for another: an encoder's vocabulary of whole words, without its rarest.
+
+    BERT's, which all-MiniLM-L6-v2 has, is in the order of frequency; far back stand names and pieces ("wo", "horde").
+    """
+    tokenizer = getattr(encoder, "tokenizer", None)
+    vocabulary = {} if tokenizer is None else tokenizer.get_vocab()
+    return frozenset(word for word, rank in vocabulary.items() if rank < FREQUENT)
 
 
 def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewording | None:
@@ -37,8 +49,7 @@ def build_rewording(models: Models, model: LanguageModel | None = None) -> Rewor
 
     @cache
     def often_seen() -> frozenset[str]:
-        tokenizer = getattr(models.sentence_encoder, "tokenizer", None)
-        return frozenset(tokenizer.get_vocab() if tokenizer is not None else ())
+        return frequent_words(models.sentence_encoder)
 
     def known(text: str) -> float:
         return float(clip.known([text])[0])

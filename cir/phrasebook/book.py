@@ -27,7 +27,7 @@ MANY = frozenset(["both", "all", "each", "every"])  # stand for "the"
 BEFORE = DEFINITE | frozenset(["a", "an", "some", "any", "another"])
 IT = frozenset(["it", "them", "they"])
 _BARE = frozenset(
-    "a an no any that zero single same red {c} big bigger small smaller huge tiny little large larger".split()  # noqa: SIM905
+    "a an one no any that zero single same red {c} big bigger small smaller huge tiny little large larger".split()  # noqa: SIM905
 )
 
 
@@ -86,7 +86,9 @@ def read_book() -> Book:
     rows = written()
     first, second = (f"the {one}" for one, _ in STAND_INS)
     found: list[Wording] = []
-    for kind in ("remove", "add", "count", "count_of_it", "colour", "colour_of_it", "larger", "smaller"):
+    for kind in (
+        "remove", "add", "count", "count_of_it", "colour", "colour_of_it", "larger", "smaller", "nothing_of",
+    ):  # fmt: skip
         for text in rows[kind]:
             filled = text.format(
                 a=_article(text, "{a}"), b=f"an {STAND_INS[0][0]}", s=STAND_INS[0][1], n="two", c="red"

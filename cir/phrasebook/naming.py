@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,16 @@ from cir.phrasebook.book import BEFORE, DEFINITE, IT, MANY, STAND_INS, book_word
 from cir.phrasebook.orders import Said, Thing
 
 ALIKE_THING = 0.6  # the least cosine of another word for a thing with the word that is taken for it
+
+
+FORMER = "~"  # marks a number that was before: "two instead of one~"
+_OF_FORMER = frozenset(["not", "than", "from", "was", "were", "had", "of", "other"])  # stand before it
+_MORE = frozenset(["more", "fewer", "less", "extra", "additional"])
+_TO = frozenset(["to", "into", "but"])  # stand before what is wanted
+_JOINS = frozenset([",", ";", ".", "and", "with", "plus"])
+_NEW = frozenset(["a", "an", "another"])  # articles of a thing that is not known yet
+_ORDINALS = frozenset(["second", "third"])  # of some that are there
+_ONLY = frozenset(["just", "only", "merely", "single"])
 
 
 class Naming:
@@ -32,6 +42,7 @@ class Naming:
             tokens: its words.
             last: what "it" is, where that can be a thing.
         """
+        typed = " ".join(tokens).replace(FORMER, "")
         tokens = _without_s(tokens)
         things: list[Thing] = []
         words: list[str | tuple[str, Thing]] = []  # those that name nothing, and (article, thing)
@@ -50,15 +61,17 @@ class Naming:
                 words.append("ones" if described else tokens[at])  # "a red one" is no number
                 at += 1
                 continue
-            thing, at, article = found
+            thing, end, article = found
+            words += [token for token in tokens[at:end] if token.endswith(FORMER)]
             things.append(thing)
+            at = end
             words.append((article, thing))
-        return self._with_stand_ins(tokens, words, things)
+        return self._with_stand_ins(typed, words, things)
 
     def _with_stand_ins(
-        self, tokens: Sequence[str], words: Sequence[str | tuple[str, Thing]], things: Sequence[Thing]
+        self, typed: str, words: Sequence[str | tuple[str, Thing]], things: Sequence[Thing]
     ) -> Said:
-        """`words`: those that name nothing, and (article, thing) for those that name one."""
+        """`typed`: its words as they are; `words`: those that name nothing, and (article, thing) for those that name one."""
         book = self._book
         apart = tuple(word for word in words if isinstance(word, str))
         numbers = [book.numbers[word] for word in apart if word in book.numbers]
@@ -66,7 +79,12 @@ class Naming:
         counts = [thing.number for thing in things if thing.number]
         of_things = [thing.colour for thing in reversed(things)]
         loose = {"number": numbers and not counts, "colour": colours, "size": set(apart) & set(book.sizes)}
-        texts = {"typed": " ".join(tokens).replace(" 's", "'s"), **self._texts(words, counted=bool(counts))}
+        sizes = [
+            book.sizes[word]
+            for before, word in pairwise(["", *apart])
+            if word in book.sizes and before != "too"
+        ]
+        texts = {"typed": typed, **self._texts(words, counted=bool(counts))}
         return Said(
             texts,
             tuple(things),
@@ -74,6 +92,7 @@ class Naming:
             next((colour for colour in (*reversed(colours), *of_things) if colour), ""),
             frozenset(what for what, found in loose.items() if found),
             apart,
+            frozenset(size for size in (*(thing.size for thing in things), *sizes) if size),
         )
 
     def _texts(self, words: Sequence[str | tuple[str, Thing]], *, counted: bool) -> dict[str, str]:
@@ -100,6 +119,8 @@ class Naming:
         """For a number or a colour that is said apart from a thing; a word for a size in plain."""
         if word in self._book.colours:
             return "red"
+        if word.endswith(FORMER):
+            return "one"
         return next(numbers) if word in self._book.numbers else self._book.sizes.get(word, word)
 
     def _thing_at(self, tokens: Sequence[str], at: int, last: Thing | None) -> tuple[Thing, int, str] | None:
@@ -110,18 +131,20 @@ class Naming:
         start, article = at, ""
         while at < len(tokens) and tokens[at] in BEFORE:
             article, at = tokens[at], at + 1
-        number, size, colour = None, "", ""
+        number, size, colour, several, of_known = None, "", "", False, False
         while at < len(tokens):
             word = tokens[at]
-            if word in self._book.numbers:
-                number = self._book.numbers[word]
+            if word.endswith(FORMER):
+                several, at = several or self._book.numbers[word.removesuffix(FORMER)] > 1, at + 1
+            elif word in self._book.numbers:
+                number, of_known = number or self._book.numbers[word], of_known or word in _ORDINALS
                 at += 2 if tokens[at + 1 : at + 2] == ["of"] else 1
             elif word in self._book.sizes:
                 size, at = self._book.sizes[word], at + 1
             elif word in self._book.colours:
                 colour, at = self._book.colours[word], at + 1
             elif word in BEFORE and at > start:
-                at += 1
+                of_known, at = of_known or word in DEFINITE, at + 1
             else:
                 break
         if last is not None and (size or colour) and (number == 1 or tokens[at : at + 1] == ["ones"]):
@@ -134,8 +157,16 @@ class Naming:
         if named is None:
             return None
         noun, plural, end = named
-        many = plural and number is None
-        return Thing(noun, many, number, size, colour, article in DEFINITE), end, article
+        after = tokens[end : end + 2]
+        if (
+            not colour
+            and (number or article in _NEW)
+            and after[:1] == ["in"]
+            and after[-1] in self._book.colours
+        ):
+            colour, end = self._book.colours[after[-1]], end + 2  # "a dog in red" is a red dog
+        many = (plural or several) and number is None
+        return Thing(noun, many, number, size, colour, article in DEFINITE, of_known), end, article
 
     def _noun_at(self, tokens: Sequence[str], at: int, *, sure: bool) -> tuple[str, bool, int] | None:
         """(noun, whether plural, end); another word for one counts where an article or an adjective stands before it."""
@@ -160,6 +191,34 @@ def _phrase(article: str, *said: str) -> list[str]:
     if article in ("a", "an"):
         article = "an" if found[0][0] in "aeiou" else "a"
     return [article, *found] if article else found
+
+
+def numbered(tokens: Sequence[str], numbers: Mapping[str, int]) -> list[str]:
+    """The words of an edit, a number marked that was before, or only tells how many more or fewer.
+
+    "two instead of one", "not one but two", "from one to two", "one of the three": those that certain words stand before or
+    after are not wanted. Where all are such, the first is: "no fewer than two".
+    """
+    places = [i for i, token in enumerate(tokens) if token in numbers]
+    changes = {i for i in places if tokens[i + 1 : i + 2] and tokens[i + 1] in _MORE}
+    former = {i for i in places if i not in changes and _is_former(tokens, i)}
+    for before, i in pairwise(places):
+        clause = tokens[before + 1 : i]
+        if clause and clause[-1] in _TO and not _JOINS & {*clause}:
+            former.add(before)
+    if len(former) == len(places) > 0 and tokens[max(places[0] - 1, 0)] != "not":
+        former.remove(places[0])
+    return [f"{token}{FORMER}" if i in former | changes else token for i, token in enumerate(tokens)]
+
+
+def _is_former(tokens: Sequence[str], at: int) -> bool:
+    """Whether a number is one that was before: by the words before it and its articles, or one soon after it."""
+    before = at - 1
+    while before >= 0 and (tokens[before] in BEFORE or tokens[before] in _ONLY):
+        before -= 1
+    if "enough" in tokens[at + 1 : at + 5] or tokens[max(before - 2, 0) : before] == ["used", "to"]:
+        return True
+    return before >= 0 and tokens[before] in _OF_FORMER and tokens[before - 1 : before] != ["why"]
 
 
 def _without_s(tokens: Sequence[str]) -> list[str]:

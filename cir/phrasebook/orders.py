@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cir.world.vocabulary import BACKGROUNDS, COUNT_WORDS, TIMES, load_nouns
 
@@ -14,7 +14,10 @@ Seen = Mapping[
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """Something that an edit names, and what is said of it: "" or None where nothing is. `definite`: as of something known."""
+    """Something that an edit names, and what is said of it: "" or None where nothing is.
+
+    `definite`: as of something known; `of_known`: as one, or another one, of such: "two of the dogs", "a second dog".
+    """
 
     noun: str
     plural: bool
@@ -22,6 +25,7 @@ class Thing:
     size: str = ""
     colour: str = ""
     definite: bool = False
+    of_known: bool = False
 
     def known(self) -> Thing:
         """As what "it" is, once it was named."""
@@ -56,6 +60,7 @@ class Said:
         number, colour: that are said anywhere: of a thing the number first, the colour last ("make the red hat blue").
         words: that name no thing.
         loose: which of "number", "colour" and "size" are said apart from things.
+        sizes: "big" and "small", where something is to be so; not what is "too small".
     """
 
     texts: Mapping[str, str]
@@ -64,6 +69,7 @@ class Said:
     colour: str
     loose: frozenset[str] = frozenset()
     words: tuple[str, ...] = ()
+    sizes: frozenset[str] = frozenset()
 
     @property
     def is_bare(self) -> bool:
@@ -82,6 +88,7 @@ class Kind:
         order: the plain order, "" for what the world cannot be asked for; `value` is the place or the time of the wording, `swapped` whether the new thing is named first.
         needs: of `Said`, what must be there.
         tells: which of "number", "colour" and "size" the order says of a thing that is there.
+        never: a size that is not said of what is ordered.
     """
 
     form: str
@@ -89,6 +96,7 @@ class Kind:
     order: Callable[[Said, str, bool], str]
     needs: str = ""
     tells: frozenset[str] = frozenset()
+    never: str = ""
 
 
 def _replaced(said: Said, _: str, swapped: bool) -> str:
@@ -107,21 +115,32 @@ KINDS: Mapping[str, Kind] = {
     "count_of_it": Kind(
         "counted", (), lambda said, *_: f"make it {COUNT_WORDS[said.number or 1]}", "number", _NUMBER
     ),
-    "colour": Kind(
-        "coloured", (HERE,), lambda said, *_: f"make {said.things[0].old()} {said.colour}", "colour", _COLOUR
-    ),
+    "colour": Kind("coloured", (HERE,), lambda said, *_: _coloured(said), "colour", _COLOUR | _NUMBER),
     "colour_of_it": Kind("coloured", (), lambda said, *_: f"make it {said.colour}", "colour", _COLOUR),
-    "larger": Kind("sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} bigger", tells=_SIZE),
-    "smaller": Kind("sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} smaller", tells=_SIZE),
+    "larger": Kind(
+        "sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} bigger", "", _SIZE, "small"
+    ),
+    "smaller": Kind(
+        "sized", (HERE,), lambda said, *_: f"make {said.things[0].old()} smaller", "", _SIZE, "big"
+    ),
     "background": Kind("typed", (), lambda _, place, __: f"the same but {BACKGROUNDS[place][0]}"),
     "background_of": Kind("bare", (HERE,), lambda _, place, __: f"the same but {BACKGROUNDS[place][0]}"),
     "time": Kind("typed", (), lambda _, time, __: f"the same {TIMES[time][0]}"),
     "time_of": Kind("bare", (HERE,), lambda _, time, __: f"the same {TIMES[time][0]}"),
     "nothing": Kind("typed", (), lambda *_: NOTHING),
+    "nothing_of": Kind("bare", (HERE,), lambda *_: NOTHING, tells=_NUMBER | _COLOUR | _SIZE),
     "other": Kind("typed", (), lambda *_: ""),
     "other_of_one": Kind("bare", (HERE,), lambda *_: ""),
     "other_of_two": Kind("bare", (HERE, HERE), lambda *_: ""),
 }
+
+
+def _coloured(said: Said) -> str:
+    """Of a thing of which a number was said, too, so that this is told: "three red dogs instead"."""
+    thing = said.things[0]
+    if thing.number and not thing.definite:
+        return f"{replace(thing, colour=said.colour).new()} instead"
+    return f"make {thing.old()} {said.colour}"
 
 
 def _counted(said: Said) -> str:

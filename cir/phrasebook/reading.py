@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cir.models.protocols import SentenceEncoder
 from cir.phrasebook.book import encode_book, read_book, read_encoded, telling
 from cir.phrasebook.cuts import cuts, is_clear
-from cir.phrasebook.naming import Naming
+from cir.phrasebook.naming import Naming, numbered
 from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen, Thing
 from cir.phrasebook.slips import corrected
 from cir.phrasebook.taught import JOINS, taught
@@ -25,7 +25,10 @@ SURE = 3.0  # what an order before says of a thing counts as much
 # What a number, colour or size costs that an order does not tell: of a thing, and of none.
 LOST, LOST_LOOSE = 0.06, 0.12
 LONGEST = 200  # letters; what is longer asks for more than the world has
+KNOWN = 0.03  # what it costs that a thing is new, and yet said as if it were known: "the dog"
+SURELY = 0.85  # the likeness from which on something is surely what cannot be asked for
 CUT = 0.03  # what each cut between two orders costs
+ITSELF = Thing("", False)  # what "it" is, where an order names nothing
 PLACED = f"{NOTHING} but "
 
 
@@ -88,7 +91,7 @@ class Phrasebook:
         )
 
     def _tokens(self, text: str) -> list[str]:
-        return self.book.shortened(corrected(text, self._is_word))
+        return numbered(self.book.shortened(corrected(text, self._is_word)), self.book.numbers)
 
     def _encode(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Text -> its unit row (D,)."""
@@ -114,7 +117,9 @@ class Phrasebook:
                 gone = here and read.kind in (KINDS["remove"], KINDS["replace"])
                 there[thing.noun] = -SURE if gone else SURE
             last = said.things[-1].known() if said.things else last
-        orders = list(dict.fromkeys(read.order for read in found if read.order != NOTHING))
+        if _contradict(found):
+            return None
+        orders = list(dict.fromkeys(read.order for read in _replacing(found) if read.order != NOTHING))
         places = [order.startswith(PLACED) for order in orders]
         times = [order.startswith(f"{NOTHING} ") for order in orders]
         if not orders or sum(places) > 1 or sum(times) - sum(places) > 1:
@@ -140,11 +145,25 @@ class Phrasebook:
         for parts in ways:
             if len(parts) != 2 or not is_clear(parts):
                 continue
+            if any(self._is_other(part, rows) for part in parts):
+                return True
             reads = [self._order(self.naming.said(part, None), seen, rows) for part in parts]
             (read,) = found if len(found := [one for one in reads if one is not None]) == 1 else (None,)
-            if read is not None and read.things and read.likeness > likeness and read.order not in orders:
+            if (
+                read is not None
+                and read.things
+                and read.order != NOTHING
+                and read.likeness > likeness
+                and read.order not in orders
+            ):
                 return True
         return False
+
+    def _is_other(self, part: Sequence[str], rows: Mapping[str, NDArray[np.float32]]) -> bool:
+        """Whether a part asks for what the world cannot be asked for, nearly in the book's words: "crop it"."""
+        said = self.naming.said(part, None)
+        others = [at for at in self._alike["other"] if not said.things]
+        return any((self._rows[at] @ rows[said.texts["typed"]]).max() >= SURELY for at in others)
 
     def _order(
         self, said: Said, there: Mapping[str, float], rows: Mapping[str, NDArray[np.float32]]
@@ -152,39 +171,34 @@ class Phrasebook:
         """By the wording that is most alike among those that can be meant."""
         best = Read(0.0, "", KINDS["other"])
         for name, kind in KINDS.items():
-            at = self._can_be(said, name, kind)
-            if not len(at):
-                continue
-            likeness = self._rows[at] @ rows[said.texts[kind.form]]
-            first = int(likeness.argmax())
-            wording = self.book.wordings[at[first]]
-            things = said.things if kind.things else ()
-            things = things[::-1] if wording.swapped else things
-            much = (
-                float(likeness[first])
-                + _by_the_picture(kind, things, there)
-                - _lost(said, kind, things, wording.value)
-            )
-            if much > best.likeness and likeness[first] >= LEAST.get(kind.form, LEAST["bare"]):
-                best = Read(much, kind.order(said, wording.value, wording.swapped), kind, things)
+            for at in self._can_be(said, name, kind):
+                likeness = float((self._rows[at] @ rows[said.texts[kind.form]]).max())
+                if likeness < LEAST.get(kind.form, LEAST["bare"]):
+                    continue
+                wording = self.book.wordings[at[0]]
+                things = said.things if kind.things else ()
+                things = things[::-1] if wording.swapped else things
+                lost = _lost(said, kind, things, wording.value)
+                much = likeness + _by_the_picture(kind, things, there) - lost
+                if much > best.likeness:
+                    best = Read(much, kind.order(said, wording.value, wording.swapped), kind, things)
         return best if best.order else None
 
     def _likeness(self, word: str) -> NDArray[np.float32]:
         """(N,) cosines of a word with all names of things."""
         return self._encoded["nouns"] @ self._encode([word])[word]
 
-    def _can_be(self, said: Said, name: str, kind: Kind) -> NDArray[np.int64]:
-        """Which wordings of a kind can be meant."""
-        at, none = self._of_kind[name], np.empty(0, np.int64)
+    def _can_be(self, said: Said, name: str, kind: Kind) -> Sequence[NDArray[np.int64]]:
+        """Which wordings of a kind can be meant: those of each place or time, and of each order of two things, apart."""
         if kind.needs and not getattr(said, kind.needs):
-            return none
+            return ()
         if kind.form != "typed":
-            return at if len(said.things) == len(kind.things) else none
+            return self._alike[name] if len(said.things) == len(kind.things) else ()
         if not said.things:
-            return at
+            return self._alike[name]
         named = {thing.noun for thing in said.things}
         ours = {value for value, nouns in self.book.places.items() if named <= nouns}
-        return at[[self.book.wordings[i].value in ours for i in at]] if ours else none
+        return [at for at in self._alike[name] if self.book.wordings[at[0]].value in ours]
 
     @cached_property
     def _encoded(self) -> Mapping[str, NDArray[np.float32]]:
@@ -198,9 +212,12 @@ class Phrasebook:
         return self._encoded["wordings"]
 
     @cached_property
-    def _of_kind(self) -> dict[str, NDArray[np.int64]]:
-        kinds = np.array([wording.kind for wording in self.book.wordings])
-        return {kind: np.flatnonzero(kinds == kind) for kind in KINDS}
+    def _alike(self) -> dict[str, list[NDArray[np.int64]]]:
+        """Kind -> the places in the book of its wordings that are told alike, but for their things."""
+        found: dict[str, dict[tuple[str, bool], list[int]]] = {kind: {} for kind in KINDS}
+        for i, wording in enumerate(self.book.wordings):
+            found[wording.kind].setdefault((wording.value, wording.swapped), []).append(i)
+        return {kind: [np.array(at) for at in of.values()] for kind, of in found.items()}
 
 
 def _carried(said: Said, before: Sequence[Read]) -> Read | None:
@@ -209,6 +226,31 @@ def _carried(said: Said, before: Sequence[Read]) -> Read | None:
         return None
     kind = before[-1].kind
     return Read(before[-1].likeness, kind.order(said, "", False), kind, said.things)
+
+
+def _contradict(found: Sequence[Read]) -> bool:
+    """Whether the same is to be of two numbers, or of two colours: "black and white" is no order for either."""
+    of = [
+        (name.removesuffix("_of_it"), thing.noun)
+        for read in found
+        for name in ("count", "count_of_it", "colour", "colour_of_it")
+        if read.kind is KINDS[name]
+        for thing in read.things or (ITSELF,)
+    ]
+    return len(of) > len(set(of))
+
+
+def _replacing(found: Sequence[Read]) -> list[Read]:
+    """One thing removed and one added are one thing replaced: the scene is the same, and the models find it far oftener so."""
+    removed = [read for read in found if read.kind is KINDS["remove"]]
+    added = [read for read in found if read.kind is KINDS["add"]]
+    if len(removed) != 1 or len(added) != 1:
+        return list(found)
+    things = (*removed[0].things, *added[0].things)
+    order = f"replace {things[0].old()} with {things[1].new()}"
+    likeness = (removed[0].likeness + added[0].likeness) / 2
+    both = Read(likeness, order, KINDS["replace"], things)
+    return [both if read is removed[0] else read for read in found if read is not added[0]]
 
 
 def _by_the_picture(kind: Kind, things: Sequence[Thing], there: Mapping[str, float]) -> float:
@@ -224,14 +266,16 @@ def _lost(said: Said, kind: Kind, things: Sequence[Thing], value: str) -> float:
     `value`: the place or time that it orders; words of another one count as well.
     """
     elsewhere = any(value not in telling()[token] for token in said.words if token in telling())
-    lost = LOST_LOOSE if elsewhere else 0.0
+    lost = LOST_LOOSE * (elsewhere + (kind.never in said.sizes))
+    known = (thing.definite or thing.of_known for thing in things)
+    lost += KNOWN * sum(a and not here for a, here in zip(known, kind.things, strict=True))
     for what in ("number", "colour", "size"):
-        if what in kind.tells:
-            continue
-        if what in said.loose and kind.form != "typed":
+        keeps = kind in (KINDS["nothing"], KINDS["nothing_of"])
+        if what in said.loose and (keeps or (what not in kind.tells and kind.form != "typed")):
             lost += LOST_LOOSE
-        lost += LOST * sum(
-            bool(getattr(thing, what)) and here and not thing.definite
-            for thing, here in zip(things, kind.things, strict=True)
-        )
+        if what not in kind.tells:
+            lost += LOST * sum(
+                bool(getattr(thing, what)) and here and not thing.definite
+                for thing, here in zip(things, kind.things, strict=True)
+            )
     return lost
