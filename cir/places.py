@@ -18,7 +18,13 @@ IS_CHECKOUT = (PACKAGE.parent / "pyproject.toml").is_file()
 ROOT = PACKAGE.parent if IS_CHECKOUT else PACKAGE  # of what comes with the program
 ASSETS, DOCS = ROOT / "assets", ROOT / "docs"
 SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS = ASSETS / "gallery", ASSETS / "photographs"
-SAMPLES = {"Sample gallery": SAMPLE_GALLERY, "Sample photographs": SAMPLE_PHOTOGRAPHS}  # how people call them
+SAMPLE_FAMILIES = ASSETS / "families"  # scenes that are edits of each other, with triplets
+SHIPPED_TRIPLETS = ASSETS / "triplets"
+SAMPLES = {  # how people call them
+    "Sample gallery": SAMPLE_GALLERY,
+    "Sample photographs": SAMPLE_PHOTOGRAPHS,
+    "Sample families": SAMPLE_FAMILIES,
+}
 
 
 def data_folder() -> Path:

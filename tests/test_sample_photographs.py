@@ -68,12 +68,12 @@ def test_each_of_its_pictures_was_read_as_a_photograph_and_is_captioned_as_one(m
     assert all(gallery.captions(i)[0].startswith("a photograph of") for i in gallery.image_ids)
 
 
-def test_the_page_offers_both_sample_galleries(models) -> None:
+def test_the_page_offers_all_sample_galleries(models) -> None:
     shelf = build_shelf(
         models, Retriever(open_for(models), build_methods(ingredients(models))), title="Sample gallery"
     )
     shown = {entry.title: entry.problem for entry in shelf.entries() if not entry.own}
-    assert shown == {"Sample gallery": "", "Sample photographs": ""}
+    assert shown == {"Sample gallery": "", "Sample photographs": "", "Sample families": ""}
 
 
 def test_what_it_offers_to_try_finds_what_was_meant(retriever) -> None:

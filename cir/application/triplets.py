@@ -13,7 +13,7 @@ from cir.models.catalog import sentence_encoder_folder
 from cir.models.llama import PatientModel
 from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
-from cir.places import ASSETS, gallery_cache
+from cir.places import SAMPLES, SHIPPED_TRIPLETS, gallery_cache
 from cir.shelf import Shelf
 from cir.syncir.library import TripletLibrary
 from cir.syncir.query_text import CaptionSpoter
@@ -56,12 +56,13 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
         return ""
 
     return TripletLibrary(
-        ASSETS / "triplets",
+        SHIPPED_TRIPLETS,
         gallery_cache() / "triplets",
         spoter=spoter,
         sentence_encoder=sentence_encoder,
         cannot_generate=cannot_generate,
         titles=titles,
+        samples={folder.name: title for title, folder in SAMPLES.items()},
     )
 
 

@@ -145,6 +145,13 @@ def world_pool(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def world_families(options: argparse.Namespace) -> int:
+    """See `cir.commands.drawing`."""
+    from cir.commands.drawing import world_families as run
+
+    return run(options)
+
+
 def ablate(options: argparse.Namespace) -> int:
     """See `cir.commands.ablating`."""
     from cir.commands.ablating import ablate as run

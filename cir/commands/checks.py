@@ -305,7 +305,7 @@ def _name(name: str, options: argparse.Namespace) -> None:
 
 
 def _triplets(path: Path, options: argparse.Namespace) -> None:
-    if options.command == "ablate" or (options.stage == "mapping" and options.recipe == "hycir"):
+    if options.command != "train" or (options.stage == "mapping" and options.recipe == "hycir"):
         _file(path, options)
 
 

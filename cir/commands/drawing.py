@@ -1,4 +1,4 @@
-"""`python -m cir world`: the benchmark, the sample gallery, and a pool to make triplets from."""
+"""`python -m cir world`: the benchmark, the sample galleries, and a pool to make triplets from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cir.application import build_models
+from cir.application import build_models, open_for
 from cir.commands.features import make_features
 from cir.errors import CirError
 from cir.evaluation.benchmark import FOLDER, draw_benchmark, write_benchmark
@@ -14,8 +14,20 @@ from cir.evaluation.sample import draw_pool, draw_sample
 from cir.gallery.indexing import index_folder
 from cir.gallery.upkeep import pack_gallery
 from cir.models.model_set import Models
-from cir.places import ROOT, SAMPLE_GALLERY, SAMPLE_PHOTOGRAPHS, made_anew
+from cir.places import (
+    ROOT,
+    SAMPLE_FAMILIES,
+    SAMPLE_GALLERY,
+    SAMPLE_PHOTOGRAPHS,
+    SHIPPED_TRIPLETS,
+    made_anew,
+)
+from cir.syncir.excerpt import excerpt, excerpt_manifest
+from cir.syncir.library import settings_of
+from cir.syncir.picture_names import pictures_of_triplets
+from cir.syncir.records import read_manifest, read_triplets, write_manifest, write_triplets
 from cir.text import counted
+from cir.whole_files import write_whole
 
 # Queries, gallery, seed. Both have the same make-up, so that weights found on one suit the other.
 BENCHMARKS = {"world": (1000, 5000, 2026), "world-validation": (300, 1500, 11)}
@@ -58,6 +70,28 @@ def world_pool(options: argparse.Namespace) -> int:
     for done in draw_pool(options.out, count=options.count, seed=options.seed):
         sys.stderr.write(f"\rdrawn: {done}")
     sys.stdout.write(f"\n{counted(options.count, 'picture')} in {images}\n")
+    return 0
+
+
+def world_families(options: argparse.Namespace) -> int:
+    """The sample of scenes that are edits of each other: a part of a pool's triplets, and the pictures that it needs.
+
+    Raises:
+        CirError: the triplets' pictures are not here, or their ids would be others in the sample.
+    """
+    folder, file = made_anew(SAMPLE_FAMILIES), SHIPPED_TRIPLETS / "families.jsonl"
+    part = excerpt(read_triplets(options.triplets), options.count)
+    root, places = pictures_of_triplets(options.triplets, part, options.gallery)
+    shown = sorted({one for row in part for one in (row.reference_id, row.target_id, *row.members)})
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for image_id in shown:
+        write_whole(folder / "images" / places[image_id], (root / places[image_id]).read_bytes())
+    models = build_models("embedded", llm="none")
+    _index_and_pack(folder, models)
+    whole, gallery = read_manifest(options.triplets), open_for(models, str(folder))
+    write_triplets(file, part)
+    write_manifest(file, excerpt_manifest(whole, part, gallery, settings_of(whole)))
+    sys.stdout.write(f"{counted(len(part), 'triplet')} of {counted(len(shown), 'picture')}\n")
     return 0
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from cir import commands
 from cir.commands.command_parser import add_models_option, add_report_option, command
-from cir.places import ASSETS
+from cir.places import SHIPPED_TRIPLETS
 
 TOKEN_LEARNERS = ("palavra", "context-i2w", "isa", "keds")  # each for its own method, on the shipped CLIP
 MAPPING_RECIPES = ("pic2word", "lincir", "searle", "hycir", *TOKEN_LEARNERS)
 # The names of `cir.training.fusion.RECIPES`, which brings torch.
 FUSION_RECIPES = ("tirg", "combiner", "clip4cir", "blip4cir-bi", "case", "covr", "sprc", "compodiff")
-SAMPLE_TRIPLETS = ASSETS / "triplets" / "sample.jsonl"
+SAMPLE_TRIPLETS = SHIPPED_TRIPLETS / "sample.jsonl"
 
 
 def add_train(group) -> None:
@@ -167,6 +167,15 @@ def add_world(group) -> None:
         "--count", type=int, default=6480, help="how many pictures, in families of six (default: 6480)"
     )
     pool.add_argument("--seed", type=int, default=2027)
+    families = command(
+        actions,
+        "families",
+        commands.world_families,
+        "Make the sample of families: a part of a pool's triplets, and the pictures that it needs.",
+    )
+    families.add_argument("--triplets", type=Path, required=True, help="all of them, JSON lines")
+    families.add_argument("--gallery", help="that they were made from (default: as their file says)")
+    families.add_argument("--count", type=int, default=1200, help="how many triplets (default: 1200)")
 
 
 def add_synthesize(group) -> None:

@@ -73,6 +73,7 @@ class TripletLibrary:
         spoter, sentence_encoder: build the models for making more, when they are needed for the first time.
         cannot_generate: why no triplets can be made, with the way out; "" when they can.
         titles: a gallery's name -> how people call it, where that is another.
+        samples: the same for the galleries that come with the program, whose triplets the shipped files are.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class TripletLibrary:
         sentence_encoder: Callable[[], SentenceEncoder],
         cannot_generate: Callable[[], str] = lambda: "",
         titles: Mapping[str, str] | None = None,
+        samples: Mapping[str, str] | None = None,
     ) -> None:
         self.shipped, self.own, self.titles = shipped, own, dict(titles or {})
+        self._samples = dict(samples or {})
         self.cannot_generate = cannot_generate
         self._build_spoter, self._build_encoder = spoter, sentence_encoder
         self._neighbours: WeakKeyDictionary[Gallery, Neighbours] = WeakKeyDictionary()
@@ -114,7 +117,7 @@ class TripletLibrary:
         return TripletTable(
             read_triplets(path),
             last_judgements(read_judgements(self._judged(key))),
-            _settings_of(manifest).thresholds,
+            settings_of(manifest).thresholds,
             funnel_from(manifest),
             _part(manifest, "gallery").get("name", ""),
         )
@@ -132,7 +135,7 @@ class TripletLibrary:
 
     def mine(self, key: str, gallery: Gallery, thresholds: Thresholds) -> Funnel:
         """Subgroups and pairs at these thresholds, in the reading of the file, from neighbours found once."""
-        settings = _settings_of(read_manifest(self._path(key)))
+        settings = settings_of(read_manifest(self._path(key)))
         if gallery not in self._neighbours:
             self._neighbours[gallery] = find_candidates(gallery, SynCirSettings(top=settings.top)).neighbours
         mined = mine_subgroups(
@@ -171,7 +174,7 @@ class TripletLibrary:
 
     def _judged_by(self, key: str, consistency: float) -> list[Triplet]:
         path = self._path(key)
-        limits = replace(_settings_of(read_manifest(path)).thresholds, consistency=consistency)
+        limits = replace(settings_of(read_manifest(path)).thresholds, consistency=consistency)
         by_score = [judge(triplet, limits) for triplet in read_triplets(path)]
         return apply_judgements(by_score, read_judgements(self._judged(key)))
 
@@ -208,7 +211,7 @@ class TripletLibrary:
             raise CirError("No triplets can be made now.", self.cannot_generate())
         manifest = read_manifest(self._paths()[key]) if key in self._paths() else {}
         # A search for the target takes no part here, so there is no threshold for its rank.
-        settings = replace(_settings_of(manifest), thresholds=replace(thresholds, max_target_rank=None))
+        settings = replace(settings_of(manifest), thresholds=replace(thresholds, max_target_rank=None))
         out = self._begin(key, gallery, settings)
         there = len(read_triplets(out)) if out.exists() else 0
         run = synthesize(
@@ -283,10 +286,11 @@ class TripletLibrary:
         gallery = _part(manifest, "gallery").get("name", "")
         if not gallery:
             return path.stem.removeprefix("imported-").rpartition("-")[0] or path.stem
-        limits = _settings_of(manifest).thresholds
+        limits = settings_of(manifest).thresholds
         numbers = f", {limits.consistency:g} / {limits.near_duplicate:g} / {limits.gap:g}"
-        made_here = f"Made here from {self.titles.get(gallery, gallery)}"
-        origin = "Sample triplets" if key.startswith("shipped") else made_here
+        origin = f"Made here from {self.titles.get(gallery, gallery)}"
+        if key.startswith("shipped"):
+            origin = self._samples.get(gallery, "Sample triplets")
         pairs = counted(funnel_from(manifest).done, "pair")
         return f"{origin}: {pairs}{numbers if limits != Thresholds() else ''}"
 
@@ -310,7 +314,7 @@ def _is_made_by(recipe: Mapping[str, Any], gallery_name: str, manifest: Mapping[
     )
 
 
-def _settings_of(manifest: Mapping[str, Any]) -> SynCirSettings:
+def settings_of(manifest: Mapping[str, Any]) -> SynCirSettings:
     """The settings that a file was made with; the usual ones where its manifest says nothing."""
     kept = dict(_part(manifest, "settings"))
     limits = kept.pop("thresholds", None)

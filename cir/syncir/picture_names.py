@@ -17,7 +17,7 @@ from cir.errors import CirError, GalleryError
 from cir.gallery.gallery import Gallery
 from cir.gallery.opening import picture_places
 from cir.gallery.searchable import Searchable
-from cir.places import SAMPLE_GALLERY, gallery_cache
+from cir.places import SAMPLES, gallery_cache
 from cir.syncir.records import read_manifest
 from cir.types import Triplet
 
@@ -43,16 +43,22 @@ def pictures_of_triplets(
     if not manifest and gallery is None:
         return file.parent, {one: one for one in ids}
     name = gallery or manifest.get("gallery", {}).get("name", "")
-    # The shipped gallery's name may be that of one of people's own, too: the pictures decide.
-    for one in [name] if gallery else [*filter(None, [name]), SAMPLE_GALLERY]:
+    # A shipped gallery's name may be that of one of people's own, too: who has most of the pictures is meant.
+    found: tuple[Path, dict[str, str]] = Path(), {}
+    shipped = sorted(SAMPLES.values(), key=lambda folder: folder.name != name)
+    for one in [name] if gallery else [*filter(None, [name]), *shipped]:
         try:
             root, places = picture_places(one, gallery_cache())
         except GalleryError:
             if gallery:
                 raise
             continue
-        if ids & places.keys() or not ids:
+        if not ids:
             return root, places
+        if len(ids & places.keys()) > len(ids & found[1].keys()):
+            found = root, places
+    if found[1]:
+        return found
     where = f"no gallery here that is called {name}" if name else "no gallery here"
     raise CirError(
         f"The pictures of {file.name} are in {where}.",

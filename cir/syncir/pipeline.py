@@ -317,18 +317,28 @@ def triplet_id(reference_id: str, target_id: str) -> str:
     return hashlib.blake2b(f"{reference_id}\0{target_id}".encode(), digest_size=8).hexdigest()
 
 
+def about_gallery(gallery: Gallery, mined_with: str = "") -> dict[str, Any]:
+    """What a manifest says of the gallery that triplets are made from.
+
+    Args:
+        gallery: with captions.
+        mined_with: the fingerprint of the image encoder that pairs were found with; "" for the gallery's own.
+    """
+    return {
+        "name": gallery.name,
+        "images": len(gallery),
+        "fingerprints": dict(gallery.fingerprints),
+        "mined_with": mined_with or gallery.fingerprints.get("image_encoder", ""),
+        "content": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
+    }
+
+
 def _header(
     gallery: Gallery, spoter: Spoter, encoder: SentenceEncoder, settings: SynCirSettings, mined_with: str
 ) -> dict[str, Any]:
     return {
         "version": VERSION,
-        "gallery": {
-            "name": gallery.name,
-            "images": len(gallery),
-            "fingerprints": dict(gallery.fingerprints),
-            "mined_with": mined_with or gallery.fingerprints.get("image_encoder", ""),
-            "content": gallery_digest(gallery.image_ids, gallery.contents, gallery.texts),
-        },
+        "gallery": about_gallery(gallery, mined_with),
         "settings": asdict(settings),
         "models": {"spoter": spoter.fingerprint, "sentence_encoder": encoder.fingerprint},
     }

@@ -60,7 +60,7 @@ class TripletTab:
             p.reject: gr.Button("Rejected" if verdict == REJECTED else "Reject"),
         }
         if with_funnel:
-            answer[p.funnel] = funnel(handlers.funnel(self.library, state, searched))
+            answer[p.funnel] = funnel(handlers.funnel(self.library, state, gallery))
         text = (seen.card.shown.key, seen.card.shown.row, seen.card.text) if seen else None
         if (
             text != state.text_shown
