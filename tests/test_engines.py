@@ -244,7 +244,7 @@ def test_heads_of_rows_leave_the_best_out_neither_where_they_tell_much_nor_where
         fused = (1 - g) * image.astype(np.float64) + g * captions
         scores = fused @ row / (np.linalg.norm(fused, axis=1) if cosine else 1.0)
         for allowed in (None, among):
-            near = scan.nearest(row, gamma, 20, cosine=cosine, among=allowed)
+            near, _ = scan.nearest(row, gamma, 20, cosine=cosine, among=allowed)
             scores_allowed = scores if allowed is None else np.where(allowed, scores, -np.inf)
             assert set(np.argsort(-scores_allowed)[:20]) <= set(near.tolist())
             assert len(near) < 400
@@ -380,6 +380,32 @@ def test_a_move_of_a_slider_back_to_where_it_was_reads_no_row_and_scores_few_ima
     assert len(near) < 40
     one.terms_of = lambda *_: pytest.fail("rows were read again")  # pyright: ignore[reportAttributeAccessIssue]
     assert one.top(rows, weights, 10)[0].tolist() == first.tolist()
+
+
+def test_a_new_query_reads_fewer_rows_than_may_be_among_the_best_by_their_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, row = np.random.default_rng(8), unit(np.ones(DIM)).astype(np.float32)
+    across = rng.normal(size=(4000, DIM))
+    across -= (across @ row)[:, None] * row
+    along = np.where(
+        np.arange(4000) < 400, 0.8 + 0.04 * rng.normal(size=4000), -0.5
+    )  # 400 score nearly the same
+    image = unit(along[:, None] * row + 0.6 * unit(across)).astype(np.float32)
+    many = Gallery.from_features("many", list(map(str, range(4000))), image)
+    one, slow = (ExactEngine(many, quantised=by_int8) for by_int8 in (True, False))
+    asked, terms_of, read = Linear({PARTS[0]: 1.0}), one.terms_of, []
+
+    def reads(rows: Any, places: Any) -> Any:
+        read.extend(places.tolist())
+        return terms_of(rows, places)
+
+    monkeypatch.setattr(one, "terms_of", reads)
+    found = one.top({PARTS[0]: row}, asked, 50)[0].tolist()
+    near = one._scan.nearest(row.astype(np.float64), 0.0, 50)[0].tolist()
+    assert found == slow.top({PARTS[0]: row}, asked, 50)[0].tolist()
+    assert len(read) == len(set(read)) < len(near)
+    assert set(found) <= set(read) <= set(near)
 
 
 def test_after_the_first_answer_moves_of_sliders_look_at_no_row_but_those_of_new_candidates() -> None:

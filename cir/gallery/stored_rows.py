@@ -162,18 +162,24 @@ class _File:
             UnsafeFile: the file has become shorter.
         """
         rows = out if out.dtype == self._dtype else np.empty(out.shape, self._dtype)
-        left = rows.reshape(-1).view(np.uint8).data
-        with self._reading:
-            self._file.seek(self._offset + first * self._row_bytes)
-            while len(left):
-                if not (found := self._file.readinto(left)):
-                    raise UnsafeFile(
-                        f"The features in {self.path.name[:12]} are cut off.",
-                        "Index again: python -m cir index PHOTOS",
-                    )
-                left = left[found:]
+        left, at = rows.reshape(-1).view(np.uint8).data, self._offset + first * self._row_bytes
+        while len(left):
+            if not (found := self._read(left, at)):
+                raise UnsafeFile(
+                    f"The features in {self.path.name[:12]} are cut off.",
+                    "Index again: python -m cir index PHOTOS",
+                )
+            left, at = left[found:], at + found
         if rows is not out:
             out[:] = rows
+
+    def _read(self, out: memoryview, at: int) -> int:
+        """How many bytes were read from there: all, or fewer."""
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [out], at)
+        with self._reading:
+            self._file.seek(at)
+            return self._file.readinto(out)
 
     def __matmul__(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, P) products of all rows with (D, P)."""

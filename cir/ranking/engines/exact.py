@@ -5,8 +5,10 @@ Whatever may belong to the best is scored again in float64, from the rows themse
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock, Thread, Timer
@@ -76,8 +78,11 @@ class ExactEngine(Counting):
             from cir.ranking.engines.kernels import compile_ahead
 
             some = {"any": np.ones(self._features[0].shape[1])}
-            self.top(some, Linear.even(some, 0.5), 1)
+            for _ in range(2):  # as a new query, then as a move of a slider
+                self.top(some, Linear.even(some, 0.5), 1)
+                self.settle()
             compile_ahead()
+            _return_freed_memory()
             later = Timer(CHECKED_AFTER_SECONDS, self.check_copies)
             later.daemon = True
             later.start()
@@ -220,8 +225,15 @@ class ExactEngine(Counting):
             return first, np.zeros(len(first))
         if kept.dots is None:
             wanted = count + len(left_out)
-            near = scan.nearest(weights @ kept.rows, gamma, wanted, cosine=scoring.cosine, among=among)
-            near = near[~np.isin(near, left_out, assume_unique=True)] if len(left_out) else near
+            near, reach = scan.nearest(weights @ kept.rows, gamma, wanted, cosine=scoring.cosine, among=among)
+            if len(left_out):
+                may = ~np.isin(near, left_out, assume_unique=True)
+                near, reach = near[may], reach[may]
+            first = np.sort(near[top_indices(reach, count)])
+            if len(first) == count:  # what these score exactly, the others have to reach: fewer rows are read
+                known = kept.learn(first, self.terms_of)
+                least = scan.best_known(first, known, weights, length, gamma, count)[1][-1] * (length or 1.0)
+                near = near[reach >= least - abs(least) * 1e-6 - 1e-9]
         else:
             near, best, scores = scan.best_again(
                 kept.dots, kept.exact, weights, length, gamma, count, among=among, left_out=left_out
@@ -265,3 +277,9 @@ class ExactEngine(Counting):
     def neighbours(self, indices: ArrayLike, *, top: int) -> Neighbours:
         """The `top` images most alike to each of N images among these N."""
         return find_neighbours(self.features(indices).image, top=top)
+
+
+def _return_freed_memory() -> None:
+    """Give back what making copies and compiling needed: 200 MB that lie between what stays. Only glibc can be told."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

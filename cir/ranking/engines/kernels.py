@@ -518,8 +518,8 @@ def best_by_heads(
     among: NDArray[np.bool_],
     count: int,
     enough: int,
-) -> tuple[NDArray[np.int64], bool]:
-    """The images, in their order, that may be among the `count` best; and whether they are all of these.
+) -> tuple[NDArray[np.int64], Floats32, bool]:
+    """The images, in their order, that may be among the `count` best, and what they score at most; and whether all are there.
 
     Blocks of FEW images are left out by the first numbers of their heads, images by their whole heads, and others by their
     whole rows. The blocks that may hold the best are looked at first: what these have at least leaves out most others.
@@ -532,6 +532,7 @@ def best_by_heads(
     limits = _limits(lengths, gamma)
     most = _most_of_heads(heads, lengths, limits, cosine)
     first, least, looked_at = _greatest(most, count), np.float32(-np.inf), np.zeros(len(most), np.bool_)
+    first = first[np.argsort(-most[first])]  # the sooner the least is known, the fewer images are looked at
     best, of = np.full(count, least, np.float32), np.empty(count, np.int64)  # a heap, the least one first
     near, off, dots = np.empty(FEW, np.float32), np.empty(FEW, np.float32), np.empty(FEW, np.int32)
     found, reach, seen = np.empty(enough, np.int64), np.empty(enough, np.float32), 0
@@ -547,7 +548,7 @@ def best_by_heads(
             if near[i] + off[i] < least or (among.shape[0] and not among[place]):
                 continue
             if seen == enough:
-                return found[:0], False
+                return found[:0], reach[:0], False
             has = bool(lengths.captioned[place] if mixed else heads.captioned[block])
             low, high = _bounds_at(block, i, has, image, captions, gamma, lengths, limits, slack, cosine)
             found[seen], reach[seen] = place, high
@@ -555,7 +556,9 @@ def best_by_heads(
             if low > best[0]:
                 _replace_least(best, of, low, place)
                 least = max(least, best[0])
-    return np.sort(found[:seen][reach[:seen] >= least]), True
+    left = np.flatnonzero(reach[:seen] >= least)
+    left = left[np.argsort(found[left])]
+    return found[left], reach[left], True
 
 
 @compiled

@@ -35,7 +35,8 @@ ROUNDS = 4  # in which the middles of the parts are looked for
 DIVISIONS = 4  # one after another, at most: among rows that are all alike there is nothing to divide
 ROUNDING = 4e-6  # what float32 may be off by in sums of products of unit rows, generously
 HALF = 5e-4  # what a float16 is off by, as a share of it
-HEAD = 4  # a head has a fourth as many numbers as a row of one side
+HEAD = 3 / 16  # a head has so many numbers, as a share of those of a row of one side ...
+MAIN = 2 / 3  # ... and so many of these are looked at first
 CAPTIONS = (
     0.5  # what captions count for when main directions are looked for: mostly they count for less than pixels
 )
@@ -177,8 +178,7 @@ class Axes:
     """
 
     def __init__(self, some: NDArray[np.float64]) -> None:
-        numbers = some.shape[1] // (2 * HEAD)
-        numbers = max(1, numbers // 32 * 32 or numbers)
+        numbers = max(1, round(HEAD * some.shape[1] / 2))
         self.axes = np.ascontiguousarray(np.linalg.eigh(some.T @ some)[1].T[::-1][:numbers], np.float32)
 
     def heads(
@@ -308,13 +308,16 @@ class Quantised:
         *,
         cosine: bool = True,
         among: NDArray[np.bool_] | None = None,
-    ) -> NDArray[np.int64]:
-        """The images that may be among the `count` best of one row (D,), in the gallery's order. See `candidates`."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The images that may be among the `count` best of one row (D,), in the gallery's order, and what they score at most.
+
+        Scores are not divided by the length of the row. See `candidates`.
+        """
         count, length = min(count, len(self._captioned)), float(np.linalg.norm(row))
         if cosine or self._captioned.all():
             means = self.sides[0].mean, self.sides[1].mean
             (image, lost), (captions, lost_too) = (side.seen(row) for side in self.sides)
-            near, told = kernels.best_by_heads(
+            near, reach, told = kernels.best_by_heads(
                 self._heads.seen(row, gamma, means, self._longest),
                 image,
                 captions,
@@ -327,9 +330,10 @@ class Quantised:
                 max(len(self._captioned) // MOST_LEFT, MOST_LEFT * count),
             )
             if told:
-                return near
+                return near, reach
         dots = self.dots(row[None], captions=bool(gamma))
-        return self.candidates(dots, np.ones(1), gamma, count, cosine=cosine, among=among)
+        near = self.candidates(dots, np.ones(1), gamma, count, cosine=cosine, among=among)
+        return near, np.full(len(near), np.inf, np.float32)
 
     def candidates(
         self,
@@ -445,7 +449,7 @@ def heads_in_blocks(
 ) -> dict[str, NDArray]:
     """What `Heads` takes of heads (K, N) and the lengths (2, K) of what is in none, each FEW of those that lie together."""
     numbers, blocks = heads.shape[1], -(-len(together) // kernels.FEW)
-    main = max(1, numbers // 2)
+    main = max(1, round(MAIN * numbers))
     first, rest = (np.zeros((blocks, n, kernels.FEW), np.int8) for n in (main, numbers - main))
     scales, lost, longest = (np.zeros(shape, np.float32) for shape in (blocks, blocks, (3, blocks)))
     for block in range(blocks):

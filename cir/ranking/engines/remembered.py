@@ -17,7 +17,7 @@ from cir.ranking.scoring import Floats, QueryTerms
 if TYPE_CHECKING:
     from cir.ranking.engines.quantised import Dots
 
-BYTES = 96 * 2**20  # of all queries together: eight over a million images, which are asked anew in some 20 ms
+BYTES = 72 * 2**20  # of all queries together: six over a million images, which are asked anew in some 15 ms
 WAITING = 4  # queries whose dot products may be waited for
 EXACT = 8192  # images of a query whose exact dot products are kept
 
