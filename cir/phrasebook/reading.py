@@ -18,7 +18,7 @@ from cir.phrasebook.slips import corrected
 from cir.phrasebook.taught import JOINS, taught
 
 # The likeness from which on an order is read, without and with stand-ins.
-LEAST = {"typed": 0.6, "bare": 0.73}
+LEAST = {"typed": 0.6, "bare": 0.73, "untold": 0.75}
 # What each thing brings, for every unit of what speaks for its being where it should be, and what speaks against it costs.
 BORNE_OUT, CONTRADICTED = 0.005, 0.02
 SURE = 3.0  # what an order before says of a thing counts as much
@@ -173,9 +173,9 @@ class Phrasebook:
         for name, kind in KINDS.items():
             for at in self._can_be(said, name, kind):
                 likeness = float((self._rows[at] @ rows[said.texts[kind.form]]).max())
-                if likeness < LEAST.get(kind.form, LEAST["bare"]):
-                    continue
                 wording = self.book.wordings[at[0]]
+                if likeness < self._least(kind, said, wording.value):
+                    continue
                 things = said.things if kind.things else ()
                 things = things[::-1] if wording.swapped else things
                 lost = _lost(said, kind, things, wording.value)
@@ -183,6 +183,16 @@ class Phrasebook:
                 if much > best.likeness:
                     best = Read(much, kind.order(said, wording.value, wording.swapped), kind, things)
         return best if best.order else None
+
+    def _least(self, kind: Kind, said: Said, value: str) -> float:
+        """The likeness from which on an order is read: with no word that is said of its place or time, it has to be greater."""
+        if (
+            kind.form == "typed"
+            and value
+            and not any(value in telling().get(word, ()) for word in said.words)
+        ):
+            return LEAST["untold"]
+        return LEAST.get(kind.form, LEAST["bare"])
 
     def _likeness(self, word: str) -> NDArray[np.float32]:
         """(N,) cosines of a word with all names of things."""

@@ -27,6 +27,7 @@ OF_A_NAME = 3  # how often a name counts as said, beside the wordings that it st
 OF_THE_TAUGHT = 5  # how often what the grammar writes counts
 OFTEN = 50  # from here on a word of two letters may be meant
 MUST_BE = 3.0  # how many times rarer, as a logarithm, a word is than the number that it may be a slip of
+IN_A_NAME = 14  # what it is worth, as a logarithm, that two words together name a thing
 SMOOTH = 2  # how much of a word's share counts as seen beside any other
 _COMMON = ("the", "and", "with", "that", "this", "from", "there", "have", "for", "two", "one")
 _TIMES = re.compile(r"\b(?:[x×] ?(\d)|(\d) ?[x×])(?!\w)")  # "x2", "2 x"
@@ -65,7 +66,8 @@ def _correct(token: str, before: str, after: str, is_word: Callable[[str], bool]
 
 def _number(token: str, before: str, after: str) -> str:
     """The number that a word beside a thing must be, though it is a word itself: "there are there dogs"; "" otherwise."""
-    if token in read_book().numbers or after not in nouns():
+    of_a_name = any((word, after) in _in_names() for word in _near(token))  # "pne tree"
+    if token in read_book().numbers or after not in nouns() or of_a_name:
         return ""
     for number in COUNT_WORDS.values():
         if _slips(token, number, MOST_OF_SHORT) <= MOST_OF_SHORT:
@@ -93,11 +95,19 @@ def _strange(word: str, before: str, after: str) -> float:
     """How improbable a word is between two others: minus the logarithm of its share of what follows the one, and of what precedes the other."""
     said = _said()
     share = max(said.words[word], 1) / said.words.total()
+    typed_before, typed_after = before, after
     before, after, one = _class_of(before), _class_of(after), _class_of(word).removesuffix("s~")
     follows = (said.after[before, one] + SMOOTH * share) / (said.classes[before] + SMOOTH)
     precedes = (said.before[one, after] + SMOOTH * share) / (said.classes[after] + SMOOTH)
     of_class = said.words[word] / said.of_class[one] if said.words[word] else 1
-    return -log10(follows) - log10(precedes) - log10(of_class)
+    in_a_name = IN_A_NAME * bool({(typed_before, word), (word, typed_after)} & _in_names())
+    return -log10(follows) - log10(precedes) - log10(of_class) - in_a_name
+
+
+@cache
+def _in_names() -> frozenset[tuple[str, str]]:
+    """Words that stand beside one another in the name of a thing: "maple leaves"."""
+    return frozenset(pair for name in nouns() for pair in pairwise(name.split()))
 
 
 @dataclass(frozen=True, slots=True)
