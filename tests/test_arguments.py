@@ -30,6 +30,8 @@ REFUSED = {
     "tables methods --llm http://host#m --llm-at-once 0": "--llm-at-once is 0",
     "search --text x --llm none --llm-key-env HOME": "without a language model's server",
     "search --text x --phi picword": "Did you mean pic2word?",
+    "search --text x --method lincir --phi none.safetensors": "called 'none.safetensors'",
+    "search --text x --method lincir --phi hycir": "--phi has no meaning for LinCIR",
     "search --text x --alpha 7": "alpha is 7",
     "search --text x --alpha 0.8 --beta 0.8": "alpha + beta is 1.6",
     "serve --gallery nowhere": "There is no gallery nowhere",

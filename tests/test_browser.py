@@ -336,8 +336,15 @@ def test_in_one_column_each_name_of_the_trace_begins_a_line_of_its_own(served, v
 def test_on_a_phone_no_dot_stands_before_the_first_link_at_the_foot(served, visit):
     page = visit(served.url, width=390)
     page.wait_for_selector("footer .settings")
+    page.wait_for_selector("footer .divider", state="hidden")
     assert page.locator("footer .show-api").is_hidden()
     assert page.locator("footer[aria-label]").inner_text().strip().startswith("Settings")
+
+
+def test_whoever_wants_no_motion_gets_none(served, visit):
+    moves = "getComputedStyle(document.querySelector('#browse-grid .picture img')).transitionProperty"
+    assert visit(served.url).evaluate(moves) != "none"
+    assert visit(served.url, reduced_motion="reduce").evaluate(moves) == "none"
 
 
 def test_tab_goes_on_from_a_list_to_the_next_field(served, visit):
@@ -450,6 +457,27 @@ def test_fault_83_a_reload_in_the_middle_of_a_search_leaves_a_working_page(serve
     wait_until_done(page)
     page.wait_for_timeout(2500)  # longer than the first search had left
     assert names(page)[0] == "a large purple square"
+
+
+def test_a_search_that_was_left_before_it_was_whole_is_asked_for_again(served, visit, monkeypatch):
+    monkeypatch.setattr(served.retriever, "delay_seconds", 2)
+    page = visit(served.url)
+    page.click("text=make it blue")
+    page.wait_for_selector("#stage .busy:has-text('First results')")
+    page.reload()
+    wait_for_first(page, "a large blue square")
+    wait_until_done(page)
+    page.fill("#edit textarea", "purple")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#stage .busy:has-text('First results')")
+    page.fill("#edit textarea", "green")
+    page.keyboard.press("Enter")
+    wait_for_first(page, "a large green square")
+    wait_until_done(page)
+    page.click("#crumbs [data-do=undo]")
+    wait_for_first(page, "a large purple square")
+    wait_until_done(page)
+    assert page.input_value("#edit textarea") == "purple"
 
 
 def test_fault_84_a_second_visitor_sees_nothing_of_the_first(served, visit):

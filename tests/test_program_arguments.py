@@ -262,6 +262,8 @@ def test_the_machines_texts_can_be_replaced_and_no_model_is_asked_again(served):
     )
     assert labels(changed)[0] == "green-circle"
     assert changed["trace"]["modified_captions"] == ["a green circle"]
+    with pytest.raises(Exception, match="modified_captions has to be a list of texts, not of 5"):
+        client.predict(trace={"modified_captions": [5]}, api_name="/rank")
     assert len(served.model.prompts) == asked
 
 

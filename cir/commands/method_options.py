@@ -94,7 +94,8 @@ def _read(card: MethodCard, options: argparse.Namespace) -> set[str]:
     found = options_of(card)
     network = getattr(options, "phi", None)
     # A recipe's name says which network CVSI takes; one of one's own may be another method's, by its recipe.
-    if network and not Path(network).expanduser().exists() and card.name != "CVSI":
+    named = network and not Path(network).suffix and not Path(network).expanduser().exists()
+    if named and card.name != "CVSI":
         found.discard("phi")
     return found
 

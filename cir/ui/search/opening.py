@@ -31,7 +31,8 @@ def wire_opening(screen: Screen, page: gr.Blocks) -> None:
         screen.content.opened()
         note = _go_on(screen, state, snapshots.read(snapshot), dict(request.query_params))
         drawn = _opened(screen, state, note)
-        further = "show" if state.composed is not None else "ask" if state.text or state.image_path else ""
+        asked_for = "ask" if state.text or state.image_path else ""
+        further = "show" if state.composed is not None and not state.composed.pending else asked_for
         more = screen.referred(state)
         if further == "ask":
             more["fields"] = links.fields_of(state)

@@ -98,11 +98,14 @@ class Screen:
         }
 
     def went_to_step(self, session: Session) -> Update:
-        """The answer of another step, and the query's fields as they were then."""
+        """The answer of another step, and the query's fields as they were then. What was left before it was whole is asked for again."""
         drawn, shown = self.answered(session), self.page.shown
         filled, note = self.filled(session)
         drawn[shown.notes] += pieces.notes_list([note]) if note else ""
-        return {**drawn, **filled, shown.snapshot: snapshots.take(session, **self.referred(session))}
+        more = self.referred(session)
+        if session.composed is not None and session.composed.pending:
+            more["next"] = "ask"
+        return {**drawn, **filled, shown.snapshot: snapshots.take(session, **more)}
 
     def filled(self, session: Session) -> tuple[Update, str]:
         """(the query's fields as the session has them, a note where its picture is lost).

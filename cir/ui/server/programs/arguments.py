@@ -271,8 +271,11 @@ class Arguments:
         for kind, texts in (value or {}).items():
             if kind not in THOUGHTS:
                 raise BadQuery(f"trace: there are no texts called {shown(kind)}.", remedy)
-            if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            if not isinstance(texts, list | tuple):
                 raise BadQuery(f"trace: {kind} has to be a list of texts, not {shown(texts)}.", remedy)
+            for text in texts:
+                if not isinstance(text, str):
+                    raise BadQuery(f"trace: {kind} has to be a list of texts, not of {shown(text)}.", remedy)
         cleaned = {k: [clean_text(text)[0] for text in texts] for k, texts in (value or {}).items()}
         return {kind: tuple(filter(None, texts)) for kind, texts in cleaned.items()}
 
