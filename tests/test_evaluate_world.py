@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cir import places, tuned_weights
-from cir.__main__ import main
+from cir.__main__ import main, parser
 from cir.commands import evaluating
 from cir.evaluation import answers
 from cir.evaluation.benchmark import draw_benchmark
@@ -204,3 +206,20 @@ def test_a_table_that_is_to_ask_a_language_model_says_that_there_is_none(
     assert "--ask asks a language model" in error
     assert "--llm none" in error
     assert not (tmp_path / "r.md").exists()
+
+
+def test_a_larger_book_of_wordings_leaves_what_was_measured_of_plain_edits_alone(
+    model: CountingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = draw_benchmark(queries=4, gallery=9, seed=1)
+    odd = replace(plain, queries=[replace(q, modification_text=f"hmm, {q.query_id}?") for q in plain.queries])
+    reading = SimpleNamespace(is_plain=lambda text: not text.startswith("hmm"))
+    monkeypatch.setattr(world_bench, "build_rewording", lambda *_: reading)
+    for benchmark, stays in ((plain, True), (odd, False)):
+        kept = []
+        for book in ("of today", "of tomorrow"):
+            monkeypatch.setattr(world_bench, "read_benchmark", lambda _, found=benchmark: found)
+            monkeypatch.setattr(world_bench, "wordings_digest", lambda said=book: said)
+            options = parser().parse_args(["tables", "methods"])
+            kept.append(world_bench.WorldBench(options, ToyModels(model)).asked())
+        assert (kept[0] == kept[1]) is stays

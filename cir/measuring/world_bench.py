@@ -134,9 +134,16 @@ class WorldBench(Bench):
         }
 
     def asked(self) -> dict[str, object]:
-        """The queries, the scenes, and how edits are read: what is kept of others would be wrong."""
-        read = "" if self.rewording is None else code_digest("phrasebook", "rewording.py") + wordings_digest()
-        return {"asked": self.benchmark.digest, "read": read}
+        """The queries, the scenes, and how edits are read where any has to be: what is kept of others would be wrong."""
+        return {"asked": self.benchmark.digest, "read": self._how_edits_are_read}
+
+    @cached_property
+    def _how_edits_are_read(self) -> str:
+        """ "" where all are in the words that the models were taught: a larger book of wordings changes nothing of them."""
+        plain = self.rewording is None or all(
+            self.rewording.is_plain(query.modification_text) for query in self.all_queries
+        )
+        return "" if plain else code_digest("phrasebook", "rewording.py") + wordings_digest()
 
     near_misses_are = (
         "A near miss is a scene that is the target but for one thing: an object, its number, colour or size, the background, the "
