@@ -7,6 +7,7 @@ on edits in eighteen languages of Latin script; docs/languages.md has what they 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,7 @@ LANGUAGES = {
     "ka": "Georgian", "hy": "Armenian",
 }  # fmt: skip
 UNKNOWN = "another language"
+_OF_LETTERS = re.compile(r"[^\W\d_]{2}")  # single letters tell no language: "x x x", "2 x 3"
 _FEW_WORDS = 2  # a name or a loanword has no more: "spaghetti carbonara", "Taj Mahal"
 # Below this probability of English a text, or one of few words, is not English.
 _ENGLISH, _ENGLISH_OF_FEW = 0.03, 0.002
@@ -36,6 +38,8 @@ def foreign_language(text: str) -> str:
     latin = sum("LATIN" in unicodedata.name(c, "") for c in letters)
     if latin / len(letters) <= 0.7:
         return _likely(text)[0]
+    if not _OF_LETTERS.search(text):
+        return ""
     language, english = _likely(text)
     if sum(not c.isascii() for c in letters) == 1:  # a loanword in an English text: "a café in Paris"
         english = max(english, _likely(_without_accents(text))[1])

@@ -59,6 +59,11 @@ def test_of_short_edits_in_a_language_of_latin_script_most_are_recognised(langua
     assert sum(bool(foreign_language(edit)) for edit in longer) >= 0.75 * len(longer)
 
 
+@pytest.mark.parametrize("text", ["x x x", "a b c", "2 x 3", "é à", "x"])
+def test_single_letters_are_of_no_language(text: str) -> None:
+    assert foreign_language(text) == ""
+
+
 def test_languages_of_other_scripts_are_called_by_their_names() -> None:
     for name in NON_LATIN:
         called = {foreign_language(edit) for edit in FOREIGN[name]}
