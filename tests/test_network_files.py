@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from cir.errors import UnsafeFile
+from cir.evaluation.benchmark import read_benchmark
+from cir.models.clip import load_clip
 from cir.models.eight_bits import LEAST_NUMBERS, packed, unpacked
+from cir.models.fusion.files import load_fusion
 from cir.models.mapping import MappingNetwork, load_mapping, save_mapping
 from cir.models.network_files import pack_matrices, read_tensors
 from cir.places import ASSETS
 from tests.commands import run
+
+SHIPPED = ASSETS / "models"
 
 
 @given(
@@ -75,6 +80,20 @@ def test_a_network_in_half_precision_and_one_in_eight_bits_are_read_and_make_the
     assert cosines.min() > 0.999
 
 
+def test_a_shipped_network_in_half_precision_makes_nearly_the_same_queries_in_eight_bits(
+    tmp_path: Path,
+) -> None:
+    clip = load_clip(SHIPPED / "clip", device="cpu")
+    path = Path(shutil.copy(SHIPPED / "methods" / "clip4cir.safetensors", tmp_path))
+    before = load_fusion(path, clip)
+    pack_matrices(path)
+    after, benchmark = load_fusion(path, clip), read_benchmark("world-validation")
+    for query in benchmark.queries[:6]:
+        picture = benchmark.picture(query.reference_id)
+        old, new = (model.fuse(picture, query.modification_text) for model in (before, after))
+        assert 0.9995 < float((old * new).sum()) < 0.9999999
+
+
 def test_a_network_is_packed_once(network: Path) -> None:
     pack_matrices(network)
     once = network.read_bytes()
@@ -88,7 +107,7 @@ def test_a_network_is_packed_once(network: Path) -> None:
 def test_what_is_no_network_that_a_training_has_left_is_not_touched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = ASSETS / "models" / "clip" / "open_clip_model.safetensors"
+    clip = SHIPPED / "clip" / "open_clip_model.safetensors"
     copy = Path(shutil.copy(clip, tmp_path / "clip.safetensors"))
     status, _, err = run(capsys, "models", "shrink", copy)
     assert status != 0

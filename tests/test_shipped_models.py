@@ -43,13 +43,13 @@ def sample_queries() -> list[dict[str, str]]:
     return json.loads((SAMPLE_GALLERY / "queries.json").read_text(encoding="utf-8"))[:60]
 
 
-def test_the_shipped_models_stay_below_98_megabytes_each_method_s_below_6_and_all_the_rest_below_41() -> None:
+def test_the_shipped_models_stay_below_90_megabytes_each_method_s_below_6_and_all_the_rest_below_41() -> None:
     sizes = {f: f.stat().st_size for f in (ROOT / "assets").rglob("*") if f.is_file()}
     models = {f: size for f, size in sizes.items() if METHODS_FOLDER.parent in f.parents}
     of_methods = [size for f, size in models.items() if METHODS_FOLDER in f.parents]
     assert of_methods
     assert max(of_methods) < 6e6
-    assert sum(models.values()) < 98e6
+    assert sum(models.values()) < 90e6
     assert sum(sizes.values()) - sum(models.values()) < 41e6
 
 
