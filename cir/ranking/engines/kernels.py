@@ -253,7 +253,8 @@ def best_by_bounds(
             g = gamma if lengths.captioned[place] else np.float32(0.0)
             score = total[i] if g > 0.0 else _weigh_one(numbers[block], alone, i)
             much = slack + length * ((one - g) * lost[0][start + i] + g * lost[1][start + i])
-            low, high = _bounds(score, much, lengths, limits, block, i, g, asked.cosine)
+            squared, unsure = _squared(lengths.cross[block], i, g, limits, lengths.off, asked.cosine)
+            low, high = _bounds(score, much, squared, unsure)
             if high >= least:
                 near[found], reach[found] = place, high
                 found += 1
@@ -535,6 +536,7 @@ def best_by_heads(
     first = first[np.argsort(-most[first])]  # the sooner the least is known, the fewer images are looked at
     best, of = np.full(count, least, np.float32), np.empty(count, np.int64)  # a heap, the least one first
     near, off, dots = np.empty(FEW, np.float32), np.empty(FEW, np.float32), np.empty(FEW, np.int32)
+    wanted, has = np.zeros(FEW, np.bool_), np.zeros(FEW, np.bool_)
     found, reach, seen = np.empty(enough, np.int64), np.empty(enough, np.float32), 0
     for step in range(len(first) + len(most)):
         block = first[step] if step < len(first) else step - len(first)
@@ -543,14 +545,19 @@ def best_by_heads(
         looked_at[block] = True
         places = lengths.order[block * FEW : block * FEW + FEW]
         _look_at_heads(near, off, dots, heads, block, lengths, places, limits, cosine)
-        mixed = heads.captioned[block] and heads.alone[block]
+        wanted[:] = False  # the last block may have fewer images
         for i, place in enumerate(places):
-            if near[i] + off[i] < least or (among.shape[0] and not among[place]):
+            wanted[i] = near[i] + off[i] >= least and not (among.shape[0] and not among[place])
+            has[i] = lengths.captioned[place] if heads.alone[block] else True
+        _look_at_rows(near, off, wanted, has, block * FEW, image, captions, gamma, slack)
+        for i, place in enumerate(places):
+            if not wanted[i]:
                 continue
             if seen == enough:
                 return found[:0], reach[:0], False
-            has = bool(lengths.captioned[place] if mixed else heads.captioned[block])
-            low, high = _bounds_at(block, i, has, image, captions, gamma, lengths, limits, slack, cosine)
+            g = gamma if has[i] else np.float32(0.0)
+            squared, unsure = _squared(lengths.cross[block], i, g, limits, lengths.off, cosine)
+            low, high = _bounds(near[i], off[i], squared, unsure)
             found[seen], reach[seen] = place, high
             seen += 1
             if low > best[0]:
@@ -634,26 +641,29 @@ def _most(numbers: NDArray[np.int32]) -> np.int32:
 
 
 @compiled
-def _bounds_at(
-    block: int,
-    i: int,
-    has: bool,
+def _look_at_rows(
+    near: Floats32,
+    off: Floats32,
+    wanted: NDArray[np.bool_],
+    has: NDArray[np.bool_],
+    start: int,
     image: Seen,
     captions: Seen,
     gamma: np.float32,
-    lengths: Lengths,
-    limits: tuple[np.float32, np.float32, np.float32, np.float32],
     slack: np.float32,
-    cosine: bool,
-) -> tuple[np.float32, np.float32]:
-    """What an image of a block scores at least and at most, with captions or without. Args: see `best_by_heads`."""
-    at, g = block * FEW + i, gamma if has else np.float32(0.0)
-    score = np.float32((1 - g) * _dot_at(image, at))
-    off = np.float32(slack + (1 - g) * image.length * image.lost[at])
-    if g > 0.0:
-        score = np.float32(score + g * _dot_at(captions, at))
-        off = np.float32(off + g * captions.length * captions.lost[at])
-    return _bounds(score, off, lengths, limits, block, i, g, cosine)
+) -> None:
+    """Fill in what some images of a block score nearly, not divided, and what that is off by: those with captions, and without.
+
+    A block at once, as a call with all these arrays takes longer than an image.
+    """
+    for i in range(FEW):
+        if wanted[i]:
+            at, g = start + i, gamma if has[i] else np.float32(0.0)
+            near[i] = (1 - g) * _dot_at(image, at)
+            off[i] = slack + (1 - g) * image.length * image.lost[at]
+            if g > 0.0:
+                near[i] += g * _dot_at(captions, at)
+                off[i] += g * captions.length * captions.lost[at]
 
 
 @compiled
@@ -665,29 +675,35 @@ def _dot_at(side: Seen, place: int) -> np.float32:
 
 
 @compiled
-def _bounds(
-    score: np.float32,
-    off: np.float32,
-    lengths: Lengths,
-    limits: tuple[np.float32, np.float32, np.float32, np.float32],
-    block: int,
+def _squared(
+    cross: NDArray[np.int16],
     i: int,
     g: np.float32,
+    limits: tuple[np.float32, np.float32, np.float32, np.float32],
+    off: np.float32,
     cosine: bool,
 ) -> tuple[np.float32, np.float32]:
-    """The least and the most that an image of a block scores, over its length."""
-    if cosine:
-        one, short, huge = np.float32(1.0), np.float32(0.002), np.float32(1e30)
-        squared, unsure = one, lengths.off + np.float32(2e-6)
-        if g > 0.0:
-            cross = lengths.cross[block]
-            squared = limits[0] + limits[1] * np.float32(cross[0, i]) + limits[2] * np.float32(cross[1, i])
-            unsure = limits[3]
-        inverse = one / np.sqrt(short if squared < short else squared)
-        unsure *= inverse * inverse
-        score *= inverse
-        off = off * inverse * (one + unsure) + abs(score) * unsure
-        off = huge if squared < short else off  # float32 does not know its length
+    """The square of what the score of an image of a block is divided by, and what that is off by."""
+    squared, unsure = np.float32(1.0), np.float32(0.0)
+    if cosine and g > 0.0:
+        squared = limits[0] + limits[1] * np.float32(cross[0, i]) + limits[2] * np.float32(cross[1, i])
+        unsure = limits[3]
+    elif cosine:
+        unsure = off + np.float32(2e-6)
+    return squared, unsure
+
+
+@compiled
+def _bounds(
+    score: np.float32, off: np.float32, squared: np.float32, unsure: np.float32
+) -> tuple[np.float32, np.float32]:
+    """The least and the most that an image scores, over its length."""
+    one, short, huge = np.float32(1.0), np.float32(0.002), np.float32(1e30)
+    inverse = one / np.sqrt(short if squared < short else squared)
+    unsure *= inverse * inverse
+    score *= inverse
+    off = off * inverse * (one + unsure) + abs(score) * unsure
+    off = huge if squared < short else off  # float32 does not know its length
     return score - off, score + off
 
 

@@ -40,7 +40,8 @@ MAIN = 2 / 3  # ... and so many of these are looked at first
 CAPTIONS = (
     0.5  # what captions count for when main directions are looked for: mostly they count for less than pixels
 )
-MOST_LEFT = 8  # where the heads leave more than an eighth of the images, all are looked at
+MOST_LEFT = 32  # where the heads leave more than so small a part of the images, all are looked at: one after another is quicker
+AT_LEAST = 8  # times as many images as are wanted may be left in any case
 _INT32 = 2**31 - 1
 _ALL, _NONE = np.empty(0, np.bool_), np.empty(0, np.int64)
 Two32 = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -327,7 +328,7 @@ class Quantised:
                 cosine,
                 _ALL if among is None else np.array(among),  # one that is read only is another type
                 count,
-                max(len(self._captioned) // MOST_LEFT, MOST_LEFT * count),
+                max(len(self._captioned) // MOST_LEFT, AT_LEAST * count),
             )
             if told:
                 return near, reach
