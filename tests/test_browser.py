@@ -480,6 +480,32 @@ def test_a_search_that_was_left_before_it_was_whole_is_asked_for_again(served, v
     assert page.input_value("#edit textarea") == "purple"
 
 
+def test_a_search_that_the_server_never_heard_of_is_made_when_the_page_is_loaded_again(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    page.route("**/queue/join*", lambda route: route.abort())
+    page.fill("#edit textarea", "purple")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Connection to the server was lost")
+    page.unroute("**/queue/join*")
+    page.reload()
+    wait_for_first(page, "a large purple square")
+    assert page.input_value("#edit textarea") == "purple"
+
+
+def test_what_was_only_typed_is_not_searched_for_when_the_page_is_loaded_again(served, visit):
+    page = visit(served.url)
+    page.click("text=make it blue")
+    wait_until_done(page)
+    page.fill("#edit textarea", "purple")
+    page.reload()
+    wait_for_first(page, "a large blue square")
+    page.wait_for_function("document.querySelector('#edit textarea').value === 'purple'")
+    page.wait_for_timeout(500)
+    assert names(page)[0] == "a large blue square"
+
+
 def test_fault_84_a_second_visitor_sees_nothing_of_the_first(served, visit):
     first = visit(served.url)
     first.click("text=make it blue")

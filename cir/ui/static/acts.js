@@ -34,7 +34,11 @@ Object.assign(window.recompose, (() => {
     last = come.then(() => over);
     return come;
   }
-  const answered = (number = turn) => Number(number) === turn && finish();
+  function answered(number = turn) {
+    if (Number(number) !== turn) return;
+    if (turn === searching) unheard = false;
+    finish();
+  }
 
   // What a person set by hand, and when: an answer that was on its way at that time does not take it back.
   let clock = 0;
@@ -136,9 +140,13 @@ Object.assign(window.recompose, (() => {
   // While fields are being filled in, it is what was set by hand meanwhile, and for the rest what they will show.
   let asking = {};
   let searching = 0;
+  let unheard = false; // whether a person has asked for a search that nobody has answered
+  let repeated = false; // whether the next search is such a one, made once more: it is not made a third time
   let askedAt = 0; // by the clock of what is set by hand
   async function ready(text, image) {
     const shows = filling ? setAfter(firstFill) : { text, image };
+    unheard = !repeated;
+    repeated = false;
     await settle();
     asking = shows;
     searching = turn;
@@ -263,13 +271,14 @@ Object.assign(window.recompose, (() => {
     }
   });
 
-  // A page that is loaded again goes on: with its search, and with what was typed and picked since.
+  // A page that is loaded again, as gradio does by itself after the server was away, goes on: with its search, and with
+  // what was typed and picked since; that is searched for where it was asked for and not answered.
   let wanted = null;
   let draft = null;
   const KEY = "recompose";
   addEventListener("pagehide", () => {
     const text = part("#edit textarea, #edit input")?.value ?? "";
-    sessionStorage.setItem(KEY, JSON.stringify({ shown, text, image: reference }));
+    sessionStorage.setItem(KEY, JSON.stringify({ shown, text, image: reference, unheard }));
   });
   async function before(given) {
     await enter(true, shown.token ? clock : 0); // what was typed before a page was whole counts
@@ -294,10 +303,16 @@ Object.assign(window.recompose, (() => {
     draft = null;
     if (!kept) return;
     const { text, image } = kept;
-    if (text && text !== (shown.fields?.text ?? "")) fill({ text });
+    const since = {};
+    if (text && text !== (shown.fields?.text ?? "")) since.text = text;
     const picked = image?.meta?.picked;
-    if (picked && picked !== shown.fields?.image) fill({ image });
-    else if (image?.path && !shown.fields?.image && image.path !== shown.own && (await isKept(image))) fill({ image });
+    if (picked && picked !== shown.fields?.image) since.image = image;
+    else if (image?.path && !shown.fields?.image && image.path !== shown.own && (await isKept(image))) since.image = image;
+    if (!Object.keys(since).length) return;
+    fill(since);
+    if (!kept.unheard) return;
+    repeated = true;
+    window.recompose.searchNow();
   }
 
   // A picture that is dropped beside the field is the reference as well; no drop leaves the page.
