@@ -179,8 +179,8 @@ def test_the_process_leaves_when_what_it_holds_is_gone_and_waits_for_no_thread(h
 CALLED_OFF = """
 import os, signal, sys, time
 from cir.interrupts import ending_in_order
-if sys.argv[2:]:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup has it
+# As nohup has it, or not: these tests themselves may run below one.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2:] else signal.SIG_DFL)
 try:
     with ending_in_order():
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
