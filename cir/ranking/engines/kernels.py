@@ -518,9 +518,8 @@ def best_by_heads(
     cosine: bool,
     among: NDArray[np.bool_],
     count: int,
-    enough: int,
-) -> tuple[NDArray[np.int64], Floats32, bool]:
-    """The images, in their order, that may be among the `count` best, and what they score at most; and whether all are there.
+) -> tuple[NDArray[np.int64], Floats32]:
+    """The images, in their order, that may be among the `count` best, and what they score at most.
 
     Blocks of FEW images are left out by the first numbers of their heads, images by their whole heads, and others by their
     whole rows. The blocks that may hold the best are looked at first: what these have at least leaves out most others.
@@ -528,7 +527,6 @@ def best_by_heads(
 
     Args:
         slack: what scores are off by beside what rows have lost.
-        enough: images that are looked at, at most.
     """
     limits = _limits(lengths, gamma)
     most = _most_of_heads(heads, lengths, limits, cosine)
@@ -537,7 +535,8 @@ def best_by_heads(
     best, of = np.full(count, least, np.float32), np.empty(count, np.int64)  # a heap, the least one first
     near, off, dots = np.empty(FEW, np.float32), np.empty(FEW, np.float32), np.empty(FEW, np.int32)
     wanted, has = np.zeros(FEW, np.bool_), np.zeros(FEW, np.bool_)
-    found, reach, seen = np.empty(enough, np.int64), np.empty(enough, np.float32), 0
+    images = image.lost.shape[0]
+    found, reach, seen = np.empty(images, np.int64), np.empty(images, np.float32), 0
     for step in range(len(first) + len(most)):
         block = first[step] if step < len(first) else step - len(first)
         if most[block] < least or looked_at[block]:
@@ -553,8 +552,6 @@ def best_by_heads(
         for i, place in enumerate(places):
             if not wanted[i]:
                 continue
-            if seen == enough:
-                return found[:0], reach[:0], False
             g = gamma if has[i] else np.float32(0.0)
             squared, unsure = _squared(lengths.cross[block], i, g, limits, lengths.off, cosine)
             low, high = _bounds(near[i], off[i], squared, unsure)
@@ -565,7 +562,7 @@ def best_by_heads(
                 least = max(least, best[0])
     left = np.flatnonzero(reach[:seen] >= least)
     left = left[np.argsort(found[left])]
-    return found[left], reach[left], True
+    return found[left], reach[left]
 
 
 @compiled

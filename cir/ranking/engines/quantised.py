@@ -8,8 +8,7 @@ loses as int16 times the length of the row.
 A new query looks first at the heads of the images: what both rows together are along the few directions in which the
 gallery differs most (its principal components), kept in the same way. With q' and r' the lengths of what lies in none of
 these directions, a dot product is off by at most q' r' more. Most images are too far below the best for that to matter; of
-the others the whole rows are looked at. Where too many are left, as among rows that differ in all directions alike, these
-are all rows, one after another.
+the others the whole rows are looked at.
 
 The copies do not lie in the gallery's order: images with like heads lie together, in blocks, most of which are left out
 without a look at any of their images.
@@ -40,8 +39,6 @@ MAIN = 2 / 3  # ... and so many of these are looked at first
 CAPTIONS = (
     0.5  # what captions count for when main directions are looked for: mostly they count for less than pixels
 )
-MOST_LEFT = 32  # where the heads leave more than so small a part of the images, all are looked at: one after another is quicker
-AT_LEAST = 8  # times as many images as are wanted may be left in any case
 _INT32 = 2**31 - 1
 _ALL, _NONE = np.empty(0, np.bool_), np.empty(0, np.int64)
 Two32 = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -318,7 +315,7 @@ class Quantised:
         if cosine or self._captioned.all():
             means = self.sides[0].mean, self.sides[1].mean
             (image, lost), (captions, lost_too) = (side.seen(row) for side in self.sides)
-            near, reach, told = kernels.best_by_heads(
+            return kernels.best_by_heads(
                 self._heads.seen(row, gamma, means, self._longest),
                 image,
                 captions,
@@ -328,10 +325,7 @@ class Quantised:
                 cosine,
                 _ALL if among is None else np.array(among),  # one that is read only is another type
                 count,
-                max(len(self._captioned) // MOST_LEFT, AT_LEAST * count),
             )
-            if told:
-                return near, reach
         dots = self.dots(row[None], captions=bool(gamma))
         near = self.candidates(dots, np.ones(1), gamma, count, cosine=cosine, among=among)
         return near, np.full(len(near), np.inf, np.float32)
