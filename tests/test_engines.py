@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -314,6 +318,24 @@ def test_blocks_of_images_that_are_left_out_at_once_hold_none_of_the_best_whatev
     near = scan.candidates(scan.dots(rows), np.array(weights), gamma, 20, cosine=cosine, among=among)
     assert set(np.flatnonzero(scores > np.sort(scores)[-20] + 1e-9)) <= set(near.tolist())
     assert (np.diff(near) > 0).all()
+
+
+def test_what_an_earlier_version_compiled_with_a_class_that_is_gone_does_not_break_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(find_spec("cir.ranking.engines.kernels").origin).read_text(encoding="utf-8")
+    loops, name = tmp_path / "loops_of_two_versions.py", "loops_of_two_versions"
+    for side in ("Seen", "Watched"):
+        loops.write_text(re.sub(r"\bSeen\b", side, source), encoding="utf-8")
+        spec = spec_from_file_location(name, loops)
+        version = module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, version)
+        spec.loader.exec_module(version)
+        codes, query = np.array([[2, 3]], np.int8), np.array([5, 7], np.int16)
+        ones, one = np.ones(1, np.float32), np.float32(1.0)
+        made = getattr(version, side)(codes, ones, ones, query, one, one, one)
+        assert version._dot_at(made, 0) == 1 + 2 * 5 + 3 * 7
+    assert len(list((tmp_path / "__pycache__").glob("*_dot_at*.nbi"))) == 2
 
 
 def test_a_move_of_a_slider_looks_at_few_blocks_of_images_where_these_differ() -> None:

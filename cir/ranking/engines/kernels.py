@@ -5,7 +5,9 @@ An int8 row stands for `mean + scale * codes`, and is off by at most its residua
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
 import numba
@@ -19,10 +21,16 @@ BLOCK = 512  # images whose numbers stay in the nearest cache between two loops
 FEW = 64  # images that are left out at once
 # The order of a sum may change, but is the same for every row: equal rows have equal sums to the last bit.
 _SUMS = {"reassoc", "nsz"}
+_SOURCE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
 def compiled(function: Function) -> Function:
-    """The function in machine code, kept beside its module or in the user's cache folder, where one can be written."""
+    """The function in machine code, kept beside its module or in the user's cache folder, where one can be written.
+
+    The file is named by the function and the text of this module: numba reads a file of that name before it looks at when
+    it was made, and cannot where a class of an earlier version is no longer here.
+    """
+    function.__qualname__ += f"_{_SOURCE}"
     try:
         made = numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")(function)
     except RuntimeError:  # there is no such folder
