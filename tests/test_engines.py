@@ -404,6 +404,30 @@ def test_a_move_of_a_slider_back_to_where_it_was_reads_no_row_and_scores_few_ima
     assert one.top(rows, weights, 10)[0].tolist() == first.tolist()
 
 
+def test_hardly_a_move_of_a_slider_waits_for_rows_as_those_at_its_ends_were_read_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, image, captions, _ = many_by_int8()
+    many = Gallery.from_features("many", list(map(str, range(4000))), image, caption_features=captions)
+    one, rng, reading = ExactEngine(many, quantised=True), np.random.default_rng(7), 0
+    terms_of, read = one.terms_of, []
+    monkeypatch.setattr(
+        one, "terms_of", lambda rows, places: read.append(len(places)) or terms_of(rows, places)
+    )
+    for _ in range(5):
+        rows = {
+            name: unit(image[i] + 0.1 * rng.normal(size=DIM)).astype(np.float32)
+            for name, i in zip(PARTS, 2000 + rng.integers(0, 100, 3), strict=True)
+        }
+        one.top(rows, scoring((0.5, 0.3), 0.3), 10)
+        one.settle()
+        for alpha, beta, gamma in rng.random((20, 3)):
+            read.clear()
+            one.top(rows, scoring((alpha, (1 - alpha) * beta), 0.05 + 0.9 * gamma), 10)
+            reading += bool(read)
+    assert reading < 20  # of 100
+
+
 def test_a_new_query_reads_fewer_rows_than_may_be_among_the_best_by_their_copies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -423,6 +447,7 @@ def test_a_new_query_reads_fewer_rows_than_may_be_among_the_best_by_their_copies
         return terms_of(rows, places)
 
     monkeypatch.setattr(one, "terms_of", reads)
+    monkeypatch.setattr(one, "_look_ahead", lambda *_: None)  # reads others
     found = one.top({PARTS[0]: row}, asked, 50)[0].tolist()
     near = one._scan.nearest(row.astype(np.float64), 0.0, 50)[0].tolist()
     assert found == slow.top({PARTS[0]: row}, asked, 50)[0].tolist()

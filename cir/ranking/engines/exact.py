@@ -9,6 +9,7 @@ import ctypes
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from threading import Lock, Thread, Timer
@@ -44,6 +45,7 @@ _log = logging.getLogger(__name__)
 QUANTISED_FROM = 20_000  # images; for fewer, float32 is as fast, and nothing has to be compiled
 AT_ONCE = 4096  # rows that are read at once
 _NONE = np.zeros(0, np.int64)
+CAPTIONS_AHEAD = (0.1, 0.5, 0.9)  # what captions count for where a row of the query counts alone
 CHECKED_AFTER_SECONDS = 60.0  # the first searches do not share the disk and the processor with that
 
 
@@ -200,8 +202,27 @@ class ExactEngine(Counting):
             best = top_indices(exact, count)
             found = near[best], exact[best]
         if self._is_quantised and kept.dots is None:  # for moves of sliders
-            self._remembered.ahead(kept, lambda: self._scan.dots(kept.rows, captions=self._any_captioned))
+            self._remembered.ahead(kept, lambda: self._look_ahead(kept, scoring, count, among, left_out))
         return found
+
+    def _look_ahead(
+        self,
+        kept: Kept,
+        scoring: Scoring,
+        count: int,
+        among: NDArray[np.bool_] | None,
+        left_out: NDArray[np.int64],
+    ) -> None:
+        """Take what moves of sliders need: a query's dot products, and the rows of what is best where a slider is at its end.
+
+        These are most of what is best elsewhere, so that hardly a move has to read rows.
+        """
+        kept.dots = self._scan.dots(kept.rows, captions=self._any_captioned)
+        if isinstance(scoring, Linear):
+            for name in kept.names:
+                for captions in CAPTIONS_AHEAD:
+                    alone = replace(scoring, weights={name: 1.0}, captions=captions)
+                    self._top_by_bounds(kept, alone, count, among, left_out)
 
     def _top_by_bounds(
         self,

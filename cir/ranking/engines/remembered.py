@@ -91,12 +91,12 @@ class Remembered:
         """The dot products of a query with `images` images, taken where they are not known."""
         return self._remember(_key("terms", rows), 8 * len(rows) * images, take)
 
-    def ahead(self, kept: Kept, take: Callable[[], Dots]) -> None:
+    def ahead(self, kept: Kept, take: Callable[[], None]) -> None:
         """Take a query's dot products in a thread, where not too many others wait for theirs."""
 
         def fill() -> None:
             try:
-                kept.dots = take()
+                take()
             finally:
                 with self._lock:
                     self._awaited.discard(id(kept))
