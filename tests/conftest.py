@@ -14,7 +14,18 @@ import app  # noqa: F401  nothing leaves the machine
 if TYPE_CHECKING:
     from ui_doubles import ToyGallery, ToyRetriever
 
+    from cir.models.model_set import Models
     from tests.dataset_doubles import ToyModels
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[Models]:
+    """The embedded models, without a language model."""
+    from cir.application import build_models
+
+    found = build_models("embedded", llm="none")
+    yield found
+    found.close()
 
 
 @pytest.fixture

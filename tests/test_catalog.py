@@ -16,6 +16,7 @@ from download_doubles import FakeHub, FakePip, sha256, split_into_wheels
 from llama_doubles import write_gguf
 
 from cir.__main__ import main
+from cir.composers.composer import present
 from cir.errors import BadQuery, CirError, MissingModel, UnsafeFile
 from cir.models import catalog, model_set, published
 from cir.models.catalog import (
@@ -456,3 +457,11 @@ def test_the_sentence_encoder_is_a_folder_whose_every_file_is_checked(
     (home / "sentences" / "vocab.txt").write_bytes(b"y")
     with pytest.raises(UnsafeFile, match=r"vocab\.txt has the SHA-256"):
         sentence_encoder_folder()
+
+
+def test_a_method_that_needs_the_language_model_says_how_to_switch_it_on(models) -> None:
+    assert models.language_model is None
+    with pytest.raises(MissingModel) as caught:
+        present(None, "language model", "LDRE", models.missing)
+    assert caught.value.message.endswith("Choose one with --llm.")
+    assert caught.value.remedy == "Until then, choose another method."

@@ -200,13 +200,6 @@ class ThreeRows:
         return np.eye(256, dtype=np.float32)[:3]
 
 
-@pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
-
-
 def test_of_a_photograph_all_predictions_say_what_it_shows(models) -> None:
     joined = JoinedFusion(ThreeRows(), models.clip, models.clip)
     photograph = read_image(next((ASSETS / "check").glob("*.*")))

@@ -127,7 +127,9 @@ def test_fashioniq_joins_its_captions_in_the_order_that_is_asked_for() -> None:
         ({"target_hard": "dev-nowhere"}, "query 11 .* lacks the reference or the target"),
         ({"caption": 5}, "[Qq]uery 11 .*'caption' is '5'"),
         ({"target_soft": {"dev-blue-square": 7}}, "[Qq]uery 11 .*from -1 to 1"),
-        ({"img_set": None}, "img_set of query 11"),
+        ({"caption": None}, "'caption' is null, not text"),
+        ({"img_set": None}, "img_set of query 11 .* is null, not an object"),
+        ({"img_set": {"members": 5}}, "'members' is '5', not a list of texts"),
     ],
 )
 def test_a_damaged_annotation_is_refused_by_the_name_of_its_query(tmp_path, change, said) -> None:
@@ -259,6 +261,8 @@ BAD = {
     "no images": ({**GOOD, "3": []}, "query 3 has no predictions"),
     "an object for a list": ({**GOOD, "0": {"1": 107}}, "query 0 has"),
     "a list for an object": ([[107]], "a list, not an object"),
+    "nothing for an object": (None, "p.json holds null, not an object"),
+    "a text for an object": ("107", "p.json holds a text, not an object"),
 }
 
 

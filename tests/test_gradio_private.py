@@ -248,6 +248,18 @@ def test_tools_that_gradio_cannot_offer_are_told():
     )  # type: ignore[arg-type]
 
 
+def test_what_gradio_says_of_itself_where_a_link_is_shared_is_replaced(small):
+    document = small.client.get("/").text
+    assert re.findall(r'"og:title" content="([^"]*)"', document)[:1] == ["Gradio"]
+    changed = private.with_own_words(document, '<meta property="og:title" content="Mine">', "<p>Hello</p>")
+    assert re.findall(r'<meta[^>]*"(?:og|twitter):[^>]*>', changed) == [
+        '<meta property="og:title" content="Mine">'
+    ]
+    head, _, body = changed.partition("</head>")
+    assert "Mine" in head
+    assert re.search(r"<body[^>]*><p>Hello</p>", body)
+
+
 def test_every_class_of_gradio_that_the_styles_name_is_listed():
     ui = Path(private.__file__).parents[1]
     styles = re.sub(

@@ -28,11 +28,6 @@ from tests.fakes import draw
 
 
 @pytest.fixture(scope="module")
-def models():
-    return build_models("embedded", llm="none")
-
-
-@pytest.fixture(scope="module")
 def gallery(models):
     return drawn_gallery(models, open_for(models))
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from cir.application import build_models, ingredients
+from cir.application import ingredients
 from cir.composers.registry import build_methods
 from cir.models.mapping import load_mapping, save_mapping
 from cir.models.model_set import Models
@@ -64,13 +64,6 @@ def test_the_cycle_loss_is_the_formula_said_slowly() -> None:
         others = [torch.exp(rows[i] @ rows[j] / 0.25) for j in range(6) if j != i]
         losses.append(-torch.log(torch.exp(rows[i] @ rows[(i + 3) % 6] / 0.25) / sum(others)))
     torch.testing.assert_close(cycle_loss(names, said), torch.stack(losses).mean())
-
-
-@pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")

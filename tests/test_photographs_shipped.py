@@ -31,13 +31,6 @@ CHEETAH, TOWER = "cheetah1.jpg", "tower.jpg"
 
 
 @pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="module")
 def photographs() -> list[Image.Image]:
     folder = Path(str(files("gradio") / "media_assets" / "images"))
     return [read_image(folder / name) for name in (CHEETAH, TOWER)]

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from cir.application import build_models, open_for, open_triplets
+from cir.application import open_for, open_triplets
 from cir.errors import CirError
 from cir.gallery.gallery import Gallery
+from cir.gallery.indexing import index_folder
+from cir.gallery.opening import picture_places
 from cir.places import SAMPLE_FAMILIES, SHIPPED_TRIPLETS
 from cir.syncir.consistency import KEPT
 from cir.syncir.excerpt import excerpt, excerpt_manifest
 from cir.syncir.library import TripletLibrary, settings_of
 from cir.syncir.picture_names import pictures_of_triplets
-from cir.syncir.records import read_manifest, read_triplets
+from cir.syncir.records import manifest_path, read_manifest, read_triplets
+from tests.fakes import ToyClip, draw
 from tests.triplet_doubles import triplet
 
 FILE = SHIPPED_TRIPLETS / "families.jsonl"
 KEY = "shipped/families.jsonl"
-
-
-@pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +45,34 @@ def test_every_triplet_shows_pictures_that_are_there() -> None:
     for row in rows:
         assert {row.reference_id, row.target_id} <= {*row.members}
         assert all((root / places[one]).is_file() for one in row.members)
+
+
+def test_a_gallery_of_ones_own_with_their_name_and_file_names_does_not_stand_in_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_triplets(FILE)[:1]
+    root, places = pictures_of_triplets(FILE, rows)
+    for one in rows[0].members:
+        path = tmp_path / "families" / places[one]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw("green", "circle").save(path)
+    clip, cache = ToyClip(), tmp_path / "cache"
+    for _ in index_folder(
+        tmp_path / "families",
+        name="families",
+        image_encoder=clip,
+        text_encoder=clip,
+        captioner=None,
+        cache_root=cache,
+    ):
+        pass
+    monkeypatch.setenv("CIR_CACHE", str(cache))
+    own, there, _ = picture_places("families", cache)
+    assert there == {one: places[one] for one in rows[0].members}  # the same ids
+    for file in (FILE, *(shutil.copy(one, tmp_path) for one in (manifest_path(FILE), FILE))):
+        if Path(file).suffix == ".jsonl":
+            assert pictures_of_triplets(Path(file), rows)[0] == root
+    assert pictures_of_triplets(FILE, rows, "families")[0] == own  # who names it means it
 
 
 def test_the_tab_begins_with_them_and_their_groups_can_be_formed_anew(

@@ -25,13 +25,6 @@ FREE = re.compile(r"public-domain|CC0-1\.0|CC-BY-[1-4]\.0")
 
 
 @pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="module")
 def retriever(models) -> Retriever:
     return Retriever(open_for(models, str(SAMPLE_PHOTOGRAPHS)), build_methods(ingredients(models)))
 

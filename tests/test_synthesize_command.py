@@ -218,7 +218,7 @@ def test_triplets_are_exported_as_people_judged_them(
     path, out = tmp_path / "t.jsonl", tmp_path / "cirr.json"
     monkeypatch.setattr(
         "cir.syncir.picture_names.picture_places",
-        lambda *_: (tmp_path, {one: f"{one}.png" for one in made_gallery().image_ids}),
+        lambda *_: (tmp_path, {one: f"{one}.png" for one in made_gallery().image_ids}, ""),
     )
     doubles.language_model.script = [f"add {count} hats" for count in range(9)]
     run(capsys, "synthesize", "--out", path, "--limit", 9, "--threshold", -1)

@@ -137,7 +137,7 @@ def test_judgements_of_a_shipped_file_lie_in_the_own_folder_and_come_back(librar
 def test_an_export_is_judged_by_the_threshold_and_then_by_the_person(library, tmp_path, monkeypatch):
     gallery = make_gallery()
     key, paths = ship(library, gallery), {one: f"here/{one}.png" for one in gallery.image_ids}
-    monkeypatch.setattr("cir.syncir.picture_names.picture_places", lambda *_: (tmp_path, paths))
+    monkeypatch.setattr("cir.syncir.picture_names.picture_places", lambda *_: (tmp_path, paths, ""))
     rows = library.table(key).triplets
     dropped, kept = [row for row in rows if row.text and row.consistency < 0.999][:2]
     library.judge(key, rows.index(dropped), Judgement(dropped.triplet_id, "accepted", "better"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -191,6 +192,15 @@ def test_thumbnails_are_served_and_their_type_is_not_guessed(served):
     assert answer.headers["content-type"] == "image/webp"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+def test_a_shared_link_is_called_recompose_and_without_scripts_the_page_says_what_it_needs(served):
+    answer = httpx.get(served.url)
+    assert re.findall(r'(?:og|twitter):title" content="([^"]*)"', answer.text) == ["Recompose"]
+    assert 'content="Search pictures with a picture and a sentence"' in answer.text
+    assert '"og:image"' not in answer.text
+    assert re.search(r"<body[^>]*><noscript>.*Recompose needs JavaScript", answer.text)
+    assert int(answer.headers["content-length"]) == len(answer.content)
 
 
 def test_a_foreign_host_name_is_refused_so_that_rebinding_fails(served):

@@ -61,6 +61,7 @@ class ToyGallery:
     name = "Toy shapes"
     notes: tuple[str, ...] = ()
     folder: Path | None = None
+    packed = False
     written = ""
 
     def __init__(self, folder: Path, *, hostile_caption: str = "") -> None:

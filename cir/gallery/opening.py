@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cir.cache_keys import gallery_digest
 from cir.errors import GalleryError
 from cir.gallery.gallery import Gallery
 from cir.gallery.kept_opening import Seen
@@ -95,8 +96,10 @@ def _read_gallery(folder: Path, manifest: Manifest) -> Gallery:
     )
 
 
-def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, dict[str, str]]:
-    """The folder of a gallery's pictures, and image id -> path inside it; no model is asked, whoever made it.
+def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, dict[str, str], str]:
+    """The folder of a gallery's pictures, image id -> path inside it, and the digest of what it holds.
+
+    No model is asked, whoever made it.
 
     Args:
         name_or_folder: see `open_gallery`.
@@ -108,9 +111,9 @@ def picture_places(name_or_folder: str | Path, cache_root: Path) -> tuple[Path, 
     folder = locate_gallery(name_or_folder, cache_root)
     manifest = read_manifest(folder)
     rows = read_rows(folder, manifest)
-    return source_root_of(folder, manifest), dict(
-        zip(rows.image_ids, map(os.fsdecode, rows.relatives), strict=True)
-    )
+    places = dict(zip(rows.image_ids, map(os.fsdecode, rows.relatives), strict=True))
+    content = gallery_digest(rows.image_ids, rows.contents, rows.texts)
+    return source_root_of(folder, manifest), places, content
 
 
 def _notes(manifest: Manifest, images: int, *, damaged: int, without_captions: int) -> tuple[str, ...]:

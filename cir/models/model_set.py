@@ -505,7 +505,7 @@ class Models:
 
         if self.llm == WITHOUT:
             self.missing["language model"] = (
-                "The language model is switched off, so edited descriptions (alpha) and added objects are left out."
+                f"The language model is switched off, so {_WITHOUT_LLM}. Choose one with --llm."
             )
             return None
         if is_server(self.llm):

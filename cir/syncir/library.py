@@ -114,12 +114,15 @@ class TripletLibrary:
         """The same, read anew from the disk."""
         path = self._path(key)
         manifest = read_manifest(path)
+        made_from = _part(manifest, "gallery")
         return TripletTable(
             read_triplets(path),
             last_judgements(read_judgements(self._judged(key))),
             settings_of(manifest).thresholds,
             funnel_from(manifest),
-            _part(manifest, "gallery").get("name", ""),
+            made_from.get("name", ""),
+            made_from.get("content", ""),
+            path.parent == self.shipped,
         )
 
     def judge(self, key: str, row: int, judgement: Judgement) -> None:

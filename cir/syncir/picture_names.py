@@ -13,12 +13,14 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from cir.cache_keys import gallery_digest
 from cir.errors import CirError, GalleryError
 from cir.gallery.gallery import Gallery
 from cir.gallery.opening import picture_places
 from cir.gallery.searchable import Searchable
-from cir.places import SAMPLES, gallery_cache
+from cir.places import SAMPLES, SHIPPED_TRIPLETS, gallery_cache
 from cir.syncir.records import read_manifest
+from cir.syncir.table import TripletTable
 from cir.types import Triplet
 
 
@@ -42,28 +44,55 @@ def pictures_of_triplets(
     ids = {one for row in rows for one in (row.reference_id, row.target_id, *row.members)}
     if not manifest and gallery is None:
         return file.parent, {one: one for one in ids}
-    name = gallery or manifest.get("gallery", {}).get("name", "")
-    # A shipped gallery's name may be that of one of people's own, too: who has most of the pictures is meant.
-    found: tuple[Path, dict[str, str]] = Path(), {}
+    told = manifest.get("gallery", {})
+    name = gallery or told.get("name", "")
+    # A shipped gallery's name may be that of one of people's own, too, and its files may be called alike.
+    own = [] if is_shipped(file) else [*filter(None, [name])]
     shipped = sorted(SAMPLES.values(), key=lambda folder: folder.name != name)
-    for one in [name] if gallery else [*filter(None, [name]), *shipped]:
+    found: list[tuple[tuple[bool, int], Path, dict[str, str]]] = []
+    for one in [gallery] if gallery else [*own, *shipped]:
         try:
-            root, places = picture_places(one, gallery_cache())
+            root, places, content = picture_places(one, gallery_cache())
         except GalleryError:
             if gallery:
                 raise
             continue
-        if not ids:
-            return root, places
-        if len(ids & places.keys()) > len(ids & found[1].keys()):
-            found = root, places
-    if found[1]:
-        return found
+        if not ids or ids & places.keys():
+            found.append(((content == told.get("content"), len(ids & places.keys())), root, places))
+    if found:
+        _, root, places = max(found, key=lambda one: one[0])  # of equals, the first
+        return root, places
     where = f"no gallery here that is called {name}" if name else "no gallery here"
     raise CirError(
         f"The pictures of {file.name} are in {where}.",
         "Name the gallery that the triplets were made from: --gallery NAME",
     )
+
+
+def is_shipped(file: Path) -> bool:
+    """Whether a file of triplets came with the program, of a gallery that did, too."""
+    return file.parent == SHIPPED_TRIPLETS
+
+
+def has_pictures_of(table: TripletTable, gallery: Searchable) -> int:
+    """How sure it is that triplets were made from a gallery; 0 where they were not, whatever its files are called.
+
+    A picture's id follows its path, so that pictures of another gallery may have the same ones. What the gallery held
+    decides; a gallery that has changed since is told by its name, one that came with the program by that, too.
+    """
+    if table.content and table.content == _content_of(gallery):
+        return 3
+    if table.gallery in ("", gallery.name):
+        return (3 if gallery.packed else 0) if table.shipped else (1 if gallery.packed else 2)
+    return 0
+
+
+@lru_cache(maxsize=4)
+def _content_of(gallery: Searchable) -> str:
+    """The digest of what a gallery holds, as manifests of triplets have it; "" for one on a server."""
+    if not isinstance(gallery, Gallery):
+        return ""
+    return gallery_digest(gallery.image_ids, gallery.contents, gallery.texts)
 
 
 def in_gallery(triplets: Sequence[Triplet], gallery: Gallery) -> list[Triplet]:

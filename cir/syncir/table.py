@@ -68,11 +68,13 @@ class TripletTable:
         thresholds: what the file was made with.
         mined: images, groups and pairs as counted when it was made; zeros where the file does not say.
         gallery: the name of the gallery that its pictures belong to; "" when unknown.
+        content: the digest of what that gallery held; "" when unknown.
+        shipped: whether the file came with the program, and so did its gallery.
 
     Attributes:
         triplets: the rows.
         scores: (N,) consistency, NaN where there is none.
-        thresholds, mined, gallery: as given.
+        thresholds, mined, gallery, content, shipped: as given.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class TripletTable:
         thresholds: Thresholds | None = None,
         mined: Funnel | None = None,
         gallery: str = "",
+        content: str = "",
+        shipped: bool = False,
     ) -> None:
         self.triplets: list[Triplet] = []
         self.thresholds, self.mined = thresholds or Thresholds(), mined or Funnel()
-        self.gallery = gallery
+        self.gallery, self.content, self.shipped = gallery, content, shipped
         self.scores = np.zeros(0)
         self._texts_made = 0
         self._kept = np.zeros(0, bool)

@@ -61,7 +61,8 @@ def _object(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
 
 
 def _named(value: object) -> str:
-    return {list: "a list", dict: "an object"}.get(type(value), f"a {type(value).__name__}")
+    """What a value of JSON is, as people call it."""
+    return _NAMES[type(value)]
 
 
 class Record:
@@ -99,7 +100,7 @@ class Record:
         """A field that is a list of one kind of values."""
         found = self._field(key)
         if not isinstance(found, list) or any(type(one) is not kind for one in found):
-            raise self._wrong(key, found, f"a list of {kind.__name__}")
+            raise self._wrong(key, found, f"a list of {_PLURALS[kind]}")
         return found
 
     def record(self, key: str) -> Record:
@@ -120,11 +121,20 @@ class Record:
         return self.value[key]
 
     def _wrong(self, key: str, found: object, wanted: str) -> DatasetError:
-        return DatasetError(
-            f"{_capital(self.place)}: {key!r} is {str(found)[:60]!r}, not {wanted}.", _PUBLISHED
-        )
+        said = _NAMES[type(found)] if found is None else repr(str(found)[:60])
+        return DatasetError(f"{_capital(self.place)}: {key!r} is {said}, not {wanted}.", _PUBLISHED)
 
 
+_NAMES = {
+    list: "a list",
+    dict: "an object",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+_PLURALS = {str: "texts", int: "whole numbers", dict: "objects"}
 _PUBLISHED = "Take the file as it was published, or correct it there."
 
 

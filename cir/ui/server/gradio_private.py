@@ -49,6 +49,10 @@ MARKUP = {
 }
 
 
+# What a messenger shows of a link: gradio's name and pictures of its own, fetched from elsewhere.
+_PREVIEW = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
+
+
 class CheckedBlocks(gr.Blocks):
     """A page whose public calls may be looked at before gradio looks at them.
 
@@ -189,3 +193,17 @@ def unknown_argument(error: Exception) -> str | None:
     """The argument that a call does not have, where that is what a TypeError of gradio says."""
     found = re.match("Parameter `(.{0,80})` is not a valid", str(error))
     return found[1] if found else None
+
+
+def with_own_words(document: str, head: str, body: str) -> str:
+    """Gradio's HTML without what it says of itself where a link is shared.
+
+    It takes `head` and `body` by script alone, which those that show a link do not run, nor a browser without JavaScript.
+
+    Args:
+        document: as gradio answers it.
+        head: put at the beginning of the head.
+        body: put at the beginning of the body.
+    """
+    document = _PREVIEW.sub("", document).replace("<head>", f"<head>{head}", 1)
+    return re.sub(r"<body[^>]*>", lambda found: found[0] + body, document, count=1)

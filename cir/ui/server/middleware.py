@@ -1,6 +1,6 @@
 """What stands before every request: headers, limits, and files that are not to be fetched.
 
-Middleware for any ASGI application; it knows the paths of gradio's routes, and nothing of the page.
+Middleware for any ASGI application; it knows the paths of gradio's routes, and of the page what it is called.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import anyio
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cir.ui.problems import describe_problem
+from cir.ui.server.gradio_private import with_own_words
 from cir.ui.server.proxies import route_of
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
@@ -34,6 +35,18 @@ _HEADERS = {
     b"x-frame-options": b"SAMEORIGIN",
     b"referrer-policy": b"no-referrer",
 }
+
+PREVIEW = (
+    '<meta property="og:title" content="Recompose"><meta property="og:type" content="website">'
+    '<meta property="og:description" content="Search pictures with a picture and a sentence">'
+    '<meta name="description" content="Search pictures with a picture and a sentence">'
+    '<meta name="twitter:card" content="summary">'
+)
+WITHOUT_SCRIPTS = (
+    '<noscript><p style="margin: 2rem auto; max-width: 40rem; padding: 0 1rem">'
+    "Recompose needs JavaScript. Allow it for this address, then load the page again. "
+    "On the command line, nothing of it is needed: <code>python -m cir search --help</code></p></noscript>"
+)
 
 
 class SafeHeaders:
@@ -100,6 +113,40 @@ class OwnFilesOnly:
             if found and (route == "/proxy=" or ":/" in asked or "\0" in asked or os.path.islink(asked)):
                 return True
         return False
+
+
+class OwnWords:
+    """What the page says of itself without a script: to messengers that show a link, and without JavaScript."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; of an answer that is a page of HTML, all is read, then sent on with these words."""
+        start: Message | None = None
+        read = b""
+
+        async def send_in_own_words(message: Message) -> None:
+            nonlocal start, read
+            if message["type"] == "http.response.start" and _is_page(message):
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                read += message.get("body", b"")
+                if not message.get("more_body", False):
+                    document = with_own_words(read.decode(), PREVIEW, WITHOUT_SCRIPTS).encode()
+                    MutableHeaders(raw=start["headers"])["content-length"] = str(len(document))
+                    await send(start)
+                    await send({"type": "http.response.body", "body": document})
+
+        is_for_page = scope["type"] == "http" and scope["method"] == "GET"
+        await self.app(scope, receive, send_in_own_words if is_for_page else send)
+
+
+def _is_page(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    return headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers
 
 
 class UploadQuota:

@@ -26,6 +26,7 @@ from cir.ui.server.middleware import (
     MAX_FILE_BYTES,
     MAX_UPLOADED_BYTES,
     OwnFilesOnly,
+    OwnWords,
     SafeHeaders,
     UploadQuota,
 )
@@ -169,6 +170,7 @@ def _middleware(framed_by: Sequence[str], upload_limit: int) -> list[Middleware]
     """Outermost first, so that refusals have their headers as well."""
     return [
         Middleware(SafeHeaders, framed_by=framed_by),
+        Middleware(OwnWords),
         Middleware(OwnFilesOnly),
         Middleware(UploadQuota, folder=gradio_private.upload_folder, limit=upload_limit),
         Middleware(ThumbnailFiles),

@@ -13,7 +13,7 @@ from cir.errors import CirError
 from cir.gallery.searchable import Searchable
 from cir.syncir.judgements import Judgement
 from cir.syncir.pairs import MEMBERS, PAIR_RANKS
-from cir.syncir.picture_names import own_id
+from cir.syncir.picture_names import has_pictures_of, own_id
 from cir.syncir.records import Funnel
 from cir.syncir.table import TripletTable
 from cir.types import Triplet
@@ -157,6 +157,8 @@ class FileView:
 
     def picture(self, image_id: str) -> Picture:
         """The small file of an image, called by its id or its file's name; a name alone where the gallery does not have it."""
+        if self.table.shipped and not has_pictures_of(self.table, self.gallery):
+            return Picture(None, image_id)
         own = own_id(self.gallery, image_id)
         try:
             return Picture(Path(self.gallery.thumbnail_path(own)), self.gallery.label(own))

@@ -199,8 +199,9 @@ def wire_search(tab: TripletTab) -> None:
     p, tabs = tab.parts, tab.page.tabs
 
     def fill(session: Session, on_screen: object) -> Update:
-        triplet, text = handlers.reference_of(tab.library, read_shown(on_screen))
-        gallery = tab.searched(session)
+        gallery, shown = tab.searched(session), read_shown(on_screen)
+        triplet, text = handlers.reference_of(tab.library, shown)
+        handlers.refuse_other_pictures(tab.library, shown, tab.content.shelf, gallery)
         reference, target = own_id(gallery, triplet.reference_id), own_id(gallery, triplet.target_id)
         gallery.label(target)  # an unknown target could not be found
         address = address_of(gallery.thumbnail_path(reference))

@@ -17,10 +17,12 @@ from cir.errors import BadQuery
 from cir.gallery.gallery import Gallery
 from cir.gallery.searchable import Searchable
 from cir.gallery.served.gallery import ServedGallery
+from cir.places import title_of_sample
 from cir.shelf import Shelf
 from cir.syncir.consistency import Thresholds
 from cir.syncir.judgements import Judgement, judgement_of
 from cir.syncir.library import TripletLibrary
+from cir.syncir.picture_names import has_pictures_of
 from cir.syncir.pipeline import Progress
 from cir.syncir.table import Filters, TripletTable
 from cir.text import MAX_CHARACTERS, clean_text
@@ -98,7 +100,7 @@ def funnel(library: TripletLibrary, session: TripletSession, gallery: Searchable
     """From pictures to kept triplets. Stored scores and stored neighbours are compared; no model is asked."""
     table, limits = open_table(library, session), session.thresholds
     now, why_not = table.funnel(limits.consistency), ""
-    if table.gallery != gallery.name:
+    if not has_pictures_of(table, gallery):
         why_not = "These triplets are of another gallery, so its groups cannot be formed anew here."
     elif (limits.near_duplicate, limits.gap) != (table.thresholds.near_duplicate, table.thresholds.gap):
         mined = library.mine(session.key, _in_memory(gallery), limits)
@@ -109,23 +111,24 @@ def funnel(library: TripletLibrary, session: TripletSession, gallery: Searchable
     return FunnelView(now, recorded, table.count_judgements(), why_not)
 
 
-def pictured(shelf: Shelf | None, searched: Searchable, made_from: str) -> Searchable:
+def pictured(shelf: Shelf | None, searched: Searchable, table: TripletTable) -> Searchable:
     """The gallery that has the pictures of triplets: the one that they were made from, where it is here.
 
     Args:
         shelf: all galleries that are here, where there are more than one.
         searched: the one that the visitor searches.
-        made_from: the name of the one that the triplets are of; "" when unknown.
+        table: the triplets.
     """
-    if shelf is None or made_from in ("", searched.name):
-        return searched
+    best, sure = searched, has_pictures_of(table, searched)
+    if shelf is None or not table.gallery:
+        return best
     for entry in shelf.entries():
-        if entry.problem or (entry.own and entry.name != made_from):
+        if entry.problem or (entry.own and entry.name != table.gallery):
             continue
         gallery = shelf.retriever(entry.name).gallery
-        if gallery.name == made_from:
-            return gallery
-    return searched
+        if (surer := has_pictures_of(table, gallery)) > sure:
+            best, sure = gallery, surer
+    return best
 
 
 def open_table(library: TripletLibrary, session: TripletSession) -> TripletTable:
@@ -269,6 +272,22 @@ def _keep(
     if (shown.key, shown.row) == (session.key, session.row):
         go_to(library, session, shown.row)
     return judgement
+
+
+def refuse_other_pictures(
+    library: TripletLibrary, shown: ShownTriplet, shelf: Shelf | None, searched: Searchable
+) -> None:
+    """Refuse to search with a triplet in a gallery that is not its own, whatever pictures of its ids are there.
+
+    Raises:
+        BadQuery: another gallery that is here has its pictures.
+    """
+    if (own := pictured(shelf, searched, library.table(shown.key))) is not searched:
+        called = title_of_sample(own.folder) or own.name
+        raise BadQuery(
+            f"The pictures of this triplet are in {called}, not in the gallery that is searched.",
+            f"Choose {called} above, then search with it.",
+        )
 
 
 def reference_of(library: TripletLibrary, shown: ShownTriplet) -> tuple[Triplet, str]:

@@ -81,8 +81,8 @@ def wire_training(tab: TripletTab) -> None:
 
     def steps(state: TripletSession, session: Session, key: object, *thresholds: object) -> Steps[Update]:
         tab.take_shown(state, key, thresholds)
-        made_from = handlers.open_table(library, state).gallery
-        gallery = handlers.pictured(content.shelf, tab.searched(session), made_from)
+        table = handlers.open_table(library, state)
+        gallery = handlers.pictured(content.shelf, tab.searched(session), table)
         for step in handlers.train(library, state, gallery, train_on):
             if isinstance(step, TrainingStep):
                 yield {p.trained: render.training(step)}, True

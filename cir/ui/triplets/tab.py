@@ -44,8 +44,8 @@ class TripletTab:
     def drawn(self, state: TripletSession, session: Session, *, with_funnel: bool = False) -> Update:
         """The list and the triplet that is looked at, as they stand now."""
         p, searched = self.parts, self.searched(session)
-        made_from = handlers.open_table(self.library, state).gallery
-        gallery = handlers.pictured(self.content.shelf, searched, made_from)
+        table = handlers.open_table(self.library, state)
+        gallery = handlers.pictured(self.content.shelf, searched, table)
         page = handlers.show(self.library, state, gallery)
         seen = handlers.closer(self.library, state, gallery)
         verdict = seen.card.judgement.verdict if seen else ""
