@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cir.files import image_id_of
+from cir.gallery.manifest import list_galleries
 from cir.models.published import SETS
 from cir.places import SAMPLE_GALLERY
 from tests.commands import run
@@ -131,6 +132,24 @@ def test_what_cannot_be_done_is_one_sentence_with_a_way_out(capsys, arguments: l
     assert said in err
     assert "Traceback" not in err
     assert out == ""
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_not_called_ready(
+    capsys, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "broken.jpg").write_bytes(b"not a picture")
+    for more in ((), ("--json",)):
+        status, out, err = run(capsys, "index", photos, "--no-captions", *more)
+        assert (status, "broken.jpg" in out, "ready" in out) == (2, True, False)
+        assert "There are no images in photos that can be searched." in err
+    status, out, _ = run(capsys, "galleries")
+    assert "no images in photos that can be searched" in out
+    assert "ready" not in out
+    (shown,) = list_galleries(tmp_path / "cache")
+    assert shown.remedy.endswith("python -m cir index PHOTOS")
 
 
 def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypatch) -> None:

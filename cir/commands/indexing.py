@@ -20,7 +20,7 @@ from cir.gallery.encoding import Encoders, Workers
 from cir.gallery.gallery import Gallery
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.left_out import LeftOut
-from cir.gallery.manifest import gallery_folder
+from cir.gallery.manifest import gallery_folder, refusal_of_none
 from cir.gallery.opening import STORED_FROM
 from cir.gallery.ray_cluster import connected
 from cir.gallery.sources import name_gallery
@@ -89,7 +89,7 @@ def index(options: argparse.Namespace) -> int:
         if recall is not None:
             answer["engine"] = {"name": options.engine, "recall_at_10": recall}
         print_json(answer)
-        return 0
+        return _status(name, progress)
     for row in progress.left_out:
         sys.stdout.write(_left_out(row) + "\n")
     for method, found in also.items():
@@ -98,11 +98,22 @@ def index(options: argparse.Namespace) -> int:
         sys.stdout.write(
             f"Its index finds {100 * recall:.1f} % of the true 10 best, measured on held queries.\n"
         )
+    if status := _status(name, progress):
+        return status
     chosen = "" if options.models == "embedded" else f" --models {quote(options.models)}"
     sys.stdout.write(
         f"{name} is ready. Search it: python -m cir search{chosen} --gallery {quote(name)} --image FILE --text EDIT\n"
     )
     return 0
+
+
+def _status(name: str, progress: IndexingProgress) -> int:
+    """0; 2, and a sentence, where no picture could be read: then there is nothing to search."""
+    if progress.images:
+        return 0
+    refusal = refusal_of_none(name)
+    sys.stderr.write(f"{refusal.message}\n{refusal.remedy}\n")
+    return 2
 
 
 @contextmanager

@@ -258,13 +258,24 @@ def _summary(folder: Path) -> GallerySummary:
         return GallerySummary(
             folder.name, folder, problem=error.message, root=noted_source(folder), remedy=error.remedy
         )
+    empty = None if manifest.images else refusal_of_none(manifest.name)
     return GallerySummary(
         manifest.name,
         folder,
         manifest.images,
         manifest.captioned,
         manifest.models.fingerprints,
+        problem=empty.message if empty else "",
         root=source_root_of(folder, manifest),
+        remedy=empty.remedy if empty else "",
+    )
+
+
+def refusal_of_none(name: str) -> GalleryError:
+    """What is said of a gallery of a folder in which no picture could be read."""
+    return GalleryError(
+        f"There are no images in {name} that can be searched.",
+        "Put pictures into its folder, then index it again: python -m cir index PHOTOS",
     )
 
 
