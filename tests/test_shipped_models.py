@@ -27,13 +27,6 @@ METHODS_FOLDER = ROOT / "assets" / "models" / "methods"
 
 
 @pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="module")
 def retriever(models) -> Retriever:
     return Retriever(open_for(models), build_methods(ingredients(models)))
 

@@ -214,13 +214,6 @@ def test_a_set_whose_shipped_network_is_gone_says_how_it_is_trained(tmp_path: Pa
     assert "train fusion --recipe tirg --from world" in bare.missing["network tirg"]
 
 
-@pytest.fixture(scope="module")
-def models():
-    found = build_models("embedded", llm="none")
-    yield found
-    found.close()
-
-
 @pytest.mark.parametrize("name", ["embedded", "embedded-blip"])
 def test_every_shipped_network_finds_more_than_the_sum(name: str) -> None:
     models = build_models(name, llm="none")
