@@ -204,6 +204,18 @@ def test_fault_65_on_a_full_disk_it_stops_with_a_sentence_and_the_old_index_is_s
     assert len(opened(cache)) == 6
 
 
+def test_a_disk_that_is_full_before_anything_is_indexed_does_not_promise_a_search(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(GalleryError, match="The disk is full") as caught:
+        index(photos, cache)
+    assert caught.value.remedy.endswith("What could be searched can still be searched.")
+
+
 def test_fault_65_a_limit_of_the_operating_system_is_met_like_a_full_disk(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     photos = paint_folder(tmp_path / "photos", 5)
@@ -259,7 +271,7 @@ def test_fault_66_a_read_only_cache_is_searched_and_indexing_says_why() -> None:
             assert gallery.thumbnail_path(gallery.image_ids[0]).is_file()
             with pytest.raises(GalleryError, match="allows no writing") as caught:
                 index(photos, root / "cache")
-            assert "can be searched" in caught.value.remedy
+            assert "could be searched can still be searched" in caught.value.remedy
 
         assert exit_code(fork(work, nobody=True)) == 0
     finally:

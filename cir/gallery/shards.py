@@ -189,12 +189,12 @@ def shard_path(folder: Path, name: str) -> Path:
 def _disk_full(name: str) -> GalleryError:
     return GalleryError(
         f"The disk is full: the index of {name} could not be written any further.",
-        "Free some space and index again: it goes on where it stopped. What is indexed can be searched.",
+        "Free some space and index again: it goes on where it stopped. What could be searched can still be searched.",
     )
 
 
 def _not_writable(name: str) -> GalleryError:
     return GalleryError(
         f"The index of {name} cannot be written: its folder allows no writing.",
-        "Choose another cache folder, or allow writing. What is indexed can be searched.",
+        "Choose another cache folder, or allow writing. What could be searched can still be searched.",
     )
