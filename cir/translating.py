@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from cir.composers.averaging import mean_of
 from cir.errors import LanguageModelFailed
 from cir.languages import foreign_language
 from cir.models.protocols import LanguageModel
+from cir.phrasebook.second_wording import both_wordings
 from cir.prompts import translation
 from cir.replies import parse_translation
 from cir.rewording import Rewording
@@ -47,18 +49,19 @@ class Translator:
         if self._rewording is not None:
             self._rewording.prepare()
 
-    def compose(self, query: Query, compose: Compose) -> Iterator[ComposedQuery]:
+    def compose(self, query: Query, compose: Compose, *, twice: bool = False) -> Iterator[ComposedQuery]:
         """Compose a query whose edit may be in another language or in other words; the last stages are of what it was put into.
 
         Args:
             query: as it was typed.
             compose: a method.
+            twice: whether an edit that was put into plain words is composed in two wordings of these.
         """
         typed = query.modification_text
         inside = without_quotes(typed)
         language = foreign_language(inside)
         if not language:
-            yield from self._reworded(query, inside, compose)
+            yield from self._reworded(query, inside, compose, twice)
             return
         as_typed = replace(query, modification_text=inside)
         if inside != typed or self._model is None:
@@ -83,7 +86,7 @@ class Translator:
             whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})
             yield _noted(whole, note)
 
-    def _reworded(self, query: Query, inside: str, compose: Compose) -> Iterator[ComposedQuery]:
+    def _reworded(self, query: Query, inside: str, compose: Compose, twice: bool) -> Iterator[ComposedQuery]:
         typed = query.modification_text
         if self._rewording is not None and inside != typed:
             query = replace(query, modification_text=inside)
@@ -102,19 +105,22 @@ class Translator:
         plain = plain or typed
         timings = {REWORDED: 1000.0 * (time.perf_counter() - since)}
         trace = {REWORDED: (plain,), TYPED: (typed,)} if plain != typed else {}
-        for one in compose(replace(query, modification_text=plain)):
+        wordings = both_wordings(plain) if twice and plain != typed else (plain,)
+        by_turns = [compose(replace(query, modification_text=one)) for one in wordings]
+        for one in map(mean_of, zip(*by_turns, strict=True)):
             whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})
             yield _noted(whole, note) if note and note not in one.notes else whole
 
-    def plain(self, query: Query) -> str:
-        """The edit as the last stages of `compose` read it where it is in English; as typed where nobody answers."""
+    def plain(self, query: Query, *, twice: bool = False) -> tuple[str, ...]:
+        """The edit as the last stages of `compose` read it where it is in English, in its wordings; as typed where nobody answers."""
         typed = query.modification_text
         if self._rewording is None or without_quotes(typed) != typed or not self._rewording.helps(query):
-            return typed
+            return (typed,)
         try:
-            return self._rewording(typed, query.reference_image)
+            plain = self._rewording(typed, query.reference_image)
         except LanguageModelFailed:
-            return typed
+            return (typed,)
+        return both_wordings(plain) if twice and plain != typed else (plain,)
 
     def _translate(self, text: str) -> tuple[str, str]:
         """(the edit in English, ""), or ("", why there is none)."""

@@ -14,7 +14,8 @@ from cir.__main__ import main, parser
 from cir.commands import evaluating
 from cir.evaluation import answers
 from cir.evaluation.benchmark import draw_benchmark
-from cir.measuring import answering, world_bench, world_report
+from cir.evaluation.paraphrases import WORDINGS
+from cir.measuring import answering, paraphrases, world_bench, world_report
 from tests.dataset_doubles import CountingModel, ToyModels, toy_methods, use
 from tests.fakes import ToyCaptioner
 
@@ -223,3 +224,20 @@ def test_a_larger_book_of_wordings_leaves_what_was_measured_of_plain_edits_alone
             options = parser().parse_args(["tables", "methods"])
             kept.append(world_bench.WorldBench(options, ToyModels(model)).asked())
         assert (kept[0] == kept[1]) is stays
+
+
+def test_a_larger_book_of_wordings_measures_paraphrases_anew(
+    model: CountingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = draw_benchmark(queries=4, gallery=9, seed=1)
+    odd = {q.query_id: {wording: f"hmm, {wording}?" for wording in WORDINGS} for q in plain.queries}
+    reading = SimpleNamespace(is_plain=lambda text: not text.startswith("hmm"))
+    monkeypatch.setattr(world_bench, "build_rewording", lambda *_: reading)
+    monkeypatch.setattr(world_bench, "read_benchmark", lambda _: plain)
+    monkeypatch.setattr(paraphrases, "read_paraphrases", lambda: odd)
+    kept = []
+    for book in ("of today", "of tomorrow"):
+        monkeypatch.setattr(world_bench, "wordings_digest", lambda said=book: said)
+        options = parser().parse_args(["tables", "paraphrases"])
+        kept.append(paraphrases.ParaphraseBench(options, ToyModels(model)).asked())
+    assert kept[0] != kept[1]

@@ -17,6 +17,7 @@ from cir.models.sentence_encoder import load_sentence_encoder
 from cir.phrasebook import Phrasebook, book, reading
 from cir.phrasebook.book import book_key, encode_book, nouns, read_book, read_encoded
 from cir.phrasebook.orders import KINDS
+from cir.phrasebook.second_wording import both_wordings
 from cir.phrasebook.slips import corrected
 from cir.rewording import things_seen
 from cir.training.data import training_edit
@@ -375,3 +376,30 @@ def test_an_order_is_not_passed_over_because_the_one_beside_it_cannot_be_read(re
 )
 def test_what_can_be_read_of_an_edit_is_told_where_its_order_is(reader, typed: str, plain: str) -> None:
     assert reader.read(typed) == plain
+
+
+@pytest.mark.parametrize(
+    ("orders", "second"),
+    [
+        ("remove the hot dogs", "without the hot dogs"),
+        ("add two big red cows", "with two big red cows too"),
+        ("replace the cow with a red hat", "a red hat instead of the cow"),
+        ("make it one cow", "there is one cow now"),
+        ("make it three cows", "there are three cows now"),
+        ("make the ice cream bigger", "make the ice cream big"),
+        ("make the cows smaller", "make the cows small"),
+        ("make the ice cream blue", "paint the ice cream blue"),
+        ("the same but in the desert", "move it in the desert"),
+        ("the same at night", "make it at night"),
+        ("remove the cow and the same at night", "without the cow and make it at night"),
+        ("make it red and add a cow", "make it red and with a cow too"),
+    ],
+)
+def test_plain_orders_have_a_second_wording_that_was_taught_too(reader, orders: str, second: str) -> None:
+    assert both_wordings(orders) == (orders, second)
+    assert all(reader.is_taught(order) for order in second.split(" and ") if order != "make it red")
+
+
+@pytest.mark.parametrize("orders", ["make it red", "three red cows instead", "make it two"])
+def test_an_order_without_a_second_wording_is_said_once(orders: str) -> None:
+    assert both_wordings(orders) == (orders,)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from cir.application import build_composers, build_models, build_rewording, open_for
+from cir.composers.registry import asks_language_model
 from cir.errors import LanguageModelFailed
 from cir.evaluation.benchmark import read_benchmark
 from cir.images import read_image
@@ -123,10 +124,55 @@ def test_a_text_alone_is_no_edit_and_is_searched_for_as_typed() -> None:
 
 def test_a_measurement_reads_an_edit_as_a_search_does() -> None:
     picture = draw("red", "square")
-    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the square"]), known))
-    assert translator.plain(Query(picture, "lose the square")) == "remove the square"
-    assert translator.plain(Query(picture, '"lose the square"')) == '"lose the square"'
-    assert Translator(None, "").plain(Query(picture, "lose the square")) == "lose the square"
+    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the square"] * 2), known))
+    lose, kept = Query(picture, "lose the square"), Query(picture, '"lose the square"')
+    assert translator.plain(lose) == ("remove the square",)
+    assert translator.plain(lose, twice=True) == ("remove the square", "without the square")
+    assert translator.plain(kept, twice=True) == ('"lose the square"',)
+    assert Translator(None, "").plain(lose, twice=True) == ("lose the square",)
+
+
+def test_an_edit_that_was_put_into_plain_words_is_composed_in_both_wordings_of_these() -> None:
+    rows = {
+        "lose the square": (0.8, 0.6),
+        "remove the square": (1.0, 0.0),
+        "without the square": (0.0, 1.0),
+        "remove the dog": (0.6, 0.8),
+    }
+
+    def compose(query: Query) -> Iterator[ComposedQuery]:
+        for pending in ("more", ""):
+            row = np.array(rows[query.modification_text], np.float32)
+            yield ComposedQuery(
+                {"text": row},
+                modification_text=query.modification_text,
+                pending=pending,
+                timings_ms={"text": 2.0},
+            )
+
+    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the square"] * 2), known))
+    lose = Query(draw("red", "square"), "lose the square")
+    single, both = (
+        [one for one in translator.compose(lose, compose, twice=twice) if "reworded" in one.trace]
+        for twice in (False, True)
+    )
+    assert [one.parts["text"].tolist() for one in single] == [[1.0, 0.0]] * 2
+    assert [one.pending for one in both] == ["more", ""]
+    np.testing.assert_allclose([one.parts["text"] for one in both], [[0.5**0.5] * 2] * 2, rtol=1e-6)
+    assert {(one.modification_text, one.timings_ms["text"]) for one in both} == {("remove the square", 4.0)}
+    plain = translator.compose(Query(draw("red", "square"), "remove the dog"), compose, twice=True)
+    np.testing.assert_allclose([one.parts["text"] for one in plain], [[0.6, 0.8]] * 2, rtol=1e-6)
+
+
+def test_only_methods_that_ask_no_language_model_compose_both_wordings() -> None:
+    """A language model would have to be asked twice, and of a method that is not in the list nothing is known."""
+    assert [asks_language_model(name) for name in ("TIRG", "HyCIR", "cvsi", "LDRE", "Mine")] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_a_language_model_that_fails_is_told_and_the_edit_searched_as_typed() -> None:

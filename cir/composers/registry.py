@@ -31,7 +31,7 @@ from cir.composers import (
 )
 from cir.composers.composer import Composer
 from cir.composers.ingredients import Ingredients
-from cir.composers.method_card import MethodCard
+from cir.composers.method_card import LANGUAGE_MODEL, MethodCard
 
 _COMBINER, _EARLY = "cir.models.fusion.combiner", "cir.models.fusion.early"
 METHODS: tuple[MethodCard, ...] = (
@@ -76,6 +76,12 @@ def cards_of(only: Collection[str] = ()) -> tuple[MethodCard, ...]:
     """The methods of these names, in capitals or not, in the order of the list; all of them for none."""
     wanted = {name.lower() for name in only}
     return tuple(card for card in METHODS if not wanted or card.name.lower() in wanted)
+
+
+def asks_language_model(name: str) -> bool:
+    """Whether the method of this name asks a language model; one that is not in the list may."""
+    cards = cards_of([name])
+    return not cards or any(LANGUAGE_MODEL in card.needs for card in cards)
 
 
 def build_methods(given: Ingredients, only: Collection[str] = ()) -> dict[str, Composer]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from cir.cache_keys import digest_of
-from cir.composers.composer import Composer, gallery_encoder_of, unit_row
+from cir.composers.averaging import mean_of
+from cir.composers.composer import Composer, gallery_encoder_of
 from cir.errors import CirError, LanguageModelFailed
 from cir.evaluation.answers import answer_key
 from cir.evaluation.encoders import Say
@@ -121,25 +121,12 @@ def one_text(query: CirQuery) -> Sequence[str]:
 
 
 def compose_texts(composer: Composer, picture: Image.Image, texts: Sequence[str]) -> ComposedQuery:
-    """The whole composition of a picture and a text; of several texts, each part is the mean of theirs.
-
-    Source: SEARLE and LinCIR average the features of both orders of FashionIQ's captions.
-    """
+    """The whole composition of a picture and a text; of several texts, each part is the mean of theirs."""
     found = []
     for text in texts:
         *_, composed = composer.compose(Query(picture, text))
         found.append(composed)
-    first = found[0]
-    if len(found) == 1:
-        return first
-    shared = [name for name in first.parts if all(name in one.parts for one in found)]
-    parts = {name: unit_row(np.mean([one.parts[name] for one in found], axis=0)) for name in shared}
-    notes = dict.fromkeys(note for one in found for note in one.notes)
-    timings: Counter[str] = Counter()
-    for one in found:
-        timings.update(one.timings_ms)
-    numbers = {name: float(np.mean([one.numbers[name] for one in found])) for name in first.numbers}
-    return replace(first, parts=parts, numbers=numbers, notes=tuple(notes), timings_ms=dict(timings))
+    return mean_of(found)
 
 
 def compose_kept(

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from cir.composers.parameters import Values, starting
+from cir.composers.registry import asks_language_model
 from cir.errors import DatasetError
 from cir.evaluation.composed import compose_texts
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, require_files
@@ -247,7 +248,8 @@ def answer_query(run: Run, query: DatasetQuery, picture: Image.Image) -> Row:
         query_id; "top": ids, best first; "subset": CIRR's set, best first; "ranks": target -> rank from 1;
         "parts": part -> rank of the intended target by that part alone, gamma 0; "timings_ms"; "notes".
     """
-    texts = [run.retriever.translator.plain(Query(picture, text)) for text in query.texts]
+    twice, translator = not asks_language_model(run.method), run.retriever.translator
+    texts = [plain for text in query.texts for plain in translator.plain(Query(picture, text), twice=twice)]
     composed = compose_texts(run.retriever.composers[run.method], picture, texts)
     since = time.perf_counter()
     exclude = (query.query.reference_id,) if run.dataset.leaves_out_reference else ()

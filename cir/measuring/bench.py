@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +148,8 @@ class Bench(ABC):
         """What a method is ranked with."""
         return defaults(composer.parameters)
 
-    def texts(self, query: CirQuery) -> Sequence[str]:
-        """What is asked of a query; the features of several texts are averaged."""
+    def texts(self, query: CirQuery, method: str) -> Sequence[str]:
+        """What a method is asked of a query; the features of several texts are averaged."""
         return one_text(query)
 
     @property
@@ -228,7 +228,7 @@ class Bench(ABC):
             self.picture,
             composer,
             say,
-            texts=self.texts,
+            texts=partial(self.texts, method=name),
             witness=witness,
             answers=answers,
             live=isinstance(book, AnswerBook) and book.model is not None,

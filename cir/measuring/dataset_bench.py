@@ -96,7 +96,7 @@ class DatasetBench(Bench):
     def _texts(self) -> Mapping[str, Sequence[str]]:
         return {q.query_id: q.texts for q in self.dataset.queries}
 
-    def texts(self, query: CirQuery) -> Sequence[str]:
+    def texts(self, query: CirQuery, method: str) -> Sequence[str]:
         """FashionIQ's captions in both orders, where that was asked for."""
         return self._texts[query.query_id]
 

@@ -51,6 +51,11 @@ class ParaphraseBench(WorldBench):
         """All wordings of a query, then those of the next: a run that is stopped has whole queries."""
         return [query for of_one in zip(*self.wordings.values(), strict=True) for query in of_one]
 
+    @cached_property
+    def all_queries(self) -> Sequence[CirQuery]:
+        """Every wording: how these are read is a part of what is kept of them."""
+        return self.queries
+
     def asked(self) -> dict[str, object]:
         """The scenes, and every wording."""
         return {**super().asked(), "paraphrases": self.paraphrases}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cir.application import build_rewording
 from cir.cache_keys import code_digest
+from cir.composers.registry import asks_language_model
 from cir.errors import CirError
 from cir.evaluation import world
 from cir.evaluation.answers import AnswerBook, books_of, open_book
@@ -26,6 +27,7 @@ from cir.measuring.bench import Bench, say
 from cir.models.model_set import WITHOUT, Models
 from cir.models.protocols import Captioner
 from cir.phrasebook.book import wordings_digest
+from cir.phrasebook.second_wording import both_wordings
 from cir.places import gallery_cache
 from cir.rewording import Rewording
 from cir.types import CirQuery
@@ -75,7 +77,7 @@ class WorldBench(Bench):
             return None
         return build_rewording(self.models, None if self.options.llm == WITHOUT else self.witness)
 
-    def texts(self, query: CirQuery) -> Sequence[str]:
+    def texts(self, query: CirQuery, method: str) -> Sequence[str]:
         """The edit as a search reads it: in plainer words, where it is in others than the models were taught.
 
         Raises:
@@ -83,7 +85,9 @@ class WorldBench(Bench):
         """
         if self.rewording is None or self.rewording.is_plain(query.modification_text):
             return one_text(query)
-        return [self.read_at_once(query) or self.rewording.asked(query.modification_text)]
+        typed = query.modification_text
+        plain = self.read_at_once(query) or self.rewording.asked(typed)
+        return (plain,) if plain == typed or asks_language_model(method) else both_wordings(plain)
 
     def read_at_once(self, query: CirQuery) -> str:
         """The edit as the phrasebook reads it, the same for all methods; "" where it does not."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cir.composers.composer import Composer, InOwnSpace, bind_to_gallery, gallery_encoder_of
 from cir.composers.parameters import Parameter, Values, defaults, shares
+from cir.composers.registry import asks_language_model
 from cir.errors import BadQuery, MissingFeatures
 from cir.gallery.gallery import Gallery
 from cir.gallery.searchable import Among, Searchable
@@ -104,7 +105,9 @@ class Retriever:
             BadQuery: no such method.
         """
         composer = self._composer(method)
-        composed = timed(self.translator.compose(query, composer.compose))
+        composed = timed(
+            self.translator.compose(query, composer.compose, twice=not asks_language_model(method))
+        )
         if (encoder := gallery_encoder_of(composer)) is not None:
             composed = self._in_space(encoder, composed)
         note = size_note(query.reference_image) if query.reference_image is not None else ""
