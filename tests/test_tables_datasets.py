@@ -292,6 +292,18 @@ def test_language_models_that_have_answered_are_compared_and_a_silent_one_is_ask
     compared = section["language-models-cirr-val"]
     for name in ("toy-llm", "other-llm", "none: image word and captions of gallery images alone"):
         assert table_row(compared, name)["queries"] == "5"
+    assert "has answered fewer" not in compared.markdown
+    third = CountingModel()
+    third.fingerprint = "third-llm@3"
+    third.script = [LanguageModelFailed("No answer.")] * 2
+    use(monkeypatch, ToyModels(third))
+    after = sections(capsys, tmp_path, "language-models", "cirr", "--root", root)[
+        "language-models-cirr-val"
+    ].markdown
+    first, second = after.split("third-llm has answered fewer. On the 3 queries that all rows have:")
+    assert "| toy-llm |" in first
+    assert "| third-llm |" not in first
+    assert [line.split("|")[-2].strip() for line in second.splitlines() if "llm |" in line] == ["3"] * 3
 
 
 def test_a_server_is_a_row_of_the_language_models_and_is_asked_once(capsys, tmp_path, monkeypatch) -> None:

@@ -106,18 +106,29 @@ def language_models_table(bench: Bench) -> tuple[str, dict[str, object]]:
         composer = bench.composers(witness)["CVSI"]
         if composed := bench.composed("CVSI", composer, witness):
             rows[name] = bench.ranks(composed, bench.weights(composer))
+    most = max(map(len, rows.values()), default=0)
     without = bench.composers(None)["CVSI"]
     rows["none: image word and captions of gallery images alone"] = bench.ranks(
         bench.composed("CVSI", without, None), bench.weights(without)
     )
-    rows = tables.best_first(tables.shared(rows), bench.measure)
+    whole = {name: row for name, row in rows.items() if len(row) >= most}
+    shared = tables.shared(rows)
     said = (
         f"## Language models{bench.heading}\n\nCVSI with each language model, all else equal, on the queries that all of them have "
         f"answered (the form of CVSI's Table IV). {bench.protocol}"
     )
-    return f"{said.strip()}\n\n{bench.table(rows, 'language model')}", {
-        "queries": len(next(iter(rows.values())))
-    }
+    found = [
+        said.strip(),
+        bench.table(tables.best_first(tables.shared(whole), bench.measure), "language model"),
+    ]
+    if len(whole) < len(rows):
+        fewer = ", ".join(name for name in rows if name not in whole)
+        count = counted(len(next(iter(shared.values()))), "query", "queries")
+        found += [
+            f"{fewer} has answered fewer. On the {count} that all rows have:",
+            bench.table(tables.best_first(shared, bench.measure), "language model"),
+        ]
+    return "\n\n".join(found), {"queries": {name: len(row) for name, row in rows.items()}}
 
 
 def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
