@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 from cir.commands.console import announce
@@ -148,7 +149,9 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
         getattr(bench.models.language_model, "forget", lambda: None)()  # methods share questions
         bench.models.forget_references()
         retriever = Retriever(bench.gallery_of(composers[name]), {name: composers[name]})
-        costs[name] = cost_of(retriever, name, queries, bench.picture, captioner, model, bench.texts)
+        costs[name] = cost_of(
+            retriever, name, queries, bench.picture, captioner, model, partial(bench.texts, method=name)
+        )
         seconds = training_seconds(bench.models, composers[name])
         if seconds is not None:
             training[name] = seconds
