@@ -193,6 +193,12 @@ def test_fault_88_a_gallery_deleted_under_an_open_page_is_said_and_the_page_turn
     wait_for_text(page, ".searched", "At home")
     assert page.input_value("#edit textarea") == "square, as typed"
     page.wait_for_function("recompose.idle()")
+    page.reload()
+    page.wait_for_selector("#browse-grid img:visible")
+    page.wait_for_timeout(1500)  # in which a search would be asked for
+    page.wait_for_function("recompose.idle()")
+    assert page.input_value("#edit textarea") == "square, as typed"
+    assert page.locator("#results .picture").count() == 0  # nobody asked for it in this gallery
     page.focus("#edit textarea")
     page.keyboard.press("Enter")
     wait_for_text(page, "#stage", "12 pictures in")

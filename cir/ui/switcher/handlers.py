@@ -53,6 +53,7 @@ def switch_to(session: Session, name: str) -> bool:
     was_picked = bool(session.picked_id)
     session.gallery, session.only = name, Narrowing()
     session.picked_id = session.reference_id = session.inspected_id = session.intended_id = ""
+    session.text, session.image_path = "", None
     session.composed, session.result_ids, session.notes = None, (), ()
     session.machine, session.signed, session.selected, session.step = None, (), (), 0
     session.searches += 1  # a search that is under way was about the old gallery: it ends at its next stage
