@@ -104,8 +104,8 @@ class Translator:
                 note = f"The edit could not be put into plainer words: {error}"
         plain = plain or typed
         timings = {REWORDED: 1000.0 * (time.perf_counter() - since)}
-        trace = {REWORDED: (plain,), TYPED: (typed,)} if plain != typed else {}
         wordings = both_wordings(plain) if twice and plain != typed else (plain,)
+        trace = {REWORDED: wordings, TYPED: (typed,)} if plain != typed else {}
         by_turns = [compose(replace(query, modification_text=one)) for one in wordings]
         for one in map(mean_of, zip(*by_turns, strict=True)):
             whole = replace(one, trace={**trace, **one.trace}, timings_ms={**timings, **one.timings_ms})

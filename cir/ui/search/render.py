@@ -175,9 +175,13 @@ def _other_words_row(trace: Mapping[str, Sequence[str]], kind: str) -> str:
     """The edit in other words: a click puts it into the field, to be changed; another one searches as it was typed."""
     title, made = _OTHER_WORDS[kind]
     said, typed = escape(trace[kind][0]), escape(f'"{trace[TYPED][0]}"')
+    also = "".join(
+        f'<span class="word" title="The mean of both wordings is searched for">and “{escape(one)}”</span>'
+        for one in trace[kind][1:]
+    )
     return (
         f'<dt>{title}</dt><dd><button type="button" class="chip" data-do="retype" '
-        f'data-text="{said}" title="Change this text">{said}</button>'
+        f'data-text="{said}" title="Change this text">{said}</button>{also}'
         f'<button type="button" class="chip add" data-do="retype" data-kind="search" data-text="{typed}" '
         f'title="Search for it as it was typed, without {made}">As typed</button></dd>'
     )
