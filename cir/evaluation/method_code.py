@@ -24,8 +24,9 @@ COMPOSING = (
     "cir.rewording",
     "cir.text",
 )
-# They name methods, hold what these are made of or said before, and grow with every one.
+# They name methods, hold what these are made of or said before, and grow with every one; or they are no part of any method.
 CARRYING = (
+    "cir.composers.averaging",  # of several texts: whoever asks several counts it
     "cir.composers.caption_memory",
     "cir.composers.ingredients",
     "cir.composers.method_card",

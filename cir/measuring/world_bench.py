@@ -147,7 +147,11 @@ class WorldBench(Bench):
         plain = self.rewording is None or all(
             self.rewording.is_plain(query.modification_text) for query in self.all_queries
         )
-        return "" if plain else code_digest("phrasebook", "rewording.py") + wordings_digest()
+        return (
+            ""
+            if plain
+            else code_digest("phrasebook", "rewording.py", "composers/averaging.py") + wordings_digest()
+        )
 
     near_misses_are = (
         "A near miss is a scene that is the target but for one thing: an object, its number, colour or size, the background, the "
