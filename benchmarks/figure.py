@@ -29,10 +29,9 @@ one query, medians. The published way fuses every image with its captions, norma
 `exact` gives the same order in float64; `faiss` is asked for the best 10, and what of the true ones it finds is its recall. Each
 line is one run, in which the ways are measured by turns: ratios hold, times of different lines are of different moments. Where
 the clock is the processor's, other programs ran on the machine, and what they took is left out; they shared its memory and its
-caches. The lines of 10,000 and 123,403 images are such ones, of 2026-11-27 (AMD EPYC, two cores, one thread), that
-of 1,000,000 of the same day with nothing else running; a million pictures then held 1.37 GB. At 123,403 a second run found a new query 81.6 (42.9 to 110) times faster, and the version
-before, between the two, 49.8 (37.6 to 62.9) and 57.0 (50.6 to 69.1); by the wall's clock it was 24 to 40 times. That version on a quiet machine of 16 cores with VNNI (one thread): at 1,000,000
-a new query 91.8 (80.7 to 124), a slider 5,267 (4,120 to 9,974) times faster, at 123,403 93.7 (72.9 to 110) and 2,036 (1,221 to 2,810).
+caches. The lines of `exact` are of 2026-11-27 (AMD EPYC, two cores, one thread): that of 123,403 images by the wall's clock, beside a test run
+on the other core; by the processor's clock a new query was 83.3 (64.3 to 94.0), a slider 1,937 (1,824 to 2,202) times faster. Of 1,000,000 images 1.41 GB were
+held; by the wall's clock, with nothing else running and the version before, a new query was 87.5 (47.8 to 134) times faster.
 The lines of `faiss` are of the morning of 2026-11-26, beside the engine `exact` as it was before it looked at heads of rows."""
 
 
