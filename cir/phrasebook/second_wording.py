@@ -1,8 +1,7 @@
-"""A plain order in a second way that the models were taught: the mean of what both are composed into finds more than either.
+"""A plain order in a second way that the models were taught: what both are composed into is averaged.
 
-Source: prompt ensembling in feature space, Radford et al. 2021 (CLIP), section 3.1.4. On 291 validation edits of the illustrated
-world R@1 is 0.3 (HyCIR), 0.7 (TIRG) and 3.5 points (Pic2Word) above that of the first wording alone
-(`python -m cir tables paraphrases` measures what it brings to edits in other words).
+Source: prompt ensembling in feature space, Radford et al. 2021 (CLIP), section 3.1.4. What it brings is in docs/languages.md, "Other
+words"; `python -m cir tables paraphrases` measures it.
 """
 
 from __future__ import annotations
