@@ -150,11 +150,12 @@ class Shelf:
         is under way keeps the one that it has.
 
         Args:
-            name: `ShelfEntry.name`.
+            name: `ShelfEntry.name`, or what it was before the gallery was renamed.
 
         Raises:
             GalleryError: it is not there (any more), or cannot be searched with these models.
         """
+        name = self.present_name(name)
         held = self._open.get(name)
         if held is not None and self._is_current(name):
             return held
@@ -162,6 +163,17 @@ class Shelf:
             if name not in self._open or not self._is_current(name):
                 self._open_now(name)
             return self._open[name]
+
+    def present_name(self, name: str) -> str:
+        """The name that a gallery has now, by one that it had before; `name` where none, or more than one, had it."""
+        try:
+            folder = self._folder(name)
+        except GalleryError:  # no gallery was ever called so
+            return name
+        if folder is None or folder.exists():
+            return name
+        renamed = [one for one in list_galleries(self.cache_root) if name in one.former_names]
+        return renamed[0].folder.name if len(renamed) == 1 else name
 
     def offer(self, name: str, composer: Composer) -> None:
         """Search all galleries with another method as well, or with a newer one of that name."""

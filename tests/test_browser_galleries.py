@@ -16,7 +16,7 @@ from cir.composers.cvsi import weights as cvsi_weights
 from cir.gallery.background import Indexer
 from cir.gallery.indexing import index_folder
 from cir.gallery.opening import open_gallery
-from cir.gallery.removal import delete_gallery
+from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.ui.server.pictures import address_of
@@ -202,6 +202,44 @@ def test_fault_88_a_gallery_deleted_under_an_open_page_is_said_and_the_page_turn
     page.focus("#edit textarea")
     page.keyboard.press("Enter")
     wait_for_text(page, "#stage", "12 pictures in")
+
+
+def test_a_search_goes_on_in_a_gallery_that_is_renamed_meanwhile(served, visit):
+    clip, cache = ToyClip(), served.shelf.cache_root
+    list(
+        index_folder(
+            served.photos / "warm" / "reds",
+            name="once",
+            cache_root=cache,
+            image_encoder=clip,
+            text_encoder=clip,
+        )
+    )
+    page = visit(served.url, patience=PATIENCE)
+    page.click("#gallery-choice input")
+    page.locator("#gallery-choice [role=option]", has_text="once").click()
+    page.wait_for_function(f"document.querySelectorAll('#browse-grid img').length === {len(SHAPES)}")
+    page.locator("#browse-grid .picture").first.click()
+    page.fill("#edit textarea", "make it yellow")
+    page.keyboard.press("Enter")
+    wait_for_text(page, "#stage", f"{len(SHAPES) - 1} pictures in")
+    rename_gallery(cache, "once", "by now")
+    page.fill("#edit textarea", "make it blue")
+    page.keyboard.press("Enter")
+    wait_for_text(page, "#notes", "once is called by now now.")
+    wait_for_text(page, "#stage", f"{len(SHAPES) - 1} pictures in")
+    wait_for_text(page, ".searched", "by now")
+    assert page.input_value("#gallery-choice input") == f"by now ({len(SHAPES)})"
+    assert page.locator("#reference img").count() == 1
+    rename_gallery(cache, "by now", "finally")
+    page.wait_for_function("recompose.idle()")
+    page.reload()
+    wait_for_text(page, ".searched", "finally")
+    wait_for_text(page, "#stage", f"{len(SHAPES) - 1} pictures in")
+    page.go_back()  # to the first search, which was made in it as well
+    page.wait_for_function("document.querySelector('#edit textarea').value === 'make it yellow'")
+    wait_for_text(page, "#stage", f"{len(SHAPES) - 1} pictures in")
+    delete_gallery(cache, "finally")
 
 
 def test_the_tab_fits_a_phone_and_is_used_by_keyboard(served, visit):

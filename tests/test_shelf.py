@@ -263,6 +263,28 @@ def test_a_renamed_gallery_keeps_its_features_and_its_pictures(place: Path) -> N
         rename_gallery(place / "cache", "home", "../away")
 
 
+def test_a_gallery_is_found_by_the_names_that_it_had_until_another_is_called_so(place: Path) -> None:
+    for number, name in enumerate(("home", "rome", "oslo")):
+        make(place, name, 2 + number)
+    shelf, cache = shelf_over(place), place / "cache"
+    rename_gallery(cache, "rome", "Roma")
+    rename_gallery(cache, "Roma", "Italy")
+    index(place / "rome", cache, name="Italy")  # brought up to date, it remembers as well
+    assert {shelf.present_name(name) for name in ("rome", "Roma", "Italy")} == {"Italy"}
+    assert shelf.retriever("rome") is shelf.retriever("Italy")
+    assert shelf.present_name("../away") == "../away"
+    make(place, "rome", 3, 9)
+    assert shelf.present_name("rome") == "rome"
+    assert shelf.retriever("rome").gallery.name == "rome"
+    delete_gallery(cache, "rome")  # who asks for it now means the one that was deleted last
+    assert shelf.present_name("rome") == "rome"
+    rename_gallery(cache, "oslo", "Roma")
+    rename_gallery(cache, "Roma", "Norway")
+    assert shelf.present_name("Roma") == "Norway"
+    rename_gallery(cache, "Norway", "oslo")
+    assert shelf.present_name("Norway") == "oslo"
+
+
 def test_deleting_a_gallery_leaves_the_pictures_and_takes_all_that_was_made_of_them(place: Path) -> None:
     make(place, "rome", 2)
     delete_gallery(place / "cache", "rome")

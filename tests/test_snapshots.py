@@ -194,6 +194,9 @@ def test_fault_87_a_page_whose_gallery_is_gone_is_told_so_each_time(retriever):
 
 def test_fault_87_a_session_that_no_page_has_opened_is_no_reason_to_search_the_first_gallery(retriever):
     class Shelf:
+        def present_name(self, name: str) -> str:
+            return name
+
         def retriever(self, name: str) -> ToyRetriever:
             return retriever
 

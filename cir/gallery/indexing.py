@@ -326,7 +326,10 @@ class _Run:
         models = self._searched_with(whole)
         self.images, captioned = self.cache.count_gallery(models)
         source_root = as_source_root(self.cache.folder, self.root)
-        manifest = Manifest(self.cache.name, source_root, models, self.images, captioned, dim)
+        former = self.before.former_names if self.before else ()
+        manifest = Manifest(
+            self.cache.name, source_root, models, self.images, captioned, dim, former_names=former
+        )
         with storage_errors(self.cache.name):
             write_left_out(self.cache.folder, self.left_out.rows())
             write_manifest(self.cache.folder, manifest)

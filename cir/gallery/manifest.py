@@ -10,7 +10,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +86,7 @@ class Manifest:
         preprocess: how images were read.
         schema: version of the layout.
         written: UTC, ISO 8601.
+        former_names: what it was called before it was renamed, the first one first.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Manifest:
     preprocess: str = READER_VERSION
     schema: int = SCHEMA
     written: str = field(default_factory=moment)
+    former_names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class GallerySummary:
         fingerprints: model -> what made it.
         problem, remedy: why it cannot be opened, and what to do on the command line; or "".
         root: the folder of its images, where it is known.
+        former_names: what it was called before.
     """
 
     name: str
@@ -121,6 +124,7 @@ class GallerySummary:
     problem: str = ""
     root: Path | None = None
     remedy: str = ""
+    former_names: Sequence[str] = ()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -268,6 +272,7 @@ def _summary(folder: Path) -> GallerySummary:
         problem=empty.message if empty else "",
         root=source_root_of(folder, manifest),
         remedy=empty.remedy if empty else "",
+        former_names=manifest.former_names,
     )
 
 

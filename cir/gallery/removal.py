@@ -10,14 +10,22 @@ from pathlib import Path
 
 from cir.errors import GalleryError
 from cir.gallery.cache import locked
-from cir.gallery.manifest import LOCK_HOLDER, MANIFEST, ROWS, gallery_folder, read_manifest, write_manifest
+from cir.gallery.manifest import (
+    LOCK_HOLDER,
+    MANIFEST,
+    ROWS,
+    gallery_folder,
+    list_galleries,
+    read_manifest,
+    write_manifest,
+)
 from cir.gallery.shards import storage_errors
 
 _DOOMED = ".deleted-"
 
 
 def rename_gallery(cache_root: Path, name: str, new_name: str) -> None:
-    """Give a gallery another name.
+    """Give a gallery another name. It remembers the one before, by which pages and links may still ask for it.
 
     Raises:
         GalleryError: there is no such gallery, the new name is taken or none at all, or it is being indexed.
@@ -26,8 +34,11 @@ def rename_gallery(cache_root: Path, name: str, new_name: str) -> None:
     if target.exists() and not os.path.samefile(folder, target):  # it is the same where only capitals differ
         raise GalleryError(f"There is a gallery {new_name} already.", "Choose another name.")
     with locked(folder, name), storage_errors(name):
+        _forget_former_name(cache_root, name)
         if (folder / MANIFEST).exists():
-            write_manifest(folder, replace(read_manifest(folder), name=new_name))
+            manifest = read_manifest(folder)
+            former = [one for one in (*manifest.former_names, name) if one != new_name]
+            write_manifest(folder, replace(manifest, name=new_name, former_names=former))
         os.rename(folder, target)
         (target / LOCK_HOLDER).unlink(missing_ok=True)  # it went along, out of reach of the lock's end
 
@@ -42,11 +53,20 @@ def delete_gallery(cache_root: Path, name: str) -> None:
     doomed = cache_root / f"{_DOOMED}{secrets.token_hex(6)}"
     with storage_errors(name):
         with locked(folder, name):
+            _forget_former_name(cache_root, name)
             os.rename(folder, doomed)  # gone at once and whole, however long the rest takes
         for left in cache_root.glob(f"{_DOOMED}*"):  # also of a deletion that was broken off
             shutil.rmtree(left, ignore_errors=True)
         if doomed.exists():
             shutil.rmtree(doomed)  # again, for the reason
+
+
+def _forget_former_name(cache_root: Path, name: str) -> None:
+    """Who asks for `name` from now on means the gallery that is called so last, not one that was called so earlier."""
+    for other in list_galleries(cache_root):
+        if name in other.former_names:
+            left = [one for one in other.former_names if one != name]
+            write_manifest(other.folder, replace(read_manifest(other.folder), former_names=left))
 
 
 def existing_gallery(cache_root: Path, name: str) -> Path:

@@ -85,7 +85,14 @@ class PageContent:
             raise ForgottenPage(
                 "The server had forgotten this page.", "Go to the Search tab, which brings it back."
             )
+        self.follow_renamed(session)
         return self.shelf.retriever(session.gallery)
+
+    def follow_renamed(self, session: Session) -> None:
+        """Go on with the gallery that a visitor searches under its new name, where it was renamed."""
+        if self.shelf is not None and (name := self.shelf.present_name(session.gallery)) != session.gallery:
+            root = self.shelf.cache_root
+            session.follow(name, root / session.gallery, root / name)
 
     def title_of(self, gallery: str) -> str:
         """How people call a gallery that goes by this name in a session."""

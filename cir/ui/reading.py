@@ -6,7 +6,7 @@ its range, not its path. This module knows neither gradio nor the retriever.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,8 +76,12 @@ def read_index(offered: Sequence[Offered], index: object) -> Offered:
     return offered[index]
 
 
-def read_picked(value: object, gallery: str) -> str:
+def read_picked(value: object, galleries: Collection[str]) -> str:
     """The id of a picture that was picked on the page; "" for anything else.
+
+    Args:
+        value: as the page sends it.
+        galleries: the names of the gallery that is searched: its present one, and those that it had.
 
     Raises:
         BadQuery: it was picked from another gallery than the one that is searched.
@@ -86,7 +90,7 @@ def read_picked(value: object, gallery: str) -> str:
     picked = meta.get("picked") if isinstance(meta, Mapping) else None
     if not isinstance(meta, Mapping) or not isinstance(picked, str) or not picked:
         return ""
-    if meta.get("gallery") != gallery:
+    if meta.get("gallery") not in galleries:
         raise BadQuery("The reference is a picture of another gallery.", "Pick one of this gallery.")
     return picked
 

@@ -79,6 +79,7 @@ class Session:
         searches: how many were begun; an older one stops when a newer one has begun.
         seed, page: which page of which order of the gallery is shown.
         gallery: the gallery that is searched; "" for the one that the page began with.
+        former_names: what that gallery was called on this page before it was renamed.
         gallery_seen: its name, when it was written and how many images it had, as they were told last.
         intended_id: the image that ought to be found, where a triplet or a person named one; its rank is told.
         galleries: those on offer in the switcher, in order.
@@ -110,6 +111,7 @@ class Session:
     seed: int = 0
     page: int = 0
     gallery: str = ""
+    former_names: tuple[str, ...] = ()
     gallery_seen: tuple[str, str, int] = ("", "", 0)
     intended_id: str = ""
     galleries: tuple[str, ...] = ()
@@ -130,6 +132,25 @@ class Session:
         for part in fields(self):
             setattr(self, part.name, getattr(other, part.name))
         self.steps = list(other.steps)
+
+    def follow(self, name: str, folder_before: Path, folder: Path) -> None:
+        """Go on in the same gallery, which was renamed: its steps and its reference stay.
+
+        Args:
+            name: what it is called now.
+            folder_before, folder: where it was kept, and where it is kept now.
+        """
+        before = self.gallery
+
+        def moved(path: Path | None) -> Path | None:
+            inside = path is not None and path.is_relative_to(folder_before)
+            return folder / path.relative_to(folder_before) if path is not None and inside else path
+
+        self.former_names = (*self.former_names, before)
+        self.gallery, self.image_path = name, moved(self.image_path)
+        for step in self.steps:
+            if step.kept["gallery"] == before:
+                step.kept = {**step.kept, "gallery": name, "image_path": moved(step.kept["image_path"])}
 
 
 def size_of(value: object, seen: set[int] | None = None) -> int:

@@ -35,6 +35,7 @@ from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps, Waiting
 from cir.ui.session import Session, Settings
 from cir.ui.switcher.events import narrowing_events
+from cir.ui.switcher.screen import state_of
 from cir.ui.wiring import AS_SENT, EACH, PRIVATE, Update, sent_with, then_answered, with_problems_shown
 
 LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
@@ -173,6 +174,8 @@ def stages_of(
     retriever = screen.content.retriever_for(state)
     settings, notes = settings_of(screen.page.ask, retriever, method, values, state.settings)
     state.inspected_id = ""
+    changed, switcher = handlers.change_of(retriever.gallery, state), screen.page.switcher
+    line = state_of(screen.content, switcher, state) if changed and switcher else {}
     for found in handlers.search(
         retriever,
         state,
@@ -180,10 +183,10 @@ def stages_of(
         text=text,
         method=method,
         settings=settings,
-        notes=[*notes, note, handlers.change_of(retriever.gallery, state)],
+        notes=[*notes, note, changed],
         turn=turn,
     ):
-        yield screen.answered(state, found), bool(found.composed.pending)
+        yield {**line, **screen.answered(state, found)}, bool(found.composed.pending)
 
 
 def wire_sliders(screen: Screen) -> None:

@@ -154,9 +154,11 @@ def search(
 
 
 def change_of(gallery: Searchable, session: Session) -> str:
-    """A sentence when another process has changed the gallery since the page was told of it last; "" otherwise."""
+    """A sentence when the gallery was changed or renamed since the page was told of it last; "" otherwise."""
     now = (gallery.name, gallery.written, len(gallery))
     before, session.gallery_seen = session.gallery_seen, now
+    if before[0] != now[0] and before[0] in session.former_names:
+        return f"{before[0]} is called {now[0]} now."
     if before[0] != now[0] or before[1] == now[1]:
         return ""
     more = now[2] - before[2]

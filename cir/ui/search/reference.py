@@ -32,7 +32,7 @@ def read_reference(gallery: Searchable, session: Session, image: object) -> tupl
         BadQuery: the picked image is not in the gallery that is searched.
         GalleryError: nothing of the picked image is left.
     """
-    picked = read_picked(image, session.gallery)
+    picked = read_picked(image, (session.gallery, *session.former_names))
     if picked:
         return pick(gallery, session, picked), picked
     path = read_upload(image)

@@ -53,6 +53,7 @@ def take(session: Session, **more: Any) -> str:
         "line": session.line,
         "version": session.version,
         "step": session.step,
+        "formerly": session.former_names,
         "fields": links.fields_of(session) if searched else {"gallery": session.gallery},
         "own": own,
         "searched": searched,

@@ -241,7 +241,8 @@ Object.assign(window.recompose, (() => {
       act(() => window.recompose.bridge?.("submit", { do: "draw" }));
       return;
     }
-    if (reference?.meta?.picked && reference.meta.gallery !== (fields.gallery ?? "")) fill({ image: null });
+    const names = [fields.gallery ?? "", ...(shown.formerly ?? [])];
+    if (reference?.meta?.picked && !names.includes(reference.meta.gallery)) fill({ image: null });
     if (shown.refer) fill({ image: picture(shown.refer) });
     follow(shown);
     if (next === "ask") window.recompose.searchNow();

@@ -51,7 +51,7 @@ def switch_to(session: Session, name: str) -> bool:
         Whether a picked reference was taken back, so that the page has to clear it.
     """
     was_picked = bool(session.picked_id)
-    session.gallery, session.only = name, Narrowing()
+    session.gallery, session.former_names, session.only = name, (), Narrowing()
     session.picked_id = session.reference_id = session.inspected_id = session.intended_id = ""
     session.text, session.image_path = "", None
     session.composed, session.result_ids, session.notes = None, (), ()

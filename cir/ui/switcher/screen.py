@@ -29,6 +29,7 @@ def state_of(content: PageContent, switcher: Switcher, session: Session) -> Upda
     """The switcher as it stands for this visitor."""
     if content.shelf is None:
         return {}
+    content.follow_renamed(session)
     choices, chosen = offer(content.shelf, session)
     gallery = content.retriever_for(session).gallery
     folders, info = narrowing.folder_choices(gallery), narrowing.cut_note(gallery) or None
@@ -119,6 +120,7 @@ def problem_on_page(content: PageContent, page: PageParts, session: Session, err
 
 def is_gone(content: PageContent, session: Session) -> bool:
     """Whether the gallery that the session searches is not there any more."""
+    content.follow_renamed(session)
     return content.shelf is not None and session.gallery not in {e.name for e in content.shelf.entries()}
 
 
