@@ -137,6 +137,10 @@ def test_fault_74_without_any_model_each_part_says_what_is_lost_and_how_to_get_i
         "There is no language model, so edited descriptions (alpha) and added objects are left out. "
         "Qwen2.5-Coder-1.5B-Instruct Q4_K_M is not here. Fetch it: python -m cir models pull embedded"
     )
+    assert bare.why_no_language_model == (  # for whoever makes no edited descriptions
+        "There is no language model. "
+        "Qwen2.5-Coder-1.5B-Instruct Q4_K_M is not here. Fetch it: python -m cir models pull embedded"
+    )
     assert "Restore assets/models/blip2 from the repository" in bare.missing["captioner"]
     with pytest.raises(MissingModel, match="Restore assets/models/clip"):
         _ = bare.clip

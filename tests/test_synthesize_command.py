@@ -44,6 +44,7 @@ class Doubles:
     """Stands for the models, and remembers what was asked of it."""
 
     where_asked = ""
+    why_no_language_model = ""
 
     def __init__(self) -> None:
         self.language_model = ToyLanguageModel()
@@ -175,7 +176,7 @@ def test_what_cannot_be_done_is_one_sentence_and_no_file(
 
 def test_without_a_language_model_the_way_out_is_said(capsys, tmp_path: Path, doubles: Doubles) -> None:
     doubles.language_model = None  # type: ignore[assignment]
-    doubles.missing["language model"] = "The language model is switched off."
+    doubles.why_no_language_model = "The language model is switched off."
     status, _, err = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl")
     assert status == 2
     assert "switched off" in err

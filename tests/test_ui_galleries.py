@@ -257,6 +257,18 @@ def test_a_renamed_gallery_is_chosen_and_searched_under_its_new_name(bench: Benc
     assert bench.shelf.retriever("rome") is bench.shelf.retriever("Roma")
 
 
+def test_one_that_is_stopped_before_its_first_picture_promises_no_search(bench: Bench) -> None:
+    gate = Gate(bench.indexer, "_captioner")
+    begin(bench)
+    gate.reached()
+    bench.indexer.stop()
+    gate.open()
+    bench.wait()
+    assert "rome: stopped</h3>" in render.job_card(bench.indexer.job)
+    with pytest.raises(GalleryError):
+        bench.shelf.retriever("rome")
+
+
 def test_what_the_page_began_with_can_be_neither_renamed_nor_deleted(bench: Bench) -> None:
     screen_of(bench.indexing, bench.state)
     assert bench.state.names == ()
@@ -351,6 +363,7 @@ def test_one_that_was_stopped_or_failed_says_so_and_what_can_be_searched(bench: 
     gate.open()
     bench.wait()
     assert bench.table()["rome"] == "can be searched; it was stopped, and “Go on” brings the rest"
+    assert "rome: stopped; what is indexed can be searched</h3>" in render.job_card(bench.indexer.job)
     for path in sorted((bench.place / "photos" / "rome").rglob("*.png"))[1:]:
         path.unlink()
     handlers.bring_up_to_date(bench.indexing, bench.state)

@@ -46,9 +46,8 @@ def open_triplets(models: Models, titles: Mapping[str, str] | None = None) -> Tr
         return models.sentence_encoder or load_sentence_encoder(sentence_encoder_folder())
 
     def cannot_generate() -> str:
-        if models.language_model is None:
-            missing = models.missing.get("language model", "There is no language model.")
-            return f"New triplets need the language model. {missing}"
+        if why := models.why_no_language_model:
+            return f"New triplets need the language model. {why}"
         try:
             sentence_encoder_folder()
         except CirError as error:

@@ -213,9 +213,8 @@ def build_spoter(models: Models, spoter: str = "captions", template: str = "exam
 
         return load_multimodal_spoter(Path(spoter).expanduser())
     if models.language_model is None:
-        why = models.missing.get("language model", "There is no language model.")
         raise MissingModel(
-            f"Texts are written by the language model. {why}",
+            f"Texts are written by the language model. {models.why_no_language_model}",
             "Choose one with --llm, or a multimodal model's folder with --spoter",
         )
     models.language_model.deadline_seconds = PATIENCE_SECONDS

@@ -535,6 +535,13 @@ class Models:
         path = Path(self.llm).expanduser() if own else None
         return self._parts.load("language model", part, load, _WITHOUT_LLM, path, at_once=True)
 
+    @property
+    def why_no_language_model(self) -> str:
+        """Why there is no language model and what to do, without what CVSI loses by it; "" where there is one."""
+        if self.language_model is not None:
+            return ""
+        return self.missing["language model"].replace(f", so {_WITHOUT_LLM}", "")
+
     def _model_of_server(self) -> ServerModel | None:
         from cir.models.server.model import connect
 

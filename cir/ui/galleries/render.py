@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING, IndexingJob
+from cir.gallery.indexing import IndexingProgress
 from cir.gallery.left_out import LeftOut
 from cir.shelf import ShelfEntry
 from cir.text import counted
@@ -65,16 +66,18 @@ def _job_words(job: IndexingJob) -> str:
     if job.state == FINISHED:
         images = job.progress.images if job.progress else 0
         return f"ready, {counted(images, 'picture')}"
-    endings = {
-        STOPPED: "stopped; what is indexed can be searched",
-        FAILED: "not finished",
-        STOPPING: "stopping …",
-    }
-    if job.state in endings:
-        return endings[job.state]
+    if job.state == STOPPED:
+        return "stopped; what is indexed can be searched" if _has_indexed(job.progress) else "stopped"
+    if job.state in (FAILED, STOPPING):
+        return "not finished" if job.state == FAILED else "stopping …"
     return (
         STAGES.get(job.progress.stage, "working") + " …" if job.progress else "looking through the folder …"
     )
+
+
+def _has_indexed(progress: IndexingProgress | None) -> bool:
+    """Whether an indexing came as far as to a picture that can be searched."""
+    return progress is not None and (progress.stage != "images" or progress.done > len(progress.skipped))
 
 
 def _bar(job: IndexingJob) -> str:
