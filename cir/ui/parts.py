@@ -19,4 +19,4 @@ class PageParts:
     session: gr.State
     ask: QueryFields
     shown: ResultArea
-    switcher: Switcher | None = None
+    switcher: Switcher

@@ -10,9 +10,12 @@ import gradio as gr
 
 from cir.gallery.manifest import THUMBNAILS
 from cir.gallery.searchable import Searchable
-from cir.ui import compare, galleries, pieces, results, triplets
+from cir.ui import pieces
+from cir.ui.compare import events as compare
+from cir.ui.galleries import events as galleries
 from cir.ui.page import PageContent
 from cir.ui.parts import PageParts
+from cir.ui.results import layout as results
 from cir.ui.search import events as search_events
 from cir.ui.search import handlers
 from cir.ui.search.layout import QueryFields, ResultArea
@@ -24,6 +27,7 @@ from cir.ui.server.programs import serve_programs
 from cir.ui.session import Session
 from cir.ui.switcher.events import wire_switcher
 from cir.ui.switcher.layout import Switcher
+from cir.ui.triplets import events as triplets
 from cir.ui.wiring import html_piece, remembered
 
 # The tabs after Search, in their order: title -> what lays one out and wires it. One folder of `cir.ui` each.

@@ -33,6 +33,11 @@ def html_piece(value: str, **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **options)
 
 
+def small_button(words: str, elem_id: str, **options: Any) -> gr.Button:
+    """A button as wide as its words, for a row of them."""
+    return gr.Button(words, size="sm", min_width=0, elem_id=elem_id, **options)
+
+
 def then_answered(event: Any) -> None:
     """The page's script goes on with what was done after this event, once it is answered, or could not be."""
     for after in (event.then, event.failure):

@@ -1,8 +1,4 @@
 """The Compare tab: one query by several methods, and the weights that would find the picture that was meant.
 
-`handlers` says what happens, `render` puts it into HTML, `layout` and `wiring` put it on the page.
+`handlers` says what happens, `render` puts it into HTML, `layout` and `events` put it on the page.
 """
-
-from cir.ui.compare.events import lay_out
-
-__all__ = ["lay_out"]

@@ -11,7 +11,7 @@ from cir.ui.compare import render
 from cir.ui.compare.handlers import LEAST, MOST
 from cir.ui.page import PageContent
 from cir.ui.search.layout import picture_grid
-from cir.ui.wiring import html_piece
+from cir.ui.wiring import html_piece, small_button
 
 KEYS = (
     ("arrows  Home  End  PgUp  PgDn", "from picture to picture, and from column to column"),
@@ -52,8 +52,8 @@ class CompareParts:
             self.stage = html_piece("", elem_id="compare-stage")
             self.judged = html_piece("", elem_id="compare-judged")
             with gr.Row(visible=False, elem_id="compare-buttons") as self.buttons:
-                self.use = _button("Search with these weights", "compare-use")
-                self.clear = _button("Clear the marks", "compare-clear")
+                self.use = small_button("Search with these weights", "compare-use")
+                self.clear = small_button("Clear the marks", "compare-clear")
             self.columns = picture_grid("", elem_id="compare-columns")
             html_piece(pieces.keys(KEYS))
 
@@ -61,7 +61,3 @@ class CompareParts:
     def filled(self) -> list[Any]:
         """What a comparison fills in."""
         return [self.stage, self.judged, self.buttons, self.use, self.columns]
-
-
-def _button(words: str, elem_id: str) -> gr.Button:
-    return gr.Button(words, size="sm", min_width=0, elem_id=elem_id)

@@ -185,7 +185,7 @@ def wire_progress(tab: _Tab) -> None:
     p, page, content = tab.parts, tab.page, tab.content
     # A tick that was on its way must not take back the question that a click has just put.
     ticked = [part for part in p.drawn if part not in p.asking]
-    above = [page.switcher.head, page.switcher.choice, page.switcher.notes] if page.switcher else []
+    above = [page.switcher.head, page.switcher.choice, page.switcher.notes]
 
     def progress(state: GalleriesSession, session: Session) -> Update:
         drawn = tab.drawn(state) | over_the_query(state, session)
@@ -198,7 +198,7 @@ def wire_progress(tab: _Tab) -> None:
         except CirError:  # gone, or forgotten: the Search tab says it when it is opened
             return {}
         now = (tab.indexing.shelf.entries(), len(gallery), notes_of(gallery, job_of(content)))
-        if page.switcher is None or now == state.searched:
+        if now == state.searched:
             return {}
         state.searched = now
         drawn = state_of(content, page.switcher, session)
@@ -212,8 +212,6 @@ def wire_progress(tab: _Tab) -> None:
 def wire_search(tab: _Tab) -> None:
     """ "Search it" goes to the Search tab with that gallery chosen there."""
     p, page, content = tab.parts, tab.page, tab.content
-    if page.switcher is None:
-        return
 
     def go(state: GalleriesSession, chosen: object, session: Session, snapshot: object) -> Update:
         turn_to(state, chosen)

@@ -10,7 +10,7 @@ from cir.ui.galleries import render
 from cir.ui.galleries.model_events import ModelsPanel
 from cir.ui.galleries.screen import GalleryIndexing
 from cir.ui.pieces import escape
-from cir.ui.wiring import html_piece
+from cir.ui.wiring import html_piece, small_button
 
 POLL_SECONDS = 1.5
 
@@ -39,24 +39,24 @@ class GalleriesParts:
         with gr.Column(visible=False, elem_id="galleries-own") as self.own:
             with gr.Row():
                 self.choice = gr.Dropdown([], label="Your gallery", min_width=180, elem_id="galleries-choice")
-                self.search = _button("Search it", "galleries-search", variant="primary")
-                self.rescan = _button("Bring up to date", "galleries-rescan")
+                self.search = small_button("Search it", "galleries-search", variant="primary")
+                self.rescan = small_button("Bring up to date", "galleries-rescan")
                 again = "Index again with these models"
-                self.again = _button(again, "galleries-again", variant="primary", visible=False)
-                self.delete = _button("Delete …", "galleries-delete")
+                self.again = small_button(again, "galleries-again", variant="primary", visible=False)
+                self.delete = small_button("Delete …", "galleries-delete")
             with gr.Accordion("Rename, or say where its pictures are now", open=False):
                 with gr.Row():
                     self.rename_to = _name_field("New name", "galleries-new-name", min_width=180)
-                    self.rename = _button("Rename", "galleries-rename")
+                    self.rename = small_button("Rename", "galleries-rename")
                 with gr.Row(visible=False) as self.place:
                     self.move_to = gr.Dropdown(
                         [], label="Its pictures are in", min_width=180, elem_id="galleries-move-to"
                     )
-                    self.move = _button("Look for them there", "galleries-move")
+                    self.move = small_button("Look for them there", "galleries-move")
             self.question = html_piece("", elem_id="galleries-question")
             with gr.Row(visible=False) as self.answers:
-                self.confirm = _button("Delete it", "galleries-confirm", variant="stop")
-                self.keep = _button("Keep it", "galleries-keep")
+                self.confirm = small_button("Delete it", "galleries-confirm", variant="stop")
+                self.keep = small_button("Keep it", "galleries-keep")
 
     def _lay_out_now(self) -> None:
         """What came of the last click, and how the indexing gets on: between what is there and what can be made."""
@@ -66,10 +66,10 @@ class GalleriesParts:
             # Whose indexing the page shows: that is stopped, or goes on.
             self.job_name = gr.Textbox(visible="hidden")
             with gr.Row(elem_id="galleries-job-actions"):
-                self.stop = _button("Stop", "galleries-stop", visible=False)
-                self.resume = _button("Go on", "galleries-resume", visible=False)
+                self.stop = small_button("Stop", "galleries-stop", visible=False)
+                self.resume = small_button("Go on", "galleries-resume", visible=False)
                 gone = "They are really gone: take them out"
-                self.purge = _button(gone, "galleries-purge", visible=False)
+                self.purge = small_button(gone, "galleries-purge", visible=False)
 
     def _lay_out_folder(self, indexing: GalleryIndexing) -> None:
         allowed = bool(indexing.roots)
@@ -84,7 +84,7 @@ class GalleriesParts:
                 visible=allowed,
                 elem_id="galleries-exclude",
             )
-            self.make = _button(
+            self.make = small_button(
                 "Index this folder", "galleries-make-folder", variant="primary", visible=allowed
             )
             html_piece(render.how_folders_are_allowed([root.name or "/" for root in indexing.roots]))
@@ -101,7 +101,7 @@ class GalleriesParts:
                 elem_id="galleries-files",
             )
             self.files_name = _name_field("Name (optional)", "galleries-files-name")
-            self.upload = _button("Make a gallery of these", "galleries-make-uploads", variant="primary")
+            self.upload = small_button("Make a gallery of these", "galleries-make-uploads", variant="primary")
             html_piece(
                 f'<p class="hint">Up to {limits.file_bytes / 1e6:.0f} MB a file and {limits.total_bytes / 1e9:.0f} GB in '
                 "all. They stay on the computer that runs this page; whoever can open the page can search them. Under the "
@@ -119,10 +119,6 @@ class GalleriesParts:
         job = [self.job, self.job_name, self.stop, self.resume, self.purge, self.timer]
         acts = [self.search, self.rescan, self.again]
         return [self.listing, self.choice, self.own, *acts, self.place, *self.asking, self.report, *job]
-
-
-def _button(words: str, elem_id: str, **options: Any) -> gr.Button:
-    return gr.Button(words, size="sm", min_width=0, elem_id=elem_id, **options)
 
 
 def _name_field(label: str, elem_id: str, **options: Any) -> gr.Textbox:

@@ -11,7 +11,7 @@ from cir.ui.galleries import model_render as render
 from cir.ui.galleries.model_sets import ModelSets, ModelsSession, fetch, go_on, screen_of
 from cir.ui.galleries.screen import GalleryIndexing
 from cir.ui.problems import describe_problem
-from cir.ui.wiring import QUIET, Update, html_piece, remembered, with_problems_shown
+from cir.ui.wiring import QUIET, Update, html_piece, remembered, small_button, with_problems_shown
 
 POLL_SECONDS = 1.0
 HOW: dict[str, Any] = {**QUIET, "concurrency_limit": None}
@@ -26,13 +26,13 @@ class ModelsPanel:
         with gr.Column(elem_id="models-for-photographs"):
             self.card = html_piece("", elem_id="models-card")
             with gr.Row(elem_id="models-actions"):
-                self.get = _button("Get the photograph models", "models-get")
-                self.fetch = _button("Fetch them", "models-fetch", variant="primary")
-                self.decline = _button("Not now", "models-decline")
-                self.resume = _button("Go on", "models-resume", variant="primary")
-                self.stop = _button("Stop", "models-stop")
-                self.use = _button("Go on with them", "models-use", variant="primary")
-                self.back = _button("Back to the models that came with it", "models-back")
+                self.get = small_button("Get the photograph models", "models-get", visible=False)
+                self.fetch = small_button("Fetch them", "models-fetch", variant="primary", visible=False)
+                self.decline = small_button("Not now", "models-decline", visible=False)
+                self.resume = small_button("Go on", "models-resume", variant="primary", visible=False)
+                self.stop = small_button("Stop", "models-stop", visible=False)
+                self.use = small_button("Go on with them", "models-use", variant="primary", visible=False)
+                self.back = small_button("Back to the models that came with it", "models-back", visible=False)
         self.timer = gr.Timer(POLL_SECONDS, active=False)
 
     def wire(self, tab: gr.Tab) -> None:
@@ -87,7 +87,3 @@ class ModelsPanel:
             return self.draw(session)
 
         event(with_problems_shown(answer, failed), [self.state], self.drawn, **HOW)
-
-
-def _button(words: str, elem_id: str, **options: Any) -> gr.Button:
-    return gr.Button(words, size="sm", min_width=0, elem_id=elem_id, visible=False, **options)

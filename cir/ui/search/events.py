@@ -175,7 +175,7 @@ def stages_of(
     settings, notes = settings_of(screen.page.ask, retriever, method, values, state.settings)
     state.inspected_id = ""
     changed, switcher = handlers.change_of(retriever.gallery, state), screen.page.switcher
-    line = state_of(screen.content, switcher, state) if changed and switcher else {}
+    line = state_of(screen.content, switcher, state) if changed else {}
     for found in handlers.search(
         retriever,
         state,

@@ -71,9 +71,7 @@ def _opened(screen: Screen, session: Session, note: str) -> Update:
     """The gallery that is searched, and the fields of a search that is to be made."""
     content, page = screen.content, screen.page
     gallery, before = content.retriever_for(session).gallery, session.browsed_ids
-    drawn: Update = bounds_of(page, session)
-    if page.switcher:
-        drawn = {**state_of(content, page.switcher, session), **drawn}
+    drawn = {**state_of(content, page.switcher, session), **bounds_of(page, session)}
     notes = [note, handlers.change_of(gallery, session)]
     if handlers.browse(gallery, session) != before or session.gallery:  # else they came with the page
         drawn |= screen.browsed(session)

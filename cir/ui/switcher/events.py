@@ -43,7 +43,7 @@ def is_own(content: PageContent, session: Session, image: object) -> bool:
 def wire_switcher(content: PageContent, page: PageParts) -> None:
     """Another gallery was chosen: the page turns to it. Coming back to the tab finds galleries that are new."""
     switcher, session, shown, ask = page.switcher, page.session, page.shown, page.ask
-    if content.shelf is None or switcher is None:
+    if content.shelf is None:
         return
 
     def switch(state: Session, snapshot: object, key: object, image: object) -> Update:
@@ -80,7 +80,6 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
 def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
     """What happens when a bound is set: the session remembers it. The caller ranks again after each of them."""
     switcher, shown = page.switcher, page.shown
-    assert switcher is not None
 
     def narrow(
         state: Session, snapshot: object, folder: object, since: object, until: object, undated: object

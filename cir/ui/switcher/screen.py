@@ -53,7 +53,7 @@ def state_of(content: PageContent, switcher: Switcher, session: Session) -> Upda
 def bounds_of(page: PageParts, session: Session) -> Update:
     """The bounds of "Only in" as the session has them, for a page that does not show them yet."""
     switcher, only = page.switcher, session.only
-    if switcher is None or not only:
+    if not only:
         return {}
     return {
         switcher.fold: gr.Accordion(open=True, visible=True),
@@ -71,7 +71,6 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
         GalleryError: it cannot be searched; nothing has changed then.
     """
     assert content.shelf is not None
-    assert page.switcher is not None
     content.shelf.retriever(name)
     ask, shown = page.ask, page.shown
     picked = session.gallery != name and switch_to(session, name)
@@ -99,7 +98,6 @@ def examples_of(content: PageContent, page: PageParts, session: Session) -> Upda
 def switched_parts(page: PageParts) -> list[Any]:
     """What `switched_page` and `problem_on_page` may answer for."""
     ask, shown, switcher = page.ask, page.shown, page.switcher
-    assert switcher is not None
     line = [switcher.head, switcher.choice, switcher.notes, switcher.fold, switcher.folder]
     line += [switcher.since, switcher.until, switcher.undated]
     boxes = [shown.stage, shown.results_box, shown.inspector, shown.browse_box, shown.browse_bar]

@@ -12,7 +12,7 @@ from cir.syncir.table import SORTS, VERDICTS
 from cir.ui import pieces
 from cir.ui.triplets.handlers import GENERATED_AT_ONCE
 from cir.ui.triplets.reading import PAGE_SIZES
-from cir.ui.wiring import html_piece
+from cir.ui.wiring import html_piece, small_button
 
 PAPER = Thresholds()
 STOP, TRAIN = "Stop", "Train with these"
@@ -71,8 +71,8 @@ class TripletParts:
                 elem_id="triplets-upload",
             )
             more, can = f"Generate {GENERATED_AT_ONCE} more", not cannot_generate
-            self.generate = _button(more, "triplets-generate", variant="primary", interactive=can)
-            self.stop = _button(STOP, "triplets-stop", variant="stop", visible=False)
+            self.generate = small_button(more, "triplets-generate", variant="primary", interactive=can)
+            self.stop = small_button(STOP, "triplets-stop", variant="stop", visible=False)
         self.stage = html_piece("", elem_id="triplets-stage")
 
     def _lay_out_origin(self) -> None:
@@ -95,7 +95,7 @@ class TripletParts:
                     "Two members in a row have to differ in similarity by more than this.",
                     PAPER.gap, "triplets-gap", 0.001, 0, 0.05,
                 )  # fmt: skip
-                self.paper = _button("Back to the paper's values", "triplets-paper")
+                self.paper = small_button("Back to the paper's values", "triplets-paper")
 
     def _lay_out_filters(self) -> None:
         with gr.Row(elem_id="triplets-filters"):
@@ -119,28 +119,32 @@ class TripletParts:
         with gr.Column(elem_id="triplets-list", min_width=280):
             with gr.Row(elem_id="triplets-bar"):
                 self.where = html_piece("", elem_id="triplets-where")
-                self.page_back = _button("Previous page", "triplets-back")
-                self.page_on = _button("Next page", "triplets-on")
+                self.page_back = small_button("Previous page", "triplets-back")
+                self.page_on = small_button("Next page", "triplets-on")
             script = _TELL_CLICKS + _KEYS_SCRIPT
             self.cards = html_piece("", elem_id="triplets-cards", js_on_load=script)
             with gr.Row(elem_id="triplets-export"):
-                self.export_jsonl = _button("Download as JSON lines", "triplets-jsonl")
-                self.export_cirr = _button("Download in CIRR's schema", "triplets-cirr")
+                self.export_jsonl = small_button("Download as JSON lines", "triplets-jsonl")
+                self.export_cirr = small_button("Download in CIRR's schema", "triplets-cirr")
                 self.download = gr.DownloadButton("Download", visible="hidden", elem_id="triplets-download")
             if can_train:
                 with gr.Row(elem_id="triplets-training"):
-                    self.train = _button(TRAIN, "triplets-train")
-                    self.stop_training = _button(STOP, "triplets-train-stop", variant="stop", visible=False)
-                    self.use = _button("Search with it", "triplets-use", variant="primary", visible=False)
+                    self.train = small_button(TRAIN, "triplets-train")
+                    self.stop_training = small_button(
+                        STOP, "triplets-train-stop", variant="stop", visible=False
+                    )
+                    self.use = small_button(
+                        "Search with it", "triplets-use", variant="primary", visible=False
+                    )
                 self.trained = html_piece(_ABOUT_TRAINING, elem_id="triplets-trained")
 
     def _lay_out_closer(self) -> None:
         with gr.Column(elem_id="triplet", min_width=280):
             with gr.Row(elem_id="triplet-actions"):
-                self.previous = _button("Previous", "triplet-previous")
-                self.accept = _button("Accept", "triplet-accept")
-                self.reject = _button("Reject", "triplet-reject")
-                self.following = _button("Next", "triplet-next")
+                self.previous = small_button("Previous", "triplet-previous")
+                self.accept = small_button("Accept", "triplet-accept")
+                self.reject = small_button("Reject", "triplet-reject")
+                self.following = small_button("Next", "triplet-next")
             self.closer = html_piece("", elem_id="triplet-closer")
             # Which triplet that is: what is done is about it, whatever the server has gone on to.
             self.on_screen = gr.Textbox(visible="hidden")
@@ -152,7 +156,7 @@ class TripletParts:
                     elem_id="triplet-text",
                     scale=4,
                 )
-                self.save = _button("Save text", "triplet-save", scale=0)
+                self.save = small_button("Save text", "triplet-save", scale=0)
             self.search = gr.Button(
                 "Search with this", variant="primary", size="sm", elem_id="triplet-search"
             )
@@ -174,10 +178,6 @@ class TripletParts:
         """What changes with the list or with the triplet that is looked at."""
         closely = [self.closer, self.on_screen, self.details, self.text, self.accept, self.reject]
         return [*self.filters, self.sort, self.stage, self.where, self.cards, *closely, self.funnel]
-
-
-def _button(label: str, elem_id: str, **options: Any) -> gr.Button:
-    return gr.Button(label, size="sm", min_width=0, elem_id=elem_id, **options)
 
 
 def _choice(label: str, choices: list[Any], value: Any, elem_id: str) -> gr.Dropdown:
