@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -12,6 +12,7 @@ import gradio as gr
 
 from cir.ui import pieces
 from cir.ui.problems import describe_problem
+from cir.ui.server.waiting import Waiting
 
 # No event of the page is a call for programs, and no veil lies over what an answer changes.
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -39,9 +40,36 @@ def small_button(words: str, elem_id: str, **options: Any) -> gr.Button:
 
 
 def then_answered(event: Any) -> None:
-    """The page's script goes on with what was done after this event, once it is answered, or could not be."""
+    """The page's script goes on with what was done after this event, once it is over."""
+    afterwards(event, "() => recompose.answered()")
+
+
+def afterwards(event: Any, script: str) -> None:
+    """What the page's script does when an event is answered, or could not be, of which gradio's `then` does not hear."""
     for after in (event.then, event.failure):
-        after(None, js="() => recompose.answered()", **PRIVATE)
+        after(None, js=script, **PRIVATE)
+
+
+async def answers_in_turn(
+    answers: AsyncGenerator[Update | Waiting, None], stage: gr.HTML, said: str
+) -> AsyncGenerator[Update, None]:
+    """The answers of steps that stand in line (`Lines.in_turn`), and between them how many come first.
+
+    Args:
+        answers: as they come; closed in the end.
+        stage: where that is said. When its turn has come, there is again what was there before.
+        said: what is worked on until the first answer.
+    """
+    line, begun = pieces.working(said), False
+    async with aclosing(answers):
+        async for answer in answers:
+            if not isinstance(answer, Waiting):
+                line, begun = answer.get(stage, line), True
+                yield answer
+            elif answer.before:
+                yield {stage: pieces.waiting(answer.before, first_results=begun)}
+            else:
+                yield {stage: line}
 
 
 def problem_html(error: Exception) -> str:

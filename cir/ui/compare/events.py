@@ -23,13 +23,14 @@ from cir.ui.search.reference import read_reference
 from cir.ui.search.screen import new_methods, numbers
 from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
-from cir.ui.server.waiting import Steps, Waiting
+from cir.ui.server.waiting import Steps
 from cir.ui.session import Session
 from cir.ui.wiring import (
     EACH,
     PRIVATE,
     QUIET,
     Update,
+    answers_in_turn,
     problem_html,
     remembered,
     sent_with,
@@ -37,6 +38,7 @@ from cir.ui.wiring import (
     with_problems_shown,
 )
 
+LOOKING = "Looking at the query …"
 _SETTLED = "() => recompose.settled()"
 
 
@@ -119,22 +121,14 @@ def wire_comparison(
     async def compare(
         found: Comparison, session: Session, snapshot: object, *values: Any
     ) -> AsyncIterator[Update]:
-        turn, stage = handlers.begin(found), pieces.working("Looking at the query …")
-        yield {parts.stage: stage}
+        turn = handlers.begin(found)
+        yield {parts.stage: pieces.working(LOOKING)}
         note = await to_thread.run_sync(recall_session, content, session, snapshot)
-        answers = content.lines.in_turn(
-            stages(turn, note, found, session, *values), lambda: found.turn == turn
-        )
-        async with aclosing(answers):
-            async for answer in answers:
-                if not isinstance(answer, Waiting):
-                    stage = answer[parts.stage]
-                    yield answer
-                elif answer.before:
-                    waiting = pieces.waiting(answer.before, first_results=bool(found.composed))
-                    yield {parts.stage: waiting}
-                else:  # its turn has come
-                    yield {parts.stage: stage}
+        steps = stages(turn, note, found, session, *values)
+        answers = content.lines.in_turn(steps, lambda: found.turn == turn)
+        async with aclosing(answers_in_turn(answers, parts.stage, LOOKING)) as came:
+            async for answer in came:
+                yield answer
 
     ask = page.ask
     inputs = [state, page.session, page.shown.snapshot, ask.image, ask.text, parts.methods, ask.method]

@@ -32,11 +32,21 @@ from cir.ui.search.opening import wire_opening
 from cir.ui.search.screen import Screen, numbers
 from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
-from cir.ui.server.waiting import Steps, Waiting
+from cir.ui.server.waiting import Steps
 from cir.ui.session import Session, Settings
 from cir.ui.switcher.events import narrowing_events
 from cir.ui.switcher.screen import state_of
-from cir.ui.wiring import AS_SENT, EACH, PRIVATE, Update, sent_with, then_answered, with_problems_shown
+from cir.ui.wiring import (
+    AS_SENT,
+    EACH,
+    PRIVATE,
+    Update,
+    afterwards,
+    answers_in_turn,
+    sent_with,
+    then_answered,
+    with_problems_shown,
+)
 
 LOOKING, LOADING = "Looking at the query …", "Loading the models; this takes some seconds after a start …"
 
@@ -126,36 +136,26 @@ def search_with(screen: Screen, is_wanted: Callable[[Session], bool]) -> Callabl
     content, shown = screen.content, screen.page.shown
 
     async def search(state: Session, snapshot: object, *values: Any) -> AsyncIterator[Update]:
-        # Tells the page's script that there are first results, or none to wait for.
-        there = {shown.turn: snapshots.turn_of(snapshot)}
-        stage = ""
         note = await to_thread.run_sync(recall_session, content, state, snapshot)
         if not is_wanted(state):
             return
         turn = handlers.begin(state)
         yield {shown.stage: pieces.working(LOOKING if content.ready() else LOADING)}
-        answers = content.lines.in_turn(
-            stages_of(screen, state, turn, note, *values), lambda: state.searches == turn
-        )
-        async with aclosing(answers):
-            async for answer in answers:
-                if not isinstance(answer, Waiting):
-                    stage = answer[shown.stage]
-                    yield {**answer, **there}
-                elif answer.before:
-                    yield {shown.stage: pieces.waiting(answer.before, first_results=bool(stage))}
-                else:  # its turn has come
-                    yield {shown.stage: stage or pieces.working(LOOKING)}
+        steps = stages_of(screen, state, snapshot, turn, note, *values)
+        answers = content.lines.in_turn(steps, lambda: state.searches == turn)
+        async with aclosing(answers_in_turn(answers, shown.stage, LOOKING)) as came:
+            async for answer in came:
+                yield answer
 
     def problem(error: Exception, state: Session, snapshot: object, *_: object) -> Update:
-        return {**screen.problem(error, state), shown.turn: snapshots.turn_of(snapshot)}
+        return {**screen.problem(error, state), shown.turn: snapshots.read(snapshot).turn}
 
     async def search_to_the_end(state: Session, snapshot: object, *values: Any) -> AsyncIterator[Update]:
         async with aclosing(with_problems_shown(search, problem)(state, snapshot, *values)) as answers:
             async for answer in answers:
                 yield answer
         # What a finished generator said last is sent once more: after a newer search, that has to be nothing.
-        yield {shown.turn: snapshots.turn_of(snapshot)}
+        yield {shown.turn: snapshots.read(snapshot).turn}
 
     return search_to_the_end
 
@@ -163,6 +163,7 @@ def search_with(screen: Screen, is_wanted: Callable[[Session], bool]) -> Callabl
 def stages_of(
     screen: Screen,
     state: Session,
+    snapshot: object,
     turn: int,
     note: str,
     image: object,
@@ -171,6 +172,8 @@ def stages_of(
     *values: object,
 ) -> Steps[Update]:
     """The answers of one search as they come, each with whether a costly step follows."""
+    # Tells the page's script that there are first results, or none to wait for.
+    there = {screen.page.shown.turn: snapshots.read(snapshot).turn}
     retriever = screen.content.retriever_for(state)
     settings, notes = settings_of(screen.page.ask, retriever, method, values, state.settings)
     state.inspected_id = ""
@@ -186,7 +189,7 @@ def stages_of(
         notes=[*notes, note, changed],
         turn=turn,
     ):
-        yield {**line, **screen.answered(state, found)}, bool(found.composed.pending)
+        yield {**line, **screen.answered(state, found), **there}, bool(found.composed.pending)
 
 
 def wire_sliders(screen: Screen) -> None:
@@ -226,7 +229,7 @@ def rerank_after(screen: Screen, event: Callable[..., Any], **options: Any) -> N
         note = recall_session(content, state, snapshot)
         if note:
             return screen.forgotten(state, note)
-        if snapshots.by_hand(snapshot):
+        if snapshots.read(snapshot).by_hand:
             state.settings = replace(state.settings, automatic=False)
         if state.composed is None:
             return {screen.page.shown.stage: gr.skip()}
@@ -282,8 +285,7 @@ def wire_acts(screen: Screen) -> None:
         acted = getattr(shown.bridge, way)(
             handler, [screen.page.session, shown.snapshot], screen.outputs_with_fields, **how
         )
-        for after in (acted.then, acted.failure):
-            after(None, js=f"() => {{ recompose.acted('{way}'); {then} }}", **PRIVATE)
+        afterwards(acted, f"() => {{ recompose.acted('{way}'); {then} }}")
 
 
 def wire_fields(page: PageParts) -> None:

@@ -12,7 +12,7 @@ from cir.ui.search import handlers, links, snapshots
 from cir.ui.search.screen import Screen, new_methods
 from cir.ui.session import Session
 from cir.ui.switcher.screen import bounds_of, examples_of, state_of
-from cir.ui.wiring import PRIVATE, QUIET, Update, with_problems_shown
+from cir.ui.wiring import PRIVATE, QUIET, Update, afterwards, with_problems_shown
 
 # At once: it takes less than the way through the queue.
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
@@ -46,8 +46,7 @@ def wire_opening(screen: Screen, page: gr.Blocks) -> None:
             js="async (state, shown) => [state, await recompose.before(shown)]",
             **AT_ONCE,
         )
-        for after in (opened.then, opened.failure):
-            after(None, js="() => recompose.opened()", **PRIVATE)
+        afterwards(opened, "() => recompose.opened()")
     page.load(None, None, [screen.page.ask.weights_fold], js=_UNFOLD, **PRIVATE)
 
 

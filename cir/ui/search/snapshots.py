@@ -35,6 +35,7 @@ class Snapshot:
         fields: the search, as in a link.
         own: where the picture of one's own was uploaded to, "" for none.
         by_hand: whether a person has just chosen numbers: by a slider, or by a preset.
+        turn: the number under which the page's script waits for the answer, with which it comes back.
     """
 
     token: str = ""
@@ -42,6 +43,7 @@ class Snapshot:
     fields: dict[str, str] = field(default_factory=dict)
     own: str = ""
     by_hand: bool = False
+    turn: int = 0
 
 
 def take(session: Session, **more: Any) -> str:
@@ -70,7 +72,7 @@ def read(sent: object) -> Snapshot:
     except (ValueError, RecursionError):
         found = {}
     found = found if isinstance(found, dict) else {}
-    fields, version = found.get("fields"), found.get("version")
+    fields, version, turn = (found.get(name) for name in ("fields", "version", "turn"))
     named = fields.items() if isinstance(fields, dict) else ()
     return Snapshot(
         _text(found.get("token")),
@@ -78,21 +80,8 @@ def read(sent: object) -> Snapshot:
         {str(name): value for name, value in named if isinstance(value, str)},
         _text(found.get("own")),
         found.get("byHand") is True,
+        turn if type(turn) is int else 0,
     )
-
-
-def turn_of(sent: object) -> int:
-    """The number under which the page's script waits for the answer; it comes back with it."""
-    try:
-        number = json.loads(sent).get("turn") if isinstance(sent, str) and len(sent) <= LONGEST else 0
-    except (ValueError, RecursionError, AttributeError):
-        return 0
-    return number if isinstance(number, int) and not isinstance(number, bool) else 0
-
-
-def by_hand(sent: object) -> bool:
-    """Whether the page says that a person has just chosen numbers: by a slider, or by a preset."""
-    return read(sent).by_hand
 
 
 def recall_session(content: PageContent, session: Session, sent: object) -> str:

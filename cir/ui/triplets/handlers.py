@@ -47,7 +47,8 @@ class TripletSession:
         reset: the program has changed filters and order itself, which the fields do not show yet.
         text_shown: the triplet that the text field was filled for, and with what; its text stays as it is typed until
             there is another.
-        stopping: the person wants the making that is going on to end.
+        made: how many triplets have come of the making that is going on, or was last.
+        stopping: the person wants it to end.
         training_stopped: the same of the training.
         trained: the method that was trained last.
     """
@@ -62,6 +63,7 @@ class TripletSession:
     thresholds: Thresholds = field(default_factory=Thresholds)
     reset: bool = False
     text_shown: tuple[str, int, str] | None = None
+    made: int = 0
     stopping: bool = False
     training_stopped: bool = False
     trained: str = ""

@@ -11,14 +11,15 @@ from cir.errors import BadQuery
 from cir.types import TrainingStep
 from cir.ui import pieces
 from cir.ui.search.screen import numbers
-from cir.ui.server.waiting import Steps, Waiting
+from cir.ui.server.waiting import Steps
 from cir.ui.session import Session
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.handlers import TripletSession
 from cir.ui.triplets.layout import STOP
 from cir.ui.triplets.tab import TripletTab
-from cir.ui.wiring import EACH, Update, problem_html, with_problems_shown
+from cir.ui.wiring import EACH, Update, answers_in_turn, problem_html, with_problems_shown
 
+LOOKING = "Looking for pairs …"
 ONCE = {**EACH, "trigger_mode": "once"}
 
 
@@ -28,32 +29,25 @@ def wire_generating(tab: TripletTab) -> None:
     # Updates, as a component that is made here would stand on the page.
     begun = {p.generate: gr.update(interactive=False), p.stop: gr.update(visible=True)}
     ended = {p.generate: gr.update(interactive=True), p.stop: gr.update(visible=False)}
-    looking = pieces.working("Looking for pairs …")
 
-    def steps(
-        state: TripletSession, session: Session, key: object, *thresholds: object
-    ) -> Steps[tuple[int, Update]]:
+    def steps(state: TripletSession, session: Session, key: object, *thresholds: object) -> Steps[Update]:
         tab.take_shown(state, key, thresholds)
         for made in handlers.generate(library, state, tab.searched(session)):
             drawn = tab.drawn(state, session, with_funnel=True)
             # The file that they go to is chosen in the list from the first step on.
             file = {} if made.triplet else {p.file: tab.files(state)}
-            yield (made.done, {**begun, **file, **drawn, p.stage: render.progress(made)}), True
+            state.made = made.done
+            yield {**begun, **file, **drawn, p.stage: render.progress(made)}, True
 
     async def generate(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Update]:
-        state.stopping, done = False, 0
-        yield {**begun, p.stop: gr.Button(STOP, interactive=True, visible=True), p.stage: looking}
-        wanted = steps(state, session, *shown)
-        async with aclosing(lines.in_turn(wanted, lambda: not state.stopping, lines=[lines.long])) as made:
-            async for step in made:
-                if not isinstance(step, Waiting):
-                    done, answer = step
-                    yield answer
-                elif step.before:
-                    yield {**begun, p.stage: pieces.waiting(step.before, first_results=False)}
-                else:  # its turn has come
-                    yield {**begun, p.stage: looking}
-        stopped = {p.stage: render.stopped(done)} if state.stopping else {}
+        state.stopping, state.made = False, 0
+        stop = gr.Button(STOP, interactive=True, visible=True)
+        yield {**begun, p.stop: stop, p.stage: pieces.working(LOOKING)}
+        answers = lines.in_turn(steps(state, session, *shown), lambda: not state.stopping, lines=[lines.long])
+        async with aclosing(answers_in_turn(answers, p.stage, LOOKING)) as came:
+            async for answer in came:
+                yield answer
+        stopped = {p.stage: render.stopped(state.made)} if state.stopping else {}
         yield {**ended, p.file: tab.files(state), **stopped}
 
     def failed(error: Exception, *_: object) -> Update:
@@ -94,16 +88,12 @@ def wire_training(tab: TripletTab) -> None:
     async def train(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Update]:
         state.training_stopped, state.trained = False, ""
         stop = gr.update(interactive=True, visible=True, value=STOP)
-        yield {**begun, p.stop_training: stop, p.trained: pieces.working("Looking at the triplets …")}
-        wanted = steps(state, session, *shown)
-        async with aclosing(
-            lines.in_turn(wanted, lambda: not state.training_stopped, lines=[lines.long])
-        ) as made:
-            async for step in made:
-                if not isinstance(step, Waiting):
-                    yield step
-                elif step.before:
-                    yield {p.trained: pieces.waiting(step.before, first_results=False)}
+        looking, wanted = "Looking at the triplets …", lambda: not state.training_stopped
+        yield {**begun, p.stop_training: stop, p.trained: pieces.working(looking)}
+        answers = lines.in_turn(steps(state, session, *shown), wanted, lines=[lines.long])
+        async with aclosing(answers_in_turn(answers, p.trained, looking)) as came:
+            async for answer in came:
+                yield answer
         if not state.trained:  # else all is said: of two answers at once, a button may not hear the first one
             yield {**ended, p.trained: render.line(render.TRAINING_STOPPED)}
 
