@@ -25,7 +25,6 @@ from cir.ranking.engines import SERVED
 from cir.ranking.retriever import Retriever
 from cir.ranking.scoring import Factor, Product
 from cir.ui.compare import handlers as comparing
-from cir.ui.compare import judging
 from cir.ui.compare import render as comparing_render
 from cir.ui.search import handlers
 from cir.ui.search.inspector import closer_look, inspect
@@ -163,7 +162,7 @@ def test_a_rank_that_is_too_far_back_is_said_to_be(
     state = comparing.Comparison(
         ("CVSI",), {"CVSI": composed}, values={"CVSI": VALUES}, marked=("purple-star-large",)
     )
-    judged = judging.judge(retriever, state)
+    judged = comparing.judged(retriever, state)
     assert judged is not None
     assert judged.by_method == {"CVSI": (6,)}
     panel = comparing_render.judged_panel(judged, there)

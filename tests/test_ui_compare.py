@@ -14,9 +14,10 @@ from cir.composers.cvsi import PARAMETERS
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import BadQuery, MissingModel
 from cir.evaluation.results_file import Section
+from cir.ranking.judging import Fit, Judged
 from cir.ranking.retriever import Retriever
 from cir.types import MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
-from cir.ui.compare import handlers, judging, render
+from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.results import render as results_render
 from cir.ui.results.render import Results
@@ -179,7 +180,7 @@ def test_three_pictures_can_be_marked_and_a_second_click_takes_a_mark_away():
 def test_a_marked_picture_is_ranked_by_every_method_and_by_every_part_alone(retriever, reference):
     state = compared(retriever, reference, ["CVSI", "Image-only"])
     handlers.mark(state, "blue-square")
-    judged = judging.judge(retriever, state)
+    judged = handlers.judged(retriever, state)
     assert judged is not None
     assert judged.by_method["CVSI"] == (1,)
     look = cvsi_weights(0.0, 0.0, 0.0)
@@ -194,7 +195,7 @@ def test_the_weights_that_are_found_put_the_marked_picture_where_they_say(retrie
     state = compared(retriever, reference, ["CVSI", "Sum"])
     state.values["CVSI"] = cvsi_weights(0.0, 0.0, 0.0)
     handlers.mark(state, "blue-square")
-    judged = judging.judge(retriever, state)
+    judged = handlers.judged(retriever, state)
     assert judged is not None
     assert judged.fitted is not None
     assert judged.fitted.before[0] > 1
@@ -210,18 +211,18 @@ def test_the_weights_that_are_found_put_the_marked_picture_where_they_say(retrie
 def test_what_no_weights_can_reach_is_said(retriever, reference):
     state = compared(retriever, reference, ["CVSI", "Sum"])
     handlers.mark(state, "yellow-triangle")
-    judged = judging.judge(retriever, state)
+    judged = handlers.judged(retriever, state)
     assert judged is not None
     assert judged.fitted is not None
     assert min(judged.fitted.ranks) > 1
-    far = judging.Judged(
+    far = Judged(
         judged.ids,
         judged.by_method,
         weighed="CVSI",
         parameters=PARAMETERS,
         tried=726,
         present=judged.fitted.values,
-        fitted=judging.Fit(judged.fitted.values, (37,), (37,)),
+        fitted=Fit(judged.fitted.values, (37,), (37,)),
     )
     said = render.fit_words(far)
     assert "best of 726 settings" in said
@@ -231,7 +232,7 @@ def test_what_no_weights_can_reach_is_said(retriever, reference):
 def test_without_a_method_that_has_weights_there_is_nothing_to_fit_and_it_is_said(retriever, reference):
     state = compared(retriever, reference, ["Sum", "Image-only"])
     handlers.mark(state, "blue-square")
-    judged = judging.judge(retriever, state)
+    judged = handlers.judged(retriever, state)
     assert judged is not None
     assert (judged.weighed, judged.surface) == ("", {})
     assert "nothing to fit" in render.judged_panel(judged, retriever.gallery)
@@ -248,7 +249,7 @@ def test_a_method_with_one_number_has_a_curve_of_the_ranks_under_it_with_the_bes
     list(handlers.compare(retriever, Session(), state, text="make it blue", **how))
     handlers.column(retriever, state, "BASIC")
     handlers.mark(state, "red-square")
-    judged = judging.judge(retriever, state)
+    judged = handlers.judged(retriever, state)
     assert judged is not None
     assert judged.fitted is not None
     composed = state.composed["BASIC"]

@@ -13,7 +13,7 @@ from anyio import to_thread
 from cir.composers.parameters import read_values
 from cir.text import clean_text, counted
 from cir.ui import pieces
-from cir.ui.compare import handlers, judging, render
+from cir.ui.compare import handlers, render
 from cir.ui.compare.handlers import Comparison
 from cir.ui.compare.layout import CompareParts
 from cir.ui.page import PageContent
@@ -156,7 +156,7 @@ def wire_marks(content: PageContent, page: PageParts, parts: CompareParts, state
 
     def search_with_weights(found: Comparison, session: Session) -> Update:
         retriever = content.retriever_for(session)
-        judged = judging.judge(retriever, found)
+        judged = handlers.judged(retriever, found)
         if judged is None or judged.fitted is None:
             return {parts.stage: gr.skip()}
         session.intended_id = judged.ids[0]
@@ -189,7 +189,7 @@ def comparison_shown(
 ) -> Update:
     """The whole comparison as it stands; without a stage line, what was noticed about the query."""
     retriever = content.retriever_for(session)
-    judged = judging.judge(retriever, found)
+    judged = handlers.judged(retriever, found)
     columns = [handlers.column(retriever, found, method) for method in found.methods]
     return {
         parts.stage: pieces.notes_list(found.notes) if stage is None else stage,

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from cir.composers.parameters import Values, defaults, starting
 from cir.errors import BadQuery
 from cir.images import read_image
-from cir.ranking.retriever import scoring_of
-from cir.ranking.sweep import sweep
+from cir.ranking.judging import Judged, judge, ranks_of
 from cir.text import clean_text, counted
 from cir.types import ComposedQuery, Query, RetrievedImage
 from cir.ui.problems import Problem, describe_problem
@@ -213,19 +212,18 @@ def column(retriever: Retriever, state: Comparison, method: str) -> Column:
     if method == first or first not in state.composed:
         return Column(method, results, composed=composed, ranking_ms=took)
     known = {image_id: rank for rank, image_id in enumerate(state.result_ids.get(first, ()), start=1)}
-    far = ranks_of(retriever, state, first, [i for i in ids if i not in known])
-    there = known | dict(zip([i for i in ids if i not in known], far, strict=True))
+    beyond = [i for i in ids if i not in known]
+    ranks = ranks_of(retriever, state.composed[first], state.values[first], beyond, state.left_out)
+    there = known | dict(zip(beyond, ranks, strict=True))
     moves = tuple(there[r.image_id] - r.rank for r in results)
     shared = sum(i in known for i in ids)
     return Column(method, results, moves, shared, composed, ranking_ms=took)
 
 
-def ranks_of(retriever: Retriever, state: Comparison, method: str, ids: Sequence[str]) -> tuple[int, ...]:
-    """Ranks of images by a method, under its numbers."""
-    composed, values = state.composed[method], state.values[method]
-    return tuple(
-        sweep(retriever, composed, ids, [scoring_of(composed, values)], exclude=state.left_out)[:, 0].tolist()
-    )
+def judged(retriever: Retriever, state: Comparison) -> Judged | None:
+    """Where the marked pictures stand, and which weights would find them; None when nothing is marked."""
+    composed = {m: state.composed[m] for m in state.methods if m in state.composed}
+    return judge(retriever, composed, state.values, state.marked, exclude=state.left_out)
 
 
 def mark(state: Comparison, image_id: object) -> None:

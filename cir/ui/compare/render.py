@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from cir.charts import Cell, heat_map, rank_curve
 from cir.composers.parameters import in_symbols, shares
+from cir.ranking.judging import Judged
 from cir.text import counted
 from cir.ui.compare.handlers import Column
-from cir.ui.compare.judging import Judged
 from cir.ui.grids import Tile, grid, tile
 from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name
 from cir.ui.search.handlers import caption_of, file_of, in_words

@@ -71,6 +71,11 @@ def shown(value: object) -> str:
     return {dict: "an object", list: "a list"}.get(type(value), type(value).__name__)
 
 
+def unfit(name: str, kind: str, value: object, remedy: str) -> BadQuery:
+    """An argument that is not of its kind, with what arrived in its place."""
+    return BadQuery(f"{name} has to be {kind}, not {shown(value)}.", remedy)
+
+
 @contextmanager
 def about(name: str, remedy: str) -> Iterator[None]:
     """Let a refusal from further inside name the argument that it is about, with a remedy for programs."""
@@ -122,9 +127,7 @@ class Arguments:
         """A text, cleaned, with the notes on what was taken out."""
         value = self.get(name)
         if value is not None and not isinstance(value, str):
-            raise BadQuery(
-                f"{name} has to be a text, not {shown(value)}.", f'Send a string: {name}="at night".'
-            )
+            raise unfit(name, "a text", value, f'Send a string: {name}="at night".')
         return clean_text(value)
 
     def number(self, name: str, default: float) -> float:
@@ -136,9 +139,7 @@ class Arguments:
         """True or False."""
         value = self.get(name)
         if value is not None and not isinstance(value, bool):
-            raise BadQuery(
-                f"{name} has to be true or false, not {shown(value)}.", f"Send {name}=True or {name}=False."
-            )
+            raise unfit(name, "true or false", value, f"Send {name}=True or {name}=False.")
         return default if value is None else value
 
     def top_k(self, default: int) -> tuple[int, list[str]]:
@@ -147,10 +148,8 @@ class Arguments:
         if value is None:
             return default, []
         if not is_number(value):
-            raise BadQuery(
-                f"{name} has to be a whole number from 1 to {MAX_RESULTS}, not {shown(value)}.",
-                f"Send a number: {name}=12.",
-            )
+            kind = f"a whole number from 1 to {MAX_RESULTS}"
+            raise unfit(name, kind, value, f"Send a number: {name}=12.")
         top_k = int(min(max(value, 1), MAX_RESULTS))
         note = f"{name} is {top_k}: a whole number from 1 to {MAX_RESULTS} is possible."
         return top_k, [] if top_k == value else [note]
@@ -161,7 +160,7 @@ class Arguments:
         if value in (None, ""):
             return offered[0]
         if not isinstance(value, str):
-            raise BadQuery(f"{name} has to be a text, not {shown(value)}.", remedy)
+            raise unfit(name, "a text", value, remedy)
         for choice in offered:
             if value.casefold() == choice.casefold():
                 return choice
@@ -179,10 +178,8 @@ class Arguments:
         """
         values, listed = self.get("values"), ", ".join(parameter.name for parameter in parameters) or "none"
         if values is not None and not isinstance(values, Mapping):
-            raise BadQuery(
-                f"values has to be an object of numbers by name, not {shown(values)}.",
-                f'For example values={{"alpha": 0.5}}; the names of this method: {listed}.',
-            )
+            remedy = f'For example values={{"alpha": 0.5}}; the names of this method: {listed}.'
+            raise unfit("values", "an object of numbers by name", values, remedy)
         known = {name: p for p in parameters for name in (p.formerly, p.name) if name}
         for name in values or ():
             if name not in known:
@@ -216,10 +213,7 @@ class Arguments:
         if value is None:
             return before
         if not isinstance(value, str):
-            raise BadQuery(
-                f"{name} has to be a day as a text, not {shown(value)}.",
-                f'Send a string: {name}="2024-05-17".',
-            )
+            raise unfit(name, "a day as a text", value, f'Send a string: {name}="2024-05-17".')
         with about(name, 'Send a year, a month or a day: "2024", "2024-05" or "2024-05-17".'):
             return narrowing.read_day(value, last=name == "until")
 
@@ -238,11 +232,8 @@ class Arguments:
                 "Leave out one of them.",
             )
         if not isinstance(image_id, str):
-            raise BadQuery(
-                f"{id_name} has to be the id of a gallery image, either an `image_id` of an earlier answer or "
-                f"nothing, not {shown(image_id)}.",
-                "Send the text that stands there.",
-            )
+            kind = "the id of a gallery image, either an `image_id` of an earlier answer or nothing"
+            raise unfit(id_name, kind, image_id, "Send the text that stands there.")
         if upload is not None and not is_upload(upload):
             raise refuse_upload(name, upload)
         return upload, image_id
@@ -267,12 +258,12 @@ class Arguments:
             f'For example trace={{"{THOUGHTS[0]}": ["a red boat"]}}; the names are {", ".join(THOUGHTS)}.'
         )
         if value is not None and not isinstance(value, Mapping):
-            raise BadQuery(f"trace has to be an object of lists of texts, not {shown(value)}.", remedy)
+            raise unfit("trace", "an object of lists of texts", value, remedy)
         for kind, texts in (value or {}).items():
             if kind not in THOUGHTS:
                 raise BadQuery(f"trace: there are no texts called {shown(kind)}.", remedy)
             if not isinstance(texts, list | tuple):
-                raise BadQuery(f"trace: {kind} has to be a list of texts, not {shown(texts)}.", remedy)
+                raise unfit(f"trace: {kind}", "a list of texts", texts, remedy)
             for text in texts:
                 if not isinstance(text, str):
                     raise BadQuery(f"trace: {kind} has to be a list of texts, not of {shown(text)}.", remedy)
@@ -282,10 +273,8 @@ class Arguments:
 
 def _number(name: str, value: Any, low: float = 0.0, high: float = 1.0) -> float:
     if not is_number(value) or not low <= value <= high:
-        raise BadQuery(
-            f"{name} has to be a number from {low:g} to {high:g}, not {shown(value)}.",
-            f"Send a number: {name}={(low + high) / 2:g}.",
-        )
+        remedy = f"Send a number: {name}={(low + high) / 2:g}."
+        raise unfit(name, f"a number from {low:g} to {high:g}", value, remedy)
     return float(value)
 
 

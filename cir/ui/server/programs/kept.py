@@ -9,7 +9,7 @@ from threading import Lock
 from cachetools import LRUCache
 
 from cir.errors import BadQuery
-from cir.ui.server.programs.arguments import shown
+from cir.ui.server.programs.arguments import shown, unfit
 from cir.ui.session import Session
 
 SEARCHES_KEPT = 500
@@ -53,10 +53,8 @@ class KeptSearches:
             BadQuery: there is none, or it is not kept any more.
         """
         if search_id not in (None, "") and not isinstance(search_id, str):
-            raise BadQuery(
-                f"search_id has to be a text, not {shown(search_id)}.",
-                'Send found["search_id"] of the search that is meant.',
-            )
+            remedy = 'Send found["search_id"] of the search that is meant.'
+            raise unfit("search_id", "a text", search_id, remedy)
         with self._lock:
             kept = self._searches.get(str(search_id or self._last.get(caller, "")))
         if kept is None:

@@ -1,23 +1,18 @@
-"""The pictures that were meant, as plain functions: where each method puts them, and which numbers would put them highest.
+"""The pictures that were meant: where each method puts them, and which numbers would put them highest.
 
-All of it is arithmetic on what was composed. Knows neither gradio nor HTML.
+All of it is arithmetic on what was composed; no model is called. Knows nothing of pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cir.composers.parameters import Parameter, Values
-from cir.ranking.retriever import scoring_of
+from cir.ranking.retriever import Retriever, scoring_of
 from cir.ranking.scoring import Linear
 from cir.ranking.sweep import Fit, Ranks, fit, grid, sweep
 from cir.types import ComposedQuery
-from cir.ui.compare.handlers import Comparison, ranks_of
-
-if TYPE_CHECKING:
-    from cir.ranking.retriever import Retriever
 
 UNTOLD = (
     "Which numbers would put them highest is not worked out for a gallery on servers, unless the marked pictures are among the "
@@ -60,44 +55,67 @@ class Judged:
     note: str = ""
 
 
-def judge(retriever: Retriever, state: Comparison) -> Judged | None:
-    """Where the marked pictures stand, and which numbers of the first method that has any would put them highest. None when nothing is marked."""
-    ids = tuple(i for i in state.marked if i not in state.left_out)
-    if not ids or not state.composed:
+def judge(
+    retriever: Retriever,
+    composed: Mapping[str, ComposedQuery],
+    values: Mapping[str, Values],
+    ids: Sequence[str],
+    *,
+    exclude: Sequence[str] = (),
+) -> Judged | None:
+    """Where some pictures stand, and which numbers of the first method that has any would put them highest.
+
+    Args:
+        retriever: what is searched.
+        composed: method -> the query as it composed it.
+        values: method -> its present numbers.
+        ids: of the pictures that were meant.
+        exclude: ids that no method ranks.
+
+    Returns:
+        None where no picture was meant, or no method has composed the query.
+    """
+    meant = tuple(i for i in ids if i not in exclude)
+    if not meant or not composed:
         return None
-    by_method = {m: ranks_of(retriever, state, m, ids) for m in state.methods if m in state.composed}
+    by_method = {m: ranks_of(retriever, one, values[m], meant, exclude) for m, one in composed.items()}
+    far = _far_note(retriever, by_method)
     method = next((m for m in by_method if retriever.composers[m].parameters), "")
     if not method:
-        return Judged(ids, by_method, note=_far_note(retriever, by_method))
-    parameters, composed, present = (
-        retriever.composers[method].parameters,
-        state.composed[method],
-        state.values[method],
-    )
+        return Judged(meant, by_method, note=far)
+    query, present = composed[method], values[method]
+    parameters = retriever.composers[method].parameters
     tried = grid(parameters)
-    scorings = [scoring_of(composed, values) for values in tried]
-    found = sweep(retriever, composed, ids, scorings, exclude=state.left_out)
+    found = sweep(retriever, query, meant, [scoring_of(query, one) for one in tried], exclude=exclude)
+    by_part = _by_part(retriever, query, meant, exclude)
     if not found.all():
-        note = " ".join(filter(None, (_far_note(retriever, by_method), UNTOLD)))
-        by_part = _by_part(retriever, state, composed, ids)
-        return Judged(ids, by_method, by_part, composed.called, method, parameters, note=note)
+        note = " ".join(filter(None, (far, UNTOLD)))
+        return Judged(meant, by_method, by_part, query.called, method, parameters, note=note)
     fitted = fit(found, by_method[method], present, tried)
-    fixed = _nearest_fixed(parameters, fitted.values, tried)
+    fixed, worst = _nearest_fixed(parameters, fitted.values, tried), found.max(axis=0)
     return Judged(
-        ids,
+        meant,
         by_method,
-        _by_part(retriever, state, composed, ids),
-        composed.called,
+        by_part,
+        query.called,
         method,
         parameters,
-        _curve(parameters, found.max(axis=0), tried, present, by_method[method]),
-        _surface(parameters, found.max(axis=0), fixed, tried),
+        _curve(parameters, worst, tried, present, by_method[method]),
+        _surface(parameters, worst, fixed, tried),
         fixed,
         present,
         fitted,
         len(tried),
-        _far_note(retriever, by_method),
+        far,
     )
+
+
+def ranks_of(
+    retriever: Retriever, composed: ComposedQuery, values: Values, ids: Sequence[str], exclude: Sequence[str]
+) -> tuple[int, ...]:
+    """Ranks of images by one method under these numbers."""
+    found = sweep(retriever, composed, ids, [scoring_of(composed, values)], exclude=exclude)
+    return tuple(found[:, 0].tolist())
 
 
 def _far_note(retriever: Retriever, by_method: Mapping[str, Sequence[int]]) -> str:
@@ -143,10 +161,10 @@ def _surface(
 
 
 def _by_part(
-    retriever: Retriever, state: Comparison, composed: ComposedQuery, ids: tuple[str, ...]
+    retriever: Retriever, composed: ComposedQuery, ids: Sequence[str], exclude: Sequence[str]
 ) -> dict[tuple[str, str], tuple[int, ...]]:
     captioned = retriever.gallery.captioned_images and not composed.space
     sides = {"pixels": 0.0, **({"captions": 1.0} if captioned else {})}
     alone = {(part, side): Linear({part: 1.0}, g) for part in composed.parts for side, g in sides.items()}
-    found = sweep(retriever, composed, ids, list(alone.values()), exclude=state.left_out)
+    found = sweep(retriever, composed, ids, list(alone.values()), exclude=exclude)
     return {name: tuple(found[:, place].tolist()) for place, name in enumerate(alone)}
