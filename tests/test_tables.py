@@ -13,6 +13,7 @@ from fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi, toy_gallery
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.figure import table_of
 from cir.charts import Cell, decades_chart, heat_map, line_chart
 from cir.composers.composer import unit_row
 from cir.composers.cvsi import PARAMETERS, PARTS, scoring
@@ -495,3 +496,18 @@ def test_the_first_place_is_the_retriever_s_without_the_reference():
     for query in QUERIES:
         best = retriever.rank(composed[query.query_id], values, top_k=1, exclude=[query.reference_id])
         assert found[query.query_id] == best[0].image_id
+
+
+def test_each_line_of_what_ranking_costs_says_by_which_clock_it_is():
+    exact = {"images": 1000, "clock": "cpu", "exact": 1.0, "published_ms": 4.0, "new_query_ms": 2.0, "slider_ms": 1.0,
+             "published / new_query": {"ratio": 2.0, "interval": [1.0, 3.0]},
+             "published / slider": {"ratio": 4.0, "interval": [3.0, 5.0]}}  # fmt: skip
+    index = {"images": 1000, "engine": "faiss", "recall_at_10": 0.9, "exact_ms": 3.0, "index_ms": 1.0,
+             "exact / index": {"ratio": 3.0, "interval": [2.0, 4.0]}}  # fmt: skip
+    head, _, new, moved, indexed = table_of([exact, index]).splitlines()
+    assert head.split(" | ")[2] == "clock"
+    assert [line.split(" | ")[2] for line in (new, moved, indexed)] == [
+        "processor's",
+        "processor's",
+        "wall's",
+    ]

@@ -210,6 +210,8 @@ def test_every_table_is_made_on_cirr_and_says_dataset_split_and_protocol(capsys,
     assert table_row(found["language-models-cirr-val"], "toy-llm")["R@1"] == row["R@1"]
     cost = table_row(found["efficiency-cirr-val"], "CVSI")
     assert (cost["calls of it"], cost["R@1"], cost["of CVSI's"]) == ("2.0", "80.0", "1.000")
+    assert cost["training"] == "1.5 min"
+    assert table_row(found["efficiency-cirr-val"], "Sum")["training"] == "—"
     assert toys.closed
 
 
@@ -292,18 +294,21 @@ def test_language_models_that_have_answered_are_compared_and_a_silent_one_is_ask
     compared = section["language-models-cirr-val"]
     for name in ("toy-llm", "other-llm", "none: image word and captions of gallery images alone"):
         assert table_row(compared, name)["queries"] == "5"
-    assert "has answered fewer" not in compared.markdown
-    third = CountingModel()
-    third.fingerprint = "third-llm@3"
-    third.script = [LanguageModelFailed("No answer.")] * 2
-    use(monkeypatch, ToyModels(third))
-    after = sections(capsys, tmp_path, "language-models", "cirr", "--root", root)[
-        "language-models-cirr-val"
-    ].markdown
-    first, second = after.split("third-llm has answered fewer. On the 3 queries that all rows have:")
-    assert "| toy-llm |" in first
-    assert "| third-llm |" not in first
-    assert [line.split("|")[-2].strip() for line in second.splitlines() if "llm |" in line] == ["3"] * 3
+    assert "Fewer were answered" not in compared.markdown
+    for fingerprint, fewer in (("third-llm@3", ["third-llm"]), ("fourth-llm@4", ["fourth-llm", "third-llm"])):
+        halting = CountingModel()
+        halting.fingerprint, halting.script = fingerprint, [LanguageModelFailed("No answer.")] * 2
+        use(monkeypatch, ToyModels(halting))
+        after = sections(capsys, tmp_path, "language-models", "cirr", "--root", root)[
+            "language-models-cirr-val"
+        ].markdown
+        first, said = after.split("Fewer were answered by ")
+        names, second = said.split(". On the 3 queries that all rows have:")
+        assert sorted(names.split(", ")) == fewer
+        assert "| toy-llm |" in first
+        assert not any(f"| {name} |" in first for name in fewer)
+        shared = [line.split("|")[-2].strip() for line in second.splitlines() if "llm |" in line]
+        assert shared == ["3"] * (2 + len(fewer))
 
 
 def test_a_server_is_a_row_of_the_language_models_and_is_asked_once(capsys, tmp_path, monkeypatch) -> None:

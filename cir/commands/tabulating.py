@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ from cir.commands.console import announce
 from cir.commands.options import settle
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PARAMETERS
-from cir.composers.fused import Fused
 from cir.composers.method_card import SUPERVISED
 from cir.composers.parameters import in_symbols
 from cir.composers.registry import METHODS
@@ -31,7 +29,7 @@ from cir.measuring.paraphrases import paraphrases_table
 from cir.measuring.world_bench import WorldBench
 from cir.models.model_set import Models
 from cir.models.protocols import Captioner
-from cir.places import ROOT, report_path
+from cir.places import report_path
 from cir.ranking.retriever import Retriever
 from cir.text import counted
 
@@ -126,7 +124,7 @@ def language_models_table(bench: Bench) -> tuple[str, dict[str, object]]:
         fewer = ", ".join(name for name in rows if name not in whole)
         count = counted(len(next(iter(shared.values()))), "query", "queries")
         found += [
-            f"{fewer} has answered fewer. On the {count} that all rows have:",
+            f"Fewer were answered by {fewer}. On the {count} that all rows have:",
             bench.table(tables.best_first(shared, bench.measure), "language model"),
         ]
     return "\n\n".join(found), {"queries": {name: len(row) for name, row in rows.items()}}
@@ -174,27 +172,10 @@ def efficiency_table(bench: Bench) -> tuple[str, dict[str, object]]:
 
 
 def training_seconds(models: Models, composer: Composer) -> float | None:
-    """How long the network of a method was trained, from its file; None where that is not said."""
-    if isinstance(composer, Fused):
-        return next(
-            (
-                model.metadata.get("seconds")
-                for recipe in models.set.fusion
-                if (model := models.trained(recipe)) is not None
-                and model.fingerprint == composer.fusion.fingerprint
-            ),
-            None,
-        )
-    used = getattr(getattr(composer, "phi", None), "fingerprint", None)
-    for recipe, part in models.set.mapping.items():
-        network = models.phi(recipe) if used else None
-        if network is None or network.fingerprint != used or not part.shipped:
-            continue
-        with (ROOT / "assets" / "models" / part.shipped).open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        facts = json.loads(header.get("__metadata__", {}).get("mapping", "{}"))
-        return facts.get("seconds")
-    return None
+    """How long the network of a method was trained, from its file; None where it has none, or that is not said."""
+    networks = (getattr(composer, part, None) for part in ("phi", "fusion", "gallery_encoder"))
+    records = (models.record_of(network.fingerprint) for network in networks if network)
+    return next((record["seconds"] for record in records if "seconds" in record), None)
 
 
 def hyperparameters_table(bench: Bench) -> tuple[str, dict[str, object]]:

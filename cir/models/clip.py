@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class ClipModel:
         half_precision: images in bfloat16, for large towers on a GPU. Off: a gallery and its queries have to
             agree wherever they were made, and a small convolutional tower loses too much (measured with
             tf_efficientnet_lite0 at 128 px on a CPU: cosine to float32 down to .987, and slower).
+        metadata: what its maker wrote down.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ClipModel:
         half_precision: bool = False,
         image_batch: int = 32,
         text_batch: int = 128,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         tower = text_tower(model)
         self.device = torch.device(device)
@@ -71,6 +73,7 @@ class ClipModel:
         self.preprocess = preprocess
         self.name = name
         self.fingerprint = fingerprint + ("+bf16" if half_precision else "")
+        self.metadata = dict(metadata or {})
         self.text_length_limit: int = tower.positional_embedding.shape[0]
         self.word_width: int = tower.token_embedding.embedding_dim
         projection = tower.text_projection

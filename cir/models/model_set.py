@@ -6,12 +6,12 @@ command that helps. Nothing is downloaded (`cir.models.catalog` does, when a per
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -580,6 +580,12 @@ class Models:
         found |= {f"towers_{recipe}": model for recipe, model in self._towers.items()}
         found |= {f"published_{recipe}": model for recipe, model in self._published.items()}
         return {name: model.fingerprint for name, model in found.items() if model is not None}
+
+    def record_of(self, fingerprint: str) -> Mapping[str, Any]:
+        """What the maker of a network wrote down; nothing of one that is not opened, or of published weights."""
+        opened = (*self._mapping.values(), *self._fusion.values(), *self._patch_words.values())
+        networks = (*opened, *self._encoders.values(), self.__dict__.get("own"))
+        return next((one.metadata for one in networks if one and one.fingerprint == fingerprint), {})
 
     @property
     def facts(self) -> tuple[ModelFact, ...]:

@@ -59,7 +59,7 @@ def load_tuned(path: Path, clip: ClipModel, *, again: str) -> ClipModel:
         raise UnsafeFile(f"{path} does not fit {clip.name}: {error}.", again) from error
     fingerprint = fingerprint_of(str(record.get("recipe")), changes, clip.fingerprint)
     name = f"{clip.name}, tuned"
-    return ClipModel(model, clip.tokenizer, clip.preprocess, name, fingerprint, clip.device)
+    return ClipModel(model, clip.tokenizer, clip.preprocess, name, fingerprint, clip.device, metadata=record)
 
 
 def _read(path: Path, again: str) -> tuple[State, dict[str, Any]]:

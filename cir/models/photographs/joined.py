@@ -6,9 +6,9 @@ but no text is understood as being about them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,11 @@ class JoinedEncoder:
     def name(self) -> str:
         """Of CLIP, for people."""
         return self.clip.name
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the maker of CLIP wrote down."""
+        return self.clip.metadata
 
     @property
     def text_length_limit(self) -> int:
