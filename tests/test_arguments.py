@@ -172,7 +172,10 @@ EXCLUDED = {
     "train mapping --recipe hycir --loss zs-cir --batch-triplets 3": "batch-triplets",
     "train mapping --recipe hycir --loss triplet --batch-images 3": "batch-images",
     "train mapping --recipe hycir --composed-share 0.2": "composed-share",
+    "train mapping --recipe isa --steps 4 --minutes 1": "minutes",
+    "train tat --steps 4 --minutes 1": "minutes",
     "ablate --recipes tirg": "recipes",
+    "ablate --tables seeds --rate 0.1": "rate",
     "ablate --tables fusion --batch-images 8": "batch-images",
 }
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gallery_doubles import ToyEncoder, index, opened, paint_folder
 from PIL import Image
 
 from benchmarks.photographs import download, rows
+from benchmarks.photographs.__main__ import add_own_features
 from benchmarks.photographs.download import packages
 from benchmarks.photographs.export import file_name, notice
 from benchmarks.photographs.fetch import LONG_SIDE, place, unpack
@@ -23,8 +25,13 @@ from benchmarks.photographs.measure import by_short_query, first_rank, recalls, 
 from benchmarks.photographs.queries import write_queries
 from benchmarks.photographs.rows import Photograph, half_of
 from benchmarks.photographs.table import as_table
+from cir.composers.baselines import Sum
+from cir.composers.slerp import SlerpTat
+from cir.errors import MissingFeatures
 from cir.evaluation.datasets.queries_file import read_queries
+from cir.gallery.spaces import open_space
 from cir.images import read_image
+from tests.fakes import ToyClip
 
 PHOTOGRAPHS = rows.photographs()
 TRIPLETS = rows.triplets()
@@ -215,3 +222,16 @@ def test_recall_among_fewer_photographs_is_what_drawing_them_at_random_gives() -
     assert share_within(7, 5, 181, 150) == pytest.approx(np.mean(hits), abs=0.03)
     row = recalls([1, 7, 40], 181)
     assert row["R@5"] < row["R@5 among 150"] < 100.0
+
+
+def test_a_method_with_features_of_its_own_is_measured_too(tmp_path: Path) -> None:
+    index(paint_folder(tmp_path / "photos", 4), tmp_path / "cache", name="rome")
+    gallery = opened(tmp_path / "cache", "rome")
+    tuned = ToyEncoder("tuned-1")
+    composers = [Sum(tuned, ToyClip()), SlerpTat(tuned, ToyClip())]
+    add_own_features(gallery, composers[:1])
+    with pytest.raises(MissingFeatures):
+        open_space(gallery, "tuned-1", tuned.dim)
+    for _ in range(2):
+        add_own_features(gallery, composers)
+    assert len(open_space(gallery, "tuned-1", tuned.dim)) == tuned.encoded == 4

@@ -5,34 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cir.models.clip import load_clip
 from cir.models.mapping_files import mapping_facts
-from cir.training import pictures
 from cir.training.loop import RunSettings, launch
 from cir.training.token_learners import MODULES, train_token_learner
+from tests.cached_noise import cached_pictures
 
 CLIP = Path(__file__).resolve().parents[1] / "assets" / "models" / "clip"
-PAIRS = 150
 
 
 @pytest.fixture(scope="module")
 def cached(tmp_path_factory: pytest.TempPathFactory):
     """Two folders of pictures whose features are noise, with the scenes that belong to them."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(pictures, "CHUNK_PAIRS", PAIRS)
-    folders = {}
-    for name, seed in (("pictures", 1), ("held_out", 77)):
-        folder = folders[name] = tmp_path_factory.mktemp(name)
-        rng = np.random.default_rng(seed)
-        maps = rng.random((2 * PAIRS, pictures.WIDTH, pictures.GRID, pictures.GRID)).astype(np.float16)
-        np.save(folder / "maps-0000.npy", maps)
-        np.save(folder / "pooled-0000.npy", maps.mean(axis=(2, 3)) / 2 + maps.max(axis=(2, 3)) / 2)
-        settings = {"pairs": PAIRS, "seed": seed, "held_out": name == "held_out"}
-        (folder / "pictures.json").write_text(json.dumps(settings), encoding="utf-8")
-    yield folders
+    yield cached_pictures(tmp_path_factory.mktemp("noise"), patch)
     patch.undo()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.photographs import rows
@@ -23,7 +24,10 @@ from benchmarks.photographs.measure import (
 )
 from benchmarks.photographs.queries import write_queries
 from benchmarks.photographs.table import as_table
+from cir.composers.composer import Composer, gallery_encoder_of
 from cir.errors import CirError
+from cir.gallery.gallery import Gallery
+from cir.gallery.spaces import add_space
 from cir.models.model_set import Models
 from cir.scripting import index_gallery, open_models, open_retriever
 
@@ -39,6 +43,7 @@ def measure(models: Models, half: str, root: Path, methods: list[str]) -> dict[s
     cutouts = [row for row in rows.cutouts() if row.half == half]
     gallery = index_gallery(root / half, models, name=gallery_name(models, half))
     retriever = open_retriever(gallery, models)
+    add_own_features(gallery, [retriever.composers[name] for name in methods or retriever.methods])
     first = retriever.methods[0]
     asked_by_text = list(dict.fromkeys([first, "Text-only"]))
     return {
@@ -60,6 +65,14 @@ def measure(models: Models, half: str, root: Path, methods: list[str]) -> dict[s
             {row.id: place(root, row) for row in cutouts},
         ),
     }
+
+
+def add_own_features(gallery: Gallery, composers: Iterable[Composer]) -> None:
+    """Encode the photographs for methods that compare with features of their own; what is there stays."""
+    for encoder in filter(None, map(gallery_encoder_of, composers)):
+        assert gallery.folder is not None, "it was indexed into one"
+        for _ in add_space(gallery.folder, encoder):
+            pass
 
 
 def gallery_name(models: Models, half: str) -> str:

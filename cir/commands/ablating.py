@@ -12,9 +12,11 @@ from cir.measuring.ablation_tables import write_table
 from cir.measuring.bench import say
 from cir.measuring.noise import NoiseTable
 from cir.measuring.noise_table import write_noise
+from cir.measuring.seeds import SeedsTable
+from cir.measuring.seeds_table import write_seeds
 from cir.places import report_path
 
-FUSION = "fusion"  # among --tables, beside those of HyCIR
+FUSION, SEEDS = "fusion", "seeds"  # among --tables, beside those of HyCIR
 # What a table depends on, and what stands for "as usual".
 USUAL = {
     "models": "embedded",
@@ -33,11 +35,14 @@ def ablate(options: argparse.Namespace) -> int:
     """Train every row of a table with every seed, measure it on the world benchmark, and write the table."""
     out, given = report_path(options.results), _given(options)
     wanted = options.tables.split(",")
-    hycir = Ablation(options) if set(wanted) - {FUSION} else None
+    hycir = Ablation(options) if set(wanted) - {FUSION, SEEDS} else None
     for name in wanted:
         if name == FUSION:
             noise = NoiseTable(options)
             write_noise(out, noise.rows(), noise.record(), encoder=noise.bench.encoder, options=given)
+        elif name == SEEDS:
+            seeds = SeedsTable(options)
+            write_seeds(out, seeds.rows(), seeds.record(), options=given)
         else:
             assert hycir is not None, "a table of HyCIR's is wanted"
             rows, record = hycir.rows(name), hycir.record()

@@ -271,11 +271,15 @@ def _numbers(texts: Sequence[str], options: argparse.Namespace) -> None:
             known_values(card.name, card.parameters, given, {})
 
 
-def _recipes(names: str, _: argparse.Namespace) -> None:
-    from cir.commands.training_options import FUSION_RECIPES
+def _recipes(names: str, options: argparse.Namespace) -> None:
+    from cir.commands.training_options import FUSION_RECIPES, TOKEN_LEARNERS
 
+    if options.tables == "seeds":
+        kind, known = "recipe of a network that learns from pictures", ("tat", *TOKEN_LEARNERS)
+    else:
+        kind, known = "supervised method's recipe", FUSION_RECIPES
     for name in names.split(","):
-        refuse_unknown("supervised method's recipe", name, FUSION_RECIPES)
+        refuse_unknown(kind, name.lower(), known)
 
 
 def _picture(path: Path, _: argparse.Namespace) -> None:

@@ -30,15 +30,15 @@ STAGES = {
     "places": "minutes ranks",
     "captioner": "minutes ranks",
     "photographs": "photographs wordnet out",
-    "tat": "minutes ranks out gallery",
+    "tat": "minutes steps ranks out gallery",
     "tat with --gallery": "models device gallery steps out",
     "mapping, pic2word": "minutes ranks recipe tokens out",
     "mapping, lincir": "minutes ranks recipe tokens out",
     "mapping, searle": "minutes recipe out",
-    "mapping, palavra": "minutes recipe out",
-    "mapping, context-i2w": "minutes recipe out",
-    "mapping, isa": "minutes recipe out",
-    "mapping, keds": "minutes recipe out",
+    "mapping, palavra": "minutes steps recipe out",
+    "mapping, context-i2w": "minutes steps recipe out",
+    "mapping, isa": "minutes steps recipe out",
+    "mapping, keds": "minutes steps recipe out",
     "mapping with --gallery, pic2word": f"{GENERAL} unlabelled",
     "mapping with --gallery, lincir": GENERAL,
     "mapping with --texts, lincir": "models device texts minutes recipe out",
@@ -80,6 +80,13 @@ def _pulls_a_language_model(options: argparse.Namespace, _: set[str]) -> bool:
     from cir.models.published import LANGUAGE_MODELS
 
     return options.action == "pull" and options.name in LANGUAGE_MODELS
+
+
+def _ends_by_steps(options: argparse.Namespace, given: set[str]) -> bool:
+    from cir.commands.training_options import TOKEN_LEARNERS
+
+    alone = options.stage == "tat" or (options.stage == "mapping" and options.recipe in TOKEN_LEARNERS)
+    return "steps" in given and alone
 
 
 def _is_here(options: argparse.Namespace, _: set[str]) -> bool:
@@ -155,8 +162,11 @@ RULES = (
     Rule("synthesize", lambda o, _: o.spoter != "captions", "template", "when the language model writes no texts"),
     Rule("synthesize", lambda o, _: o.spoter != "captions" and not o.engine_check, "llm",
          "when the language model writes no texts"),
-    Rule("ablate", lambda o, _: "fusion" not in o.tables.split(","), "recipes", "for tables of HyCIR"),
+    Rule("ablate", lambda o, _: not {"fusion", "seeds"} & set(o.tables.split(",")), "recipes", "for tables of HyCIR"),
     Rule("ablate", _is("tables", "fusion"), "batch_images", "for supervised methods, which see triplets alone"),
+    Rule("ablate", _is("tables", "seeds"), "gallery triplets pictures rate batch_images batch_triplets min_similarity",
+         "for seeds, whose networks are trained as the shipped ones were"),
+    Rule("train", _ends_by_steps, "minutes", "with --steps, after which this stage ends"),
     Rule("train", lambda o, _: o.stage == "mapping" and o.recipe == "hycir" and o.loss == "zs-cir",
          "triplets batch_triplets min_similarity", "for the loss zs-cir, which wants no triplets"),
     Rule("train", lambda o, _: o.stage == "mapping" and o.recipe == "hycir" and o.loss == "triplet",

@@ -67,6 +67,7 @@ def train(options: argparse.Namespace) -> int:
         options.composed_share,
         options.out,
         __version__,
+        options.steps,
         say,
     )
     STAGES[options.stage](stage)

@@ -90,7 +90,11 @@ def add_train(group) -> None:
     )
     own.add_argument("--unlabelled", type=Path, help="encoded pictures for L_ZS-CIR (default: the gallery's)")
     own.add_argument("--loss", choices=("hybrid", "zs-cir", "triplet"), default="hybrid")
-    own.add_argument("--steps", type=int, help="default: 2000, or as many as --minutes allows")
+    own.add_argument(
+        "--steps",
+        type=int,
+        help="default: 2000, or as many as --minutes allows; of the other stages: after so many, however long they take",
+    )
     own.add_argument(
         "--rate", type=float, help="of Adam (default: 1e-4, as in HyCIR's paper; fusion: the recipe's)"
     )
@@ -114,14 +118,17 @@ def add_train(group) -> None:
 
 def add_ablate(group) -> None:
     """`ablate`."""
-    text = "HyCIR's ablations, and what noise costs supervised methods, on the world benchmark."
+    text = "HyCIR's ablations, what noise costs supervised methods, and what networks owe to their seeds, on the world benchmark."
     sub = command(group, "ablate", commands.ablate, text)
     sub.add_argument(
         "--tables",
         default="3,4,5",
-        help="of the paper, separated by commas (default: 3,4,5); fusion: supervised methods trained on true edits and on as many of SynCir's triplets",
+        help="of the paper, separated by commas (default: 3,4,5); fusion: supervised methods trained on true edits and on as many of SynCir's triplets; "
+        "seeds: shipped networks trained again with other seeds",
     )
-    sub.add_argument("--recipes", help="fusion: only these, separated by commas (default: all of the set)")
+    sub.add_argument(
+        "--recipes", help="fusion, seeds: only these, separated by commas (default: all of the set)"
+    )
     sub.add_argument(
         "--models", default="embedded", help="model set: embedded or embedded-blip (default: embedded)"
     )
@@ -136,7 +143,7 @@ def add_ablate(group) -> None:
     )
     add_report_option(sub)
     sub.add_argument("--seeds", type=int, default=3)
-    sub.add_argument("--steps", type=int, help="default: 100; fusion: 300")
+    sub.add_argument("--steps", type=int, help="default: 100; fusion: 300; seeds: the shipped network's")
     sub.add_argument("--rate", type=float, help="default: 1e-3; fusion: the recipe's")
     sub.add_argument("--batch-images", type=int, default=256)
     sub.add_argument("--batch-triplets", type=int, default=128)

@@ -1,7 +1,8 @@
 """A training run: two ranks that average gradients, a schedule by the clock, checkpoints, a log.
 
 Knows nothing of what is trained. The schedule follows wall time rather than steps because these models are
-meant to be made on whatever machine there is: "40 minutes" means the same on all of them.
+meant to be made on whatever machine there is: "40 minutes" means the same on all of them. To make one
+again with another seed beside other programs, it follows steps.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cir.whole_files import replacing
 
 @dataclass(slots=True)
 class RunSettings:
-    """What every training command shares."""
+    """What every training command shares. With `steps` a run ends after so many, however long they take."""
 
     folder: Path
     minutes: float = 10.0
@@ -34,6 +35,7 @@ class RunSettings:
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     log_every_seconds: float = 20.0
     save_every_seconds: float = 120.0
+    steps: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
@@ -100,7 +102,9 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """Share of the time budget that is used, 0 to 1. The same on all ranks."""
+        """Share of the time budget that is used, or of the steps, 0 to 1. The same on all ranks."""
+        if self.settings.steps is not None:
+            return min(1.0, self.steps / self.settings.steps)
         return min(1.0, self.elapsed / (60.0 * self.settings.minutes))
 
     def running(self) -> bool:

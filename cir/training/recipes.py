@@ -54,6 +54,7 @@ class Stage:
     Attributes:
         runs: the folder of all runs.
         minutes: wall time; None takes the default.
+        steps: after how many to end, in place of the time.
         ranks: processes that average their gradients.
         seed: of everything drawn.
         trunk_weights: the published ImageNet weights, for the trunk's first stage.
@@ -75,15 +76,17 @@ class Stage:
     composed_share: float | None = None
     out: Path | None = None
     version: str = ""
+    steps: int | None = None
     say: Callable[[str], None] = field(default=lambda _: None)
 
     def settings(self, name: str, minutes: float, **extra: Any) -> RunSettings:
         """Settings of the run `name`, in the folder of all that it depends on."""
         wanted = self.minutes or minutes
-        inputs = {"minutes": wanted, "ranks": self.ranks, "seed": self.seed, "torch": torch.__version__}
+        until = {"minutes": wanted} if self.steps is None else {"steps": self.steps}
+        inputs = {**until, "ranks": self.ranks, "seed": self.seed, "torch": torch.__version__}
         made_of = {key: _content(value) for key, value in extra.items() if key not in ("out", "version")}
         folder = self.folder(name, {**inputs, **made_of})
-        return RunSettings(folder, wanted, self.ranks, self.seed, device="cpu", extra=extra)
+        return RunSettings(folder, wanted, self.ranks, self.seed, device="cpu", steps=self.steps, extra=extra)
 
     def folder(self, name: str, inputs: Mapping[str, Any]) -> Path:
         """Where the stage `name` works on these inputs; what lies beside it is said."""
