@@ -333,6 +333,20 @@ def test_in_one_column_each_name_of_the_trace_begins_a_line_of_its_own(served, v
     assert page.evaluate(ROWS) == [True] * 4
 
 
+@pytest.mark.parametrize("width", [390, 640])
+def test_in_one_column_all_buttons_of_the_trace_are_in_sight_beside_a_long_text(served, visit, width):
+    page = visit(served.url, width=width)
+    page.locator("text=make it blue").click()
+    wait_until_done(page)
+    long = "on a field of snow, a butterfly, a little fish, a small globe and three small elephants by day"
+    trace = {"typed_text": ["x"], "reworded": [long], "captions": [long, *map(str, range(10))]}
+    made = render.texts(trace, pending=False, changeable=True, without=True)
+    page.locator("#trace dl").evaluate("(drawn, made) => (drawn.outerHTML = made)", made)
+    hidden = """[...document.querySelectorAll('#trace dd')].flatMap((row) => [...row.children].filter(
+      (part) => part.getBoundingClientRect().right > row.getBoundingClientRect().right + 1)).length"""
+    assert page.evaluate(hidden) == 0
+
+
 def test_on_a_phone_no_dot_stands_before_the_first_link_at_the_foot(served, visit):
     page = visit(served.url, width=390)
     page.wait_for_selector("footer .settings")
@@ -345,6 +359,22 @@ def test_whoever_wants_no_motion_gets_none(served, visit):
     moves = "getComputedStyle(document.querySelector('#browse-grid .picture img')).transitionProperty"
     assert visit(served.url).evaluate(moves) != "none"
     assert visit(served.url, reduced_motion="reduce").evaluate(moves) == "none"
+
+
+def test_where_the_system_chooses_the_colours_what_is_chosen_and_how_much_can_be_seen(served, visit):
+    page = visit(served.url, forced_colors="active")
+    page.locator("text=make it blue").click()
+    wait_until_done(page)
+    lines = "e => getComputedStyle(e).borderBottomWidth"
+    tabs = page.locator("#tabs > .tab-wrapper [role=tab]:visible")
+    assert [one.evaluate(lines) != "0px" for one in tabs.all()].count(True) == 1
+    assert page.locator("#leave-out input").evaluate("e => getComputedStyle(e).appearance") == "auto"
+    slider = page.locator("#weights .weight input[type=range]").first
+    assert slider.evaluate("e => getComputedStyle(e).appearance") == "auto"
+    ground = "e => getComputedStyle(e).backgroundColor"
+    assert (
+        len({one.evaluate(ground) for one in page.locator(".share").all()}) == page.locator(".share").count()
+    )
 
 
 def test_tab_goes_on_from_a_list_to_the_next_field(served, visit):
