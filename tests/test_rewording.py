@@ -92,13 +92,13 @@ def composed(
 
 
 def test_a_search_shows_results_as_typed_first_and_then_those_of_the_plain_words() -> None:
-    model = ToyLanguageModel(["make the square blue"])
+    model = ToyLanguageModel(["make the cat blue"])
     stages = composed("turn teh square blue", model)
     assert stages[0].pending == "putting the edit into plainer words"
     assert stages[0].modification_text == "turn teh square blue"
     last = stages[-1]
-    assert last.modification_text == "make the square blue"
-    assert last.trace["reworded"] == ("make the square blue",)
+    assert last.modification_text == "make the cat blue"
+    assert last.trace["reworded"] == ("make the cat blue",)
     assert last.trace["typed_text"] == ("turn teh square blue",)
     assert last.timings_ms["reworded"] > 0
     assert model.prompts == [plain_orders("turn teh square blue")]
@@ -106,14 +106,14 @@ def test_a_search_shows_results_as_typed_first_and_then_those_of_the_plain_words
 
 def test_what_stands_in_quotation_marks_is_read_as_typed_without_them() -> None:
     model = ToyLanguageModel()
-    last = composed('"lose the square"', model)[-1]
-    assert (last.modification_text, model.prompts) == ("lose the square", [])
+    last = composed('"lose the cat"', model)[-1]
+    assert (last.modification_text, model.prompts) == ("lose the cat", [])
 
 
 def test_edits_of_photographs_are_not_reworded() -> None:
     model = ToyLanguageModel()
-    last = composed("lose the square", model, is_drawing=False)[-1]
-    assert (last.modification_text, model.prompts) == ("lose the square", [])
+    last = composed("lose the cat", model, is_drawing=False)[-1]
+    assert (last.modification_text, model.prompts) == ("lose the cat", [])
 
 
 def test_a_text_alone_is_no_edit_and_is_searched_for_as_typed() -> None:
@@ -125,19 +125,19 @@ def test_a_text_alone_is_no_edit_and_is_searched_for_as_typed() -> None:
 
 def test_a_measurement_reads_an_edit_as_a_search_does() -> None:
     picture = draw("red", "square")
-    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the square"] * 2), known))
-    lose, kept = Query(picture, "lose the square"), Query(picture, '"lose the square"')
-    assert translator.plain(lose) == ("remove the square",)
-    assert translator.plain(lose, twice=True) == ("remove the square", "without the square")
-    assert translator.plain(kept, twice=True) == ('"lose the square"',)
-    assert Translator(None, "").plain(lose, twice=True) == ("lose the square",)
+    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the cat"] * 2), known))
+    lose, kept = Query(picture, "lose the cat"), Query(picture, '"lose the cat"')
+    assert translator.plain(lose) == ("remove the cat",)
+    assert translator.plain(lose, twice=True) == ("remove the cat", "without the cat")
+    assert translator.plain(kept, twice=True) == ('"lose the cat"',)
+    assert Translator(None, "").plain(lose, twice=True) == ("lose the cat",)
 
 
 def test_an_edit_that_was_put_into_plain_words_is_composed_in_both_wordings_of_these() -> None:
     rows = {
-        "lose the square": (0.8, 0.6),
-        "remove the square": (1.0, 0.0),
-        "without the square": (0.0, 1.0),
+        "lose the cat": (0.8, 0.6),
+        "remove the cat": (1.0, 0.0),
+        "without the cat": (0.0, 1.0),
         "remove the dog": (0.6, 0.8),
     }
 
@@ -151,18 +151,18 @@ def test_an_edit_that_was_put_into_plain_words_is_composed_in_both_wordings_of_t
                 timings_ms={"text": 2.0},
             )
 
-    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the square"] * 2), known))
-    lose = Query(draw("red", "square"), "lose the square")
+    translator = Translator(None, "", Rewording(ToyLanguageModel(["remove the cat"] * 2), known))
+    lose = Query(draw("red", "square"), "lose the cat")
     single, both = (
         [one for one in translator.compose(lose, compose, twice=twice) if "reworded" in one.trace]
         for twice in (False, True)
     )
     assert [one.parts["text"].tolist() for one in single] == [[1.0, 0.0]] * 2
     assert [one.pending for one in both] == ["more", ""]
-    assert both[-1].trace["reworded"] == ("remove the square", "without the square")
-    assert "and “without the square”" in render.texts(both[-1].trace, pending=False)
+    assert both[-1].trace["reworded"] == ("remove the cat", "without the cat")
+    assert "and “without the cat”" in render.texts(both[-1].trace, pending=False)
     np.testing.assert_allclose([one.parts["text"] for one in both], [[0.5**0.5] * 2] * 2, rtol=1e-6)
-    assert {(one.modification_text, one.timings_ms["text"]) for one in both} == {("remove the square", 4.0)}
+    assert {(one.modification_text, one.timings_ms["text"]) for one in both} == {("remove the cat", 4.0)}
     plain = translator.compose(Query(draw("red", "square"), "remove the dog"), compose, twice=True)
     np.testing.assert_allclose([one.parts["text"] for one in plain], [[0.6, 0.8]] * 2, rtol=1e-6)
 
@@ -183,8 +183,8 @@ def test_a_language_model_that_fails_is_told_and_the_edit_searched_as_typed() ->
         def complete(self, prompt: str, **_: object) -> str:
             raise LanguageModelFailed("It is gone.", "Start it again.")
 
-    last = composed("lose the square", Failing())[-1]
-    assert last.modification_text == "lose the square"
+    last = composed("lose the cat", Failing())[-1]
+    assert last.modification_text == "lose the cat"
     assert "reworded" not in last.trace
     assert last.notes[0].startswith("The edit could not be put into plainer words: It is gone.")
 
