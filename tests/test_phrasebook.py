@@ -145,7 +145,7 @@ def test_no_thing_that_is_named_is_lost_and_none_is_made_up(reader) -> None:
 def test_slips_are_put_right_but_english_words_are_not_taken_for_slips() -> None:
     known = {"chat", "house", "brown", "ad"}
     assert corrected("Remvoe teh pengiun!, adn ad a gutiar", known.__contains__) == [
-        "remove", "the", "penguin", ",", "and", "ad", "a", "guitar",
+        "remove", "the", "penguin", ",", "and", "add", "a", "guitar",
     ]  # fmt: skip
     assert corrected("chat brown", known.__contains__) == ["chat", "brown"]
     assert corrected("xqzzy", known.__contains__) == ["xqzzy"]
@@ -301,6 +301,16 @@ def test_a_number_said_with_a_colour_is_told_with_it(reader) -> None:
         ("with a robot oo", "with a robot too"),
         ("add a tedy ber", "add a teddy bear"),
         ("two aple leaves", "two maple leaves"),
+        ("add thehat andthen removethe cows", "add the hat and then remove the cows"),
+        ("make thetreebigger", "make the tree bigger"),
+        ("two basketballsnow", "two basketballs now"),
+        ("without the ballon", "without the balloon"),
+        ("the same btu in the forset", "the same but in the forest"),
+        ("paint the hat re", "paint the hat red"),
+        ("ad a bi hat", "add a big hat"),
+        ("has there red tents as well", "has three red tents as well"),
+        ("make thee laptop tiny", "make the laptop tiny"),
+        ("put a tv on it", "put a tv on it"),
         ("move it to the beach", "move it to the beach"),
         ("put a cow there", "put a cow there"),
     ],
@@ -320,6 +330,12 @@ def test_a_number_a_colour_a_size_or_a_place_that_was_said_is_not_passed_over(re
     assert reader.read("the cow is red and stands in the kitchen") == (
         "make the cow red and the same but in the kitchen"
     )
+
+
+def test_a_slip_that_makes_another_known_word_is_no_taught_wording(reader) -> None:
+    for typed in ("there are to foxes now", "replace the sunflowers with tree lions", "make it too cows"):
+        assert not reader.is_taught(typed), typed
+    assert reader.read("there are to foxes now") == "make it two foxes"
 
 
 def test_all_that_the_grammar_writes_is_taught_and_other_wordings_of_known_words_are_not(reader) -> None:

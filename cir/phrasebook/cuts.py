@@ -9,7 +9,7 @@ MOST_CUTS, MOST_PLACES = 3, 6
 _KEEPS = frozenset(["plus", "also", "but", "with"])  # words that cut, and say something themselves
 # These cut between a place and a time.
 _PREPOSITIONS = frozenset(["at", "in", "on", "by", "under", "during", "after"])
-_DROPS = frozenset([",", ";", ".", ":", "and", "then", "&", "+"])
+JOINING = frozenset([",", ";", ".", ":", "and", "then", "&", "+"])  # that cut, and say nothing
 
 
 def is_clear(parts: Sequence[Sequence[str]]) -> bool:
@@ -23,7 +23,7 @@ def cuts(tokens: Sequence[str]) -> Iterator[list[list[str]]]:
     None at all where it has more commas and such words than orders that the world can be given: every way takes time.
     """
     inside = range(1, len(tokens) - 1)
-    places = [i for i in inside if tokens[i] in _KEEPS | _DROPS]
+    places = [i for i in inside if tokens[i] in _KEEPS | JOINING]
     weak = [i for i in inside if tokens[i] in _PREPOSITIONS]
     places = sorted({*places, *weak}) if len(places) + len(weak) <= MOST_PLACES else places
     if len(places) > MOST_PLACES:
@@ -39,8 +39,8 @@ def cuts(tokens: Sequence[str]) -> Iterator[list[list[str]]]:
 def _trimmed(tokens: Sequence[str]) -> list[str]:
     """Without marks, and without words at its ends that only join."""
     part = [token for token in tokens if token[0].isalnum()]
-    while part and part[0] in _DROPS:
+    while part and part[0] in JOINING:
         part = part[1:]
-    while part and part[-1] in _DROPS:
+    while part and part[-1] in JOINING:
         part = part[:-1]
     return part

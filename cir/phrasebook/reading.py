@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cir.models.protocols import SentenceEncoder
-from cir.phrasebook.book import encode_book, read_book, read_encoded, telling
+from cir.phrasebook.book import TOKEN, encode_book, read_book, read_encoded, telling
 from cir.phrasebook.cuts import cuts, is_clear
 from cir.phrasebook.naming import Naming, numbered
 from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen, Thing
@@ -74,20 +74,23 @@ class Phrasebook:
 
     def has(self, text: str) -> bool:
         """Whether the book has an edit word for word, but for what it names: each of its orders, where it is cut into several."""
-        return self._is_made_of(self._written, text)
+        return self._is_made_of(self._written, self._tokens(text))
 
     def is_taught(self, text: str) -> bool:
         """Whether an edit is worded as the models were taught."""
-        return self._is_made_of(taught(), text.lower().replace(*JOINS))
+        words = TOKEN.findall(
+            text.lower().replace(*JOINS)
+        )  # with slips that are words: "to foxes" is not taught
+        return self._is_made_of(taught(), numbered(self.book.shortened(words), self.book.numbers))
 
     @cached_property
     def _written(self) -> frozenset[str]:
         return frozenset(wording.text for wording in self.book.wordings)
 
-    def _is_made_of(self, wordings: frozenset[str], text: str) -> bool:
-        return len(text) <= LONGEST and any(
+    def _is_made_of(self, wordings: frozenset[str], tokens: Sequence[str]) -> bool:
+        return sum(map(len, tokens)) <= LONGEST and any(
             all(not wordings.isdisjoint(self.naming.said(part, None).texts.values()) for part in parts)
-            for parts in cuts(self._tokens(text))
+            for parts in cuts(tokens)
         )
 
     def _tokens(self, text: str) -> list[str]:

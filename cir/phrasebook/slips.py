@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 from math import ceil, log10
 
 from cir.phrasebook.book import TOKEN, all_words, nouns, read_book
+from cir.phrasebook.cuts import JOINING
 from cir.phrasebook.taught import taught
 from cir.world.vocabulary import COUNT_WORDS
 
@@ -29,7 +30,15 @@ OFTEN = 50  # from here on a word of two letters may be meant
 MUST_BE = 3.0  # how many times rarer, as a logarithm, a word is than the number that it may be a slip of
 IN_A_NAME = 14  # what it is worth, as a logarithm, that two words together name a thing
 SMOOTH = 2  # how much of a word's share counts as seen beside any other
-_COMMON = ("the", "and", "with", "that", "this", "from", "there", "have", "for", "two", "one")
+_COMMON = (
+    *("three", "the", "and", "with", "that", "this", "from", "there", "have", "for", "two", "one"),
+    *("but", "is", "an", "in", "of", "as", "at", "it"),
+)
+# The words of two letters: all else of two, such as "re" in "paint it re", may be a slip.
+_OF_TWO = frozenset(
+    "am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we".split()  # noqa: SIM905
+)
+SHORT, MOST_PIECES = 3, 3  # of words that were run together, all but one have so many letters
 _TIMES = re.compile(r"\b(?:[x×] ?(\d)|(\d) ?[x×])(?!\w)")  # "x2", "2 x"
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
@@ -41,12 +50,13 @@ def corrected(text: str, is_word: Callable[[str], bool]) -> list[str]:
         text: as it was typed.
         is_word: whether something is an English word, and so no slip.
     """
-    tokens = TOKEN.findall(_TIMES.sub(r" \1\2 ", text.lower().replace("’", "'")))
+    typed = TOKEN.findall(_TIMES.sub(r" \1\2 ", text.lower().replace("’", "'")))
+    tokens = [piece for token in typed for piece in (token,) * is_word(token) or _pieces(token)]
     found = list(tokens)
     for _ in range(2):  # a slip's neighbours tell what was meant, put right as well
         for i, token in enumerate(tokens):
             before, after = found[i - 1] if i else "", found[i + 1] if i + 1 < len(found) else ""
-            if number := _number(token, before, after):
+            if number := _number(token, before, _thing_after(found, i)):
                 found[i] = number
             elif token not in all_words():
                 stem = token.removesuffix("'s")
@@ -55,13 +65,43 @@ def corrected(text: str, is_word: Callable[[str], bool]) -> list[str]:
 
 
 def _correct(token: str, before: str, after: str, is_word: Callable[[str], bool]) -> str:
-    if token in all_words() or not token[0].isalpha() or len(token) < 2:
+    if token in all_words() or token in JOINING or not token[0].isalpha() or len(token) < 2:
         return token
-    for common in _COMMON:  # whose exchanged letters are often words, too
-        if sorted(token) == sorted(common) and _slips(token, common) <= 1:
+    for common in _COMMON:  # whose exchanged and doubled letters are often words, too
+        if _slips(token, common) <= EXCHANGED:
             return common
-    near = {} if is_word(token) else _near(token)
+    near = {} if is_word(token) and (len(token) != 2 or token in _OF_TWO) else _near(token)
     return min(near, key=lambda word: near[word] + RARER * _strange(word, before, after), default=token)
+
+
+@lru_cache(4096)
+def _pieces(token: str) -> tuple[str, ...]:
+    """The words of the book that were run together: "thetree"; the token itself where it is one, a slip of one, or no such words."""
+    if token in all_words() or min(_near(token).values(), default=MOST) < MOST:
+        return (token,)
+    said = _said().words
+    found: dict[int, tuple[str, ...]] = {0: ()}  # where pieces may end -> the fewest
+    for end in range(1, len(token) + 1):
+        ways = [
+            (*found[start], token[start:end])
+            for start in found
+            if _is_piece(token[start:end]) and len(found[start]) < MOST_PIECES
+        ]
+        ways = [way for way in ways if sum(len(piece) < SHORT for piece in way) < 2]
+        if ways:
+            found[end] = min(ways, key=lambda way: (len(way), -sum(log10(said[word] + 1) for word in way)))
+    return found.get(len(token), (token,))
+
+
+def _is_piece(word: str) -> bool:
+    return (word in all_words() and (len(word) > 1 or word == "a")) or word in JOINING
+
+
+def _thing_after(words: Sequence[str], at: int) -> str:
+    """The word after one, past sizes and colours: what a number there would count."""
+    book = read_book()
+    rest = (word for word in words[at + 1 :] if word not in book.sizes and word not in book.colours)
+    return next(rest, "")
 
 
 def _number(token: str, before: str, after: str) -> str:
@@ -69,8 +109,8 @@ def _number(token: str, before: str, after: str) -> str:
     of_a_name = any((word, after) in _in_names() for word in _near(token))  # "pne tree"
     if token in read_book().numbers or after not in nouns() or of_a_name:
         return ""
-    for number in COUNT_WORDS.values():
-        if _slips(token, number, MOST_OF_SHORT) <= MOST_OF_SHORT:
+    for count, number in COUNT_WORDS.items():
+        if nouns()[after][1] == (count > 1) and _slips(token, number, MOST_OF_SHORT) <= MOST_OF_SHORT:
             stranger = _strange(token, before, after) - _strange(number, before, after)
             if stranger >= MUST_BE:
                 return number
@@ -96,6 +136,7 @@ def _strange(word: str, before: str, after: str) -> float:
     said = _said()
     share = max(said.words[word], 1) / said.words.total()
     typed_before, typed_after = before, after
+    before, after = ("" if beside in JOINING else beside for beside in (before, after))  # there an order ends
     before, after, one = _class_of(before), _class_of(after), _class_of(word).removesuffix("s~")
     follows = (said.after[before, one] + SMOOTH * share) / (said.classes[before] + SMOOTH)
     precedes = (said.before[one, after] + SMOOTH * share) / (said.classes[after] + SMOOTH)
@@ -150,8 +191,10 @@ def _said() -> _Said:
 
 @cache
 def _class_of(word: str) -> str:
-    """Things, numbers, colours and sizes are one word each; several things end in "s~"."""
+    """Things, numbers, colours and sizes are one word each, and "an" is "a"; several things end in "s~"."""
     book = read_book()
+    if word == "an":
+        return "a"
     if word in nouns():
         return "apples~" if nouns()[word][1] else "apple"
     if word in book.colours:
