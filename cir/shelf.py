@@ -116,6 +116,11 @@ class Shelf:
         self._watchers: list[Callable[[Searchable], None]] = []
         self._prepare("")
 
+    @property
+    def first(self) -> Retriever:
+        """Over the gallery that it begins with, as it was opened last; its methods search all others."""
+        return self._open[""]
+
     def entries(self) -> list[ShelfEntry]:
         """Every gallery, the first one first; also those that cannot be searched, with the reason."""
         first = self._open[""].gallery

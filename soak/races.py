@@ -14,7 +14,7 @@ import numpy as np
 from browsing import ARGUMENTS, CHROMIUM, served_page
 from hands import Act, play, upload_of
 from slow_network import SlowNetwork, slow_network
-from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
+from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, shelf_of
 
 LATENCIES = (0.0, 0.15, 0.3, 1.0)  # seconds, in each direction
 GAPS = (0.0, 0.0, 0.05, 0.2, 0.6, 1.5)  # seconds between two acts
@@ -86,7 +86,7 @@ def large_page(folder: Path, pictures: int = PICTURES) -> Iterator[SlowNetwork]:
 
     retriever = LargeRetriever(LargeGallery(folder, pictures))  # type: ignore[arg-type]
     content = PageContent(
-        retriever,
+        shelf_of(retriever),
         presets={"Start": cvsi_weights(0.6, 0.4, 0.2), "Look alone": cvsi_weights(0.0, 0.0, 0.0)},
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )

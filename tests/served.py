@@ -14,6 +14,7 @@ from typing import Any
 
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi
 from PIL import Image
+from ui_doubles import shelf_of
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.gallery.gallery import Gallery
@@ -130,6 +131,7 @@ def serve_toys(folder: Path, *, content: Mapping[str, Any] | None = None, **opti
 
     gallery, model = make_gallery(folder), TaggingLanguageModel()
     retriever = Retriever(gallery, {"CVSI": toy_cvsi(model, ToyCaptioner())})
-    page = build_page(PageContent(retriever, presets={"Start": cvsi_weights()}, **(content or {})))
+    fields = {"shelf": shelf_of(retriever), "presets": {"Start": cvsi_weights()}, **(content or {})}
+    page = build_page(PageContent(**fields))
     with launch(page, port=0, **options) as server:
         yield Served(server.url, page, gallery, model)

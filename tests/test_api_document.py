@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
 from served import Served, picture_bytes, serve_toys
+from ui_doubles import shelf_of
 
 from cir.__main__ import parser
 from cir.ranking.retriever import Retriever
@@ -87,8 +88,8 @@ def test_every_argument_and_option_of_the_vocabulary_is_one_and_old_names_go_on_
 
 def test_what_the_page_saves_has_the_fields_of_an_answer(served) -> None:
     composers = {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())}
-    content = PageContent(Retriever(served.gallery, composers), gallery_title="Sample gallery")
-    session = Session()
+    content = PageContent(shelf_of(Retriever(served.gallery, composers), "Sample gallery"))
+    session = Session(token="page")
     for _ in handlers.search(
         content.retriever, session, image=None, text="a red boat", method="cvsi", settings=Settings()
     ):

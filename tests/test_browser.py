@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from PIL import Image
-from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
+from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, shelf_of
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.ui.search import render
@@ -41,7 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
     found = Served("", retriever)
     content = PageContent(
-        retriever,  # type: ignore[arg-type]
+        shelf_of(retriever),  # type: ignore[arg-type]
         ready=lambda: found.ready,
         opened=lambda: setattr(found, "opened", found.opened + 1),
         presets={"CIRCO / CIRR": cvsi_weights(0.6, 0.4, 0.2), "Look alone": cvsi_weights(0.0, 0.0, 0.0)},

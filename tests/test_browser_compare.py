@@ -9,6 +9,7 @@ import pytest
 from browsing import IN_A_BROWSER, focused, overflow, served_page, tab_to
 from contrast import faint_texts
 from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, draw, toy_cvsi, toy_gallery
+from ui_doubles import shelf_of
 
 from cir.composers.baselines import ImageOnly, Sum
 from cir.composers.cvsi import weights as cvsi_weights
@@ -47,7 +48,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     clip = ToyClip()
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Sum(clip, clip), ImageOnly(clip)]
     content = PageContent(
-        Retriever(pictured_gallery(tmp_path_factory.mktemp("pictures")), {m.name: m for m in methods}),
+        shelf_of(
+            Retriever(pictured_gallery(tmp_path_factory.mktemp("pictures")), {m.name: m for m in methods})
+        ),
         presets={"Default": cvsi_weights(0.5, 0.4, 0.2)},
         results=lambda: Results(
             [Section("methods", MEASURED, {"date": "2026-11-21"})],
@@ -268,7 +271,7 @@ def test_the_bar_of_shares_names_the_parts_of_the_method_that_is_chosen(visit, t
     clip = ToyClip()
     methods = [toy_cvsi(ToyLanguageModel(), ToyCaptioner()), Slerp(clip, clip)]
     content = PageContent(
-        Retriever(pictured_gallery(tmp_path), {m.name: m for m in methods}),
+        shelf_of(Retriever(pictured_gallery(tmp_path), {m.name: m for m in methods})),
         presets={"Default": cvsi_weights(0.5, 0.4, 0.2)},
     )
     with served_page(content) as url:

@@ -70,7 +70,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     indexer = Indexer(captioner=lambda: captioner, cache_root=cache, renew=shelf.renew, **models)
     indexing = GalleryIndexing(shelf, indexer, (place / "photos",))
     presets = {"Start": cvsi_weights()}
-    content = PageContent(retriever, presets=presets, gallery_title="At home", shelf=shelf, indexing=indexing)
+    content = PageContent(shelf, presets=presets, indexing=indexing)
     with served_page(content) as url:
         yield Served(url, shelf, place / "photos")
 

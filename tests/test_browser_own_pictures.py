@@ -9,6 +9,7 @@ import pytest
 from browsing import IN_A_BROWSER, served_page
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, draw, toy_cvsi
 from PIL import Image
+from ui_doubles import shelf_of
 
 from cir.gallery.indexing import index_folder
 from cir.gallery.opening import open_gallery
@@ -32,7 +33,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     )
     gallery = open_gallery("home", cache_root=place / "cache", image_encoder_fingerprint=clip.fingerprint)
-    with served_page(PageContent(Retriever(gallery, {"CVSI": toy_cvsi(None, captioner)}))) as address:
+    with served_page(
+        PageContent(shelf_of(Retriever(gallery, {"CVSI": toy_cvsi(None, captioner)})))
+    ) as address:
         yield address
 
 

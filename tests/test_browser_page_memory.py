@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from browsing import IN_A_BROWSER
 from hands import IDLE, MOVE
-from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
+from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, shelf_of
 
 pytestmark = IN_A_BROWSER
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -47,7 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from cir.ui.view import build_page
 
     content = PageContent(
-        ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails"))),  # type: ignore[arg-type]
+        shelf_of(ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))),  # type: ignore[arg-type]
         presets={"Start": cvsi_weights(0.6, 0.4, 0.2)},
         text_encoder=ToyTexts(),  # type: ignore[arg-type]
     )

@@ -8,7 +8,7 @@ import pytest
 from browsing import IN_A_BROWSER, served_page
 from hands import MOVE, pick
 from photograph_doubles import FOR_PHOTOGRAPHS, ReadingRetriever
-from ui_doubles import ToyGallery
+from ui_doubles import ToyGallery, shelf_of
 
 from cir.composers.cvsi import weights as cvsi_weights
 
@@ -25,7 +25,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     retriever = ReadingRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")), delay_seconds=0.3)
     presets = {"Usual": USUAL, "Look alone": cvsi_weights(0.0, 0.0, 0.0)}
-    with served_page(PageContent(retriever, presets=presets)) as made:  # type: ignore[arg-type]
+    with served_page(PageContent(shelf_of(retriever), presets=presets)) as made:  # type: ignore[arg-type]
         yield made
 
 

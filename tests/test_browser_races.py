@@ -9,7 +9,7 @@ import pytest
 from browsing import IN_A_BROWSER, served_page
 from hands import Act, play, upload_of
 from slow_network import SlowNetwork, slow_network
-from ui_doubles import ToyGallery, ToyRetriever, ToyTexts
+from ui_doubles import ToyGallery, ToyRetriever, ToyTexts, shelf_of
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.ui.session import Example
@@ -28,7 +28,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowNetwork]:
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
     content = PageContent(
-        retriever,  # type: ignore[arg-type]
+        shelf_of(retriever),  # type: ignore[arg-type]
         presets={"CIRCO / CIRR": cvsi_weights(0.6, 0.4, 0.2), "Look alone": cvsi_weights(0.0, 0.0, 0.0)},
         examples=[Example("red-square-large", "make it blue"), Example("green-circle-small", "star")],
         text_encoder=ToyTexts(),  # type: ignore[arg-type]

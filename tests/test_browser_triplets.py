@@ -11,7 +11,7 @@ import pytest
 from browsing import IN_A_BROWSER, overflow, served_page
 from contrast import faint_texts
 from triplet_doubles import MEMBERS, ToyLibrary, triplet
-from ui_doubles import ToyGallery, ToyRetriever
+from ui_doubles import ToyGallery, ToyRetriever, shelf_of
 
 from cir.composers.cvsi import weights as cvsi_weights
 from cir.errors import CirError
@@ -37,7 +37,9 @@ def retriever(tmp_path) -> ToyRetriever:
 def address(library, retriever) -> Iterator[str]:
     from cir.ui.page import PageContent
 
-    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library)  # type: ignore[arg-type]
+    content = PageContent(
+        shelf_of(retriever), presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library
+    )  # type: ignore[arg-type]
     with served_page(content) as url:
         yield url
 
@@ -304,7 +306,7 @@ def test_a_network_is_trained_on_what_is_kept_and_is_then_searched_with(library,
         t for t in library.tables[key].triplets if (t.consistency or 0) >= score
     ]
     content = PageContent(
-        retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library, train=train
+        shelf_of(retriever), presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library, train=train
     )  # type: ignore[arg-type]
     said = "words => document.querySelector('#triplets-trained').textContent.includes(words)"
     with served_page(content) as address:
@@ -352,7 +354,7 @@ def test_what_stands_in_the_way_of_a_training_is_said_and_the_button_can_be_clic
 
     library.titles = {}
     library.kept = lambda key, score: []
-    with served_page(PageContent(retriever, triplets=library, train=train)) as address:
+    with served_page(PageContent(shelf_of(retriever), triplets=library, train=train)) as address:
         page = visit(address)
         open_tab(page)
         for time in (1, 2):
@@ -423,7 +425,9 @@ def test_a_triplet_that_became_a_search_keeps_its_picture_when_the_server_was_re
     from cir.ui.server.serving import launch
     from cir.ui.view import build_page
 
-    content = PageContent(retriever, presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library)  # type: ignore[arg-type]
+    content = PageContent(
+        shelf_of(retriever), presets={"Even": cvsi_weights(0.6, 0.4, 0.2)}, triplets=library
+    )  # type: ignore[arg-type]
     blocks = build_page(content)
     before = {path for path in Path(utils.get_upload_folder()).rglob("*") if path.is_file()}
     with launch(blocks, port=0) as server:

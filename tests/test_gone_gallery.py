@@ -35,8 +35,7 @@ class Visit:
         self.bench, self.asked = bench, 0
         bench.make_of("photos / rome")
         self.content = PageContent(
-            bench.shelf.retriever(),
-            shelf=bench.shelf,
+            bench.shelf,
             indexing=bench.indexing,
             text_encoder=ToyEncoder(),  # type: ignore[arg-type]
             triplets=ToyLibrary(),  # type: ignore[arg-type]

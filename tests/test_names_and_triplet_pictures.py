@@ -11,6 +11,7 @@ import pytest
 from fakes import COLOURS, SHAPES, ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
 from served import make_gallery, picture_bytes
 from triplet_doubles import ToyLibrary, triplet
+from ui_doubles import shelf_of
 
 from cir.cache_keys import gallery_digest
 from cir.errors import BadQuery
@@ -66,7 +67,7 @@ def test_triplets_are_shown_with_the_pictures_of_their_own_gallery_while_another
     assert len(pictured(shelf, searched, of["toys"])) == len(COLOURS) * len(SHAPES)
     assert pictured(shelf, searched, of["elsewhere"]).name == "few"
     assert pictured(shelf, searched, of[""]).name == "few"
-    assert pictured(None, searched, of["toys"]).name == "few"
+    assert pictured(shelf_of(shelf.retriever("few")), searched, of["toys"]).name == "few"
 
 
 @pytest.fixture

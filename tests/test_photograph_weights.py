@@ -12,7 +12,7 @@ import pytest
 from commands import run
 from fakes import ToyClip, ToyPhi, draw
 from photograph_doubles import FOR_PHOTOGRAPHS, ReadingRetriever
-from ui_doubles import ToyGallery, ToyTexts
+from ui_doubles import ToyGallery, ToyTexts, shelf_of
 
 from cir.composers.cvsi import Cvsi
 from cir.composers.cvsi import weights as cvsi_weights
@@ -118,7 +118,7 @@ def test_a_link_that_names_no_weights_has_those_for_the_picture(retriever) -> No
     [({}, FOR_PHOTOGRAPHS), ({"gamma": 0.5}, {**USUAL, "gamma": 0.5}), ({"values": {"alpha": 0.2}}, {**USUAL, "alpha": 0.2})],
 )  # fmt: skip
 def test_a_program_that_gives_no_weights_gets_those_for_the_picture(retriever, given, values) -> None:
-    content = PageContent(retriever, text_encoder=ToyTexts())  # type: ignore[arg-type]
+    content = PageContent(shelf_of(retriever), text_encoder=ToyTexts())  # type: ignore[arg-type]
     asked = Arguments({"text": "make it blue", "reference_id": PHOTOGRAPH, **given})
     *_, (search_, _, found) = searching.stages(content, "someone", asked)
     assert found.settings.values == values

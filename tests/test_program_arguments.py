@@ -22,6 +22,7 @@ from fakes import ToyCaptioner, ToyClip, ToyLanguageModel, toy_cvsi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served import PATIENCE, Served, make_gallery, picture_bytes, serve_toys
+from ui_doubles import shelf_of
 
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.slerp import Slerp
@@ -171,7 +172,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[..., A
         make_gallery(tmp_path_factory.mktemp("calls")),
         {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())},
     )
-    content, kept = PageContent(retriever, text_encoder=ToyClip()), KeptSearches()
+    content, kept = PageContent(shelf_of(retriever), text_encoder=ToyClip()), KeptSearches()
     for search, _, _ in stages(content, "me", Arguments({"text": "a blue square"})):
         kept.keep(replace(search, search_id="s"))
     return {call.__name__: call for call in calls_of(content, kept)}

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fakes import ToyClip
 from served import Served, make_gallery, picture_bytes, serve_toys
+from ui_doubles import shelf_of
 
 import app
 from cir.commands import serving as command
@@ -151,7 +152,7 @@ def content_with_tool(folder: Path) -> object:
     from cir.ui.page import PageContent
 
     composers = {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())}
-    return PageContent(Retriever(make_gallery(folder), composers), assistants=True)
+    return PageContent(shelf_of(Retriever(make_gallery(folder), composers)), assistants=True)
 
 
 def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path):

@@ -37,10 +37,23 @@ def do(retriever: ToyRetriever, session: Session, name: str, **sent: object) -> 
     acts.perform(acts.Request(retriever, ToyTexts(), session, {"do": name, **sent}))  # type: ignore[arg-type]
 
 
+class AnyName:
+    """A shelf on which one gallery goes by every name."""
+
+    def __init__(self, retriever: ToyRetriever) -> None:
+        self.first = retriever
+
+    def present_name(self, name: str) -> str:
+        return name
+
+    def retriever(self, name: str) -> ToyRetriever:
+        return self.first
+
+
 def recalled(retriever: ToyRetriever, sessions: Sessions, sent: str, uploads: Path) -> tuple[Session, str]:
     """A new session in the place of the one that `sent` is of, and the note."""
     session = Session()
-    content = PageContent(retriever, text_encoder=ToyTexts(), sessions=sessions)  # type: ignore[arg-type]
+    content = PageContent(AnyName(retriever), text_encoder=ToyTexts(), sessions=sessions)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshots, "upload_folder", lambda: uploads)
         return session, snapshots.recall_session(content, session, sent)
@@ -186,21 +199,14 @@ def test_fault_87_a_page_whose_gallery_is_gone_is_told_so_each_time(retriever):
             return retriever
 
     sent = snapshots.take(Session(gallery="holiday", token="page"))
-    content, again = PageContent(retriever, shelf=Shelf()), Session()  # type: ignore[arg-type]
+    content, again = PageContent(Shelf()), Session()  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(GalleryError, match="no gallery holiday"):
             snapshots.recall_session(content, again, sent)
 
 
 def test_fault_87_a_session_that_no_page_has_opened_is_no_reason_to_search_the_first_gallery(retriever):
-    class Shelf:
-        def present_name(self, name: str) -> str:
-            return name
-
-        def retriever(self, name: str) -> ToyRetriever:
-            return retriever
-
-    content = PageContent(retriever, shelf=Shelf())  # type: ignore[arg-type]
+    content = PageContent(AnyName(retriever))  # type: ignore[arg-type]
     with pytest.raises(ForgottenPage, match="forgotten this page"):
         content.retriever_for(Session())
     assert content.retriever_for(Session(token="page")) is retriever

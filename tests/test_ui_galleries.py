@@ -803,7 +803,7 @@ def test_nothing_that_is_hidden_stands_in_what_is_shown_only_later(bench: Bench)
     from cir.ui.page import PageContent
     from cir.ui.view import build_page
 
-    page = build_page(PageContent(bench.shelf.retriever(), shelf=bench.shelf, indexing=bench.indexing))
+    page = build_page(PageContent(bench.shelf, indexing=bench.indexing))
     hidden = [block for block in page.blocks.values() if getattr(block, "visible", True) == "hidden"]
     assert len(hidden) > 2
     for block in hidden:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
-from ui_doubles import ToyRetriever, ToyTexts, unit
+from ui_doubles import ToyRetriever, ToyTexts, shelf_of, unit
 
 from cir.composers.baselines import TextOnly
 from cir.composers.cvsi import PARAMETERS
@@ -40,8 +40,8 @@ PLAIN = Settings(cvsi_weights(0.6, 0.4, 0.2), 8)
 
 @pytest.fixture
 def session(retriever: ToyRetriever) -> Session:
-    """After a search with a picture of the gallery."""
-    made = Session()
+    """After a search with a picture of the gallery, on a page."""
+    made = Session(token="page")
     search(retriever, made, SQUARE, "make it blue")
     return made
 
@@ -644,7 +644,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory):
 
 def test_pictures_whose_folder_is_away_are_not_said_to_be_gone(photographs):
     retriever = Retriever(photographs, {"Text-only": TextOnly(ToyEncoder())})
-    content, session = PageContent(retriever), Session()
+    content, session = PageContent(shelf_of(retriever)), Session(token="page")
     list(
         handlers.search(
             retriever, session, image=None, text="red", method="Text-only", settings=Settings(top_k=3)
@@ -690,7 +690,7 @@ def test_a_result_can_be_kept_whole_as_json(retriever, session):
     from cir.ui.search import parcels
 
     do(retriever, session, "select", place=0)
-    content = PageContent(retriever, fingerprints={"clip": "abc"})
+    content = PageContent(shelf_of(retriever), fingerprints={"clip": "abc"})
     kept = json.loads(parcels.packed(content, session, "json"))
     assert kept["selected"] == [session.result_ids[0]]
     assert kept["results"][0]["image_id"] == session.result_ids[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ui_doubles import ToyGallery, ToyRetriever
+from ui_doubles import ToyGallery, ToyRetriever, shelf_of
 
 import app
 from cir.composers.cvsi import weights as cvsi_weights
@@ -46,7 +46,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from cir.ui.view import build_page
 
     retriever = ToyRetriever(ToyGallery(tmp_path_factory.mktemp("thumbnails")))
-    content = PageContent(retriever, presets={"Start": cvsi_weights()}, fingerprints={"clip": "abc"})
+    content = PageContent(
+        shelf_of(retriever), presets={"Start": cvsi_weights()}, fingerprints={"clip": "abc"}
+    )
     page = build_page(content)
     with launch(page, port=0) as server:
         yield Served(server.url, retriever)

@@ -19,6 +19,7 @@ from cir.composers.cvsi import PARAMETERS, scoring
 from cir.composers.revision import TextMemory, revise
 from cir.errors import BadQuery, GalleryError
 from cir.ranking.retriever import Retriever
+from cir.shelf import Shelf
 from cir.types import FINE_GRAINED, MODIFIED_CAPTIONS, REFERENCE_IMAGE, ComposedQuery, Query
 
 COLOURS = {"red": "#c8443c", "blue": "#3f6fb5", "green": "#4b9460", "yellow": "#e2b844", "purple": "#80599f"}
@@ -55,14 +56,21 @@ def draw(colour: str, shape: str, size: str) -> Image.Image:
     return image
 
 
+def shelf_of(retriever: Retriever, title: str = "") -> Shelf:
+    """A shelf with one gallery alone."""
+    return Shelf(retriever, cache_root=Path("no galleries"), image_encoder_fingerprint="", title=title)
+
+
 class ToyGallery:
     """Forty shapes, "red-square-small" and so on, with thumbnails in a folder and a caption each."""
 
     name = "Toy shapes"
     notes: tuple[str, ...] = ()
     folder: Path | None = None
-    packed = False
-    written = ""
+    root: Path | None = None
+    packed = has_files = False
+    written = caption_note = ""
+    undated = 0
 
     def __init__(self, folder: Path, *, hostile_caption: str = "") -> None:
         self._folder = folder

@@ -277,15 +277,13 @@ def page_content(
     indexing = GalleryIndexing(shelf, indexer, tuple(roots), note=note, models=models.name, sets=sets)
 
     return PageContent(
-        retriever,
+        shelf,
         presets=application.presets(models, options.phi),
         missing=models.missing,
         where_asked=models.where_asked,
         facts=models.facts,
         fingerprints=models.fingerprints,
         examples=read_examples(ASSETS / "examples.json"),
-        gallery_title=title,
-        shelf=shelf,
         indexing=None if is_space() else indexing,
         results=read_results,
         triplets=application.open_triplets(models, {retriever.gallery.name: title} if title else None),

@@ -29,15 +29,13 @@ class PageContent:
     """What the page is about.
 
     Attributes:
-        retriever: what is searched.
+        shelf: all galleries that can be searched; the page begins with its first one.
         presets: name -> numbers of a method, as buttons; the first one is set at the start.
         missing: part -> sentence with the remedy, for models that are not here.
         where_asked: where captions and edits go that the language model is asked about, in a sentence; "" where they stay.
         facts: the lines of "About the models".
         fingerprints: part -> fingerprint, for programs.
         examples: queries that work.
-        gallery_title: how the gallery is called on the page; by default its name.
-        shelf: all galleries that can be searched here; None where there is only the retriever's.
         read_as: a row of a picture -> as what it was read, such as "a photograph"; "" where all are read alike.
         text_encoder: for "without ..."; None where that is not offered.
         indexing: how galleries are made in the tab "Galleries"; None where nobody may.
@@ -51,15 +49,13 @@ class PageContent:
         sessions: of all pages that are open.
     """
 
-    retriever: Retriever
+    shelf: Shelf
     presets: Mapping[str, Values] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     where_asked: str = ""
     facts: Sequence[ModelFact] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     examples: Sequence[Example] = ()
-    gallery_title: str = ""
-    shelf: Shelf | None = None
     read_as: Callable[[NDArray[np.float32]], str] = lambda row: ""
     text_encoder: TextEncoder | None = None
     assistants: bool = False
@@ -72,6 +68,11 @@ class PageContent:
     lines: Lines = field(default_factory=Lines)
     sessions: Sessions = field(default_factory=Sessions)
 
+    @property
+    def retriever(self) -> Retriever:
+        """Over the gallery that the page begins with."""
+        return self.shelf.first
+
     def retriever_for(self, session: Session) -> Retriever:
         """What this visitor searches: the retriever over the gallery that was chosen on the page.
 
@@ -79,8 +80,6 @@ class PageContent:
             GalleryError: that gallery is not there any more.
             ForgottenPage: it is not known which one that was.
         """
-        if self.shelf is None:
-            return self.retriever
         if not session.token:
             raise ForgottenPage(
                 "The server had forgotten this page.", "Go to the Search tab, which brings it back."
@@ -90,16 +89,6 @@ class PageContent:
 
     def follow_renamed(self, session: Session) -> None:
         """Go on with the gallery that a visitor searches under its new name, where it was renamed."""
-        if self.shelf is not None and (name := self.shelf.present_name(session.gallery)) != session.gallery:
+        if (name := self.shelf.present_name(session.gallery)) != session.gallery:
             root = self.shelf.cache_root
             session.follow(name, root / session.gallery, root / name)
-
-    def title_of(self, gallery: str) -> str:
-        """How people call a gallery that goes by this name in a session."""
-        if self.shelf is not None:
-            return self.shelf.title(gallery)
-        return self.gallery_title or self.retriever.gallery.name
-
-    def retriever_of(self, gallery: str) -> Retriever:
-        """The retriever over a gallery by its name, "" for the one that the page begins with."""
-        return self.retriever if self.shelf is None else self.shelf.retriever(gallery)

@@ -42,9 +42,7 @@ TABS: dict[str, Callable[[PageContent, PageParts], None]] = {
 def build_page(content: PageContent) -> gr.Blocks:
     """The whole page, wired, not yet launched. The thumbnails' folder is the only one that is served."""
     gallery = content.retriever.gallery
-    serve_thumbnails(gallery)
-    if content.shelf is not None:
-        content.shelf.watch(serve_thumbnails)
+    content.shelf.watch(serve_thumbnails)
     with CheckedBlocks(
         title="Recompose", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)
     ) as page:
@@ -52,7 +50,7 @@ def build_page(content: PageContent) -> gr.Blocks:
         # Part of the page: no event has to be waited for.
         pictures = gallery_page(gallery, handlers.browse(gallery, first))
         session = remembered(first)
-        head = html_piece(pieces.header(content.title_of(""), len(gallery)))
+        head = html_piece(pieces.header(content.shelf.title(""), len(gallery)))
         html_piece(pieces.missing_banner(content.missing), visible=bool(content.missing))
         html_piece(pieces.where_asked(content.where_asked), visible=bool(content.where_asked))
         html_piece(pieces.notes_list(gallery.notes), visible=bool(gallery.notes))

@@ -62,7 +62,7 @@ def _go_on(screen: Screen, session: Session, before: snapshots.Snapshot, address
         return ""
     if before.token:
         return snapshots.restore(content, session, before)
-    links.open_link(address, session, content.retriever_of, content.text_encoder)
+    links.open_link(address, session, content.shelf.retriever, content.text_encoder)
     return ""
 
 

@@ -62,7 +62,9 @@ def packed(content: PageContent, session: Session, kind: str) -> bytes:
     if kind == "csv":
         return export.to_csv(found.results, retriever.gallery, session.selected)
     if kind == "json":
-        answer = handlers.as_json(found, retriever, content.fingerprints, content.title_of(session.gallery))
+        answer = handlers.as_json(
+            found, retriever, content.fingerprints, content.shelf.title(session.gallery)
+        )
         rows = {**answer, "selected": list(session.selected)}
         return json.dumps(rows, ensure_ascii=False, indent=1).encode()
     ranks, chosen = {one.image_id: one.rank for one in found.results}, session.selected or session.result_ids

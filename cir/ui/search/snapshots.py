@@ -120,11 +120,11 @@ def restore(content: PageContent, session: Session, shown: Snapshot) -> str:
         GalleryError: the gallery is not there any more.
     """
     session.gallery, session.version = shown.fields.get("gallery", ""), shown.version
-    content.retriever_of(session.gallery)  # raises where it is gone
+    content.shelf.retriever(session.gallery)  # raises where it is gone
     own = Path(shown.own) if shown.own and _is_below(Path(shown.own), upload_folder()) else None
     try:
         if not links.open_link(
-            shown.fields, session, content.retriever_of, content.text_encoder, pictured=bool(shown.own)
+            shown.fields, session, content.shelf.retriever, content.text_encoder, pictured=bool(shown.own)
         ):
             return ""
     except CirError as error:  # of the search, not of the page: what is asked next may do without it

@@ -43,8 +43,6 @@ def is_own(content: PageContent, session: Session, image: object) -> bool:
 def wire_switcher(content: PageContent, page: PageParts) -> None:
     """Another gallery was chosen: the page turns to it. Coming back to the tab finds galleries that are new."""
     switcher, session, shown, ask = page.switcher, page.session, page.shown, page.ask
-    if content.shelf is None:
-        return
 
     def switch(state: Session, snapshot: object, key: object, image: object) -> Update:
         recall_session(content, state, snapshot)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 def state_of(content: PageContent, switcher: Switcher, session: Session) -> Update:
     """The switcher as it stands for this visitor."""
-    if content.shelf is None:
-        return {}
     content.follow_renamed(session)
     choices, chosen = offer(content.shelf, session)
     gallery = content.retriever_for(session).gallery
@@ -38,7 +36,7 @@ def state_of(content: PageContent, switcher: Switcher, session: Session) -> Upda
     unticked: dict[str, Any] = {"value": False} if blank else {}
     notes = notes_html(notes_of(gallery, job_of(content))) if len(choices) > 1 else ""
     return {
-        switcher.head: pieces.header(content.title_of(session.gallery), len(gallery)),
+        switcher.head: pieces.header(content.shelf.title(session.gallery), len(gallery)),
         switcher.choice: gr.Dropdown(choices=choices, value=chosen, visible=len(choices) > 1),
         switcher.notes: notes,
         switcher.fold: gr.Accordion(visible=narrowing.can_narrow(gallery)),
@@ -70,7 +68,6 @@ def switched_page(content: PageContent, page: PageParts, session: Session, name:
     Raises:
         GalleryError: it cannot be searched; nothing has changed then.
     """
-    assert content.shelf is not None
     content.shelf.retriever(name)
     ask, shown = page.ask, page.shown
     picked = session.gallery != name and switch_to(session, name)
@@ -119,7 +116,7 @@ def problem_on_page(content: PageContent, page: PageParts, session: Session, err
 def is_gone(content: PageContent, session: Session) -> bool:
     """Whether the gallery that the session searches is not there any more."""
     content.follow_renamed(session)
-    return content.shelf is not None and session.gallery not in {e.name for e in content.shelf.entries()}
+    return session.gallery not in {e.name for e in content.shelf.entries()}
 
 
 def job_of(content: PageContent) -> IndexingJob | None:

@@ -113,16 +113,16 @@ def funnel(library: TripletLibrary, session: TripletSession, gallery: Searchable
     return FunnelView(now, recorded, table.count_judgements(), why_not)
 
 
-def pictured(shelf: Shelf | None, searched: Searchable, table: TripletTable) -> Searchable:
+def pictured(shelf: Shelf, searched: Searchable, table: TripletTable) -> Searchable:
     """The gallery that has the pictures of triplets: the one that they were made from, where it is here.
 
     Args:
-        shelf: all galleries that are here, where there are more than one.
+        shelf: all galleries that are here.
         searched: the one that the visitor searches.
         table: the triplets.
     """
     best, sure = searched, has_pictures_of(table, searched)
-    if shelf is None or not table.gallery:
+    if not table.gallery:
         return best
     for entry in shelf.entries():
         if entry.problem or (entry.own and entry.name != table.gallery):
@@ -277,7 +277,7 @@ def _keep(
 
 
 def refuse_other_pictures(
-    library: TripletLibrary, shown: ShownTriplet, shelf: Shelf | None, searched: Searchable
+    library: TripletLibrary, shown: ShownTriplet, shelf: Shelf, searched: Searchable
 ) -> None:
     """Refuse to search with a triplet in a gallery that is not its own, whatever pictures of its ids are there.
 

@@ -21,7 +21,7 @@ from cir.ui.server.programs.answers import (
 from cir.ui.server.programs.arguments import Arguments
 from cir.ui.server.programs.kept import KeptSearches
 from cir.ui.server.programs.offering import call_of
-from cir.ui.server.programs.searching import entries, rank_again, stages
+from cir.ui.server.programs.searching import rank_again, stages
 from cir.ui.server.waiting import Steps, Waiting
 
 # In the order in which programs may send them without names: what came later stands behind.
@@ -72,7 +72,7 @@ def calls(content: PageContent, kept: KeptSearches) -> list[Callable[..., Any]]:
         """List the galleries that can be searched, the page's first one first."""
         return [
             {"name": e.title, "images": e.images, "captioned": e.captioned, "problem": e.problem}
-            for e in entries(content)
+            for e in content.shelf.entries()
         ]
 
     def methods(caller: str, given: Arguments) -> list[MethodRow]:

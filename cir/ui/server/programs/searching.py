@@ -10,7 +10,6 @@ from cir.composers.revision import revisable
 from cir.errors import BadQuery
 from cir.ranking.retriever import Retriever
 from cir.ranking.wishes import like_image, without
-from cir.shelf import ShelfEntry
 from cir.types import SignedTerm
 from cir.ui.page import PageContent
 from cir.ui.search import handlers
@@ -22,14 +21,6 @@ from cir.ui.session import Answer, Session, Settings
 _OF_THIS_GALLERY = "Send the image_id of a result in this gallery."
 
 
-def entries(content: PageContent) -> list[ShelfEntry]:
-    """The galleries that can be named, the page's first one first."""
-    if content.shelf is not None:
-        return content.shelf.entries()
-    gallery = content.retriever.gallery
-    return [ShelfEntry("", content.title_of(""), len(gallery), gallery.captioned_images)]
-
-
 def stages(
     content: PageContent, caller: str, given: Arguments
 ) -> Iterator[tuple[KeptSearch, Retriever, Answer]]:
@@ -38,7 +29,7 @@ def stages(
     Raises:
         CirError: what cannot be searched for.
     """
-    entry = given.gallery(entries(content))
+    entry = given.gallery(content.shelf.entries())
     state = Session(token="program", gallery=entry.name)
     search = KeptSearch(caller, entry.title, state)
     retriever = content.retriever_for(state)
