@@ -27,6 +27,7 @@ from cir.gallery.left_out import LeftOut
 from cir.gallery.narrowing import Narrowing
 from cir.images import read_image
 from cir.shelf import ShelfEntry
+from cir.text import duration
 from cir.types import Query
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.reading import read_uploads
@@ -547,7 +548,7 @@ def test_without_a_root_the_page_says_how_to_allow_one_and_names_no_path() -> No
     ("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (600, "10 min"), (9000, "2.5 h")]
 )
 def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
-    assert render.duration(seconds) == words
+    assert duration(seconds) == words
 
 
 def test_a_folder_that_was_shown_is_meant_however_the_list_has_changed_since(bench: Bench) -> None:

@@ -46,7 +46,7 @@ from cir.syncir.records import (
     read_triplets,
     write_triplets,
 )
-from cir.text import counted
+from cir.text import counted, duration
 from cir.types import Features, Query, Triplet
 from cir.whole_files import replacing, write_whole
 
@@ -305,14 +305,8 @@ def _other_features(gallery: Gallery, image_encoder: str) -> tuple[str, Features
 
 
 def _line(progress: Progress) -> str:
-    left = f", {_duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
+    left = f", {duration(progress.eta_seconds)} left" if progress.eta_seconds else ""
     return f"{progress.done} of {counted(progress.total, 'pair')}, {progress.kept} kept{left}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _print(funnel: Funnel, out: Path, *, as_json: bool) -> None:

@@ -98,16 +98,10 @@ def make_of_uploads(
         CirError: nothing was uploaded, no picture is among it, there is no room, or something is being indexed.
     """
     uploads = read_uploads(files)
-    if indexing.indexer.job.is_running:
-        raise GalleryError(
-            f"{indexing.indexer.job.name} is being indexed.", "Wait until it is ready, or stop it."
-        )
+    _refuse_busy(indexing)
     wanted = read_name(name)
-    entry = (
-        next((e for e in indexing.shelf.entries() if e.name == wanted and e.uploaded), None)
-        if wanted
-        else None
-    )
+    uploaded = {entry.name: entry for entry in indexing.shelf.entries() if entry.uploaded}
+    entry = uploaded.get(wanted)
     if wanted and entry is None:
         _refuse_taken(indexing.shelf, wanted)
     chosen = wanted or _free_name(indexing.shelf, "Uploads")
@@ -151,10 +145,7 @@ def index_again(indexing: GalleryIndexing, session: GalleriesSession) -> Report:
         raise GalleryError(
             f"{entry.title} was made by the models of this page.", "Choose “Bring up to date”."
         )
-    if indexing.indexer.job.is_running:
-        raise GalleryError(
-            f"{indexing.indexer.job.name} is being indexed.", "Wait until it is ready, or stop it."
-        )
+    _refuse_busy(indexing)
     root, name = _root_of(entry), _name_beside(shelf, entry, indexing.models)
     if entry.uploaded:
         root = share_uploads(*(gallery_folder(shelf.cache_root, one) for one in (entry.name, name)))
@@ -282,9 +273,11 @@ def _root_of(entry: ShelfEntry) -> Path:
     return entry.root
 
 
-def _refuse_busy(indexing: GalleryIndexing, entry: ShelfEntry) -> None:
-    if indexing.indexer.job.is_running and indexing.indexer.job.name == entry.name:
-        raise GalleryError(f"{entry.title} is being indexed.", "Wait until it is ready, or stop it.")
+def _refuse_busy(indexing: GalleryIndexing, entry: ShelfEntry | None = None) -> None:
+    """Refuse while a gallery is being indexed: this one, or any."""
+    job = indexing.indexer.job
+    if job.is_running and (entry is None or job.name == entry.name):
+        raise GalleryError(f"{job.name} is being indexed.", "Wait until it is ready, or stop it.")
 
 
 def _refuse_taken(shelf: Shelf, name: str) -> None:

@@ -8,7 +8,7 @@ from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING, In
 from cir.gallery.indexing import IndexingProgress
 from cir.gallery.left_out import LeftOut
 from cir.shelf import ShelfEntry
-from cir.text import counted
+from cir.text import counted, duration
 from cir.ui.galleries.screen import Report, Screen
 from cir.ui.galleries.status import STAGES, is_about, state_words
 from cir.ui.pieces import escape, problem_card
@@ -95,15 +95,6 @@ def _bar(job: IndexingJob) -> str:
         f'<progress max="{max(progress.total, 1)}" value="{progress.done}" aria-label="{label}"></progress>'
         f'<p class="numbers">{escape(words)}</p>'
     )
-
-
-def duration(seconds: float) -> str:
-    """A span of time as people say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def left_out_table(rows: Sequence[LeftOut], gallery: str = "") -> str:

@@ -113,16 +113,12 @@ class Screen:
 
 def screen_of(indexing: GalleryIndexing, session: GalleriesSession) -> Screen:
     """How things stand; remembers in `session` what is on offer."""
-    job, shelf = (
-        indexing.indexer.job,
-        indexing.shelf,
-    )  # before the entries: once it ends, its gallery is among them
+    shelf = indexing.shelf
+    job = indexing.indexer.job  # before the entries: once it ends, its gallery is among them
     entries = tuple(shelf.entries())
     own = {entry.name: entry for entry in entries if entry.own}
     session.names = tuple(own)
-    begun = (
-        job.is_running and job.name == session.chosen
-    )  # and so it stays chosen, though it is not there yet
+    begun = job.is_running and job.name == session.chosen  # it stays chosen, though it is not there yet
     if session.chosen not in own and not begun:
         session.chosen = next(iter(own), "")
     confirm = isinstance(job.problem, ManyVanished)

@@ -34,7 +34,7 @@ from cir.ui.search.snapshots import recall_session
 from cir.ui.server.gradio_private import copied_among_uploads
 from cir.ui.server.waiting import Steps
 from cir.ui.session import Session, Settings
-from cir.ui.switcher.events import narrowing_events
+from cir.ui.switcher.events import wire_bounds
 from cir.ui.switcher.screen import state_of
 from cir.ui.wiring import (
     AS_SENT,
@@ -216,9 +216,9 @@ def wire_sliders(screen: Screen) -> None:
 
 def wire_narrowing(screen: Screen) -> None:
     """A folder or a span of days was chosen: what was composed is ranked again, among fewer pictures."""
-    for bounded in narrowing_events(screen.content, screen.page):
-        rerank_after(screen, bounded.then)
-        bounded.failure(None, js="() => recompose.answered()", **PRIVATE)
+    bounded = wire_bounds(screen.content, screen.page)
+    rerank_after(screen, bounded.then)
+    bounded.failure(None, js="() => recompose.answered()", **PRIVATE)
 
 
 def rerank_after(screen: Screen, event: Callable[..., Any], **options: Any) -> None:

@@ -124,13 +124,14 @@ def open_link(
 
 
 def _read_settings(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> Settings:
+    given = _given_values(parameters, sent)
     return Settings(
-        _read_values(parameters, sent),
+        read_values(parameters, given),
         read_top_k(_number(sent, "k", Settings().top_k))[0],
         leave_out_reference=_field(sent, "keep") != "1",
         at_least=read_threshold(_number(sent, "at", 0.0)),
         fold=_field(sent, "unfold") != "1",
-        automatic=_field(sent, "auto") == "1" or not _given_values(parameters, sent),
+        automatic=_field(sent, "auto") == "1" or not given,
     )
 
 
@@ -159,11 +160,6 @@ def _read_term(retriever: Retriever, encoder: TextEncoder | None, line: str) -> 
     return like_image(retriever, kind, what, handlers.in_words(retriever.gallery, what), number)
 
 
-def _read_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> dict[str, float]:
-    """The numbers of a method, checked."""
-    return read_values(parameters, _given_values(parameters, sent))
-
-
 def _given_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -> dict[str, float]:
     """The numbers that stand in the link; links of before carry "a", "b" and "g" for alpha, beta and gamma."""
     given: dict[str, float] = {}
@@ -176,12 +172,8 @@ def _given_values(parameters: Sequence[Parameter], sent: Mapping[str, object]) -
 
 
 def _lines(sent: Mapping[str, object], name: str) -> tuple[str, ...]:
-    cleaned = (clean_text(line)[0][: changes.MAX_TEXT] for line in _split(_field(sent, name)))
-    return tuple(line for line in cleaned if line)
-
-
-def _split(text: str) -> Sequence[str]:
-    return text.split("\n")[:_MOST_TEXTS]
+    lines = _field(sent, name).split("\n")[:_MOST_TEXTS]
+    return tuple(filter(None, (clean_text(line)[0][: changes.MAX_TEXT] for line in lines)))
 
 
 def _field(sent: Mapping[str, object], name: str) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from cir.errors import CirError
 from cir.gallery import narrowing
-from cir.gallery.searchable import Searchable
 from cir.text import counted
 from cir.ui.page import PageContent
 from cir.ui.parts import PageParts
 from cir.ui.search import handlers, reference
+from cir.ui.search.screen import Screen
 from cir.ui.search.snapshots import recall_session
 from cir.ui.session import Session
 from cir.ui.switcher.handlers import notes_of, read_choice
@@ -64,19 +63,16 @@ def wire_switcher(content: PageContent, page: PageParts) -> None:
         drawn = state_of(content, switcher, state)
         return {**drawn, switcher.notes: notes_html([changed])} if changed else drawn
 
-    def not_back(error: Exception, state: Session, *_: object) -> Update:
-        return problem_on_page(content, page, state, error)
-
     outputs = switched_parts(page)
     how = {**_CHOSEN, "js": "(...given) => recompose.inTurn(given, true)"}
     sent = [session, shown.snapshot, switcher.choice, ask.image]
     then_answered(switcher.choice.input(with_problems_shown(switch, not_switched), sent, outputs, **how))
-    back, how = with_problems_shown(come_back, not_back), {**QUIET, "queue": False}
+    back, how = with_problems_shown(come_back, Screen(content, page).problem), {**QUIET, "queue": False}
     page.tab.select(back, [session, shown.snapshot], outputs, **how)
 
 
-def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
-    """What happens when a bound is set: the session remembers it. The caller ranks again after each of them."""
+def wire_bounds(content: PageContent, page: PageParts) -> Any:
+    """A bound is set, and the session remembers it. The event, after which its caller ranks again."""
     switcher, shown = page.switcher, page.shown
 
     def narrow(
@@ -87,21 +83,15 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
         only = narrowing.read_only(gallery, folder, since, until, undated)
         mask = narrowing.among(gallery, only)
         state.only = only  # what cannot be is told beside these fields, and the search stays as it was
-        left = (
-            f"Left: {gallery.count(mask):,} of {counted(len(gallery), 'picture')}."
-            if mask is not None
-            else ""
-        )
-        left = " ".join(filter(None, (left, narrowing.undated_note(gallery, state.only))))
-        return {switcher.notes: notes_html([left or notes_without_bounds(gallery)])}
+        left = f"Left: {gallery.count(mask):,} of {counted(len(gallery), 'picture')}."
+        notes = [left if mask is not None else "", narrowing.undated_note(gallery, only)]
+        said = notes if any(notes) else notes_of(gallery)
+        return {switcher.notes: notes_html([" ".join(filter(None, said))])}
 
     def not_narrowed(error: Exception, state: Session, *_: object) -> Update:
         if is_gone(content, state):
             return problem_on_page(content, page, state, error)
         return {switcher.notes: problem_html(error)}
-
-    def notes_without_bounds(gallery: Searchable) -> str:
-        return " ".join(note for note in notes_of(gallery) if note)
 
     inputs = [page.session, shown.snapshot]
     inputs += [switcher.folder, switcher.since, switcher.until, switcher.undated]
@@ -109,4 +99,4 @@ def narrowing_events(content: PageContent, page: PageParts) -> Sequence[Any]:
     triggers = [switcher.folder.input, switcher.undated.input, switcher.since.submit, switcher.until.submit]
     triggers += [switcher.since.blur, switcher.until.blur]
     handler = with_problems_shown(narrow, not_narrowed)
-    return [gr.on(triggers, handler, inputs, switched_parts(page), **how)]
+    return gr.on(triggers, handler, inputs, switched_parts(page), **how)

@@ -63,13 +63,8 @@ def switch_to(session: Session, name: str) -> bool:
 
 def notes_of(gallery: Searchable, job: IndexingJob | None = None) -> list[str]:
     """What is to be known of a gallery before it is searched, and what the present indexing does with it."""
-    notes = [*gallery.notes, getattr(gallery, "caption_note", "")]
-    if (
-        job is not None
-        and job.is_running
-        and job.root
-        and gallery.root
-        and same_folder(job.root, gallery.root)
-    ):
+    notes = [*gallery.notes, gallery.caption_note]
+    root = gallery.root
+    if job is not None and job.is_running and job.root and root and same_folder(job.root, root):
         notes.append(f"It is being indexed now: {job_words(job)}")
     return notes

@@ -62,9 +62,8 @@ class TripletTab:
         if with_funnel:
             answer[p.funnel] = funnel(handlers.funnel(self.library, state, gallery))
         text = (seen.card.shown.key, seen.card.shown.row, seen.card.text) if seen else None
-        if (
-            text != state.text_shown
-        ):  # what is being typed stays until it is saved, or there is another triplet
+        # What is being typed stays until it is saved, or there is another triplet.
+        if text != state.text_shown:
             state.text_shown = text
             answer[p.text] = text[2] if text else ""
         if state.reset:
