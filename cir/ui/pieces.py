@@ -161,9 +161,29 @@ def meanings(parameters: Sequence[Parameter]) -> str:
     )
 
 
-def working(stage: str) -> str:
-    """The stage line while something is being worked on."""
-    return f'<p class="stage busy"><span class="dot" aria-hidden="true"></span>{escape(stage)}</p>'
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[object]], *, named: bool = True, css: str = ""
+) -> str:
+    """Texts in rows and columns, in a box that can be scrolled where they are too wide for the page.
+
+    Args:
+        heads: of the columns.
+        rows: texts, or numbers.
+        named: whether the first text of a row is its name.
+        css: class of the table.
+    """
+    titles = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    begin, end = ('<th scope="row">', "</th>") if named else ("<td>", "</td>")
+    lines = "".join(
+        f"<tr>{begin}{escape(first)}{end}{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in rows
+    )
+    return f'<div class="wide"><table class="{css}"><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def working(stage: str, css: str = "stage") -> str:
+    """A line while something is being worked on: the stage line, or one of the class `css`."""
+    return f'<p class="{css} busy"><span class="dot" aria-hidden="true"></span>{escape(stage)}</p>'
 
 
 def keys(known: Sequence[tuple[str, str]]) -> str:
@@ -232,6 +252,11 @@ def chips(items: Iterable[str], shown: int) -> str:
         f'<span class="chip">{escape(text)}{f" <small>×{n}</small>" if n > 1 else ""}</span>'
         for text, n in counted.items()
     ]
+    return first_of(made, shown)
+
+
+def first_of(made: Sequence[str], shown: int) -> str:
+    """The first few of some pieces of HTML; the rest waits in a fold."""
     rest = made[shown:]
     fold = f"<details><summary>{len(rest)} more</summary>{''.join(rest)}</details>" if rest else ""
     return "".join(made[:shown]) + fold
@@ -248,13 +273,6 @@ def about_models(facts: Sequence[ModelFact]) -> str:
     """The footer's fold: which models answer, from where, under which licence."""
     if not facts:
         return ""
-    rows = "".join(
-        f"<tr><th scope='row'>{escape(f.part)}</th><td>{escape(f.name)}</td><td>{escape(f.licence)}</td>"
-        f"<td>{escape(f.source)}</td></tr>"
-        for f in facts
-    )
-    return (
-        '<footer class="about"><details><summary>About the models</summary><div class="wide"><table><thead>'
-        "<tr><th scope='col'>Part</th><th scope='col'>Model</th><th scope='col'>Licence</th>"
-        f"<th scope='col'>From</th></tr></thead><tbody>{rows}</tbody></table></div></details></footer>"
-    )
+    rows = [(fact.part, fact.name, fact.licence, fact.source) for fact in facts]
+    shown = table(("Part", "Model", "Licence", "From"), rows)
+    return f'<footer class="about"><details><summary>About the models</summary>{shown}</details></footer>'

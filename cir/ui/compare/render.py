@@ -12,7 +12,7 @@ from cir.ranking.judging import Judged
 from cir.text import counted
 from cir.ui.compare.handlers import Column
 from cir.ui.grids import Tile, grid, tile
-from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name
+from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name, working
 from cir.ui.search.handlers import caption_of, file_of, in_words
 
 if TYPE_CHECKING:
@@ -61,13 +61,10 @@ def column_head(found: Column, first: str) -> str:
     if found.problem is not None:
         return name + problem_card(found.problem)
     if found.composed is None:
-        return name + '<p class="state busy"><span class="dot" aria-hidden="true"></span>waiting</p>'
+        return name + working("waiting", "state")
     lines = []
     if found.composed.pending:
-        lines.append(
-            '<p class="state busy"><span class="dot" aria-hidden="true"></span>'
-            f"{escape(found.composed.pending.rstrip(' .…'))} …</p>"
-        )
+        lines.append(working(f"{found.composed.pending.rstrip(' .…')} …", "state"))
     if found.method == first:
         lines.append('<p class="shared">The others are compared with this one.</p>')
     elif found.moves:
@@ -134,9 +131,9 @@ def fit_words(judged: Judged) -> str:
         return '<p class="fitted">None of these methods has weights, so there is nothing to fit.</p>'
     before, after = _listed(found.before), _listed(found.ranks)
     many = len(found.ranks) > 1
-    them, stand = ("them", "stand") if many else ("it", "stands")
+    they, them, stand = ("they", "them", "stand") if many else ("it", "it", "stands")
     if found.values == judged.present:
-        said = f"Your weights are the best of {counted(judged.tried, 'setting')} that were tried: {_they(many)} {stand} at {after}."
+        said = f"Your weights are the best of {counted(judged.tried, 'setting')} that were tried: {they} {stand} at {after}."
     else:
         said = f"{in_symbols(judged.parameters, found.values)} bring {them} from {before} to {after}."
     if max(found.ranks) > FIRST_PAGE:
@@ -145,10 +142,6 @@ def fit_words(judged: Judged) -> str:
             f"{them} is not enough. Another wording of the edit may help more."
         )
     return f'<p class="fitted">{said}</p>'
-
-
-def _they(many: bool) -> str:
-    return "they" if many else "it"
 
 
 def _listed(ranks: tuple[int, ...]) -> str:

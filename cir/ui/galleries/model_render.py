@@ -5,7 +5,7 @@ from __future__ import annotations
 from cir.models.fetching import FAILED, FETCHING, MAKING, READY, STOPPED, STOPPING, FetchingJob, PlannedPart
 from cir.text import duration
 from cir.ui.galleries.model_sets import ModelsScreen
-from cir.ui.pieces import escape, problem_card
+from cir.ui.pieces import escape, problem_card, table
 from cir.ui.problems import describe_problem
 
 _STAGES = {MAKING: "Making the mapping network", "trying": "Trying the models"}
@@ -74,7 +74,6 @@ def _broken_off(screen: ModelsScreen) -> str:
 def consent(screen: ModelsScreen) -> str:
     """What fetching means, before anything is fetched: which files, from where, licences, room, memory, time."""
     fetching = screen.sets.fetching
-    rows = "".join(map(_row, screen.plan))
     memory, free = fetching.memory_bytes, fetching.free_memory
     short = " That is too little: end other programs first, or it becomes slow." if free < memory else ""
     made = [part.name for part in screen.plan if part.made and not part.here]
@@ -86,8 +85,7 @@ def consent(screen: ModelsScreen) -> str:
     )
     return (
         f"<p>Fetch {gigabytes(screen.left_bytes)}? This is asked of the places that are named here, and of no others:</p>"
-        '<div class="wide"><table><thead><tr><th scope="col">Model</th><th scope="col">Size</th><th scope="col">Licence</th>'
-        f'<th scope="col">From</th></tr></thead><tbody>{rows}</tbody></table></div><ul>'
+        f"{table(('Model', 'Size', 'Licence', 'From'), map(_row, screen.plan))}<ul>"
         f"<li>They are written to <code>{escape(fetching.folder)}</code>, where {gigabytes(fetching.free_disk)} are free.</li>"
         f"<li>In use they take about {gigabytes(memory)} of memory, the language model not counted; while they are tried, beside "
         f"this page. {gigabytes(free)} are free now.{short}</li>{making}"
@@ -96,11 +94,9 @@ def consent(screen: ModelsScreen) -> str:
     )
 
 
-def _row(part: PlannedPart) -> str:
+def _row(part: PlannedPart) -> tuple[str, str, str, str]:
     size = "made here" if part.made else gigabytes(part.size) if part.size else "unknown"
-    size = "here already" if part.here else size
-    cells = (size, part.licence, part.source)
-    return f'<tr><th scope="row">{escape(part.name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+    return part.name, "here already" if part.here else size, part.licence, part.source
 
 
 def _progress(job: FetchingJob, name: str) -> str:

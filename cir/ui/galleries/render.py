@@ -11,7 +11,7 @@ from cir.shelf import ShelfEntry
 from cir.text import counted, duration
 from cir.ui.galleries.screen import Report, Screen
 from cir.ui.galleries.status import STAGES, is_about, state_words
-from cir.ui.pieces import escape, problem_card
+from cir.ui.pieces import escape, problem_card, table
 from cir.ui.problems import describe_problem
 
 PROBLEMS_SHOWN = 200
@@ -23,19 +23,14 @@ def gallery_list(screen: Screen) -> str:
     if screen.job.is_running and not any(is_about(screen.job, entry) for entry in screen.entries):
         rows.append(_row(ShelfEntry(screen.job.name, screen.job.name, problem="not there yet"), screen.job))
     return (
-        '<div class="wide"><table class="galleries"><thead><tr><th scope="col">Gallery</th>'
-        '<th scope="col">Pictures</th><th scope="col">Captions</th><th scope="col">State</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"{table(('Gallery', 'Pictures', 'Captions', 'State'), rows, css='galleries')}"
         f"{left_out_table(screen.left_out, screen.chosen.title if screen.chosen else '')}"
     )
 
 
-def _row(entry: ShelfEntry, job: IndexingJob) -> str:
-    numbers = f"<td>{entry.images:,}</td><td>{_captions(entry)}</td>"
-    if entry.problem:
-        numbers = "<td>–</td><td>–</td>"
-    state = escape(state_words(entry, job))
-    return f'<tr><th scope="row">{escape(entry.title)}</th>{numbers}<td>{state}</td></tr>'
+def _row(entry: ShelfEntry, job: IndexingJob) -> tuple[str, str, str, str]:
+    images, captions = ("–", "–") if entry.problem else (f"{entry.images:,}", _captions(entry))
+    return entry.title, images, captions, state_words(entry, job)
 
 
 def _captions(entry: ShelfEntry) -> str:
@@ -134,11 +129,9 @@ def _folded_table(
     summary: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, is_open: bool, last: str = ""
 ) -> str:
     """A table of texts behind its summary."""
-    titles = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f'<details class="problems"{" open" if is_open else ""}><summary>{escape(summary)}</summary>'
-        f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>{last}</details>'
+        f"{table(heads, rows, named=False)}{last}</details>"
     )
 
 

@@ -124,11 +124,7 @@ def screen_of(indexing: GalleryIndexing, session: GalleriesSession) -> Screen:
     confirm = isinstance(job.problem, ManyVanished)
     broken_off = job.state == STOPPED or (job.problem is not None and not confirm)
     said_by_job = job.progress is not None and job.name == session.chosen
-    left_out = () if said_by_job or session.chosen not in own else left_out_of(shelf, session.chosen)
-    chosen = own.get(session.chosen)
+    chosen, left_out = own.get(session.chosen), ()
+    if chosen is not None and not said_by_job:
+        left_out = read_left_out(gallery_folder(shelf.cache_root, chosen.name))
     return Screen(entries, chosen, job, broken_off, confirm, session.to_delete, left_out, session.report)
-
-
-def left_out_of(shelf: Shelf, name: str) -> tuple[LeftOut, ...]:
-    """What the last run left out of a gallery, and why."""
-    return read_left_out(gallery_folder(shelf.cache_root, name))

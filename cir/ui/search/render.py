@@ -19,7 +19,7 @@ from cir.translating import REWORDED, TRANSLATION, TYPED
 from cir.types import RetrievedImage, SignedTerm
 from cir.ui import pieces
 from cir.ui.grids import Tile, grid, tile
-from cir.ui.pieces import chips, escape
+from cir.ui.pieces import chips, escape, first_of
 from cir.ui.search import handlers, steps
 from cir.ui.session import Answer, Session, Step
 
@@ -202,14 +202,12 @@ def _text_row(kind: str, trace: Mapping[str, Sequence[str]], *, pending: bool, c
         f'title="Change this text">{escape(text)}{f" <small>×{n}</small>" if n > 1 else ""}</button>'
         for place, (text, n) in enumerate(Counter(items).items())
     ]
-    rest = made[shown:]
-    fold = f"<details><summary>{len(rest)} more</summary>{''.join(rest)}</details>" if rest else ""
     none = "" if items else '<span class="none">none</span>'
     add = (
         f'<button type="button" class="chip add" data-edit="text" data-kind="{kind}" aria-label="{_ADDING[kind]}" '
         f'title="{_ADDING[kind]}">+</button>'
     )
-    return f"<dt>{title}</dt><dd{'' if items else _BRIEF}>{none}{''.join(made[:shown])}{fold}{add}</dd>"
+    return f"<dt>{title}</dt><dd{'' if items else _BRIEF}>{none}{first_of(made, shown)}{add}</dd>"
 
 
 def terms(signed: Sequence[SignedTerm], gallery: Searchable) -> str:

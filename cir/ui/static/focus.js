@@ -88,13 +88,8 @@
     }
     const around = [];
     for (let one = item.parentElement; one; one = one.parentElement) if (one.id) around.push(one.id);
-    last = { item, place, around, like: likeOf(item) };
+    last = { item, place, around, like: window.recompose.likeOf(item) };
   });
-  function likeOf(item) {
-    if (item.id) return `#${CSS.escape(item.id)}`;
-    const given = ["do", "edit", "kind", "place"].filter((name) => item.dataset[name] !== undefined);
-    return given.map((name) => `[data-${name}="${CSS.escape(item.dataset[name])}"]`).join("");
-  }
   document.addEventListener("pointerdown", (event) => {
     if (!event.target.closest?.(FOCUSABLE)) last = null; // a click beside everything takes the focus away on purpose
   }, true);

@@ -157,13 +157,17 @@ window.recompose = (() => {
   const idOf = (item) => item.dataset.id || null;
   const wasOf = (item) => item.closest(".term")?.querySelector("q")?.textContent ?? null;
   const placeOf = (item) => (item.dataset.place === undefined ? null : Number(item.dataset.place));
-  const likeIt = (item) =>
-    ["do", "edit", "kind", "place"].filter((n) => item.dataset[n] !== undefined).map((n) => `[data-${n}="${item.dataset[n]}"]`).join("");
+  // Finds what stands in its place when the page has drawn that anew.
+  function likeOf(item) {
+    if (item.id) return `#${CSS.escape(item.id)}`;
+    const given = ["do", "edit", "kind", "place"].filter((name) => item.dataset[name] !== undefined);
+    return given.map((name) => `[data-${name}="${CSS.escape(item.dataset[name])}"]`).join("");
+  }
   document.addEventListener("click", (event) => {
     const item = event.target.closest?.("[data-do], [data-edit]");
     if (!item) return;
     if (item.dataset.do === "more") before = results().length;
-    refocus = likeIt(item);
+    refocus = likeOf(item);
     const { edit, kind, text } = item.dataset;
     if (item.dataset.do === "look") results().forEach((one) => one.classList.toggle("looked", one === item));
     if (edit) change(item);
@@ -205,7 +209,7 @@ window.recompose = (() => {
       event.stopPropagation();
       if (event.key !== "Enter" && event.key !== "Escape") return;
       event.preventDefault(); // else the chip, which has the focus next, is pressed as well
-      refocus = likeIt(item);
+      refocus = likeOf(item);
       if (event.key === "Enter" && field.value.trim().length > MOST) {
         field.setCustomValidity(`At most ${MOST} characters; this has ${field.value.trim().length}.`);
         return field.reportValidity();
@@ -240,14 +244,18 @@ window.recompose = (() => {
   let before = 0;
   const shownMore = () => focus(`#results .picture[data-place="${before}"]`);
 
+  // An address of bytes that came as text; whoever asked for it lets go of it.
+  function addressOf(type, data) {
+    return URL.createObjectURL(new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type }));
+  }
+
   // What the server packed is shown, saved or copied here; nothing of it is kept there.
   function take(parcel) {
     if (!parcel) return;
     const { name, type, data, copy, larger, words } = JSON.parse(parcel);
     if (larger) return window.recompose.enlarge({ name, type, data, words });
     if (copy) return offer(location.origin + location.pathname + copy);
-    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
+    const link = Object.assign(document.createElement("a"), { href: addressOf(type, data), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
@@ -313,5 +321,5 @@ window.recompose = (() => {
     tell({ do: "select", kind: null, text: null, place: results().indexOf(item), id: item.dataset.id });
   }, true);
   whenDrawn(label);
-  return { shares, room, showAnswer, searchNow, isPhone, visible, whenDrawn, acted, take };
+  return { shares, room, showAnswer, searchNow, isPhone, visible, whenDrawn, acted, take, addressOf, likeOf, typing };
 })();

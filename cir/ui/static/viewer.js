@@ -19,9 +19,8 @@
   window.recompose.enlarge = ({ type, data, name, words }) => {
     document.querySelector("#larger")?.close();
     const made = dialog();
-    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
     const picture = made.querySelector("img");
-    picture.src = URL.createObjectURL(new Blob([bytes], { type }));
+    picture.src = window.recompose.addressOf(type, data);
     picture.alt = words || name;
     made.querySelector("b").textContent = name;
     made.querySelector("figcaption span").textContent = words;

@@ -1,13 +1,12 @@
 // Runs once for the list of cards, which may be built anew: keys press the tab's own buttons.
 const tab = () => document.querySelector('#triplets');
 const open = () => tab() !== null && tab().offsetParent !== null;
-const types = (target) => target.closest?.('input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable="true"]');
 const buttons = { j: '#triplet-next', k: '#triplet-previous', a: '#triplet-accept', r: '#triplet-reject' };
 const fields = { e: '#triplet-text', '/': '#triplets-words' };
 const press = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !open()) return;
   if (event.key === 'Escape' && event.target.closest?.('#triplet-text, #triplets-words')) return event.target.blur();
-  if (types(event.target)) return;
+  if (window.recompose.typing(event.target)) return;
   if (fields[event.key]) {
     event.preventDefault();
     document.querySelector(`${fields[event.key]} :is(textarea, input)`)?.focus();
