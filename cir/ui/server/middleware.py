@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -181,8 +182,8 @@ class UploadQuota:
         if length is not None and not length.isdecimal():
             await PlainTextResponse("The length of the request is no number.", 400)(scope, receive, send)
         elif route_of(scope).rstrip("/").endswith("/upload"):
-            with _Room(self._reserve, self._release) as room:
-                await self._pass_on(scope, receive, send, length, room.fits, _NO_ROOM)
+            with self._room() as fits:
+                await self._pass_on(scope, receive, send, length, fits, _NO_ROOM)
         else:
             await self._pass_on(scope, receive, send, length, _fits_in_memory, _TOO_LARGE)
 
@@ -221,6 +222,26 @@ class UploadQuota:
         if refused and not begun:
             await PlainTextResponse(*refusal)(scope, receive, send)
 
+    @contextmanager
+    def _room(self) -> Iterator[Fits]:
+        """Room for one upload, given back when it is there. Taken in steps, as each looks at every file."""
+        kept = 0
+
+        async def fits(length: int) -> bool:
+            nonlocal kept
+            more = length - kept
+            for wanted in (max(more, _ROOM_STEP), more) if more > 0 else ():
+                if await anyio.to_thread.run_sync(self._reserve, wanted):
+                    kept += wanted
+                    return True
+            return more <= 0
+
+        try:
+            yield fits
+        finally:
+            with self._lock:
+                self._arriving -= kept
+
     def _reserve(self, length: int) -> bool:
         with self._lock:
             free = self.limit - self._arriving - length
@@ -228,32 +249,6 @@ class UploadQuota:
                 return False
             self._arriving += length
             return True
-
-    def _release(self, length: int) -> None:
-        with self._lock:
-            self._arriving -= length
-
-
-class _Room:
-    """The room that is kept for one upload until it is there; as a context manager, given back."""
-
-    def __init__(self, reserve: Callable[[int], bool], release: Callable[[int], None]) -> None:
-        self._reserve, self._release, self._kept = reserve, release, 0
-
-    async def fits(self, length: int) -> bool:
-        """Whether there is room for an upload of so many bytes in all. Taken in steps: each looks at every file."""
-        more = length - self._kept
-        for wanted in (max(more, _ROOM_STEP), more) if more > 0 else ():
-            if await anyio.to_thread.run_sync(self._reserve, wanted):
-                self._kept += wanted
-                return True
-        return more <= 0
-
-    def __enter__(self) -> _Room:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._release(self._kept)
 
 
 async def _read_away(receive: Receive) -> None:
