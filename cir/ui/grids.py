@@ -30,15 +30,16 @@ class Tile(NamedTuple):
     image_id: str = ""
 
 
-def tile(
-    gallery: Searchable, image_id: str, words: str, *, state: str = "", caption: str = "", file: str = ""
-) -> Tile:
-    """The thumbnail of a gallery image; an empty tile where nothing of the image is left, as the words say then."""
+def tile(gallery: Searchable, image_id: str, words: str, *, state: str = "", caption: str = "") -> Tile:
+    """The thumbnail of a gallery image; an empty tile where nothing of the image is left, as the words say then.
+
+    Its file is told without its folders.
+    """
     try:
         address = address_of(gallery.thumbnail_path(image_id))
     except GalleryError:
         address = _EMPTY_TILE
-    return Tile(address, words, state, caption, file, image_id)
+    return Tile(address, words, state, caption, gallery.label(image_id).rpartition("/")[2], image_id)
 
 
 def _named(shown: Tile) -> str:

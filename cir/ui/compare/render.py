@@ -13,7 +13,7 @@ from cir.text import counted
 from cir.ui.compare.handlers import Column
 from cir.ui.grids import Tile, grid, tile
 from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name, working
-from cir.ui.search.handlers import caption_of, file_of, in_words
+from cir.ui.search.handlers import caption_of, in_words
 
 if TYPE_CHECKING:
     from cir.gallery.searchable import Searchable
@@ -51,8 +51,7 @@ def _tiles(found: Column, marked: Collection[str], gallery: Searchable) -> Itera
     for place, one in enumerate(found.results):
         image_id, move = one.image_id, found.moves[place] if found.moves else None
         words = result_words(one.rank, move, gallery.note(image_id), image_id in marked)
-        caption, file = caption_of(gallery, image_id), file_of(gallery, image_id)
-        yield tile(gallery, image_id, words, caption=caption, file=file)
+        yield tile(gallery, image_id, words, caption=caption_of(gallery, image_id))
 
 
 def column_head(found: Column, first: str) -> str:

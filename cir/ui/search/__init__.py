@@ -1,1 +1,1 @@
-"""The Search tab's stages after the first answer: explaining, changing, going on, keeping."""
+"""The Search tab: the query, its answers, and what is done with them: explaining, changing, going on, keeping."""

@@ -305,8 +305,3 @@ def caption_of(gallery: Searchable, image_id: str) -> str:
     """What the machine said first about an image; "" for nothing, or where the image is gone."""
     captions = gallery.captions(image_id)
     return captions[0] if captions and not gallery.note(image_id) else ""
-
-
-def file_of(gallery: Searchable, image_id: str) -> str:
-    """The name of an image's file, without its folders."""
-    return gallery.label(image_id).rpartition("/")[2]

@@ -234,10 +234,7 @@ def _term_picture(gallery: Searchable, term: SignedTerm) -> str:
 
 def gallery_page(gallery: Searchable, image_ids: Sequence[str]) -> str:
     """Images of the gallery, to pick one from."""
-    tiles = (
-        tile(gallery, i, handlers.in_words(gallery, i), file=handlers.file_of(gallery, i)) for i in image_ids
-    )
-    return grid(tiles, do="pick")
+    return grid((tile(gallery, i, handlers.in_words(gallery, i)) for i in image_ids), do="pick")
 
 
 def results(gallery: Searchable, session: Session, found: Answer) -> str:
@@ -258,7 +255,6 @@ def _result(gallery: Searchable, session: Session, found: Answer, one: Retrieved
         ),
         state=" ".join(["ticked"] * selected + ["looked"] * inspected),
         caption=handlers.caption_of(gallery, image_id),
-        file=handlers.file_of(gallery, image_id),
     )
 
 
