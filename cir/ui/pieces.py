@@ -195,6 +195,14 @@ def keys(known: Sequence[tuple[str, str]]) -> str:
     return f'<details class="keys"><summary>Keys</summary><dl>{rows}</dl></details>'
 
 
+def progress_bar(label: str, done: float, total: float, said: str) -> str:
+    """How much of something is done, as a bar with a sentence below."""
+    return (
+        f'<progress max="{max(total, 1)}" value="{done}" aria-label="{escape(label)}"></progress>'
+        f'<p class="numbers">{escape(said)}</p>'
+    )
+
+
 def waiting(before: int, *, first_results: bool) -> str:
     """The stage line of a search that waits for its turn."""
     return working(f"{'First results. For the rest, ' if first_results else ''}{before} before you …")
@@ -211,20 +219,19 @@ def stage_line(found: Answer, selected: int = 0) -> str:
         if found.total > count
         else counted(count, "picture")
     )
-    parts = "".join(
-        f"<span>{escape(stage_name(stage))} {duration(ms)}</span>"
-        for stage, ms in timings.items()
-        if stage != "total"
-    )
     total = timings.get("total", sum(timings.values()))
     took = f" in {duration(total)}" if timings else ""
     chosen = f'<span class="chosen">{selected} selected</span>' if selected else ""
-    return f'<p class="stage">{said}{took}{chosen}<span class="timings">{parts}</span></p>'
+    return f'<p class="stage">{said}{took}{chosen}<span class="timings">{stage_times(timings)}</span></p>'
 
 
-def stage_name(stage: str) -> str:
-    """A stage as it is said on the page."""
-    return stage.removesuffix("_ms").replace("_", " ")
+def stage_times(timings: Mapping[str, float]) -> str:
+    """How long each stage took, in milliseconds by its name."""
+    return "".join(
+        f"<span>{escape(stage.removesuffix('_ms').replace('_', ' '))} {duration(ms)}</span>"
+        for stage, ms in timings.items()
+        if stage != "total"
+    )
 
 
 def duration(milliseconds: float) -> str:

@@ -12,7 +12,7 @@ from cir.ranking.judging import Judged
 from cir.text import counted
 from cir.ui.compare.handlers import Column
 from cir.ui.grids import Tile, grid, tile
-from cir.ui.pieces import duration, escape, problem_card, share_words, stage_name, working
+from cir.ui.pieces import escape, problem_card, share_words, stage_times, working
 from cir.ui.search.handlers import caption_of, in_words
 
 if TYPE_CHECKING:
@@ -72,12 +72,7 @@ def column_head(found: Column, first: str) -> str:
             f'<p class="shared">{found.shared} of its first {count} are among the first {count} there.</p>'
         )
     times = {**found.composed.timings_ms, "ranking": found.ranking_ms}
-    shown = "".join(
-        f"<span>{escape(stage_name(stage))} {duration(ms)}</span>"
-        for stage, ms in times.items()
-        if stage != "total"
-    )
-    return name + "".join(lines) + f'<p class="timings">{shown}</p>'
+    return name + "".join(lines) + f'<p class="timings">{stage_times(times)}</p>'
 
 
 def result_words(rank: int, move: int | None, label: str, marked: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cir.models.fetching import FAILED, FETCHING, MAKING, READY, STOPPED, STOPPING, FetchingJob, PlannedPart
 from cir.text import duration
 from cir.ui.galleries.model_sets import ModelsScreen
-from cir.ui.pieces import escape, problem_card, table
+from cir.ui.pieces import escape, problem_card, progress_bar, table
 from cir.ui.problems import describe_problem
 
 _STAGES = {MAKING: "Making the mapping network", "trying": "Trying the models"}
@@ -114,8 +114,7 @@ def _progress(job: FetchingJob, name: str) -> str:
 
 def _bar(words: str, done: int, total: int, more: str = "") -> str:
     numbers = f"{words}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB{more}"
-    bar = f'<progress max="{max(total, 1)}" value="{done}" aria-label="{escape(words)}"></progress>'
-    return f'{bar}<p class="numbers">{escape(numbers)}</p>'
+    return progress_bar(words, done, total, numbers)
 
 
 def get_words(screen: ModelsScreen) -> str:

@@ -11,7 +11,7 @@ from cir.shelf import ShelfEntry
 from cir.text import counted, duration
 from cir.ui.galleries.screen import Report, Screen
 from cir.ui.galleries.status import STAGES, is_about, state_words
-from cir.ui.pieces import escape, problem_card, table
+from cir.ui.pieces import escape, problem_card, progress_bar, table
 from cir.ui.problems import describe_problem
 
 PROBLEMS_SHOWN = 200
@@ -86,10 +86,7 @@ def _bar(job: IndexingJob) -> str:
     if progress.stage == "captions":
         words += " · all pictures can be searched, those without captions by their look alone"
     label = STAGES.get(progress.stage, "Indexing")
-    return (
-        f'<progress max="{max(progress.total, 1)}" value="{progress.done}" aria-label="{label}"></progress>'
-        f'<p class="numbers">{escape(words)}</p>'
-    )
+    return progress_bar(label, progress.done, progress.total, words)
 
 
 def left_out_table(rows: Sequence[LeftOut], gallery: str = "") -> str:
