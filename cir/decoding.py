@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from contextlib import nullcontext
 from threading import Lock
 
@@ -18,6 +19,8 @@ from cir.salvage import PngParts, grey_pairs_as_rgba
 MAX_MEGAPIXELS = 250
 # Never Pillow's default of 43 openers: EPS, FITS and their like are attack surface. MPO arrives through JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+# What Pillow cannot read beside the pixels is left out; its warnings name its own files and lines, and no picture.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = MAX_MEGAPIXELS * 1_000_000  # Pillow's own limit, of 89, would come before ours
 SMALLER = f"Save it smaller, below {MAX_MEGAPIXELS} megapixels."
 _LARGE = Lock()  # large pictures are decoded one at a time

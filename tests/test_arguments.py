@@ -50,6 +50,10 @@ REFUSED = {
     "search --text x --since=": "--since was given without a value",
     "search --text x --reference-id=": "--reference-id was given without a value",
     "serve --auth=": "--auth was given without a value",
+    "index ''": "What follows index is empty",
+    "index --no-captions ''": "--no-captions was given without a value",
+    "galleries move rome ''": "What follows rome is empty",
+    "triplets export '' out": "What follows export is empty",
     "galleries delete --yes nowhere": "There is no gallery called 'nowhere', nor any other",
     "search --text x --folder nowhere": "there is no folder 'nowhere' in this gallery",
     "search --text x --reference-id nowhere": "There is no image 'nowhere' in this gallery",
@@ -72,14 +76,14 @@ REFUSED = {
     "synthesize --out x --seed -1": "--seed is -1",
 }
 RUN_ALL = """
-import contextlib, io, json, sys
+import contextlib, io, json, shlex, sys
 from cir.__main__ import main
 answers = {}
 for line in json.load(sys.stdin):
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
-            status = main(line.split())
+            status = main(shlex.split(line))
         except SystemExit as end:
             status = end.code
     answers[line] = [status, said.getvalue(), [m for m in sys.argv[1:] if m in sys.modules]]

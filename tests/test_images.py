@@ -9,6 +9,7 @@ import random
 import socket
 import stat
 import struct
+import subprocess
 import sys
 import tracemalloc
 import zlib
@@ -316,6 +317,20 @@ def test_fault_28_an_exif_that_gives_the_orientation_as_text_is_ignored() -> Non
     entry = struct.pack("<HHHI4sI", 1, 0x0112, 2, 4, b"six\0", 0)
     data = encode(Image.fromarray(LEFT_RED), "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0" + entry)
     assert (pixels(read_image(data)) == LEFT_RED).all()
+
+
+def test_fault_28_of_a_malformed_exif_nothing_of_pillows_is_printed(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, "a camera" * 30
+    for length in (20, 40, 60):
+        Image.fromarray(LEFT_RED).save(tmp_path / f"{length}.jpg", exif=exif.tobytes()[:length])
+    script = (
+        "import sys; from pathlib import Path; from cir.images import read_dated_image\n"
+        "for name in sys.argv[1:]: read_dated_image(Path(name).read_bytes())"
+    )
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_fault_29_avif_is_read() -> None:

@@ -626,6 +626,7 @@ def test_a_name_that_is_too_long_is_refused_for_its_length(photos: Path, cache: 
         ("-x", "x"),
         ("🎉", "gallery"),
         ("...", "gallery"),
+        ("/", "gallery"),
     ],
 )
 def test_a_gallery_is_named_after_its_folder(folder: str, name: str, tmp_path: Path) -> None:

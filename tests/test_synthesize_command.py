@@ -176,11 +176,12 @@ def test_what_cannot_be_done_is_one_sentence_and_no_file(
 
 def test_without_a_language_model_the_way_out_is_said(capsys, tmp_path: Path, doubles: Doubles) -> None:
     doubles.language_model = None  # type: ignore[assignment]
-    doubles.why_no_language_model = "The language model is switched off."
+    doubles.why_no_language_model = "The language model is switched off. Choose one with --llm."
     status, _, err = run(capsys, "synthesize", "--out", tmp_path / "t.jsonl")
     assert status == 2
     assert "switched off" in err
-    assert "--llm" in err
+    assert err.count("--llm") == 1
+    assert "--spoter" in err
 
 
 def test_a_language_model_that_dies_leaves_what_was_done(capsys, tmp_path: Path, doubles: Doubles) -> None:

@@ -206,15 +206,19 @@ def refuse_conflicts(options: argparse.Namespace, given: set[str]) -> None:
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:
-    """Refuse an option whose value is empty, as of a variable that was not set: what holds without it was not asked for.
+    """Refuse an argument that is empty, as of a variable that was not set: what holds without it was not asked for.
+
+    An empty folder would be the one that the command was called in.
 
     Raises:
-        BadQuery: the first such option, by its name.
+        BadQuery: the first such option by its name, or what stands before the argument.
     """
     for option, value in pairwise([*arguments, "."]):
         flag, equals, rest = option.partition("=")
         if flag.startswith("--") and flag not in MAY_BE_EMPTY and ((equals and not rest) or not value):
             raise BadQuery(f"{flag} was given without a value.", "Say which one, or leave it out.")
+        if not value and not flag.startswith("--"):
+            raise BadQuery(f"What follows {option} is empty.", "Say which one.")
 
 
 def _evaluate_rules() -> list[Rule]:

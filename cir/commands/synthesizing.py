@@ -215,7 +215,7 @@ def build_spoter(models: Models, spoter: str = "captions", template: str = "exam
     if models.language_model is None:
         raise MissingModel(
             f"Texts are written by the language model. {models.why_no_language_model}",
-            "Choose one with --llm, or a multimodal model's folder with --spoter",
+            "Or let a multimodal model write them: --spoter FOLDER",
         )
     models.language_model.deadline_seconds = PATIENCE_SECONDS
     return CaptionSpoter(models.language_model, template)

@@ -233,7 +233,8 @@ def is_programs_own(name: str) -> bool:
 
 def gallery_name(root: Path) -> str:
     """A name for the gallery of this folder: the folder's own, as far as it can be one, else "gallery"."""
-    name = unicodedata.normalize("NFC", name_of(Path(os.path.realpath(root))))
+    path = Path(os.path.realpath(root))
+    name = unicodedata.normalize("NFC", name_of(path)) if path.name else ""  # "/" has none
     plain = "".join(character if _may_stand(character) else " " for character in name)
     plain = re.sub(r"^\W+|_+$", "", " ".join(plain.split())).lstrip("_")
     if "(" not in plain:  # it may have lost one at its beginning
