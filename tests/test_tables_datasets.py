@@ -6,16 +6,18 @@ import json
 import re
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from cir.composers.composer import unit_row
-from cir.composers.cvsi import PARTS
+from cir.composers.cvsi import PARTS, Cvsi
 from cir.composers.cvsi import scoring as cvsi_scoring
 from cir.composers.cvsi import weights as cvsi_weights
+from cir.composers.cvsi_removal import CvsiRemoval
+from cir.composers.ingredients import Ingredients
 from cir.errors import LanguageModelFailed
 from cir.evaluation import hyperparameters, tables
 from cir.evaluation.composed import compose_kept
@@ -26,6 +28,7 @@ from cir.evaluation.rank_measures import measure_of, share
 from cir.evaluation.results_file import Section, read_sections
 from cir.evaluation.run import index_dataset, rank_subset
 from cir.gallery.gallery import Gallery
+from cir.measuring import bench
 from cir.models.server.model import connect
 from cir.places import DOCS
 from cir.ranking.retriever import Retriever
@@ -33,7 +36,7 @@ from cir.ranking.scoring import GalleryTerms, Linear, QueryTerms
 from cir.ranking.sweep import ranks
 from cir.types import CirQuery, ComposedQuery
 from tests.commands import run
-from tests.dataset_doubles import CountingModel, ToyModels, lay_out, use
+from tests.dataset_doubles import CountingModel, ToyModels, lay_out, toy_methods, use
 from tests.fakes import ToyCaptioner, ToyLanguageModel, draw, toy_cvsi
 from tests.llm_server import Asked, llm_server, toy
 
@@ -213,6 +216,31 @@ def test_every_table_is_made_on_cirr_and_says_dataset_split_and_protocol(capsys,
     assert cost["training"] == "1.5 min"
     assert table_row(found["efficiency-cirr-val"], "Sum")["training"] == "—"
     assert toys.closed
+
+
+def test_what_cvsi_removal_brings_stands_below_cvsi_s_ablation_also_for_edits_of_several_orders(
+    capsys, tmp_path, toys, monkeypatch
+) -> None:
+    def methods(given: Ingredients) -> dict[str, object]:
+        made = toy_methods(given)
+        return {**made, "CVSI+removal": CvsiRemoval(cast(Cvsi, made["CVSI"]))}
+
+    monkeypatch.setattr(bench, "build_methods", methods)
+    root = lay_out("cirr", tmp_path / "CIRR")
+    texts = root / "cirr" / "captions" / "cap.rc2.val.json"
+    edits = texts.read_text(encoding="utf-8").replace("show a red one", "make it taller and show a red one")
+    texts.write_text(edits, encoding="utf-8")
+    assert "What CVSI+removal brings" not in (
+        sections(capsys, tmp_path, "ablation", "cirr", "--root", root)["ablation-cirr-val"].markdown
+    )
+    row = table_row(sections(capsys, tmp_path, "methods", "cirr", "--root", root)["methods-cirr-val"], "CVSI+removal")  # fmt: skip
+    told = sections(capsys, tmp_path, "ablation", "cirr", "--root", root)["ablation-cirr-val"].markdown
+    ours, several = told.split("### What CVSI+removal brings")[1].split("the edits of several orders:")
+    assert f"| + objects removed: CVSI+removal | {' | '.join(list(row.values())[1:])} |" in ours
+    assert [line.split("|")[1].strip() for line in ours.splitlines() if line.endswith("| 5 |")] == [
+        "CVSI", "+ its orders one by one", "+ objects removed: CVSI+removal"
+    ]  # fmt: skip
+    assert sum(line.endswith("| 1 |") for line in several.splitlines()) == 3
 
 
 def test_a_dataset_has_no_paraphrases(capsys, tmp_path, toys) -> None:

@@ -11,9 +11,11 @@ from typing import cast
 
 from cir.commands.console import announce
 from cir.commands.options import settle
+from cir.composers import cvsi_removal
 from cir.composers.composer import Composer
 from cir.composers.cvsi import PARAMETERS
 from cir.composers.method_card import SUPERVISED
+from cir.composers.order_by_order import orders_in
 from cir.composers.parameters import in_symbols
 from cir.composers.registry import METHODS
 from cir.errors import BadQuery
@@ -93,8 +95,30 @@ def ablation_table(bench: Bench) -> tuple[str, dict[str, object]]:
         "Where the reference look has no weight, leaving it out changes nothing, as in the paper's own column for "
         f"CIRCO. {bench.protocol}"
     )
-    markdown = f"{said.strip()}\n\n{bench.table(rows, 'variant')}"
+    markdown = f"{said.strip()}\n\n{bench.table(rows, 'variant')}{_ours_over_cvsi(bench)}"
     return markdown, {"queries": len(rows["CVSI"]), "weights": dict(weights)}
+
+
+def _ours_over_cvsi(bench: Bench) -> str:
+    """What CVSI+removal's two changes bring, of what is kept of it: on all its queries, and on those whose edit has several orders."""
+    name, composer = cvsi_removal.CARD.name, bench.methods.get(cvsi_removal.CARD.name)
+    composed = bench.composed(name, composer, bench.witness, compose=False) if composer else {}
+    if composer is None or not composed:
+        return ""
+    weights = bench.weights(composer)
+    rows = tables.shared(
+        {
+            "CVSI": bench.ranks(bench.cvsi, bench.weights(bench.cvsi_composer)),
+            "+ its orders one by one": bench.ranks(composed, {**weights, cvsi_removal.DELTA.name: 0.0}),
+            f"+ objects removed: {name}": bench.ranks(composed, weights),
+        }
+    )
+    several = {q.query_id for q in bench.queries if len(orders_in(q.modification_text)) > 1}
+    found = f"\n\n### What {name} brings\n\n{bench.table(rows, 'variant')}"
+    if several.isdisjoint(rows["CVSI"]):
+        return found
+    of_these = {row: {q: r for q, r in ranked.items() if q in several} for row, ranked in rows.items()}
+    return f"{found}\n\nOf these, the edits of several orders:\n\n{bench.table(of_these, 'variant')}"
 
 
 def language_models_table(bench: Bench) -> tuple[str, dict[str, object]]:

@@ -1,4 +1,7 @@
-"""CVSI with the objects that an edit most likely removes, as a term that counts against an image.
+"""CVSI that carries out an edit one order after the other, with the objects most likely removed as a term that counts against an image.
+
+Where an edit has several orders, each caption is modified twice: by the edit as a whole, as in CVSI, and by its orders one after
+the other, see `order_by_order`. q_m is the mean of all.
 
 The mirror of CVSI's p_a: the language model is asked what is in the picture only before the edit. The mean of the texts of
 those objects, q_r, is subtracted: alpha q_m + beta q_f + (1 - alpha - beta) q_v - delta q_r, for Eq. 8. Where a captioner has
@@ -9,7 +12,7 @@ tower reads as beds; q_r takes them away again. Source: in no paper; a method of
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from cir import prompts, replies
@@ -18,12 +21,13 @@ from cir.composers.composer import unit_row
 from cir.composers.cvsi import OBJECT_TOKENS, Cvsi
 from cir.composers.ingredients import Ingredients
 from cir.composers.method_card import CAPTIONER, LANGUAGE_MODEL, MethodCard
+from cir.composers.order_by_order import described_in_steps, orders_in
 from cir.composers.parameters import Parameter, Values
-from cir.composers.revision import REMOVED, TextMemory, Trace
+from cir.composers.revision import CAPTIONS, MODIFIED, REMOVED, TextMemory, Trace
 from cir.errors import LanguageModelFailed
 from cir.models.protocols import LanguageModel
 from cir.ranking.scoring import Linear
-from cir.types import REMOVED_OBJECTS, ComposedQuery, Query
+from cir.types import MODIFIED_CAPTIONS, REMOVED_OBJECTS, ComposedQuery, Query
 
 DELTA = Parameter(
     "delta",
@@ -33,6 +37,7 @@ DELTA = Parameter(
     meaning="How much a picture loses that shows what the edit takes away, as the language model names it.",
 )
 PARAMETERS = (*cvsi.PARAMETERS, DELTA)
+IN_STEPS = "asking the language model for one order after the other"
 ASKING = "asking the language model what is removed"
 
 
@@ -45,7 +50,7 @@ def scoring(composed: ComposedQuery, values: Values) -> Linear:
 
 
 class CvsiRemoval:
-    """CVSI, then one question more.
+    """CVSI, then one question for each order of an edit that has several, and one more.
 
     Args:
         cvsi: the method that it is made of; its numbers, captions and answers are the same.
@@ -61,19 +66,47 @@ class CvsiRemoval:
         self._texts = TextMemory(cvsi.text_encoder)
 
     def compose(self, query: Query) -> Iterator[ComposedQuery]:
-        """CVSI's stages; then q_r, where the edit removes something and there are captions and a language model."""
+        """CVSI's stages; then, where there are captions and a language model, q_m with the orders one by one, where there are several, and q_r."""
         for composed in self.cvsi.compose(query):
             found = replace(composed, scoring=scoring)
             captions, model = found.trace.get("captions"), self.cvsi.language_model
             if found.pending or not captions or model is None:
                 yield found
                 continue
+            orders = orders_in(composed.modification_text)
+            if len(orders) > 1 and MODIFIED_CAPTIONS in found.parts:
+                yield replace(found, pending=IN_STEPS)
+                found = self._in_steps(found, orders, model)
             yield replace(found, pending=ASKING)
             yield self._without_removed(found, captions[0], model)
 
     def revise(self, composed: ComposedQuery, trace: Trace) -> ComposedQuery:
-        """CVSI's own texts changed; what is removed stays as it was."""
-        return self.cvsi.revise(composed, trace)
+        """CVSI's own texts changed; what is removed stays as it was. A changed caption takes both its descriptions with it."""
+        return self.cvsi.revise(composed, {**trace, MODIFIED: _still_described(composed.trace, trace)})
+
+    def _in_steps(
+        self, composed: ComposedQuery, orders: Sequence[str], model: LanguageModel
+    ) -> ComposedQuery:
+        """C^M with what becomes of each caption when the orders are carried out one by one, and q_m, its mean."""
+        since = time.perf_counter()
+        captions = list(dict.fromkeys(composed.trace["captions"]))
+        if self.cvsi.settings.joint_call:
+            captions = [", ".join(captions)]
+        notes = list(composed.notes)
+        try:
+            in_steps = [described_in_steps(model, caption, orders, notes.append) for caption in captions]
+        except LanguageModelFailed as error:
+            said = f"The language model did not carry out one order after the other; the edit as a whole counts: {error}"
+            return replace(composed, notes=[*composed.notes, said])
+        described = (*composed.trace[MODIFIED], *in_steps)
+        row = unit_row(self._texts.encode(described).mean(axis=0))
+        return replace(
+            composed,
+            parts={**composed.parts, MODIFIED_CAPTIONS: row},
+            trace={**composed.trace, MODIFIED: described},
+            notes=list(dict.fromkeys(notes)),
+            timings_ms=self._took(composed, "language model", since),
+        )
 
     def _without_removed(self, composed: ComposedQuery, caption: str, model: LanguageModel) -> ComposedQuery:
         since = time.perf_counter()
@@ -95,6 +128,16 @@ class CvsiRemoval:
         return {**before, stage: before.get(stage, 0.0) + 1000.0 * (time.perf_counter() - since)}
 
 
+def _still_described(before: Trace, now: Trace) -> Sequence[str]:
+    """The descriptions without the two of a caption that is gone, where each has two: of the edit as a whole, and in steps."""
+    captions, described = list(dict.fromkeys(before.get(CAPTIONS, ()))), now.get(MODIFIED, ())
+    if len(before.get(MODIFIED, ())) != 2 * len(captions) or len(described) < 2 * len(captions):
+        return described
+    gone = {i for i, caption in enumerate(captions) if caption not in now.get(CAPTIONS, ())}
+    gone |= {i + len(captions) for i in gone}
+    return [text for i, text in enumerate(described) if i not in gone]
+
+
 def cvsi_removal(given: Ingredients) -> CvsiRemoval | None:
     """The method over a CVSI of these ingredients; None where that cannot be made."""
     made = cvsi.CARD.build(given)
@@ -103,7 +146,7 @@ def cvsi_removal(given: Ingredients) -> CvsiRemoval | None:
 
 CARD = MethodCard(
     "CVSI+removal",
-    "CVSI with objects most likely removed: a term of ours",
+    "CVSI order by order, with objects most likely removed: ours",
     __name__,
     cvsi_removal,
     "as of CVSI",
