@@ -23,6 +23,7 @@ from cir.gallery.gallery import Gallery
 from cir.gallery.kept_opening import is_sound
 from cir.gallery.manifest import (
     MANIFEST,
+    ROWS,
     GallerySummary,
     gallery_folder,
     list_galleries,
@@ -231,7 +232,9 @@ class Shelf:
         folder = self._folder(name)
         assert folder is not None, "a gallery without files is open from the beginning"
         stamp = _stamp(folder)  # before it is read: what is replaced meanwhile is noticed the next time
-        if stamp is None and name in self._open:
+        if (
+            stamp is None and not (folder / ROWS).exists()
+        ):  # else it was begun, and its folder says how to go on
             raise GalleryError(
                 f"The gallery {self.title(name)} is not there any more.", "Choose another gallery."
             )

@@ -458,6 +458,15 @@ def test_folders_below_the_roots_are_offered_without_links_and_hidden_ones(place
     assert [f.label for f in offered_folders([place / "photos"], limit=2)] == ["photos", "photos / 2023"]
 
 
+def test_what_the_program_keeps_of_galleries_is_offered_as_no_folder_of_pictures(place: Path) -> None:
+    make(place, "rome", 2)  # its gallery lies in place / "cache" / "rome"
+    assert [folder.label for folder in offered_folders([place])][1:] == [
+        f"{place.name} / cache",
+        f"{place.name} / rome",
+    ]
+    assert len(offered_folders([place / "cache" / "rome"])) > 1  # who starts with it wants it
+
+
 def test_fault_51_a_folder_exchanged_for_a_link_after_it_was_offered_is_refused(place: Path) -> None:
     (place / "photos" / "2024").mkdir(parents=True)
     (place / "secret").mkdir()

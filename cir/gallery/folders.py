@@ -10,11 +10,12 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cir.errors import GalleryError
-from cir.exclusions import junk_folder
+from cir.exclusions import junk_folder, marked_folder
 from cir.files import display_name
 
 _SALT = secrets.token_bytes(16)  # so that no key tells a path, not even to who guesses it
@@ -60,8 +61,8 @@ class OfferedFolder:
 def offered_folders(roots: Sequence[Path], *, limit: int = MOST_FOLDERS) -> list[OfferedFolder]:
     """The folders below the roots, in order of their paths; the shallow ones where there are more than `limit`.
 
-    Links, folders that indexing leaves out by their names and what cannot be read are passed over; a root that is not
-    there offers nothing.
+    Links, folders that indexing leaves out by their names or by what lies in them, such as galleries, and what cannot be
+    read are passed over; a root that is not there offers nothing.
     """
     found: list[OfferedFolder] = []
     for folder in _by_depth(roots):
@@ -75,23 +76,27 @@ def _by_depth(roots: Sequence[Path]) -> Iterator[OfferedFolder]:
     waiting = deque(OfferedFolder(root) for root in roots if root.is_dir())
     while waiting:
         folder = waiting.popleft()
-        yield folder
         top = os.fsencode(os.path.realpath(folder.root))
         inside = os.path.join(top, folder.relative) if folder.relative else top
+        subfolders, files = _entries(inside)
+        if folder.relative and marked_folder(os.path.basename(inside), [*subfolders, *files]):
+            continue
+        yield folder
         waiting.extend(
             OfferedFolder(folder.root, b"/".join(filter(None, (folder.relative, name))))
-            for name in _subfolders(inside)
+            for name in subfolders
+            if not junk_folder(name, os.path.basename(inside))
         )
 
 
-def _subfolders(path: bytes) -> list[bytes]:
-    try:
-        with os.scandir(path) as entries:
-            names = [
-                e.name
-                for e in entries
-                if e.is_dir(follow_symlinks=False) and not junk_folder(e.name, os.path.basename(path))
-            ]
-    except OSError:  # no permission, or gone since: then it has nothing to offer
-        return []
-    return sorted(names)
+def _entries(path: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The names of the folders in a folder, sorted, and those of all else in it."""
+    folders: list[bytes] = []
+    others: list[bytes] = []
+    with (
+        suppress(OSError),
+        os.scandir(path) as entries,
+    ):  # no permission, or gone since: it has nothing to offer
+        for entry in entries:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return sorted(folders), others
