@@ -338,6 +338,24 @@ def test_what_an_earlier_version_compiled_with_a_class_that_is_gone_does_not_bre
     assert len(list((tmp_path / "__pycache__").glob("*_dot_at*.nbi"))) == 2
 
 
+def test_what_earlier_versions_compiled_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    from cir.ranking.engines import kernels
+    from cir.ranking.engines.compiled_files import remove_earlier
+
+    rows, one = np.ones((1, 2), np.float32), np.ones(1, np.float32)
+    kernels.quantise(rows, np.zeros(1, np.int64), rows[0], np.ones((1, 2), np.int8), one, one.copy())
+    there, source = Path(kernels.quantise.stats.cache_path), kernels.quantise.py_func.__qualname__[-8:]
+    own = [path.name for path in there.glob(f"kernels.quantise_{source}-*.nb[ic]")]
+    assert own, "numba names its files in another way"
+    earlier = [name.replace(source, "0123abcd") for name in own]
+    earlier += [name.replace(f"_{source}", "") for name in own]
+    others = ["kernels.cpython-311.pyc", "others.loop_0123abcd-3.py311.nbi", "kernels.notes.txt"]
+    for name in (*own, *earlier, *others):
+        (tmp_path / name).touch()
+    remove_earlier(tmp_path, "kernels", source)
+    assert {path.name for path in tmp_path.iterdir()} == {*own, *others}
+
+
 def test_a_move_of_a_slider_looks_at_few_blocks_of_images_where_these_differ() -> None:
     from cir.ranking.engines.kernels import FEW
 

@@ -145,7 +145,8 @@ def test_a_wrong_argument_of_a_search_says_what_would_be_right(served, sent, sai
         ("search", {"data": "x"}, "The body has to be"),
         ("search", [], "The body has to be"),
         ("v2/search", [1], "The body has to be an object"),
-        ("search", {"data": [None] * 50}, "values, and 50 came"),
+        ("search", {"data": [None] * 50}, "), and 50 came"),
+        ("galleries", {"data": [None]}, "/galleries takes no value, and 1 came."),
     ],
 )
 def test_a_call_that_is_none_is_refused_in_a_sentence(served, path, body, said, caplog):

@@ -77,6 +77,7 @@ class ExactEngine(Counting):
         if behind:
             Thread(target=self.prepare, daemon=True, name="engine").start()
         elif self._is_quantised:
+            from cir.ranking.engines.compiled_files import remove_earlier_loops
             from cir.ranking.engines.kernels import compile_ahead
 
             some = {"any": np.ones(self._features[0].shape[1])}
@@ -84,6 +85,7 @@ class ExactEngine(Counting):
                 self.top(some, Linear.even(some, 0.5), 1)
                 self.settle()
             compile_ahead()
+            remove_earlier_loops()
             _return_freed_memory()
             later = Timer(CHECKED_AFTER_SECONDS, self.check_copies)
             later.daemon = True

@@ -17,6 +17,7 @@ from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from cir.text import counted
 from cir.ui.problems import describe_problem
 from cir.ui.server import gradio_private
 from cir.ui.server.programs.arguments import ARGUMENTS, Arguments, is_upload, refuse_upload
@@ -79,8 +80,8 @@ def checked(call: Callable[..., Any], values: list[Any]) -> list[Any]:
     """
     names = names_of(call)
     if len(values) > len(names):
-        said = f"/{call.__name__} takes {len(names)} values, and {len(values)} came."
-        raise gr.Error(f"{said} They are: {', '.join(names)}.", print_exception=False)
+        takes = f"{counted(len(names), 'value')} ({', '.join(names)})" if names else "no value"
+        raise gr.Error(f"/{call.__name__} takes {takes}, and {len(values)} came.", print_exception=False)
     for name, value in zip(names, values, strict=False):
         _refuse_strange_files(name, value)
     return [*values, *[None] * (len(names) - len(values))]
