@@ -192,7 +192,7 @@ def test_a_gallery_is_deleted_only_after_it_was_confirmed_and_that_names_it(benc
         handlers.delete(bench.indexing, bench.state, "rome")
     handlers.ask_to_delete(bench.indexing, bench.state)
     screen = screen_of(bench.indexing, bench.state)
-    assert "Delete <b>rome</b>?" in render.question(screen.chosen, screen.to_delete)
+    assert "Delete <b>rome</b>?" in render.question(screen.chosen, bench.state.to_delete)
     assert (
         handlers.delete(bench.indexing, bench.state, "rome").done
         == "rome is deleted. Your pictures are where they were."

@@ -96,9 +96,7 @@ class Screen:
         job: the present or last indexing.
         can_resume: whether the last indexing can go on where it ended.
         wants_confirmation: whether it ended because most of its files have vanished.
-        to_delete: the gallery whose deletion is to be confirmed.
         left_out: what is no part of the chosen gallery, where the job does not say it.
-        report: what came of the last action.
     """
 
     entries: tuple[ShelfEntry, ...]
@@ -106,9 +104,7 @@ class Screen:
     job: IndexingJob
     can_resume: bool = False
     wants_confirmation: bool = False
-    to_delete: str = ""
     left_out: tuple[LeftOut, ...] = ()
-    report: Report = Report()
 
 
 def screen_of(indexing: GalleryIndexing, session: GalleriesSession) -> Screen:
@@ -127,4 +123,4 @@ def screen_of(indexing: GalleryIndexing, session: GalleriesSession) -> Screen:
     chosen, left_out = own.get(session.chosen), ()
     if chosen is not None and not said_by_job:
         left_out = read_left_out(gallery_folder(shelf.cache_root, chosen.name))
-    return Screen(entries, chosen, job, broken_off, confirm, session.to_delete, left_out, session.report)
+    return Screen(entries, chosen, job, broken_off, confirm, left_out)
