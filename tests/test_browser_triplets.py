@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -286,6 +287,35 @@ def test_more_are_made_and_stopped_files_come_and_go(address, visit, library, tm
     chooser.value.set_files(str(other))
     page.wait_for_selector("#triplets-stage >> text=notes.txt is no list of triplets.")
     assert page.locator(".toast-body").count() == 0
+
+
+def test_a_training_ends_when_its_page_is_left_as_it_says(library, retriever, visit):
+    from cir.ui.page import PageContent
+
+    ended = Event()
+
+    def train(triplets, gallery, title):
+        try:
+            for step in range(1, 1000):
+                time.sleep(0.05)
+                yield TrainingStep(step, 2.5, 240.0)
+        finally:
+            ended.set()
+
+    library.titles = {}
+    library.kept = lambda key, score: library.tables[key].triplets
+    content = PageContent(shelf_of(retriever), triplets=library, train=train)  # type: ignore[arg-type]
+    with served_page(content) as address:
+        page = visit(address)
+        open_tab(page)
+        assert "It stops when this page is left; the same button goes on." in page.inner_text(
+            "#triplets-trained"
+        )
+        page.click("#triplets-train")
+        page.wait_for_function("document.querySelector('#triplets-trained').textContent.includes('loss')")
+        assert not ended.is_set()
+        page.reload()
+        assert ended.wait(30)
 
 
 def test_a_network_is_trained_on_what_is_kept_and_is_then_searched_with(library, retriever, visit) -> None:

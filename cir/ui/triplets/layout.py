@@ -18,7 +18,7 @@ PAPER = Thresholds()
 STOP, TRAIN = "Stop", "Train with these"
 _ABOUT_TRAINING = (
     "<p class='hint'>Training makes a network of HyCIR's from the triplets that are kept, with your verdicts and texts: some "
-    "minutes, and then a method of its own.</p>"
+    "minutes, and then a method of its own. It stops when this page is left; the same button goes on.</p>"
 )
 _KEYS_SCRIPT = (Path(__file__).parent / "keys.js").read_text(encoding="utf-8")
 # A card or an arrow tells which triplet it stands for. An arrow is no button of HTML, so its keys are heard here.
