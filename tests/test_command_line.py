@@ -152,6 +152,25 @@ def test_a_folder_of_which_nothing_can_be_read_is_not_called_ready(
     assert shown.remedy.endswith("python -m cir index PHOTOS")
 
 
+def test_what_was_changed_or_repaired_while_indexing_is_printed(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in (1, 2):
+        kept = (SAMPLE_GALLERY / "images" / f"{number:04d}.webp").read_bytes()
+        (photos / f"{number:04d}.webp").write_bytes(kept)
+    assert "searched with" not in run(capsys, "index", photos, "--no-captions")[1]
+    (photos / "0002.webp").unlink()
+    other = ("--models", "embedded-blip", "--no-captions", "--confirm-purge")
+    status, out, _ = run(capsys, "index", photos, *other)
+    assert status == 0
+    assert "Taken out of the gallery, as they have vanished: 1 image." in out
+    assert re.search(r"photos was made with embedded@\w+, and is searched with blip@\w+ from now on\.", out)
+    status, out, _ = run(capsys, "index", photos, "--no-captions", "--json")
+    (note,) = json.loads(out)["notes"]
+    assert note.startswith("photos was made with blip@")
+
+
 def test_a_folder_is_indexed_and_then_searched(capsys, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CIR_CACHE", str(tmp_path / "cache"))
     photos = tmp_path / "photos"

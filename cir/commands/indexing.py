@@ -81,6 +81,7 @@ def index(options: argparse.Namespace) -> int:
             "gallery": name,
             "images": progress.images,
             "left_out": [asdict(row) for row in progress.left_out],
+            "notes": list(progress.notes),
             "skipped": [{"file": file, "reason": reason} for file, reason in progress.skipped],
             "missing": dict(models.missing),
         }
@@ -90,6 +91,8 @@ def index(options: argparse.Namespace) -> int:
             answer["engine"] = {"name": options.engine, "recall_at_10": recall}
         print_json(answer)
         return _status(name, progress)
+    for note in progress.notes:
+        sys.stdout.write(f"{note}\n")
     for row in progress.left_out:
         sys.stdout.write(_left_out(row) + "\n")
     for method, found in also.items():

@@ -43,6 +43,7 @@ from cir.gallery.preparation import (
     earlier_manifest,
     models_of_run,
     no_images,
+    note_other_models,
     refuse_without_images,
 )
 from cir.gallery.root_watch import RootWatch, is_replaced
@@ -140,6 +141,7 @@ def index_folder(
         refuse_without_images(top, barred, exclude)  # before anything is written
     with open_cache(folder, name) as cache:
         before = earlier_manifest(cache, top)
+        note_other_models(cache, before, image_encoder)
         with storage_errors(name):
             remember_source(folder, top)
             remember_exclude(folder, exclude)

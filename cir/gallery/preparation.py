@@ -51,6 +51,15 @@ def earlier_manifest(cache: GalleryCache, root: Path) -> Manifest | None:
         return None
 
 
+def note_other_models(cache: GalleryCache, before: Manifest | None, image_encoder: ImageEncoder) -> None:
+    """Say that the models change by which a gallery can be searched: a page with the former ones refuses it from now on."""
+    if before is not None and before.models.image_encoder != image_encoder.fingerprint:
+        cache.notes.append(
+            f"{before.name} was made with {before.models.image_encoder}, and is searched with {image_encoder.fingerprint} "
+            "from now on. What was made before is kept, and counts again once it is indexed with those models."
+        )
+
+
 def models_of_run(
     image_encoder: ImageEncoder,
     text_encoder: TextEncoder | None,
