@@ -315,6 +315,26 @@ def test_a_hosted_space_is_open_and_may_be_framed_by_the_hub_alone(bare):
     assert command.SPACE_FRAMES == ("https://huggingface.co",)
 
 
+@pytest.mark.parametrize(("host", "others"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_that_other_machines_reach_the_page_is_said_where_they_do_and_not_of_every_password(
+    host, others, capsys
+):
+    from cir.commands.addresses import read_address
+
+    options = SimpleNamespace(
+        host=host,
+        port=1,
+        listen=False,
+        auth="me:pw",
+        root_path="",
+        allowed_host=[],
+        trusted_proxy=[],
+        mcp=False,
+    )
+    command._say_where("http://x/", read_address(options), options)
+    assert ("Other machines reach it" in capsys.readouterr().out) is others
+
+
 def test_a_port_that_is_taken_is_said_in_a_sentence(served):
     import gradio as gr
 

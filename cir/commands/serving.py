@@ -20,7 +20,14 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from cir import __version__
-from cir.commands.addresses import THIS_MACHINE, Address, add_address_options, is_space, read_address
+from cir.commands.addresses import (
+    THIS_MACHINE,
+    Address,
+    add_address_options,
+    is_loopback,
+    is_space,
+    read_address,
+)
 from cir.commands.checks import check_arguments
 from cir.commands.command_parser import (
     CommandParser,
@@ -248,7 +255,7 @@ def _say_where(url: str, address: Address, options: argparse.Namespace) -> None:
             lines.append(
                 "Whoever gets through the proxy sees these pictures: let it ask for a password, or add --auth."
             )
-    elif not address.alone and not is_space():
+    elif not is_loopback(address.host) and not is_space():
         lines.append("Other machines reach it under this one's name or address.")
     if options.mcp:
         lines.append(f"Assistants (MCP) find its tool at {url}gradio_api/mcp/")
