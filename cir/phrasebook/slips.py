@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from itertools import accumulate, pairwise
 from math import ceil, log10
 
-from cir.phrasebook.book import TOKEN, all_words, nouns, read_book
+from cir.phrasebook.book import BEFORE, TOKEN, all_words, nouns, read_book
 from cir.phrasebook.cuts import JOINING
 from cir.phrasebook.taught import taught
 from cir.world.vocabulary import COUNT_WORDS
@@ -38,6 +38,7 @@ _COMMON = (
 _OF_TWO = frozenset(
     "am an as at be by do go he hi if in is it me my no of oh ok on or so to up us we".split()  # noqa: SIM905
 )
+_BEFORE_THINGS = ("add", "remove", "no", "with", "without", "of", "for")
 SHORT, MOST_PIECES = 3, 3  # of words that were run together, all but one have so many letters
 _TIMES = re.compile(r"\b(?:[x×] ?(\d)|(\d) ?[x×])(?!\w)")  # "x2", "2 x"
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -83,9 +84,9 @@ def _pieces(token: str) -> tuple[str, ...]:
     found: dict[int, tuple[str, ...]] = {0: ()}  # where pieces may end -> the fewest
     for end in range(1, len(token) + 1):
         ways = [
-            (*found[start], token[start:end])
-            for start in found
-            if _is_piece(token[start:end]) and len(found[start]) < MOST_PIECES
+            (*before, piece)
+            for start, before in found.items()
+            if len(before) < MOST_PIECES and _is_piece(piece := token[start:end], before)
         ]
         ways = [way for way in ways if sum(len(piece) < SHORT for piece in way) < 2]
         if ways:
@@ -93,8 +94,14 @@ def _pieces(token: str) -> tuple[str, ...]:
     return found.get(len(token), (token,))
 
 
-def _is_piece(word: str) -> bool:
-    return (word in all_words() and (len(word) > 1 or word == "a")) or word in JOINING
+def _is_piece(word: str, before: Sequence[str]) -> bool:
+    """Whether a word can have been run together with those before it: a thing only with what stands before things; "catfish" is none."""
+    if word in JOINING:
+        return True
+    if word not in all_words() or (len(word) == 1 and word != "a"):
+        return False
+    of_a_thing = {*BEFORE, *JOINING, *read_book().numbers, *_BEFORE_THINGS}
+    return not before or word not in nouns() or before[-1] in of_a_thing or (before[-1], word) in _in_names()
 
 
 def _thing_after(words: Sequence[str], at: int) -> str:
@@ -107,7 +114,10 @@ def _thing_after(words: Sequence[str], at: int) -> str:
 def _number(token: str, before: str, after: str) -> str:
     """The number that a word beside a thing must be, though it is a word itself: "there are there dogs"; "" otherwise."""
     of_a_name = any((word, after) in _in_names() for word in _near(token))  # "pne tree"
-    if token in read_book().numbers or after not in nouns() or of_a_name:
+    behind_one = before in nouns() or any(
+        before == last for _, last in _in_names()
+    )  # "turn the cars to bikes"
+    if token in read_book().numbers or after not in nouns() or of_a_name or behind_one:
         return ""
     for count, number in COUNT_WORDS.items():
         if nouns()[after][1] == (count > 1) and _slips(token, number, MOST_OF_SHORT) <= MOST_OF_SHORT:
