@@ -98,18 +98,6 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def duration(seconds: float) -> str:
-    """A span of time as people say it: "40 s", "12 min", "1.8 h"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
-
-
-def time_left(seconds: float) -> str:
-    """ "about 40 s left", "about 12 min left"."""
-    return f"about {duration(seconds)} left"
-
-
 def notes_on(text: str) -> list[str]:
     """What a person should know of a cleaned edit before its results: that it says little."""
     notes = []

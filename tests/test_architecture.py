@@ -19,6 +19,7 @@ BASE = {
     "types",
     "errors",
     "text",
+    "durations",
     "environment",
     "places",
     "processors",

@@ -16,6 +16,7 @@ import pytest
 from gallery_doubles import ToyEncoder, folder_in_memory, index, opened, paint, paint_folder
 from shelf_doubles import Bench, Gate
 
+from cir.durations import duration
 from cir.errors import BadQuery, CirError, GalleryError
 from cir.gallery import narrowing
 from cir.gallery.background import FAILED, FINISHED, RUNNING, IndexingJob
@@ -27,7 +28,6 @@ from cir.gallery.left_out import LeftOut
 from cir.gallery.narrowing import Narrowing
 from cir.images import read_image
 from cir.shelf import ShelfEntry
-from cir.text import duration
 from cir.types import Query
 from cir.ui.galleries import handlers, render
 from cir.ui.galleries.reading import read_uploads

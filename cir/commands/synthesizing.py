@@ -22,6 +22,7 @@ from cir.commands.console import announce, print_json
 from cir.commands.surroundings import ELSEWHERE, REMEDIES
 from cir.composers.parameters import defaults
 from cir.composers.registry import build_methods
+from cir.durations import duration
 from cir.errors import BadQuery, CirError, MissingModel
 from cir.evaluation.method_code import method_code
 from cir.files import display_name
@@ -46,7 +47,7 @@ from cir.syncir.records import (
     read_triplets,
     write_triplets,
 )
-from cir.text import counted, duration
+from cir.text import counted
 from cir.types import Features, Query, Triplet
 from cir.whole_files import replacing, write_whole
 

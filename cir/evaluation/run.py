@@ -20,6 +20,7 @@ from PIL import Image
 
 from cir.composers.parameters import Values, starting
 from cir.composers.registry import asks_language_model
+from cir.durations import time_left
 from cir.errors import DatasetError
 from cir.evaluation.composed import compose_texts
 from cir.evaluation.datasets.dataset import Dataset, DatasetQuery, require_files
@@ -35,7 +36,7 @@ from cir.images import read_image
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
 from cir.ranking.retriever import MAX_RESULTS, Retriever, scoring_of
 from cir.ranking.scoring import rank_of, top_indices
-from cir.text import counted, time_left
+from cir.text import counted
 from cir.types import ComposedQuery, Query
 
 Say = Callable[[str], None]

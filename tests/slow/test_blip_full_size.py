@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,7 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The models folder of a person who has copied the set's folders there."""
     home = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
@@ -52,7 +54,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert sum(p.numel() for p in model.parameters()) == 223_744_258
     (home / "blip-itm-base-coco").mkdir()
     save_blip(home / "blip-itm-base-coco", model, side=384)
-    return home
+    yield home
+    shutil.rmtree(home)
 
 
 def test_features_and_spliced_sentences_are_those_of_transformers(home: Path) -> None:

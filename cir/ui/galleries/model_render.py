@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cir.durations import duration
 from cir.models.fetching import FAILED, FETCHING, MAKING, READY, STOPPED, STOPPING, FetchingJob, PlannedPart
-from cir.text import duration
 from cir.ui.galleries.model_sets import ModelsScreen
 from cir.ui.pieces import escape, problem_card, progress_bar, table
 from cir.ui.problems import describe_problem

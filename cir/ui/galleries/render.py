@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cir.durations import duration
 from cir.gallery.background import FAILED, FINISHED, IDLE, STOPPED, STOPPING, IndexingJob
 from cir.gallery.indexing import IndexingProgress
 from cir.gallery.left_out import LeftOut
 from cir.shelf import ShelfEntry
-from cir.text import counted, duration
+from cir.text import counted
 from cir.ui.galleries.screen import Report, Screen
 from cir.ui.galleries.status import STAGES, is_about, state_words
 from cir.ui.pieces import escape, problem_card, progress_bar, table

@@ -5,9 +5,10 @@ Knows neither gradio nor how triplets are kept; the looks are in `style.css` und
 
 from __future__ import annotations
 
+from cir.durations import time_left
 from cir.syncir.judgements import ACCEPTED, EDITED, REJECTED
 from cir.syncir.pipeline import Progress
-from cir.text import counted, time_left
+from cir.text import counted
 from cir.types import TrainedNetwork, TrainingStep
 from cir.ui import pieces
 from cir.ui.pieces import escape
