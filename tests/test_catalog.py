@@ -134,7 +134,7 @@ def test_an_unknown_set_or_language_model_is_answered_with_the_known_ones() -> N
 def test_fault_74_without_any_model_each_part_says_what_is_lost_and_how_to_get_it(bare: Models) -> None:
     assert (bare.captioner, bare.language_model, bare.phi("lincir"), bare.phi()) == (None, None, None, None)
     assert bare.missing["language model"] == (
-        "There is no language model, so edited descriptions (alpha) and added objects are left out. "
+        "There is no language model, so edited descriptions and added objects are left out. "
         "Qwen2.5-Coder-1.5B-Instruct Q4_K_M is not here. Fetch it: python -m cir models pull embedded"
     )
     assert bare.why_no_language_model == (  # for whoever makes no edited descriptions

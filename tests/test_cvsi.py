@@ -141,6 +141,20 @@ def test_fault_16_neither_image_nor_text_is_a_clear_error() -> None:
         Query(None, "")
 
 
+@pytest.mark.parametrize(
+    ("model", "end"),
+    [(ToyLanguageModel(), "counts only through the language model"), (None, "does not count")],
+    ids=["with a language model", "without one"],
+)
+def test_fault_266_the_end_of_a_long_edit_counts_only_where_a_language_model_reads_it(
+    model: ToyLanguageModel | None, end: str
+) -> None:
+    composed = last(
+        toy_cvsi(model, ToyCaptioner()).compose(Query(draw("red", "square"), "make it blue " * 40))
+    )
+    assert f"The edit is longer than CLIP reads; its end {end}." in composed.notes
+
+
 def test_fault_74_without_models_the_notes_say_what_is_missing_and_search_goes_on() -> None:
     cvsi = toy_cvsi(None, None)
     cvsi.missing = {"captioner": "No captioner: run X.", "language model": "No language model: run Y."}

@@ -269,7 +269,8 @@ class Cvsi:
         limit = getattr(self.text_encoder, "text_length_limit", 77)
         room = limit - self.phi.tokens - self.text_encoder.count_tokens("a photo of that")
         if self.text_encoder.count_tokens(draft.text) - 2 > room:
-            draft.note("The edit is longer than CLIP reads; its end counts only through the language model.")
+            counts = "counts only through the language model" if self.language_model else "does not count"
+            draft.note(f"The edit is longer than CLIP reads; its end {counts}.")
 
     def _caption(self, draft: _Draft, image: Image.Image) -> list[str]:
         """N captions of the reference. Source: Eq. 3."""

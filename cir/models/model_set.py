@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from cir.models.server.model import ServerModel
 
 WITHOUT = "none"  # as the name of a language model: do without one
-_WITHOUT_LLM = "edited descriptions (alpha) and added objects are left out"
+_WITHOUT_LLM = "edited descriptions and added objects are left out"
 
 
 class Models:
@@ -486,7 +486,7 @@ class Models:
         def load(path: Path) -> Captioner:
             return import_module(f"cir.models.{part.module}").load_captioner(path, self.device)
 
-        lost = "captions, edited descriptions (alpha) and added objects are left out"
+        lost = "captions, edited descriptions and added objects are left out"
         found = self._parts.load("captioner", part, load, lost)
         if found is None or self.photographs is None:
             return found
