@@ -17,10 +17,10 @@ with ending_at_once():
     from cir.commands.gallery_options import add_galleries, add_index, add_models, add_search, add_serve
     from cir.commands.options import add_evaluate, add_tables
     from cir.commands.serving import has_screen
-    from cir.commands.surroundings import in_words
     from cir.commands.training_options import add_ablate, add_synthesize, add_train, add_triplets, add_world
     from cir.environment import set_defaults
     from cir.errors import CirError
+    from cir.surroundings import in_words
 
 set_defaults()
 
@@ -85,7 +85,7 @@ def run(top: CommandParser, arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        told = in_words(error, options)
+        told = in_words(error, getattr(options, "out", None) or getattr(options, "results", None))
         if told is None:
             raise
         return _told(told)

@@ -6,6 +6,7 @@ draft that fails is deleted.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -16,6 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+NO_ROOM = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)  # what the system says of a full disk, and of one's share of it
+_BLOCK = 2**16
 LONGEST_NAME = 200  # bytes of a name that its draft's begins with: file systems take 255
 
 
@@ -35,7 +42,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     name = os.fsencode(path.name)[:LONGEST_NAME].decode("utf-8", "replace")
     draft = path.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        yield draft
+        with _errors_of_the_disk(draft):
+            yield draft
         if durable:
             with draft.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -44,6 +52,36 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
     if durable:
         _sync_folder(path.parent)
+
+
+@contextmanager
+def _errors_of_the_disk(draft: Path) -> Iterator[None]:
+    """Let the system say why it refuses to write, where a library has only said that writing failed, as torch does of a full disk.
+
+    Raises:
+        OSError: there is no room for more of the draft.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        refusal = _refusal(draft)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def _refusal(draft: Path) -> OSError | None:
+    """What the system says to more bytes in a draft that has failed; None where it takes them."""
+    try:
+        with draft.open("ab", buffering=0) as file:
+            for _ in range(2):  # of what has room in part, that part is written without an error
+                file.write(bytes(_BLOCK))
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error if error.errno in NO_ROOM else None
+    return None
 
 
 def write_whole(path: Path, data: bytes | str, *, durable: bool = True) -> None:

@@ -30,6 +30,7 @@ BASE = {
 }
 ALLOWED = {
     "files": set(),
+    "surroundings": {"files"},
     "formats": set(),
     "exclusions": set(),
     "walking": {"files", "formats", "exclusions"},
@@ -75,6 +76,7 @@ ALLOWED = {
         "images",
         "memory",
         "models.protocols",
+        "surroundings",
     },
     "composers": {
         "prompts",
@@ -137,6 +139,7 @@ ALLOWED = {
         "syncir",
         "evaluation.papers",
         "evaluation.results_file",
+        "surroundings",
     },
     "training": {
         "world",

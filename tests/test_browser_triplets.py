@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Iterator
@@ -316,6 +317,42 @@ def test_a_training_ends_when_its_page_is_left_as_it_says(library, retriever, vi
         assert not ended.is_set()
         page.reload()
         assert ended.wait(30)
+
+
+def test_on_a_full_disk_a_training_that_is_stopped_and_a_download_are_said_not_to_be_kept(
+    library, retriever, visit, monkeypatch
+):
+    from gradio import processing_utils
+
+    from cir.ui.page import PageContent
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def train(triplets, gallery, title):
+        try:
+            for step in range(1, 1000):
+                time.sleep(0.05)
+                yield TrainingStep(step, 2.5, 240.0)
+        finally:
+            full()
+
+    library.titles = {}
+    library.kept = lambda key, score: library.tables[key].triplets
+    said = "selector => document.querySelector(selector).textContent.includes('The disk is full')"
+    with served_page(PageContent(shelf_of(retriever), triplets=library, train=train)) as address:  # type: ignore[arg-type]
+        page = visit(address)
+        open_tab(page)
+        page.click("#triplets-train")
+        page.wait_for_function("document.querySelector('#triplets-trained').textContent.includes('loss')")
+        page.click("#triplets-train-stop")
+        page.wait_for_function(said, arg="#triplets-trained")
+        assert "goes on from here" not in page.inner_text("#triplets-trained")
+        page.wait_for_selector("#triplets-train:not([disabled])")
+        monkeypatch.setattr(processing_utils, "save_file_to_cache", full)
+        page.click("#triplets-jsonl")
+        page.wait_for_function(said, arg="#triplets-stage")
+        assert page.locator(".toast-body").count() == 0
 
 
 def test_a_network_is_trained_on_what_is_kept_and_is_then_searched_with(library, retriever, visit) -> None:

@@ -99,6 +99,7 @@ def ended_by(error: Exception, cause: Exception | None = None) -> Callable[[argp
         (FULL, None, "A file cannot be written or read: no space left on device.\nFree some space"),
         (RuntimeError("unexpected pos 64 vs 0"), FULL, "no space left on device"),  # as torch says it
         (ValueError("I/O error: No space left on device (os error 28)"), None, "Free some space"),  # as safetensors
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), None, "TMPDIR=FOLDER"),
         (PermissionError(errno.EACCES, "", "/root/x.json"), None, "/root/x.json cannot be written or read: permission"),
     ],
 )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
@@ -23,6 +25,8 @@ from cir.ranking.engines import ENGINES, SERVED, Engine, open_engine
 from cir.ranking.engines.exact import ExactEngine
 from cir.ranking.engines.remembered import BYTES, Kept, Remembered
 from cir.ranking.scoring import Linear
+
+ROOT = Path(__file__).resolve().parents[1]
 
 DIM, IMAGES = 32, 300
 
@@ -336,6 +340,23 @@ def test_what_an_earlier_version_compiled_with_a_class_that_is_gone_does_not_bre
         made = getattr(version, side)(codes, ones, ones, query, one, one, one)
         assert version._dot_at(made, 0) == 1 + 2 * 5 + 3 * 7
     assert len(list((tmp_path / "__pycache__").glob("*_dot_at*.nbi"))) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a limit of one process is wanted")
+def test_loops_that_cannot_be_kept_on_a_full_disk_are_used_all_the_same(tmp_path: Path) -> None:
+    code = (
+        "import resource; import numpy as np; from cir.ranking.engines import kernels\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))\n"
+        "out = np.zeros((2, 1)); rows = np.array([[1, 2], [3, 4]], np.float32)\n"
+        "kernels.exact_dots(rows, np.array([[5.0, 7.0]]), out)\n"
+        "print(out.tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "[[19.0], [43.0]]", done.stderr
+    assert list(tmp_path.rglob("*.nb?")) == []
 
 
 def test_what_earlier_versions_compiled_is_removed_and_nothing_else(tmp_path: Path) -> None:

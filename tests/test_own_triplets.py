@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
-from cir.application import build_models, drawn_gallery, open_for, own_methods, own_networks
+from cir.application import (
+    build_models,
+    build_trainer,
+    drawn_gallery,
+    open_for,
+    own_methods,
+    own_networks,
+)
 from cir.composers.registry import build_methods
 from cir.errors import CirError
 from cir.models.own_networks import OwnNetworks
@@ -21,6 +30,7 @@ from cir.shelf import Shelf
 from cir.syncir.judgements import ACCEPTED, REJECTED, Judgement
 from cir.syncir.library import TripletLibrary
 from cir.training import own_triplets
+from cir.training.hycir import HycirTraining
 from cir.training.own_triplets import LEAST, found_among_first, held_back, train_on_triplets
 from cir.types import Query, TrainedNetwork, TrainingStep
 from tests.commands import run
@@ -114,6 +124,19 @@ def test_a_training_that_is_closed_goes_on_from_where_it_was(networks, triplets,
     second.close()
     assert numbers == [1, 2, 3, 4]
     assert networks.names() == []
+
+
+def test_what_cannot_be_kept_of_a_training_that_is_stopped_is_said(
+    models, networks, triplets, gallery, monkeypatch
+) -> None:
+    def full(training: object, row: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(HycirTraining, "save", full)
+    steps = build_trainer(models, cast(Shelf, None))(triplets, gallery, "Sample gallery")
+    next(steps)
+    with pytest.raises(OSError, match="No space left"):
+        steps.close()  # type: ignore[attr-defined]
 
 
 def test_what_a_person_said_of_triplets_is_learned_from(library) -> None:

@@ -351,13 +351,13 @@ def test_uploads_of_one_process_are_kept_in_a_folder_of_its_own(monkeypatch):
     import os
     import stat
 
-    from cir.ui.server import serving
+    from cir.ui.server.uploads import keep_uploads_apart
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
-    serving.keep_uploads_apart()
+    keep_uploads_apart()
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    serving.keep_uploads_apart()
+    keep_uploads_apart()
     assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
 
 

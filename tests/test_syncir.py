@@ -432,6 +432,52 @@ def test_judgements_are_kept_beside_the_file_and_the_last_word_counts(tmp_path: 
     assert read_triplets(path) == triplets
 
 
+ON_A_FULL_DISK = """
+import errno, resource, sys
+from pathlib import Path
+from cir.syncir.judgements import Judgement, append_judgement, judgements_path, replace_judgement
+path = Path(sys.argv[1])
+append_judgement(path, Judgement("a", "edited", "paint it"))
+size = judgements_path(path).stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + int(sys.argv[2]), resource.RLIM_INFINITY))  # so much of it is written, without an error
+try:
+    replace_judgement(path, Judgement("a", "rejected", "paint it red"))
+except OSError as error:
+    sys.exit(errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.parametrize("room", [0, 30, 100])
+def test_a_judgement_for_which_there_is_no_room_leaves_what_was_said_before(
+    tmp_path: Path, room: int
+) -> None:
+    path = tmp_path / "t.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_FULL_DISK, str(path), str(room)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stderr.strip() in ("ENOSPC", "EFBIG")
+    assert read_judgements(path) == [Judgement("a", "edited", "paint it")]
+    append_judgement(path, Judgement("b", "accepted"))
+    assert read_judgements(path) == [Judgement("a", "edited", "paint it"), Judgement("b", "accepted")]
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        ('{"triplet_id": "a", "action": "acc', []),
+        ('{"triplet_id": "a", "action": "accepted"}', [Judgement("a", "accepted")]),
+    ],
+)
+def test_a_last_line_without_its_end_hides_nothing_that_is_said_after_it(
+    tmp_path: Path, left: str, kept: list[Judgement]
+) -> None:
+    path = tmp_path / "t.jsonl"
+    judgements_path(path).write_text(left, encoding="utf-8")
+    append_judgement(path, Judgement("b", "rejected"))
+    assert read_judgements(path) == [*kept, Judgement("b", "rejected")]
+
+
 def test_an_edited_text_stays_when_the_triplet_is_rejected_or_accepted_later() -> None:
     edits = [Judgement("1", "edited", "paint it"), Judgement("1", "accepted")]
     assert apply_judgements([made_triplet()], edits)[0].text == "paint it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 from dataclasses import replace
@@ -18,7 +19,7 @@ from cir.syncir.consistency import Thresholds
 from cir.syncir.judgements import Judgement
 from cir.syncir.pairs import PAIR_RANKS
 from cir.syncir.table import SORTS, Filters, TripletTable
-from cir.types import Triplet
+from cir.types import TrainingStep, Triplet
 from cir.ui.triplets import handlers, render
 from cir.ui.triplets.cards import FileView, Picture, ShownTriplet, shown_triplet
 from cir.ui.triplets.funnel import funnel
@@ -396,6 +397,23 @@ def test_new_triplets_come_newest_first_into_their_own_file(library, gallery, se
     assert session.key == "made"
     assert [card.triplet.ranks for card in page.cards[:2]] == [PAIR_RANKS[8], PAIR_RANKS[7]]
     assert len(page.cards) == 9
+
+
+def test_a_training_that_cannot_be_kept_when_it_is_stopped_does_not_end_without_a_word(
+    library, gallery, session
+):
+    def steps(*_):
+        try:
+            yield TrainingStep(1, 0.5, 60.0)
+        finally:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    library.kept = lambda key, consistency: toy_triplets()
+    library.titles = {}
+    training = handlers.train(library, session, gallery, steps)
+    assert next(training) == TrainingStep(1, 0.5, 60.0)
+    with pytest.raises(OSError, match="No space left"):
+        training.close()
 
 
 def test_stopping_ends_the_making_and_keeps_what_was_made(library, gallery, session):

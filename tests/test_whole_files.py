@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -19,7 +21,7 @@ CODE = Path(cir.__file__).parent
 OWN_DRAFTS = {"gallery/kept_arrays.py", "ranking/engines/index_files.py"}
 THAT_KNOW_DRAFTS = {
     "gallery/upkeep.py",  # clears up
-    "commands/surroundings.py",  # names the file that was asked for instead
+    "surroundings.py",  # names the file that was asked for instead
     "whole_files.py",
 }
 
@@ -61,6 +63,37 @@ def test_a_draft_whose_writer_gives_up_is_deleted(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         give_up()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a limit of one process is wanted")
+def test_a_library_that_only_says_that_writing_failed_is_told_to_be_out_of_room(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; import torch; from cir.whole_files import replacing\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    with replacing(Path(sys.argv[1])) as draft: torch.save(torch.zeros(100_000), draft)\n"
+        "except Exception as error: print(type(error).__name__, error.errno)"
+    )
+    (tmp_path / "kept.pt").write_bytes(b"old")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "kept.pt")],
+        cwd=CODE.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["OSError", str(errno.EFBIG)], done.stderr
+    assert (tmp_path / "kept.pt").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["kept.pt"]
+
+
+@pytest.mark.parametrize("place", ["file", "gone/file"])
+def test_another_error_of_who_writes_is_left_as_it_is(tmp_path: Path, place: str) -> None:
+    def write() -> None:
+        with replacing(tmp_path / place):
+            raise ValueError("no number")
+
+    with pytest.raises(ValueError, match="no number"):
+        write()
 
 
 def test_two_that_write_one_file_do_not_write_into_each_others_drafts(tmp_path: Path) -> None:

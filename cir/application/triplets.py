@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cir.application.galleries import drawn_gallery
@@ -77,9 +78,10 @@ def build_trainer(models: Models, shelf: Shelf) -> Trainer:
         drawn = drawn_gallery(models, gallery)
         left_out = set(gallery.image_ids) - set(drawn.image_ids)
         usable = [one for one in triplets if left_out.isdisjoint((one.reference_id, one.target_id))]
-        for step in train_on_triplets(networks, usable, drawn, title):
-            if isinstance(step, TrainedNetwork):
-                shelf.offer(step.name, own_methods(networks)[step.name])
-            yield step
+        with closing(train_on_triplets(networks, usable, drawn, title)) as steps:  # type: ignore[type-var]
+            for step in steps:
+                if isinstance(step, TrainedNetwork):
+                    shelf.offer(step.name, own_methods(networks)[step.name])
+                yield step
 
     return train

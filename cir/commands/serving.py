@@ -46,6 +46,7 @@ from cir.models.chosen import choose_set, chosen_set
 from cir.models.server.address import Asking
 from cir.places import ASSETS, SAMPLE_GALLERY, title_of_sample
 from cir.ranking.engines import SERVED
+from cir.surroundings import in_words
 
 if TYPE_CHECKING:
     from cir.application import OnServer
@@ -156,7 +157,8 @@ def _serve_on(
     leave_proxies_out()
     from cir import application
     from cir.ui.server.proxies import LOOPBACK_PROXIES
-    from cir.ui.server.serving import keep_uploads_apart, launch
+    from cir.ui.server.serving import launch
+    from cir.ui.server.uploads import keep_uploads_apart
     from cir.ui.view import build_page
 
     keep_uploads_apart()
@@ -218,7 +220,8 @@ def _build(options: argparse.Namespace) -> tuple[Models, Retriever]:
             f"The set {options.models}, which was chosen on the page, cannot be used. {error}\n"
             "The page begins with the models that come with the program.\n"
         )
-        choose_set("")
+        with suppress(OSError):  # it is tried again, and said again, at the next start
+            choose_set("")
     options.models, options.gallery, options.phi = SHIPPED_SET, None, None
     return build(options.models)
 
@@ -316,6 +319,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        told = in_words(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"{told}\n")
+        return 2
 
 
 def _fetch_models(options: argparse.Namespace) -> None:

@@ -19,7 +19,6 @@ from PIL import Image
 from cir.application import build_models, ingredients, open_for
 from cir.cache_keys import code_digest, digest_of
 from cir.commands.console import announce, print_json
-from cir.commands.surroundings import ELSEWHERE, REMEDIES
 from cir.composers.parameters import defaults
 from cir.composers.registry import build_methods
 from cir.durations import duration
@@ -33,6 +32,7 @@ from cir.models.model_set import Models
 from cir.models.protocols import SentenceEncoder, Spoter
 from cir.models.server.address import Asking
 from cir.ranking.retriever import Retriever
+from cir.surroundings import ELSEWHERE, REMEDIES
 from cir.syncir.candidates import unit_rows
 from cir.syncir.consistency import Thresholds
 from cir.syncir.exchange import pictures_of, read_foreign, to_cirr, with_places, write_cirr

@@ -19,6 +19,7 @@ from cir.errors import CirError, GalleryError
 from cir.gallery.indexing import IndexingProgress, index_folder
 from cir.gallery.manifest import MANIFEST, gallery_folder
 from cir.models.protocols import Captioner, ImageEncoder, TextEncoder
+from cir.surroundings import in_words_for_the_page
 
 RENEW_SECONDS = 15.0  # between two openings of a gallery whose captions are coming in
 BACKGROUND_BATCH = 8  # images: a search that comes in waits for no more than these
@@ -149,7 +150,10 @@ class Indexer:
                 self._renew(name)
         except CirError as error:
             self._end(FAILED, error)
-        except Exception:
+        except Exception as error:
+            if told := in_words_for_the_page(error):
+                self._end(FAILED, told)
+                return
             fault = secrets.token_hex(4)
             logger.exception("fault %s while %s was indexed", fault, name)
             remedy = f"Go on with it. If it stays, the log has the details under {fault}."

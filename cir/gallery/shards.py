@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 
 from cir.errors import GalleryError, UnsafeFile
 from cir.gallery.stored_rows import BLOCK, NONE, SMALL, StoredRows, load_matrix
-from cir.whole_files import write_whole
+from cir.whole_files import NO_ROOM, write_whole
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _SQLITE_NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _AGAIN = "Index again: python -m cir index PHOTOS"
@@ -41,7 +40,7 @@ def storage_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in NO_ROOM:
             raise _disk_full(name) from error
         if error.errno in _NOT_WRITABLE:
             raise _not_writable(name) from error

@@ -5,6 +5,7 @@ Lines are only ever appended, so that nothing is lost when the program is killed
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from cir.errors import CirError
 from cir.syncir.consistency import DROPPED, KEPT
-from cir.syncir.records import damaged, read_rows
+from cir.syncir.records import damaged, end_last_line, read_rows
 from cir.types import Triplet
 
 ACCEPTED, REJECTED, EDITED, CLEARED = ACTIONS = ("accepted", "rejected", "edited", "cleared")
@@ -54,27 +55,42 @@ def judgements_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".jsonl") + SIDECAR)
 
 
-def append_judgement(path: Path, judgement: Judgement) -> None:
-    """Add one judgement to the sidecar file of a triplets file, in one write that is on the disk afterwards."""
-    line = json.dumps(asdict(judgement), ensure_ascii=False) + "\n"
+def append_judgement(path: Path, *judgements: Judgement) -> None:
+    """Add judgements to the sidecar file of a triplets file: all of them, on the disk afterwards, or none.
+
+    Half a line that is there already is cut off: with more behind it, the file could not be read any more.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written.
+    """
+    lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in judgements).encode("utf-8")
     place = judgements_path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode("utf-8"))
-        os.fsync(descriptor)
+        end_last_line(place)
+        whole = os.fstat(descriptor).st_size
+        try:
+            if os.write(descriptor, lines) < len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, whole)
+            raise
     finally:
         os.close(descriptor)
 
 
 def replace_judgement(path: Path, judgement: Judgement) -> None:
-    """Append what takes back all that was said of a triplet before, and what is said now."""
+    """Append what takes back all that was said of a triplet before, and what is said now.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written; what was said before stays.
+    """
     triplet_id, verdict = judgement.triplet_id, judgement.verdict
-    append_judgement(path, Judgement(triplet_id, CLEARED))
-    if judgement.text:
-        append_judgement(path, Judgement(triplet_id, EDITED, judgement.text))
-    if verdict:
-        append_judgement(path, Judgement(triplet_id, verdict))
+    edited = [Judgement(triplet_id, EDITED, judgement.text)] if judgement.text else []
+    said = [Judgement(triplet_id, verdict)] if verdict else []
+    append_judgement(path, Judgement(triplet_id, CLEARED), *edited, *said)
 
 
 def read_judgements(path: Path) -> list[Judgement]:

@@ -36,7 +36,7 @@ from cir.syncir.records import (
     DIGITS,
     VERSION,
     Funnel,
-    drop_unfinished_line,
+    end_last_line,
     funnel_of,
     manifest_path,
     read_manifest,
@@ -161,7 +161,7 @@ class _Run:
             manifest_path(self.out).unlink(missing_ok=True)
         there: list[Triplet] = []
         if self.out.exists():
-            drop_unfinished_line(self.out)
+            end_last_line(self.out)
             there = read_triplets(self.out)
         if there:
             self._refuse_another_run(there)

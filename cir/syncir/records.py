@@ -109,13 +109,19 @@ def read_triplets(path: Path) -> list[Triplet]:
     return [_read_triplet(path, number, row) for number, row in read_rows(path, "triplets")]
 
 
-def drop_unfinished_line(path: Path) -> None:
-    """Cut a file back to its last whole line, so that it can be appended to."""
+def end_last_line(path: Path) -> None:
+    """See to it that a file can be appended to: half a last line is cut off, and one that lacks only its end gets it."""
     with path.open("rb+") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
+        if whole == len(content):
+            return
+        try:
+            json.loads(content[whole:])
+        except ValueError:
             file.truncate(whole)
+        else:
+            file.write(b"\n")
 
 
 def manifest_path(path: Path) -> Path:

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from cir.errors import CirError
+from cir.surroundings import in_words_for_the_page
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +21,12 @@ class Problem:
 
 
 def describe_problem(error: Exception) -> Problem:
-    """What a person is told. A CirError speaks for itself; a fault is logged under an id, which is told."""
+    """What a person is told. A CirError speaks for itself, as does the disk; a fault is logged under an id, which is told."""
     if isinstance(error, CirError):
         return Problem(error.message, error.remedy)
+    if told := in_words_for_the_page(error):
+        logger.warning("%s It said: %s", told.message, error)
+        return Problem(told.message, told.remedy)
     fault_id = secrets.token_hex(4)
     logger.error("fault %s", fault_id, exc_info=error)
     return Problem(

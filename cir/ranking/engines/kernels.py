@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -35,7 +36,20 @@ def compiled(function: Function) -> Function:
         made = numba.njit(cache=True, nogil=True, fastmath=_SUMS, error_model="numpy")(function)
     except RuntimeError:  # there is no such folder
         made = numba.njit(nogil=True, fastmath=_SUMS, error_model="numpy")(function)
+    else:
+        _keep_where_there_is_room(cast(Any, made)._cache)
     return cast(Function, made)
+
+
+def _keep_where_there_is_room(kept: Any) -> None:
+    """Let what cannot be kept, as on a full disk, be used all the same: numba lets the call end with the error of the disk."""
+    keep = kept.save_overload
+
+    def keep_if_possible(signature: object, code: object) -> None:
+        with suppress(OSError):
+            keep(signature, code)
+
+    kept.save_overload = keep_if_possible
 
 
 @compiled

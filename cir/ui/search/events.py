@@ -8,12 +8,10 @@ check them and say in words what is wrong.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -31,7 +29,7 @@ from cir.ui.search.layout import QueryFields
 from cir.ui.search.opening import wire_opening
 from cir.ui.search.screen import Screen, numbers
 from cir.ui.search.snapshots import recall_session
-from cir.ui.server.gradio_private import copied_among_uploads
+from cir.ui.server.gradio_private import copied_among_uploads, folder_beside_uploads
 from cir.ui.server.waiting import Steps
 from cir.ui.session import Session, Settings
 from cir.ui.switcher.events import wire_bounds
@@ -306,7 +304,7 @@ def show_instead(image: object) -> Any:
     picture = reference.for_browsers(image)
     if picture is None:
         return gr.skip()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "reference.png")
+    with folder_beside_uploads() as folder:
+        path = folder / "reference.png"
         picture.save(path, compress_level=1)
         return copied_among_uploads(path)

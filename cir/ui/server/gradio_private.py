@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -73,8 +75,16 @@ def upload_folder() -> Path:
     return Path(utils.get_upload_folder())
 
 
+@contextmanager
+def folder_beside_uploads() -> Iterator[Path]:
+    """A folder for what is written to be copied among uploads: it goes at the end, or with all uploads of the process."""
+    upload_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=upload_folder()) as folder:
+        yield Path(folder)
+
+
 def copied_among_uploads(path: str | Path) -> str:
-    """A copy of a picture where gradio may show it, so that the page is not told where it came from."""
+    """A copy of a file where gradio may show it, so that the page is not told where it came from."""
     return processing_utils.save_file_to_cache(path, cache_dir=str(upload_folder()))
 
 

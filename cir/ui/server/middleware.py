@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cir.ui.problems import describe_problem
 from cir.ui.server.gradio_private import with_own_words
 from cir.ui.server.proxies import route_of
+from cir.ui.server.uploads import IN_USE
 
 MAX_BODY_BYTES = 20 * 2**20  # of a request that is no upload
 MAX_FILE_BYTES = 150 * 2**20  # of one upload: what a camera's file may have
@@ -288,11 +289,13 @@ def make_room(folder: Path, limit: int, kept_seconds: float) -> bool:
 
 
 def _files_below(folder: Path) -> list[tuple[float, int, Path]]:
-    """(time of change, bytes, path) of every file; those that vanish meanwhile are left out."""
+    """(time of change, bytes, path) of every upload; those that vanish meanwhile are left out."""
     found = []
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)
+            if path == folder / IN_USE:
+                continue
             try:
                 status = path.lstat()
             except FileNotFoundError:

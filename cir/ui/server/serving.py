@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
-import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -39,17 +35,6 @@ MAX_VISITORS = 512  # whose events are worked on at once, waiting ones included;
 HEAPS = 2
 _ARENA_MAX = -8  # of mallopt, malloc.h
 THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")  # names by which it is called from itself
-
-
-def keep_uploads_apart() -> None:
-    """Give uploads a folder of this process alone, which nobody else may read and which goes when it ends.
-
-    To be called before the page is built. A folder that $GRADIO_TEMP_DIR names is left to who named it.
-    """
-    if not os.environ.get("GRADIO_TEMP_DIR"):
-        folder = tempfile.mkdtemp(prefix="recompose-")
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def hold_memory() -> None:

@@ -6,9 +6,7 @@ Values are handed over as they were sent (`preprocess=False`) and checked by `re
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -20,6 +18,7 @@ from cir.syncir.table import SORTS
 from cir.ui.page import PageContent
 from cir.ui.parts import PageParts
 from cir.ui.reading import read_upload
+from cir.ui.server.gradio_private import copied_among_uploads, folder_beside_uploads
 from cir.ui.server.pictures import address_of
 from cir.ui.session import Session
 from cir.ui.triplets import handlers, render
@@ -113,14 +112,15 @@ def wire_downloads(tab: TripletTab) -> None:
     """The file that the page shows, judged by the threshold that it shows: written aside, handed over, removed."""
     p = tab.parts
 
-    def exporting(schema: str, name: str) -> Callable[..., Iterator[Update]]:
-        def export(key: object, consistency: object) -> Iterator[Update]:
+    def exporting(schema: str, name: str) -> Callable[..., Update]:
+        def export(key: object, consistency: object) -> Update:
             if not isinstance(key, str) or not key:
                 raise BadQuery("There is nothing to download yet.", "Choose a file of triplets first.")
-            with tempfile.TemporaryDirectory(prefix="recompose-") as folder:
-                out = Path(folder) / name
+            with folder_beside_uploads() as folder:
+                out = folder / name
                 tab.library.export(key, read_cosine("The lowest score", consistency), schema, out)
-                yield {p.download: str(out), p.stage: ""}
+                # Gradio would copy it after this, where its errors are shown without a word.
+                return {p.download: copied_among_uploads(out), p.stage: ""}
 
         return with_problems_shown(export, p.stage)
 

@@ -8,6 +8,7 @@ numbers only. Knows neither gradio nor HTML.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -327,7 +328,7 @@ def train(
 ) -> Iterator[TrainingStep | TrainedNetwork]:
     """Train a network on the triplets that are kept at the threshold of this moment, as people judged and edited them.
 
-    Closed before its end, it is gone on with the next time.
+    Closed before its end, it is gone on with the next time; what hinders that is an error of the closing.
 
     Args:
         library: of the triplets.
@@ -340,10 +341,11 @@ def train(
     """
     triplets = library.kept(session.key, session.thresholds.consistency)
     title = library.titles.get(gallery.name, gallery.name)
-    for step in train_on(triplets, _in_memory(gallery), title):
-        if isinstance(step, TrainedNetwork):
-            session.trained = step.name
-        yield step
+    with closing(train_on(triplets, _in_memory(gallery), title)) as steps:  # type: ignore[type-var]
+        for step in steps:
+            if isinstance(step, TrainedNetwork):
+                session.trained = step.name
+            yield step
 
 
 # --- more of them ---------------------------------------------------------------------------------------

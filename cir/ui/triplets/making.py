@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 
 import gradio as gr
 
@@ -77,13 +77,14 @@ def wire_training(tab: TripletTab) -> None:
         tab.take_shown(state, key, thresholds)
         table = handlers.open_table(library, state)
         gallery = handlers.pictured(content.shelf, tab.searched(session), table)
-        for step in handlers.train(library, state, gallery, train_on):
-            if isinstance(step, TrainingStep):
-                yield {p.trained: render.training(step)}, True
-                continue
-            methods = gr.update(choices=pieces.method_choices(content.retriever.methods))
-            offered = {ask.method: methods, p.use: gr.update(visible=True)}
-            yield {**ended, **offered, p.trained: render.trained(step)}, True
+        with closing(handlers.train(library, state, gallery, train_on)) as training:  # type: ignore[type-var]
+            for step in training:
+                if isinstance(step, TrainingStep):
+                    yield {p.trained: render.training(step)}, True
+                    continue
+                methods = gr.update(choices=pieces.method_choices(content.retriever.methods))
+                offered = {ask.method: methods, p.use: gr.update(visible=True)}
+                yield {**ended, **offered, p.trained: render.trained(step)}, True
 
     async def train(state: TripletSession, session: Session, *shown: object) -> AsyncIterator[Update]:
         state.training_stopped, state.trained = False, ""
