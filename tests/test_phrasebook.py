@@ -14,7 +14,7 @@ from cir.models.catalog import SHIPPED, sentence_encoder_folder
 from cir.models.clip import load_clip
 from cir.models.protocols import SentenceEncoder
 from cir.models.sentence_encoder import load_sentence_encoder
-from cir.phrasebook import Phrasebook, book, reading
+from cir.phrasebook import Phrasebook, book, denials, reading
 from cir.phrasebook.book import book_key, encode_book, nouns, read_book, read_encoded
 from cir.phrasebook.orders import KINDS
 from cir.phrasebook.second_wording import both_wordings
@@ -25,6 +25,7 @@ from cir.world.reading import nouns_in
 from cir.world.vocabulary import BACKGROUNDS, TIMES, load_nouns
 
 VALIDATION_WORDINGS = Path(__file__).parent / "data" / "validation-wordings.jsonl"
+NEGATIONS = VALIDATION_WORDINGS.with_name("wordings-with-negations.jsonl")
 WORDINGS_BY_REGISTER = VALIDATION_WORDINGS.with_name("validation-wordings-by-register.jsonl")
 
 
@@ -124,6 +125,106 @@ def test_an_edit_in_other_words_is_read_as_the_order_that_it_means(reader, typed
 )
 def test_what_the_world_cannot_be_asked_for_is_left_to_others(reader, typed: str) -> None:
     assert reader.read(typed) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("not at night", ""),
+        ("it's not sunset anymore", ""),
+        ("no longer in the snow", ""),
+        ("get it out of the snow", ""),
+        ("anywhere but the beach", ""),
+        ("not on the beach but in the forest", "the same but in the forest"),
+        ("I dont want it in the snow, put it at the beach", "the same but on the beach"),
+        ("instead of night, day", "the same by day"),
+        ("the garden isn't the right place, space is", "the same but in space"),
+        ("any colour but red", ""),
+        ("less red", ""),
+        ("the cow should not be red", ""),
+        ("the cow shouldn't be red but blue", "make the cow blue"),
+        ("two cows, not in blue, in green", "two green cows instead"),
+        ("make the cow green, sorry, I mean yellow", "make the cow yellow"),
+        ("anything but big", ""),
+        ("not so big a cow", "make the cow smaller"),
+        ("the cow is not big enough", "make the cow bigger"),
+        ("why don't you make it night", "the same at night"),
+        ("wouldn't it be nice on the beach?", "the same but on the beach"),
+    ],
+)
+def test_fault_267_a_place_a_time_a_colour_or_a_size_that_is_denied_is_not_ordered(
+    reader, typed: str, plain: str
+) -> None:
+    assert reader.read(typed) == plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("don't remove the cow", ""),
+        ("dont touch the cow, add a pizza", "add a pizza"),
+        ("without changing anything else, make it night", "the same at night"),
+        ("never mind the cow, add a pizza", "add a pizza"),
+        ("rather than removing the cow, make the pizza tiny", "make the pizza smaller"),
+        ("ditch the cow, not the pizza", "remove the cow"),
+        ("a cow, not a pizza", "replace the pizza with a cow"),
+        ("how many cows are there?", ""),
+        ("neither the cow nor the pizza", "remove the cow and remove the pizza"),
+        ("not a single cow", "remove the cow"),
+        ("I don't need three cows, one will do", "make it one"),
+        ("is it day?", ""),
+        ("is there a cow?", ""),
+        ("is it possible to have it at night?", "the same at night"),
+        ("hey computer show me a damn cow", "add a cow"),
+        ("a violin made of ice", ""),
+    ],
+)
+def test_fault_268_what_is_forbidden_or_only_asked_is_not_ordered(reader, typed: str, plain: str) -> None:
+    assert reader.read(typed) == plain
+
+
+@pytest.mark.parametrize(("half", "least"), [("repair", 29), ("judge", 32)])
+def test_sentences_with_negations_are_read_as_meant_or_left_alone(reader, half: str, least: int) -> None:
+    rows = [json.loads(line) for line in NEGATIONS.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if row["half"] == half]
+    meant = [
+        set(reader.read(row["plain"]).split(" and ")) == set(reader.read(row["text"]).split(" and "))
+        for row in rows
+    ]
+    assert (len(rows), sum(meant) >= least) == (45, True), sum(meant)
+
+
+def test_words_that_deny_and_forbid_in_any_order_only_leave_words_out() -> None:
+    words = [
+        "not",
+        "rather",
+        "than",
+        "any",
+        "but",
+        "only",
+        "don't",
+        "touch",
+        "never",
+        "mind",
+        "out",
+        "of",
+        "without",
+        "changing",
+        "neither",
+        "nor",
+        "red",
+        "the",
+        "cow",
+        ",",
+        "night",
+        "big",
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        tokens = list(rng.choice(words, 8))
+        left = denials.without_forbidden(tokens)
+        assert {*left} <= {*tokens, "remove", "and"}
+        assert len(denials.denied(left)[0]) <= len(left)
 
 
 def test_no_thing_that_is_named_is_lost_and_none_is_made_up(reader) -> None:

@@ -17,6 +17,7 @@ ALIKE_THING = 0.6  # the least cosine of another word for a thing with the word 
 
 FORMER = "~"  # marks a number that was before: "two instead of one~"
 _OF_FORMER = frozenset(["not", "than", "from", "was", "were", "had", "of", "other"])  # stand before it
+_NEEDS = frozenset(["need", "want", "needs", "wants"])
 _MORE = frozenset(["more", "fewer", "less", "extra", "additional"])
 _TO = frozenset(["to", "into", "but"])  # stand before what is wanted
 _JOINS = frozenset([",", ";", ".", "and", "with", "plus"])
@@ -217,6 +218,12 @@ def _is_former(tokens: Sequence[str], at: int) -> bool:
     while before >= 0 and (tokens[before] in BEFORE or tokens[before] in _ONLY):
         before -= 1
     if "enough" in tokens[at + 1 : at + 5] or tokens[max(before - 2, 0) : before] == ["used", "to"]:
+        return True
+    if (
+        before
+        and tokens[before] in _NEEDS
+        and (tokens[before - 1] == "not" or tokens[before - 1].endswith("n't"))
+    ):
         return True
     return before >= 0 and tokens[before] in _OF_FORMER and tokens[before - 1 : before] != ["why"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from cir.models.protocols import SentenceEncoder
 from cir.phrasebook.book import TOKEN, encode_book, read_book, read_encoded, telling
 from cir.phrasebook.cuts import cuts, is_clear
+from cir.phrasebook.denials import denied, is_question, orders_one_of, says_something, without_forbidden
 from cir.phrasebook.naming import Naming, numbered
 from cir.phrasebook.orders import KINDS, NOTHING, Kind, Said, Seen, Thing
 from cir.phrasebook.slips import corrected
@@ -63,18 +65,28 @@ class Phrasebook:
             text: the edit.
             seen: of the picture that it is about: things that are there are not added, and no others removed.
         """
-        if self._encoder() is None or len(text) > LONGEST:
+        if self._encoder() is None or len(text) > LONGEST or is_question(text):
             return ""
-        ways = list(cuts(self._tokens(text)))
+        tokens = without_forbidden(corrected(text, self._is_word))
+        orders = self._read(tokens, seen or {})
+        rest, values = denied(tokens)
+        if not orders_one_of(orders, values):
+            return orders
+        wanted = self._read(rest, seen or {}) if says_something(rest) else ""
+        return "" if orders_one_of(wanted, values) else wanted
+
+    def _read(self, tokens: Sequence[str], seen: Seen) -> str:
+        """These words in plain orders; "" as of `read`."""
+        ways = list(cuts(self._kept(tokens)))
         said = [self.naming.said(part, None) for parts in ways for part in parts]
         rows = self._encode([text for one in said for text in one.texts.values()])
-        found = [read for parts in ways if (read := self._orders(parts, seen or {}, rows)) is not None]
+        found = [read for parts in ways if (read := self._orders(parts, seen, rows)) is not None]
         likeness, orders = max(found, default=(0.0, ""))
-        return "" if self._passes_over(ways, seen or {}, rows, likeness, orders) else orders
+        return "" if self._passes_over(ways, seen, rows, likeness, orders) else orders
 
     def has(self, text: str) -> bool:
         """Whether the book has an edit word for word, but for what it names: each of its orders, where it is cut into several."""
-        return self._is_made_of(self._written, self._tokens(text))
+        return self._is_made_of(self._written, self._kept(corrected(text, self._is_word)))
 
     def is_taught(self, text: str) -> bool:
         """Whether an edit is worded as the models were taught."""
@@ -93,8 +105,8 @@ class Phrasebook:
             for parts in cuts(tokens)
         )
 
-    def _tokens(self, text: str) -> list[str]:
-        return numbered(self.book.shortened(corrected(text, self._is_word)), self.book.numbers)
+    def _kept(self, tokens: Sequence[str]) -> list[str]:
+        return numbered(self.book.shortened(tokens), self.book.numbers)
 
     def _encode(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Text -> its unit row (D,)."""
@@ -122,7 +134,9 @@ class Phrasebook:
             last = said.things[-1].known() if said.things else last
         if _contradict(found):
             return None
-        orders = list(dict.fromkeys(read.order for read in _replacing(found) if read.order != NOTHING))
+        orders = list(
+            dict.fromkeys(read.order for read in _replacing(_recounted(found)) if read.order != NOTHING)
+        )
         places = [order.startswith(PLACED) for order in orders]
         times = [order.startswith(f"{NOTHING} ") for order in orders]
         if not orders or sum(places) > 1 or sum(times) - sum(places) > 1:
@@ -251,6 +265,20 @@ def _contradict(found: Sequence[Read]) -> bool:
         for thing in read.things or (ITSELF,)
     ]
     return len(of) > len(set(of))
+
+
+def _recounted(found: Sequence[Read]) -> list[Read]:
+    """Of several things that are removed, and then counted, only the number is ordered: "too many dogs, one will do"."""
+    counts = (KINDS["count"], KINDS["count_of_it"])
+    return [
+        read
+        for read, after in zip_longest(found, found[1:])
+        if after is None
+        or after.kind not in counts
+        or read.kind is not KINDS["remove"]
+        or not read.things[0].plural
+        or any(thing.noun != read.things[0].noun for thing in after.things)
+    ]
 
 
 def _replacing(found: Sequence[Read]) -> list[Read]:
