@@ -105,6 +105,11 @@ class Rewording:
         self._model, self._known, self._is_drawing = model, known, is_drawing
         self._nearest, self.phrasebook, self._seen = nearest, phrasebook, seen
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no language model for what the phrasebook cannot read."""
+        return self._model is None
+
     def is_plain(self, text: str) -> bool:
         """Whether the tower was taught every word of a text, and edits that are worded so."""
         return self._known(text) == 1 and (self.phrasebook is None or self.phrasebook.is_taught(text))

@@ -23,6 +23,11 @@ from cir.types import ComposedQuery, Query
 TRANSLATION, TYPED = "translation", "typed_text"
 REWORDED = "reworded"
 TRANSLATION_TOKENS = 64
+NOT_READ = (  # with examples of every kind of order
+    "The edit was not understood, so it is searched for as typed and counts for less. What these models were taught can be asked for like this: "
+    "“remove the hat”, “add two dogs”, “replace the cat with a fox”, “make it three cars”, “make the car red”, “make the tree bigger”, "
+    "“in the snow”, “at night”."
+)
 _QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("「", "」"))
 Compose = Callable[[Query], Iterator[ComposedQuery]]
 
@@ -102,6 +107,8 @@ class Translator:
                 plain = self._rewording.asked(typed)
             except LanguageModelFailed as error:
                 note = f"The edit could not be put into plainer words: {error}"
+        if not plain and self._rewording.is_alone:
+            note = NOT_READ
         plain = plain or typed
         timings = {REWORDED: 1000.0 * (time.perf_counter() - since)}
         wordings = both_wordings(plain) if twice and plain != typed else (plain,)

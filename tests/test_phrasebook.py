@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from cir.phrasebook.second_wording import both_wordings
 from cir.phrasebook.slips import corrected
 from cir.rewording import things_seen
 from cir.training.data import training_edit
+from cir.translating import NOT_READ
 from cir.world.reading import nouns_in
 from cir.world.vocabulary import BACKGROUNDS, TIMES, load_nouns
 
@@ -565,3 +567,50 @@ def test_every_plain_order_about_every_thing_has_a_second_wording() -> None:
         assert len(both_wordings(f"the same but {phrases[0]}")) == 2
     for phrases in TIMES.values():
         assert len(both_wordings(f"the same {phrases[0]}")) == 2
+
+
+def test_fault_243_what_the_note_says_can_be_asked_for_is_taught_or_read(reader) -> None:
+    examples = re.findall("“(.+?)”", NOT_READ)
+    assert len(examples) == 8
+    assert [text for text in examples if not reader.is_taught(text) and not reader.read(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("dog -> cat", "replace the dog with a cat"),
+        ("dog→two foxes", "replace the dog with two foxes"),
+        ("+ small fox", "add a small fox"),
+        ("-dog, +fox", "replace the dog with a fox"),
+        ("3 dogs + cat", "make it three dogs and add a cat"),
+        ("same @ night", "the same at night"),
+        ("w/o dog", "remove the dog"),
+        ("dog = red", "make the dog red"),
+        ("it's night! remove the dog", "the same at night and remove the dog"),
+        ("beach bg / night", "the same but on the beach and the same at night"),
+        ("small fox too", "add a small fox"),
+    ],
+)
+def test_fault_244_signs_and_notes_without_articles_are_read_as_what_they_stand_for(
+    reader, typed: str, plain: str
+) -> None:
+    assert reader.read(typed, {"dog": 3.0, "fox": -2.0, "cat": -2.0}) == plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("a fox instead of the dog, and make it red", "replace the dog with a fox and make the fox red"),
+        ("replace the dog with a fox, and make it red", "replace the dog with a fox and make the fox red"),
+        (
+            "where the dog was there's a pig, and it's green",
+            "replace the dog with a pig and make the pig green",
+        ),
+        ("add a fox, it's night", "add a fox and the same at night"),
+        ("remove the dog, it is getting late and dark", "remove the dog and the same at night"),
+    ],
+)
+def test_fault_245_it_is_the_new_thing_and_nothing_where_a_time_is_told(
+    reader, typed: str, plain: str
+) -> None:
+    assert reader.read(typed, {"dog": 3.0, "fox": -2.0, "pig": -2.0}) == plain

@@ -21,7 +21,7 @@ from cir.ranking.retriever import Retriever
 from cir.replies import parse_plain_orders
 from cir.rewording import KnownWords, Rewording, things_seen
 from cir.training.data import training_edit
-from cir.translating import Translator
+from cir.translating import NOT_READ, Translator
 from cir.types import ComposedQuery, Query
 from cir.ui.search import render
 from cir.world.vocabulary import load_nouns
@@ -272,6 +272,31 @@ def test_without_a_language_model_the_phrasebook_reads_what_it_can_and_the_rest_
     assert read[-1].trace["typed_text"] == ("ditch the hat",)
     typed = list(retriever.compose(Query(draw("red", "square"), "chuck the hat"), "CVSI"))
     assert all("reworded" not in one.trace and "plainer" not in one.pending for one in typed)
+    assert all(one.notes[0] == NOT_READ and NOT_READ not in one.notes[1:] for one in typed)
+    assert not any(NOT_READ in one.notes for one in read)
+
+
+@pytest.mark.parametrize(
+    ("typed", "model", "is_drawing"),
+    [
+        ("remove the hat", None, True),  # taught
+        ("ditch the hat", None, True),  # read
+        ('"chuck the hat"', None, True),  # wanted as typed
+        ("chuck the hat", None, False),  # photographs are not asked for in plain orders
+        ("chuck the hat", ToyLanguageModel(["remove the hat"]), True),
+    ],
+)
+def test_fault_243_that_an_edit_was_not_understood_is_said_of_no_other(
+    typed: str, model: ToyLanguageModel | None, is_drawing: bool
+) -> None:
+    rewording = Rewording(model, known, lambda _: is_drawing, phrasebook=Book())  # type: ignore[arg-type]
+    retriever = Retriever(
+        toy_gallery(),
+        {"CVSI": toy_cvsi(ToyLanguageModel(), ToyCaptioner())},
+        Translator(model, "", rewording),
+    )
+    stages = retriever.compose(Query(draw("red", "square"), typed), "CVSI")
+    assert not any(NOT_READ in one.notes for one in stages)
 
 
 def test_what_the_first_edit_in_other_words_would_wait_for_can_be_loaded_before() -> None:

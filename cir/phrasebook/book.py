@@ -26,6 +26,30 @@ DEFINITE = frozenset("the this that these those my your his her its their our bo
 MANY = frozenset(["both", "all", "each", "every"])  # stand for "the"
 BEFORE = DEFINITE | frozenset(["a", "an", "some", "any", "another"])
 IT = frozenset(["it", "them", "they"])
+# In what is said of a place or a time, such make a sentence of it.
+_CLAUSE = frozenset(
+    [
+        "is",
+        "are",
+        "has",
+        "have",
+        "had",
+        "was",
+        "it's",
+        "there's",
+        "we're",
+        "we've",
+        "you",
+        "you'd",
+        "came",
+        "went",
+        "tower",
+        "roll",
+        "rise",
+        "swim",
+        "float",
+    ]
+)
 _BARE = frozenset(
     "a an one no any that zero single same red {c} big bigger small smaller huge tiny little large larger".split()  # noqa: SIM905
 )
@@ -91,7 +115,12 @@ def read_book() -> Book:
     ):  # fmt: skip
         for text in rows[kind]:
             filled = text.format(
-                a=_article(text, "{a}"), b=f"an {STAND_INS[0][0]}", s=STAND_INS[0][1], n="two", c="red"
+                a=_article(text, "{a}"),
+                b=f"an {STAND_INS[0][0]}",
+                x=STAND_INS[0][0],
+                s=STAND_INS[0][1],
+                n="two",
+                c="red",
             )
             found.append(Wording(kind, filled))
     for text in rows["replace"]:
@@ -111,8 +140,9 @@ def read_book() -> Book:
             for phrase in phrases:
                 told = (phrase, f"the same but {phrase}", f"the same scene {phrase}", f"it is {phrase}")
                 found += [Wording(kind, text, value) for text in told]
-                of_one = (text.format(a=first, p=phrase) for text in rows["background_of"][:2])
-                found += [Wording(f"{kind}_of", text, value) for text in of_one]
+                if _CLAUSE.isdisjoint(phrase.split()):  # "the apple", but not "the apple the sun is shining"
+                    of_one = (text.format(a=first, p=phrase) for text in rows["background_of"][:2])
+                    found += [Wording(f"{kind}_of", text, value) for text in of_one]
             found += [Wording(kind, text.format(**{slot: phrases[0]}), value) for text in rows[kind]]
     named = {value: nouns_in(" , ".join(p)) for value, p in {**rows["places"], **rows["times"]}.items()}
     colours = {word: colour for colour, others in rows["colours"].items() for word in (colour, *others)}

@@ -9,7 +9,7 @@ from itertools import chain, pairwise, repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from cir.phrasebook.book import BEFORE, DEFINITE, IT, MANY, STAND_INS, book_words, nouns, read_book
+from cir.phrasebook.book import BEFORE, DEFINITE, IT, MANY, STAND_INS, book_words, nouns, read_book, telling
 from cir.phrasebook.orders import Said, Thing
 
 ALIKE_THING = 0.6  # the least cosine of another word for a thing with the word that is taken for it
@@ -23,6 +23,7 @@ _TO = frozenset(["to", "into", "but"])  # stand before what is wanted
 _JOINS = frozenset([",", ";", ".", "and", "with", "plus"])
 _NEW = frozenset(["a", "an", "another"])  # articles of a thing that is not known yet
 _ORDINALS = frozenset(["second", "third"])  # of some that are there
+_IT_IS = {"it's": ("it", "is"), "they're": ("they", "are")}
 _ONLY = frozenset(["just", "only", "merely", "single"])
 
 
@@ -45,11 +46,10 @@ class Naming:
         """
         typed = " ".join(tokens).replace(FORMER, "")
         tokens = _without_s(tokens)
+        tokens, last = self._with_it(tokens, last)
         things: list[Thing] = []
         words: list[str | tuple[str, Thing]] = []  # those that name nothing, and (article, thing)
         at = 0
-        if last is not None and any(self._thing_at(tokens, i, None) for i in range(len(tokens))):
-            last = None
         while at < len(tokens):
             found = self._thing_at(tokens, at, last if not things else None)
             if found is None and tokens[at] in IT and last is not None and not things:
@@ -68,6 +68,15 @@ class Naming:
             at = end
             words.append((article, thing))
         return self._with_stand_ins(typed, words, things)
+
+    def _with_it(self, tokens: Sequence[str], last: Thing | None) -> tuple[Sequence[str], Thing | None]:
+        """The words, "it's" as two, and what "it" is: no thing where they name one, or begin to tell a time or place: "it is getting dark"."""
+        if last is None or any(self._thing_at(tokens, i, None) for i in range(len(tokens))):
+            return tokens, None
+        begins = "".join(tokens[:1])
+        if (begins in _IT_IS or begins in IT) and any(token in telling() for token in tokens):
+            return tokens, None
+        return [*_IT_IS.get(begins, tokens[:1]), *tokens[1:]], last
 
     def _with_stand_ins(
         self, typed: str, words: Sequence[str | tuple[str, Thing]], things: Sequence[Thing]

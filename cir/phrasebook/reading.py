@@ -131,7 +131,10 @@ class Phrasebook:
             for thing, here in zip(read.things, read.kind.things, strict=True):
                 gone = here and read.kind in (KINDS["remove"], KINDS["replace"])
                 there[thing.noun] = -SURE if gone else SURE
-            last = said.things[-1].known() if said.things else last
+            named = (
+                read.things or said.things
+            )  # the new thing last: "a fox instead of the dog, and it is red"
+            last = named[-1].known() if named else last
         if _contradict(found):
             return None
         orders = list(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from math import ceil, log10
 
 from cir.phrasebook.book import BEFORE, TOKEN, all_words, nouns, read_book
 from cir.phrasebook.cuts import JOINING
+from cir.phrasebook.signs import spelled_out
 from cir.phrasebook.taught import taught
 from cir.world.vocabulary import COUNT_WORDS
 
@@ -40,7 +40,6 @@ _OF_TWO = frozenset(
 )
 _BEFORE_THINGS = ("add", "remove", "no", "with", "without", "of", "for")
 SHORT, MOST_PIECES = 3, 3  # of words that were run together, all but one have so many letters
-_TIMES = re.compile(r"\b(?:[x×] ?(\d)|(\d) ?[x×])(?!\w)")  # "x2", "2 x"
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
@@ -51,7 +50,7 @@ def corrected(text: str, is_word: Callable[[str], bool]) -> list[str]:
         text: as it was typed.
         is_word: whether something is an English word, and so no slip.
     """
-    typed = TOKEN.findall(_TIMES.sub(r" \1\2 ", text.lower().replace("’", "'")))
+    typed = TOKEN.findall(spelled_out(text))
     tokens = [piece for token in typed for piece in (token,) * is_word(token) or _pieces(token)]
     found = list(tokens)
     for _ in range(2):  # a slip's neighbours tell what was meant, put right as well
