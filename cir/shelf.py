@@ -29,6 +29,7 @@ from cir.gallery.manifest import (
     list_galleries,
     read_manifest,
     refuse_other_models,
+    renamed,
 )
 from cir.gallery.opening import open_gallery
 from cir.gallery.searchable import Searchable
@@ -106,6 +107,7 @@ class Shelf:
         self._image, self._text = image_encoder_fingerprint, text_encoder_fingerprint
         self._title = title or first.gallery.name
         self._home = first.gallery.folder
+        self.former_homes: tuple[Path, ...] = ()  # where the first gallery was kept before it was renamed
         self._shipped = {
             SHIPPED + name: folder
             for name, folder in (shipped or {}).items()
@@ -118,12 +120,18 @@ class Shelf:
         self._prepare("")
 
     @property
+    def home(self) -> Path | None:
+        """Where the first gallery is kept; None where it has no files."""
+        return self._home
+
+    @property
     def first(self) -> Retriever:
         """Over the gallery that it begins with, as it was opened last; its methods search all others."""
         return self._open[""]
 
     def entries(self) -> list[ShelfEntry]:
         """Every gallery, the first one first; also those that cannot be searched, with the reason."""
+        self._follow_home()
         first = self._open[""].gallery
         home = ShelfEntry(
             "",
@@ -172,14 +180,35 @@ class Shelf:
 
     def present_name(self, name: str) -> str:
         """The name that a gallery has now, by one that it had before; `name` where none, or more than one, had it."""
+        if not name:
+            self._follow_home()
         try:
             folder = self._folder(name)
         except GalleryError:  # no gallery was ever called so
             return name
         if folder is None or folder.exists():
             return name
-        renamed = [one for one in list_galleries(self.cache_root) if name in one.former_names]
-        return renamed[0].folder.name if len(renamed) == 1 else name
+        found = renamed(self.cache_root, name)
+        return found.name if found else name
+
+    def renamed_entry(self, title: str) -> ShelfEntry | None:
+        """The gallery that was called so before it was renamed; None where one is called so now, or none or several were."""
+        entries = self.entries()
+        if any(entry.title.casefold() == title.casefold() for entry in entries):
+            return None
+        folder = renamed(self.cache_root, title)
+        name = "" if folder is not None and self._is_home(folder) else folder and folder.name
+        return next((entry for entry in entries if entry.name == name), None)
+
+    def _follow_home(self) -> None:
+        """Let the first gallery be the one that it was renamed to."""
+        home = self._home
+        if home is None or home.exists() or home.parent.absolute() != self.cache_root.absolute():
+            return
+        if found := renamed(self.cache_root, home.name):
+            with self._lock:
+                self._home, self.former_homes = found, (*self.former_homes, home)
+                self._title = found.name if self._title == home.name else self._title
 
     def offer(self, name: str, composer: Composer) -> None:
         """Search all galleries with another method as well, or with a newer one of that name."""

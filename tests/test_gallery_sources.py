@@ -50,6 +50,24 @@ def test_a_folder_that_has_a_gallery_keeps_it_and_a_second_name_is_refused_unles
     assert name_gallery(cache, root, another=True) == Naming("photos")
 
 
+def test_of_several_galleries_of_a_folder_the_one_of_the_models_at_hand_is_brought_up_to_date(
+    place: Path, cache: Path
+) -> None:
+    asked: list[str] = []
+
+    def encoder(fingerprint: str) -> str:
+        asked.append(fingerprint)
+        return fingerprint
+
+    root = made(place, cache, name="a")
+    assert name_gallery(cache, root, image_encoder=lambda: encoder("other")).name == "a"
+    assert asked == []  # of one gallery there is nothing to choose
+    index(root, cache, name="photos", image_encoder=ToyEncoder("other"))
+    for fingerprint, name in (("other", "photos"), (ToyEncoder().fingerprint, "a"), ("none", "photos")):
+        assert name_gallery(cache, root, image_encoder=lambda one=fingerprint: encoder(one)).name == name
+    assert name_gallery(cache, root, "a", image_encoder=lambda: encoder("other")).name == "a"
+
+
 @pytest.mark.parametrize("way", ["link", "dots", "link around", "relative"])
 def test_a_folder_is_the_same_by_whatever_path_it_is_reached(
     way: str, place: Path, cache: Path, monkeypatch: pytest.MonkeyPatch

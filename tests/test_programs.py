@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,7 +165,8 @@ def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path)
     def find(text: object, reference_id: object, top_k: object, **more: Any) -> list[dict]:
         given = Arguments({"text": text, "reference_id": reference_id, "top_k": top_k, **more})
         *_, (found, _) = find_pictures(content, given)
-        return found
+        assert ("top_k is 60: a whole number from 1 to 60 is possible." in found["notes"]) == (top_k == 61)
+        return found["results"]
 
     (first, *_) = found = find("a blue square", "", 3)
     assert len(found) == 3
@@ -174,6 +176,7 @@ def test_the_tool_finds_pictures_by_words_and_by_the_id_of_one_of_them(tmp_path)
     changed = find("make it green", first["image_id"], 12)
     assert changed[0]["label"] == "green-square.jpg"
     assert "blue-square.jpg" not in [one["label"] for one in changed]
+    assert len(find("a blue square", None, 61)) == len(content.retriever.gallery)
     with pytest.raises(BadQuery, match="There is no image"):
         find("blue", "unknown", 3)
     with pytest.raises(BadQuery, match="nothing to search for"):
@@ -201,15 +204,16 @@ def test_an_assistant_lists_and_calls_the_one_tool(tmp_path):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
-    async def ask(url: str) -> tuple[list, str, str]:
+    async def ask(url: str) -> tuple[list, dict, str]:
         async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as session:
             await session.initialize()
             tools = (await session.list_tools()).tools
-            found = await session.call_tool("search_gallery", {"text": "a blue square", "count": 2})
+            asked = {"text": "a blue square", "reference_id": None, "count": 200}
+            found = await session.call_tool("search_gallery", asked)
             hidden = await session.call_tool("rank", {"alpha": 0, "beta": 0, "gamma": 0, "k": 3})
             assert hidden.isError
             wrong = await session.call_tool("search_gallery", {"text": "blue", "image_id": "../etc/passwd"})
-            return tools, str(found.content), str(wrong.content)
+            return tools, json.loads(found.content[0].text), str(wrong.content)
 
     with serve_toys(tmp_path, content={"assistants": True}, assistants=True) as page:
         tools, found, wrong = asyncio.run(ask(f"{page.url}gradio_api/mcp/"))
@@ -225,7 +229,8 @@ def test_an_assistant_lists_and_calls_the_one_tool(tmp_path):
         "count",
     }
     assert "pictures" in (tools[0].description or "")
-    assert "blue-square.jpg" in found
+    assert found["results"][0]["label"] == "blue-square.jpg"
+    assert any("count is 60" in note for note in found["notes"])
     assert "There is no image" in wrong
     assert "Traceback" not in wrong
 

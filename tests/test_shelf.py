@@ -29,11 +29,15 @@ from cir.gallery.folders import OfferedFolder, offered_folders
 from cir.gallery.gallery import TOP
 from cir.gallery.indexing import ManyVanished
 from cir.gallery.intake import IntakeLimits, take_in, uploaded_bytes
+from cir.gallery.manifest import locate_gallery
 from cir.gallery.removal import delete_gallery, rename_gallery
 from cir.images import read_dated_image
 from cir.ranking.retriever import Retriever
 from cir.shelf import Shelf
 from cir.types import Query
+from cir.ui.page import PageContent
+from cir.ui.server.programs.arguments import Arguments
+from cir.ui.session import Session
 
 
 @pytest.fixture
@@ -283,6 +287,45 @@ def test_a_gallery_is_found_by_the_names_that_it_had_until_another_is_called_so(
     assert shelf.present_name("Roma") == "Norway"
     rename_gallery(cache, "Norway", "oslo")
     assert shelf.present_name("Norway") == "oslo"
+
+
+def test_the_first_gallery_is_followed_to_its_new_name_with_the_pictures_that_a_visitor_has_chosen(
+    place: Path,
+) -> None:
+    make(place, "start", 2)
+    cache = place / "cache"
+    rename_gallery(cache, "start", "home")
+    shelf = shelf_over(place)
+    content = PageContent(shelf, presets={})
+    session = Session(token="one")
+    session.image_path = cache / "home" / "thumbnails" / "a.webp"
+    for name in ("Rome", "Italy"):
+        rename_gallery(cache, "Rome" if name == "Italy" else "home", name)
+        assert content.retriever_for(session).gallery.name == name
+        assert session.image_path == cache / name / "thumbnails" / "a.webp"
+    (entry,) = shelf.entries()
+    assert (entry.name, entry.title) == ("", "Italy")
+    make(place, "oslo", 3)
+    rename_gallery(cache, "oslo", "Norway")
+    for asked, found in (
+        ("start", "Italy"),
+        ("home", "Italy"),
+        ("Rome", "Italy"),
+        ("oslo", "Norway"),
+        ("Italy", "Italy"),
+        (None, "Italy"),
+    ):
+        assert Arguments({"gallery": asked}).gallery(shelf).title == found
+    with pytest.raises(BadQuery, match="there is no gallery 'paris'"):
+        Arguments({"gallery": "paris"}).gallery(shelf)
+
+
+def test_the_command_line_finds_a_gallery_by_a_name_that_it_had(place: Path) -> None:
+    make(place, "rome", 2)
+    rename_gallery(place / "cache", "rome", "Italy")
+    assert locate_gallery("rome", place / "cache").name == "Italy"
+    assert opened(place / "cache", "rome").name == "Italy"
+    assert locate_gallery("paris", place / "cache").name == "paris"
 
 
 def test_deleting_a_gallery_leaves_the_pictures_and_takes_all_that_was_made_of_them(place: Path) -> None:

@@ -11,6 +11,7 @@ import argparse
 import difflib
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,7 +208,7 @@ def _card(options: argparse.Namespace) -> DatasetCard | None:
 
 
 def _gallery(name: str, options: argparse.Namespace) -> None:
-    from cir.gallery.manifest import locate_gallery, read_manifest
+    from cir.gallery.manifest import locate_gallery, read_manifest, renamed
     from cir.places import gallery_cache
 
     if (card := _card(options)) and any(o.flag == "--gallery" and o.name for o in card.options):
@@ -215,6 +216,8 @@ def _gallery(name: str, options: argparse.Namespace) -> None:
     if getattr(options, "engine", "") == SERVED:
         return  # what there is, the server says
     folder = locate_gallery(name, gallery_cache())
+    if folder.name != name and renamed(gallery_cache(), name):
+        sys.stderr.write(f"The gallery {name} is called {folder.name} now.\n")
     try:
         read_manifest(folder)
     except GalleryError as error:

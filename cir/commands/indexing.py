@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from shlex import quote
 
 from cir.application import build_encoders, build_models, open_for
@@ -33,15 +33,28 @@ NAMES_SHOWN = 5  # of each reason
 
 def index(options: argparse.Namespace) -> int:
     """Index a folder; progress goes to standard error, the summary to standard output."""
-    naming = name_gallery(gallery_cache(), options.folder, options.name or "", another=options.another)
+    # On Ray the models are needed elsewhere: here it is enough to know which they are.
+    models_of = cache(
+        partial(
+            build_models,
+            options.models,
+            llm=options.llm,
+            device=options.device,
+            deferred=options.ray is not None,
+        )
+    )
+    naming = name_gallery(
+        gallery_cache(),
+        options.folder,
+        options.name or "",
+        another=options.another,
+        image_encoder=lambda: models_of().clip.fingerprint,
+    )
     name = naming.name
     for note in naming.notes:
         sys.stderr.write(f"{note}\n")
     exclude = None if options.exclude is None else read_patterns(options.exclude)
-    # On Ray the models are needed elsewhere: here it is enough to know which they are.
-    models = build_models(
-        options.models, llm=options.llm, device=options.device, deferred=options.ray is not None
-    )
+    models = models_of()
     captioner = None if options.no_captions else models.captioner
     encoders = Encoders(models.clip, models.text_encoder, captioner)
     others = dict(encoder_for(method, models) for method in options.also or ())

@@ -303,8 +303,16 @@ def _key(*parts: str | int) -> str:
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
 
 
+def renamed(cache_root: Path, name: str) -> Path | None:
+    """The folder of the gallery that was called so before; None where a gallery is called so now, or none or several were."""
+    if (cache_root / name).exists():
+        return None
+    found = [one.folder for one in list_galleries(cache_root) if name in one.former_names]
+    return found[0] if len(found) == 1 else None
+
+
 def locate_gallery(name_or_folder: str | Path, cache_root: Path) -> Path:
-    """A gallery's folder: by name, by itself, or by the folder of its images. Whether it is there is not looked at.
+    """A gallery's folder: by name, also one that it had before, by itself, or by the folder of its images. Whether it is there is not looked at.
 
     Raises:
         GalleryError: no gallery was made from that folder, or a name that could lead out of `cache_root`.
@@ -314,7 +322,8 @@ def locate_gallery(name_or_folder: str | Path, cache_root: Path) -> Path:
     if is_name and not (cache_root / given).is_dir() and (sample := sample_called(given.name)):
         return sample
     if is_name and (not given.is_dir() or (cache_root / given).is_dir()):
-        return gallery_folder(cache_root, given.name).absolute()
+        folder = gallery_folder(cache_root, given.name)
+        return (renamed(cache_root, given.name) or folder).absolute()
     if (given / MANIFEST).is_file() or not given.is_dir():
         return given.absolute()
     for summary in list_galleries(cache_root):

@@ -7,7 +7,7 @@ indexed here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -50,7 +50,14 @@ class Naming:
     notes: tuple[str, ...] = ()
 
 
-def name_gallery(cache_root: Path, root: Path, asked: str = "", *, another: bool = False) -> Naming:
+def name_gallery(
+    cache_root: Path,
+    root: Path,
+    asked: str = "",
+    *,
+    another: bool = False,
+    image_encoder: Callable[[], str] | None = None,
+) -> Naming:
     """The name under which a folder is to be indexed: its gallery's, the one that was asked for, or a free one.
 
     Args:
@@ -58,13 +65,18 @@ def name_gallery(cache_root: Path, root: Path, asked: str = "", *, another: bool
         root: the folder.
         asked: the name that a person gave.
         another: make another gallery of the folder, though it has one.
+        image_encoder: tells the fingerprint of the one that is indexed with: of several galleries of the folder, the one that it
+            made is meant. Asked only where there are several.
 
     Raises:
         GalleryError: the folder has a gallery of another name than the one that was asked for, that name is
             another folder's, or it can be no name.
     """
     notes = tuple(_overlaps(cache_root, root))
-    names = [summary.folder.name for summary in galleries_of(cache_root, root)]
+    there = galleries_of(cache_root, root)
+    if len(there) > 1 and image_encoder is not None and not asked and not another:
+        there = [one for one in there if one.fingerprints.get("image_encoder") == image_encoder()] or there
+    names = [summary.folder.name for summary in there]
     wanted = asked or gallery_name(root)
     if wanted in names and not (another and not asked):
         return Naming(wanted, True, notes)

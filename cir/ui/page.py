@@ -92,3 +92,6 @@ class PageContent:
         if (name := self.shelf.present_name(session.gallery)) != session.gallery:
             root = self.shelf.cache_root
             session.follow(name, root / session.gallery, root / name)
+        elif not name and (home := self.shelf.home):
+            for before in self.shelf.former_homes:
+                session.move_pictures(before, home)

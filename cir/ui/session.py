@@ -141,16 +141,22 @@ class Session:
             folder_before, folder: where it was kept, and where it is kept now.
         """
         before = self.gallery
+        self.former_names, self.gallery = (*self.former_names, before), name
+        for step in self.steps:
+            if step.kept["gallery"] == before:
+                step.kept = {**step.kept, "gallery": name}
+        self.move_pictures(folder_before, folder)
+
+    def move_pictures(self, folder_before: Path, folder: Path) -> None:
+        """Look for pictures that lay in a gallery's folder where that is now."""
 
         def moved(path: Path | None) -> Path | None:
             inside = path is not None and path.is_relative_to(folder_before)
             return folder / path.relative_to(folder_before) if path is not None and inside else path
 
-        self.former_names = (*self.former_names, before)
-        self.gallery, self.image_path = name, moved(self.image_path)
+        self.image_path = moved(self.image_path)
         for step in self.steps:
-            if step.kept["gallery"] == before:
-                step.kept = {**step.kept, "gallery": name, "image_path": moved(step.kept["image_path"])}
+            step.kept = {**step.kept, "image_path": moved(step.kept["image_path"])}
 
 
 def size_of(value: object, seen: set[int] | None = None) -> int:

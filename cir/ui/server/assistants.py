@@ -6,6 +6,7 @@ of every documented call; `offer_tool_alone` leaves this one.
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing
 from typing import Any
 
@@ -28,18 +29,19 @@ def serve_assistants(content: PageContent) -> None:
     """Offer the tool `search_gallery`."""
 
     async def search_gallery(
-        text: str = "",
-        reference_id: str = "",
+        text: str | None = None,
+        reference_id: str | None = None,
         top_k: int | None = None,
-        gallery: str = "",
-        without: str = "",
-        image_id: str = "",
+        gallery: str | None = None,
+        without: str | None = None,
+        image_id: str | None = None,
         count: int | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> str:
         """Search a gallery of pictures by words, or by one of its pictures changed by words.
 
-        Returns the best pictures first, each with its id, its score (higher is better), a caption and its file
-        name. Give such an id as reference_id to search for "this picture, but ...".
+        Returns JSON: "results", the best pictures first, each with its id, its score (higher is better), a caption
+        and its file name; and "notes", what was noticed on the way. Give such an id as reference_id to search for
+        "this picture, but ...".
 
         Args:
             text: what the picture should show; with reference_id, what should be different, like "at night".
@@ -62,11 +64,11 @@ def serve_assistants(content: PageContent) -> None:
             },
             {"image_id": "reference_id", "count": "top_k"},
         )
-        found: list[dict[str, Any]] = []
+        found: dict[str, Any] = {}
         async with aclosing(content.lines.in_turn(find_pictures(content, given))) as came:
             async for answer in came:
                 found = found if isinstance(answer, Waiting) else answer
-        return found
+        return json.dumps(found, ensure_ascii=False)  # gradio would send Python's own writing of it
 
     call = with_problems_shown(search_gallery, refuse)
     gr.api(call, api_name=TOOL, concurrency_limit=None)  # it stands in lines of its own
@@ -82,8 +84,8 @@ def offer_tool_alone(page: gr.Blocks) -> None:
         raise CirError(f"{problem}.", "Install what fits: pip install -r requirements-mcp.txt")
 
 
-def find_pictures(content: PageContent, given: Arguments) -> Steps[list[dict[str, Any]]]:
-    """Results for an assistant; the last are those of all models.
+def find_pictures(content: PageContent, given: Arguments) -> Steps[dict[str, Any]]:
+    """Results for an assistant, with notes; the last are those of all models.
 
     Raises:
         CirError: what cannot be searched for.
@@ -98,4 +100,4 @@ def find_pictures(content: PageContent, given: Arguments) -> Steps[list[dict[str
             }
             for result in found.results
         ]
-        yield rows, bool(found.composed.pending)
+        yield {"results": rows, "notes": list(found.notes)}, bool(found.composed.pending)

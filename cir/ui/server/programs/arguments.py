@@ -25,7 +25,7 @@ from cir.ui.server import gradio_private
 
 if TYPE_CHECKING:
     from cir.gallery.searchable import Searchable
-    from cir.shelf import ShelfEntry
+    from cir.shelf import Shelf, ShelfEntry
 
 MOST_WISHES = 8
 CVSI_NUMBERS = ("alpha", "beta", "gamma")  # may stand beside `values`
@@ -166,8 +166,11 @@ class Arguments:
                 return choice
         raise BadQuery(f"{name}: there is no {name} {shown(value)}.", remedy)
 
-    def gallery(self, entries: Sequence[ShelfEntry]) -> ShelfEntry:
-        """The gallery that is meant, by the name under which `/galleries` lists it; the page's first for none."""
+    def gallery(self, shelf: Shelf) -> ShelfEntry:
+        """The gallery that is meant, by the name under which `/galleries` lists it, or had before; the page's first for none."""
+        entries, name = shelf.entries(), self.get("gallery")
+        if isinstance(name, str) and (renamed := shelf.renamed_entry(name)):
+            return renamed
         title = self.choice("gallery", [entry.title for entry in entries])
         return next(entry for entry in entries if entry.title == title)
 

@@ -29,7 +29,7 @@ def stages(
     Raises:
         CirError: what cannot be searched for.
     """
-    entry = given.gallery(content.shelf.entries())
+    entry = given.gallery(content.shelf)
     state = Session(token="program", gallery=entry.name)
     search = KeptSearch(caller, entry.title, state)
     retriever = content.retriever_for(state)
