@@ -259,6 +259,19 @@ def test_the_tab_fits_a_phone_and_is_used_by_keyboard(served, visit):
             raise AssertionError(f"{selector} cannot be reached with Tab")
 
 
+def test_on_a_phone_the_whole_of_why_a_gallery_cannot_be_searched_is_in_sight(served, visit):
+    cache = served.shelf.cache_root
+    shutil.copytree(cache / "home", cache / "others")
+    manifest = cache / "others" / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="ascii").replace("toy@1", "embedded@68f41d3b76da"))
+    page = visit(served.url, width=390, patience=PATIENCE)
+    to_galleries(page)
+    wait_for_text(page, "#galleries table.galleries", "embedded@68f41d3b76da")
+    hidden = "document.querySelector('#galleries .wide').scrollWidth - document.querySelector('#galleries .wide').clientWidth"
+    assert page.evaluate(hidden) == 0
+    delete_gallery(cache, "others")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_of_the_galleries_can_be_told_from_its_ground(served, visit, scheme):
     page = visit(served.url, patience=PATIENCE, color_scheme=scheme)
