@@ -40,6 +40,14 @@ def folder_setting(name: str) -> Path | None:
     return Path(value).expanduser() if value else None
 
 
+def home_folder() -> Path:
+    """The person's home; where the system knows of none, as for a bare user id, a folder in which nothing is found and nothing kept."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.sep, "nonexistent")
+
+
 def folder_list(name: str) -> list[Path]:
     """A variable that names several folders, as PATH does."""
     parts = (part.strip(_AROUND) for part in setting(name).split(os.pathsep))

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from cir.environment import folder_setting
+from cir.environment import folder_setting, home_folder
 from cir.errors import CirError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -29,7 +29,7 @@ SAMPLES = {  # how people call them
 
 def data_folder() -> Path:
     """Where an installed program keeps a person's data, as the platform has it."""
-    home = Path.home()
+    home = home_folder()
     if sys.platform == "win32":
         base = folder_setting("LOCALAPPDATA") or home / "AppData" / "Local"
     elif sys.platform == "darwin":

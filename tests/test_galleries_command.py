@@ -23,7 +23,8 @@ from tests.commands import run
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with folder_in_memory() as folder:
-        for module in ("places", "commands.galleries", "application.galleries", "commands.indexing"):
+        # `places` last: a module that is loaded after it would keep this one's folder for all tests that follow.
+        for module in ("commands.galleries", "application.galleries", "commands.indexing", "places"):
             monkeypatch.setattr(f"cir.{module}.gallery_cache", lambda: folder / "cache")
         encoder = ToyEncoder()
         models = SimpleNamespace(clip=encoder, text_encoder=encoder, captioner=ToyCaptioner(), missing={})

@@ -13,6 +13,9 @@ import pytest
 from cir.environment import folder_list, folder_setting, leave_proxies_out, setting
 from cir.errors import BadQuery
 from cir.models import llama
+from cir.models.chosen import chosen_set
+from cir.models.model_files import models_folder
+from cir.places import data_folder
 from cir.processors import cgroup_limit, processors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,6 +88,21 @@ def test_a_variable_that_says_nothing_is_as_none(monkeypatch, said):
     monkeypatch.setenv("CIR_CACHE", said)
     assert folder_setting("CIR_CACHE") is None
     assert setting("CIR_CACHE", "usual") == "usual"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="homes are known otherwise there")
+def test_without_a_home_nothing_is_found_there_and_nothing_fails(monkeypatch):
+    import pwd
+
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "CIR_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert chosen_set() == ""
+    assert not models_folder().exists()
+    assert not data_folder().exists()
 
 
 def test_a_list_of_folders_may_end_with_its_separator(monkeypatch):

@@ -39,7 +39,7 @@ from cir.commands.command_parser import (
 from cir.commands.console import any_console
 from cir.commands.exclusions import given_options, refuse_conflicts, refuse_empty
 from cir.commands.going_on import PHOTOGRAPH_SET, SHIPPED_SET, GoingOn
-from cir.environment import folder_list, leave_proxies_out
+from cir.environment import folder_list, home_folder, leave_proxies_out
 from cir.errors import BadQuery, CirError, GalleryError, MissingModel
 from cir.interrupts import ending_in_order
 from cir.models.chosen import choose_set, chosen_set
@@ -121,7 +121,7 @@ def gallery_roots(options: argparse.Namespace, address: Address) -> tuple[Path, 
     for root in named:
         if not root.is_dir():
             raise BadQuery(f"{root} is not a folder.", "Name a folder that is there: --gallery-root DIR")
-    pictures = Path.home() / "Pictures"
+    pictures = home_folder() / "Pictures"
     usual = [pictures] if address.alone and not named and pictures.is_dir() else []
     return tuple(dict.fromkeys([*named, *usual]))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cir.environment import folder_setting
+from cir.environment import folder_setting, home_folder
 from cir.errors import UnsafeFile
 from cir.models.sources import CHUNK_BYTES, HubFile, WheelPart
 from cir.whole_files import write_json
@@ -68,7 +68,7 @@ Downloadable = ModelFile | ModelFolder
 
 def models_folder() -> Path:
     """Where fetched models are kept: CIR_HOME, or ~/.cache/recompose/models."""
-    return folder_setting("CIR_HOME") or Path.home() / ".cache" / "recompose" / "models"
+    return folder_setting("CIR_HOME") or home_folder() / ".cache" / "recompose" / "models"
 
 
 class LockFile:
