@@ -607,10 +607,10 @@ def test_fault_244_signs_and_notes_without_articles_are_read_as_what_they_stand_
             "replace the dog with a pig and make the pig green",
         ),
         ("add a fox, it's night", "add a fox and the same at night"),
-        ("remove the dog, it is getting late and dark", "remove the dog and the same at night"),
+        ("remove the dog, and it is in the woods now", "remove the dog and the same but in the forest"),
     ],
 )
-def test_fault_245_it_is_the_new_thing_and_nothing_where_a_time_is_told(
+def test_fault_245_it_is_the_new_thing_and_nothing_where_a_place_or_time_is_told(
     reader, typed: str, plain: str
 ) -> None:
     assert reader.read(typed, {"dog": 3.0, "fox": -2.0, "pig": -2.0}) == plain

@@ -28,27 +28,7 @@ BEFORE = DEFINITE | frozenset(["a", "an", "some", "any", "another"])
 IT = frozenset(["it", "them", "they"])
 # In what is said of a place or a time, such make a sentence of it.
 _CLAUSE = frozenset(
-    [
-        "is",
-        "are",
-        "has",
-        "have",
-        "had",
-        "was",
-        "it's",
-        "there's",
-        "we're",
-        "we've",
-        "you",
-        "you'd",
-        "came",
-        "went",
-        "tower",
-        "roll",
-        "rise",
-        "swim",
-        "float",
-    ]
+    "is are has have had was it's there's we're we've you you'd came went tower roll rise swim float".split()  # noqa: SIM905
 )
 _BARE = frozenset(
     "a an one no any that zero single same red {c} big bigger small smaller huge tiny little large larger".split()  # noqa: SIM905

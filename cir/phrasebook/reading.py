@@ -131,9 +131,8 @@ class Phrasebook:
             for thing, here in zip(read.things, read.kind.things, strict=True):
                 gone = here and read.kind in (KINDS["remove"], KINDS["replace"])
                 there[thing.noun] = -SURE if gone else SURE
-            named = (
-                read.things or said.things
-            )  # the new thing last: "a fox instead of the dog, and it is red"
+            # of what is ordered the new thing comes last: "a fox instead of the dog, and make it red"
+            named = read.things or said.things
             last = named[-1].known() if named else last
         if _contradict(found):
             return None
