@@ -38,6 +38,9 @@ _MISTAKEN = (
 )
 _IS_NOT = frozenset([("is", "not"), ("was", "not"), ("are", "not")])
 SIZED = {"bigger": "big", "smaller": "small"}
+_ASKING = frozenset(
+    ["wouldn't", "couldn't", "shouldn't", "can't", "won't"]
+)  # first: "wouldn't the desert be nicer?"
 _REACH = 6  # words between one for "not" and what it denies
 _STAYS = frozenset(["anymore", "longer", "more", "now"])  # after what is denied; belongs to it
 # That change a picture. "Do not have", "do not want" a thing is an order, and no order is forbidden by it.
@@ -132,7 +135,8 @@ def denied(tokens: Sequence[str]) -> tuple[list[str], frozenset[str]]:
         goes_on = after is not None and any(map(_named, after)) and not _names_a_thing(after)
         if not said or any(map(_named, clause)) or goes_on:
             found += clause
-    return found, frozenset(values)
+    # "evening light rather than the light from before" wants an evening.
+    return found, frozenset(values).difference(*map(_named, found))
 
 
 def _without_taken_back(tokens: Sequence[str]) -> tuple[Sequence[str], frozenset[str]]:
@@ -161,7 +165,10 @@ def _clauses(tokens: Sequence[str]) -> list[list[str]]:
 
 
 def _is_any_but(tokens: Sequence[str], at: int) -> bool:
-    return tokens[at] in _BUT and not _ANY.isdisjoint(tokens[max(at - 3, 0) : at])
+    before = tokens[max(at - 3, 0) : at]
+    return (
+        tokens[at] in _BUT and not _ANY.isdisjoint(before) and _STAYS.isdisjoint(before)
+    )  # "any longer, but"
 
 
 def _without_denied(tokens: Sequence[str]) -> tuple[list[str], frozenset[str]]:
@@ -169,7 +176,8 @@ def _without_denied(tokens: Sequence[str]) -> tuple[list[str], frozenset[str]]:
     while at < len(tokens):
         end, said = _denied_at(tokens, at)
         values |= said
-        found += tokens[at : at + 1] if not said else []
+        again = values & _named(tokens[at])  # "not on the beach by the sea"
+        found += tokens[at : at + 1] if not said and not again else []
         at = end if said else at + 1
     return found, frozenset(values)
 
@@ -202,7 +210,7 @@ def _after_not(tokens: Sequence[str], at: int) -> int:
     if pair in _RATHER_THAN or _is_any_but(tokens, at):
         return at + 1 + (pair in _RATHER_THAN)
     negates = word in _NOT or word.endswith("n't")
-    asks = bool(after) and after[0] in _ASKS
+    asks = (bool(after) and after[0] in _ASKS) or (at == 0 and word in _ASKING)
     return 0 if not negates or asks or tokens[max(at - 1, 0)] == "why" else at + 1
 
 
