@@ -140,6 +140,7 @@ def test_what_the_world_cannot_be_asked_for_is_left_to_others(reader, typed: str
         ("not on the beach but in the forest", "the same but in the forest"),
         ("I dont want it in the snow, put it at the beach", "the same but on the beach"),
         ("not on the beach by the sea", ""),
+        ("it isn't night yet, the sun is just setting", "the same at sunset"),
         ("it isn't out there any longer but in a carpeted room", "the same but in a living room"),
         ("it's evening light rather than the light from before", "the same at sunset"),
         ("wouldnt the desrt be nicer for this", "the same but in the desert"),

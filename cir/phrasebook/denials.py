@@ -135,8 +135,8 @@ def denied(tokens: Sequence[str]) -> tuple[list[str], frozenset[str]]:
         goes_on = after is not None and any(map(_named, after)) and not _names_a_thing(after)
         if not said or any(map(_named, clause)) or goes_on:
             found += clause
-    # "evening light rather than the light from before" wants an evening.
-    return found, frozenset(values).difference(*map(_named, found))
+    # "evening light rather than the light from before" wants an evening; "the sun" alone would say nothing.
+    return found, frozenset(values).difference(*(named for named in map(_named, found) if len(named) == 1))
 
 
 def _without_taken_back(tokens: Sequence[str]) -> tuple[Sequence[str], frozenset[str]]:
