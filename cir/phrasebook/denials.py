@@ -27,7 +27,9 @@ _ANY, _BUT = (
     frozenset(["but", "except", "besides"]),
 )
 # After a word for "not": no denial, but a question, or a wish.
-_ASKS = frozenset("you we they i he she it there that this but only just mind hurt wait help object".split())  # noqa: SIM905
+_ASKS = frozenset(
+    "you we they i he she it there that this but only just mind hurt wait help object forget".split()  # noqa: SIM905
+)
 _MISTAKEN = (
     ("sorry",),
     ("no", "wait"),
@@ -55,9 +57,6 @@ _IS, _IT = (
 _WH = frozenset(["what", "where", "who", "which", "whose", "when"])
 _WANTS = frozenset(["possible", "way", "chance", "ok", "okay", "about", "if"])
 _FORBIDS = frozenset(["don't", "never", "mustn't", "shouldn't", "not"])
-_NO_APOSTROPHE = frozenset(
-    "arent cant couldnt didnt doesnt dont hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt".split()  # noqa: SIM905
-)
 _BETWEEN = frozenset("want wish need to ever please even dare you go and".split())  # noqa: SIM905
 _ENDS = JOINING | frozenset(["but", "just", "only", "instead", "rather"])  # behind them another order begins
 
@@ -82,7 +81,8 @@ def without_forbidden(tokens: Sequence[str]) -> list[str]:
 
 def _spelled(tokens: Sequence[str]) -> list[str]:
     """With the apostrophes that are left out on a phone, and "neither ... nor ..." of things as two orders."""
-    found = [f"{token[:-2]}n't" if token in _NO_APOSTROPHE else token for token in tokens]
+    said = [(token, " ".join(read_book().phrases.get((token,), ()))) for token in tokens]
+    found = [whole if whole.endswith("n't") else token for token, whole in said]
     for at, token in enumerate(found):
         if token == "neither" and "nor" in found[at:] and _names_a_thing(found[at + 1 : at + 3]):
             nor = found.index("nor", at)
@@ -112,7 +112,7 @@ def _forbids(tokens: Sequence[str], at: int) -> bool:
     if tokens[at] == "without" or tuple(tokens[at : at + 2]) in _RATHER_THAN:
         verb = "".join(tokens[at + 1 + (tokens[at] != "without") :][:1])
         return verb.endswith("ing") and any(verb.startswith(change.removesuffix("e")) for change in _CHANGES)
-    if tokens[at] not in _FORBIDS:
+    if tokens[at] not in _FORBIDS and tuple(tokens[at : at + 2]) != ("no", "need"):
         return False
     at += 1
     while at < len(tokens) and tokens[at] in _BETWEEN:
